@@ -1,0 +1,121 @@
+"""What a plan may ask of the shell: values that one can print, test and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from canarium.core.spec import MetricsEndpoint
+from canarium.judge.metrics import Metric
+
+Kind = Literal["ModelRevision", "Deployment", "Service", "HTTPRoute"]
+
+OWNER_MANAGER = "canarium"
+CAPACITY_MANAGER = "canarium-capacity"
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One child, by kind and name (its namespace is the object's own)."""
+
+    kind: Kind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create a child that must not exist yet.
+
+    The shell looks for a foreign object under the name first and never adopts one.
+    `replicas`, for a Deployment, is applied by the capacity manager right afterwards.
+    """
+
+    ref: Ref
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Server-side apply, forced, preconditioned on the resourceVersion that was decided on.
+
+    `manager` is `canarium`, or `canarium-capacity` for a Deployment's replicas.
+    """
+
+    ref: Ref
+    body: Mapping[str, Any]
+    resource_version: str
+    manager: str = OWNER_MANAGER
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete exactly this object (uid and resourceVersion are preconditions)."""
+
+    ref: Ref
+    uid: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOutcome:
+    """Merge into a ModelRevision's status (JSON merge patch: None removes a field).
+
+    Preconditioned on the resourceVersion that was decided on.
+    """
+
+    ref: Ref
+    status: Mapping[str, Any]
+    resource_version: str
+
+
+Write = Create | Apply | Delete | RecordOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event (events.k8s.io/v1) about the object, sent after the writes went through."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    action: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What to measure while a step holds.
+
+    `key` names the step: an analysis under another key is dropped. `resume` is the saved state
+    of the tests ("" to start anew). Nothing is measured before `not_before` (epoch seconds).
+    `stable` and `canary` are revision ids; `stable` is None when nothing serves beside the
+    canary, and then only absolute bounds are judged.
+    """
+
+    key: str
+    metrics: tuple[Metric, ...]
+    min_requests: int
+    interval_seconds: float
+    not_before: float
+    canary: str
+    stable: str | None
+    endpoint: MetricsEndpoint
+    resume: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now. Applied, and planned again, it is empty: that is when the object rests.
+
+    Order in the shell: live reads (`confirm`; then plan again and go on only if nothing changed),
+    status (preconditioned on the resourceVersion), writes in order, events. `urgent` puts the
+    object before ordinary work in the queue (a rollback). `wake_at` is in epoch seconds.
+    """
+
+    status: Mapping[str, Any] | None = None
+    writes: tuple[Write, ...] = ()
+    confirm: tuple[Ref, ...] = ()
+    events: tuple[Event, ...] = ()
+    measure: Measure | None = None
+    wake_at: float | None = None
+    urgent: bool = False

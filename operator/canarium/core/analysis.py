@@ -1,0 +1,101 @@
+"""What should be measured now, and what the judge's answer means for the step."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from canarium.core.actions import Measure
+from canarium.core.observed import AnalysisResult
+from canarium.core.spec import AnalysisSpec
+from canarium.core.status import RevisionStatus, Status
+from canarium.core.view import View, rollout_of
+
+SAVE_SECONDS = 30.0
+"How often a running test's numbers are saved; more often would be noise in everybody's watches."
+
+
+def make_measure(view: View, status: Status) -> Measure | None:
+    """What to measure: from the write of a weight on, and through the guard."""
+    judged, analysis = judged_revision(status), analysis_in_force(view, status)
+    endpoint = view.spec.metrics if view.spec else None
+    if judged is None or analysis is None or endpoint is None or not judged.weight:
+        return None
+    rollout, key = rollout_of(status), analysis_key(view, status)
+    started = rollout.step_started_at or view.now
+    return Measure(
+        key=key,
+        metrics=analysis.metrics,
+        min_requests=analysis.min_requests,
+        interval_seconds=analysis.interval_seconds,
+        not_before=started + analysis.initial_delay_seconds,
+        canary=judged.revision,
+        stable=status.stable.revision if status.canary and status.stable else None,
+        endpoint=endpoint,
+        resume=rollout.tests if rollout.tests_key == key else "",
+    )
+
+
+def judged_revision(status: Status) -> RevisionStatus | None:
+    """The revision on trial: the canary while it gets traffic, the new stable in the guard."""
+    state = rollout_of(status).state
+    if state in ("Shifting", "Holding"):
+        return status.canary
+    return status.stable if state == "Guarding" else None
+
+
+def analysis_in_force(view: View, status: Status) -> AnalysisSpec | None:
+    """The analysis of this step; in the guard nothing serves beside, so absolute bounds only."""
+    analysis = view.rollout.analysis
+    if analysis is None or status.canary is not None:
+        return analysis
+    absolute = tuple(
+        replace(metric, max_increase=None, max_ratio=None)
+        for metric in analysis.metrics
+        if metric.max is not None
+    )
+    return replace(analysis, metrics=absolute) if absolute else None
+
+
+def analysis_key(view: View, status: Status) -> str:
+    """Name the step's analysis: another revision, step, start or analysis makes it another."""
+    judged, rollout = judged_revision(status), rollout_of(status)
+    analysis = hashlib.sha256(repr(analysis_in_force(view, status)).encode()).hexdigest()[:8]
+    revision = judged.revision if judged else ""
+    phase = "guard" if rollout.state == "Guarding" else f"step-{rollout.step}"
+    return f"{revision}/{phase}/{rollout.step_started_at or 0:.3f}/{analysis}"
+
+
+def current_result(view: View, status: Status) -> AnalysisResult | None:
+    """What the judge says of this step; None when it has said nothing about it."""
+    return view.verdict(analysis_key(view, status)) if judged_revision(status) else None
+
+
+def last_result(view: View, status: Status) -> AnalysisResult | None:
+    """The same, and while going back what was said of the canary last: the evidence."""
+    result, canary = view.observed.analysis, status.canary
+    if rollout_of(status).state != "Reverting" or result is None or canary is None:
+        return current_result(view, status)
+    return result if result.key.startswith(f"{canary.revision}/") else None
+
+
+def has_failed(view: View, status: Status) -> AnalysisResult | None:
+    """The result, if it is a failed verdict."""
+    result = current_result(view, status)
+    return result if result is not None and result.verdict == "Fail" else None
+
+
+def may_pass(view: View, status: Status) -> bool:
+    """Whether the judge has nothing against the next step; without an analysis nobody asks."""
+    if analysis_in_force(view, status) is None:
+        return True
+    result = current_result(view, status)
+    return result is not None and result.verdict == "Pass"
+
+
+def has_no_data(view: View, status: Status) -> bool:
+    """Whether an analysis is asked for and there is nothing to judge by."""
+    if analysis_in_force(view, status) is None:
+        return False
+    result = current_result(view, status)
+    return result is None or result.verdict == "NoData"

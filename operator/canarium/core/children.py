@@ -1,0 +1,188 @@
+"""The writes that bring the cluster to what status says, in the order in which they must go.
+
+They are rendered from the status that is stored, never from one that is only decided: intent
+first, so that a restart at any instant finds out what was meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from canarium.core.actions import CAPACITY_MANAGER, Apply, Create, Delete, Ref, Write
+from canarium.core.drift import contains
+from canarium.core.history import make_prunes, make_records
+from canarium.core.names import child_name, revision_selector
+from canarium.core.observed import DeploymentRecord, Meta, RevisionRecord
+from canarium.core.resources.objects import (
+    make_capacity,
+    make_deployment,
+    make_http_route,
+    make_model_revision,
+    make_service,
+)
+from canarium.core.status import RevisionStatus, Status
+from canarium.core.view import View, rollout_of
+from canarium.routers.base import Child, Split, make_service_spec
+
+SETTLED = ("Idle", "Rejected", "Scaling", "Holding", "Guarding", "Starting", "Broken")
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """Writes in order, and what has to be read live before them."""
+
+    writes: tuple[Write, ...] = ()
+    confirm: tuple[Ref, ...] = ()
+
+
+def make_writes(view: View, status: Status) -> Writes:
+    """Everything that differs from what status says, and that may be written now."""
+    if (created := _make_missing_revision(view, status)) is not None:
+        return Writes((created,))
+    upward = [write for part in _parts(status) for write in _make_revision(view, status, part)]
+    routes = list(_make_routes(view, status))
+    downward = [
+        *_make_retired(view, status),
+        *make_prunes(view, status),
+        *_left_routes(view, status),
+    ]
+    records = make_records(view, status)
+    return Writes(
+        (*upward, *routes, *downward, *records),
+        tuple(
+            dict.fromkeys([*_before_routes(view, status, routes), *_before_down(view, downward)])
+        ),
+    )
+
+
+def _parts(status: Status) -> tuple[RevisionStatus, ...]:
+    return tuple(part for part in (status.stable, status.canary, status.previous) if part)
+
+
+def _make_missing_revision(view: View, status: Status) -> Create | None:
+    """The ModelRevision comes first: everything else is rendered from it."""
+    wanted, spec, model = view.wanted, view.spec, view.observed.model
+    if wanted is None or spec is None or wanted.record is not None:
+        return None
+    if not any((p.revision, p.digest) == (wanted.revision, wanted.digest) for p in _parts(status)):
+        return None
+    name = child_name(view.model, wanted.revision)
+    return Create(Ref("ModelRevision", name), make_model_revision(model, spec, wanted))
+
+
+def _make_revision(view: View, status: Status, part: RevisionStatus) -> Iterator[Write]:
+    record, deployment = view.record(part), view.deployment(part.revision)
+    if view.router(status).revision_services:
+        yield from _make_revision_service(view, part)
+    if record is not None:
+        yield from _make_template(view, record, deployment)
+    if (
+        deployment is not None
+        and deployment.replicas != part.replicas
+        and not _deleting(deployment)
+    ):
+        yield _scale(deployment, part.replicas)
+
+
+def _deleting(deployment: DeploymentRecord) -> bool:
+    return deployment.meta.deleting
+
+
+def _make_template(
+    view: View, record: RevisionRecord, deployment: DeploymentRecord | None
+) -> Iterator[Write]:
+    ref = Ref("Deployment", record.meta.name)
+    if deployment is None:
+        yield Create(ref, make_deployment(view.observed.model, record))
+    elif not _deleting(deployment) and not contains(deployment.template, record.template):
+        body = make_deployment(view.observed.model, record)
+        yield Apply(ref, body, deployment.meta.resource_version)
+
+
+def _scale(deployment: DeploymentRecord, replicas: int) -> Apply:
+    body = make_capacity(deployment.meta.name, deployment.meta.namespace, replicas)
+    version = deployment.meta.resource_version
+    return Apply(Ref("Deployment", deployment.meta.name), body, version, CAPACITY_MANAGER)
+
+
+def _make_revision_service(view: View, part: RevisionStatus) -> Iterator[Write]:
+    name = child_name(view.model, part.revision)
+    if not any(service.meta.name == name for service in view.observed.services):
+        spec = make_service_spec(revision_selector(view.model, part.revision))
+        body = make_service(view.observed.model, name, part.revision, spec)
+        yield Create(Ref("Service", name), body)
+
+
+def _make_routes(view: View, status: Status) -> Iterator[Write]:
+    split = view.split(status)
+    if split is None:
+        return
+    router = view.router(status)
+    for child in router.make_routes(split):
+        if child.ref.kind == "HTTPRoute" and not view.observed.gateway_api:
+            continue
+        if not router.is_current(split, view.observed, child):
+            yield _make_route(view, split, child)
+
+
+def _make_route(view: View, split: Split, child: Child) -> Write:
+    model, live = view.observed.model, _live(view, child.ref)
+    if child.ref.kind == "Service":
+        body = make_service(model, split.model, "", child.spec)
+    else:
+        body = make_http_route(model, split.model, child.spec)
+    if live is None:
+        return Create(child.ref, body)
+    return Apply(child.ref, body, live.resource_version)
+
+
+def _live(view: View, ref: Ref) -> Meta | None:
+    records = view.observed.services if ref.kind == "Service" else view.observed.routes
+    return next((record.meta for record in records if record.meta.name == ref.name), None)
+
+
+def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[Ref]:
+    """A share is raised only on what a live read says of the pods that are to carry it."""
+    if not any(isinstance(write, Apply) for write in routes):
+        return
+    for part in (status.stable, status.canary):
+        if part is not None and part.weight > 0:
+            yield Ref("Deployment", child_name(view.model, part.revision))
+
+
+def _make_retired(view: View, status: Status) -> Iterator[Write]:
+    """Take the pods of revisions that nothing names any more; never while a route is open."""
+    if rollout_of(status).state not in SETTLED:
+        return
+    if view.split(status) is not None and not view.verify(status).accepted:
+        return
+    named = view.router(status).named_revisions(view.model, view.observed)
+    kept = named | {part.revision for part in _parts(status)}
+    for deployment in view.observed.deployments:
+        if (
+            deployment.revision not in kept
+            and deployment.replicas > 0
+            and not _deleting(deployment)
+        ):
+            yield _scale(deployment, 0)
+
+
+def _left_routes(view: View, status: Status) -> Iterator[Write]:
+    """Routes of another router than the one in use, once this one works."""
+    if view.router(status).route_kinds or not view.verify(status).accepted:
+        return
+    for route in view.observed.routes:
+        if route.meta.name == view.model and not route.meta.deleting:
+            ref = Ref("HTTPRoute", route.meta.name)
+            yield Delete(ref, uid=route.meta.uid, resource_version=route.meta.resource_version)
+
+
+def _before_down(view: View, downward: list[Write]) -> Iterator[Ref]:
+    """Capacity is taken only on what a live read says of the route."""
+    if not downward:
+        return
+    if any(route.meta.name == view.model for route in view.observed.routes):
+        yield Ref("HTTPRoute", view.model)
+    if any(service.meta.name == view.model for service in view.observed.services):
+        yield Ref("Service", view.model)

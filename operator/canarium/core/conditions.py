@@ -1,0 +1,217 @@
+"""The conditions, and the headline: the one reason and message that matter now.
+
+Ready: answering with the capacity it should have. UpToDate: the spec's revision is stable.
+Reconciling and Stalled: as kstatus reads them. Routed and Judged: by whom, or why not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from canarium.core.analysis import analysis_in_force, judged_revision, last_result
+from canarium.core.capacity import needed_replicas
+from canarium.core.faults import Fault
+from canarium.core.phases import awaits_approval, is_paused, is_up_to_date
+from canarium.core.status import Condition, RevisionStatus, Status
+from canarium.core.view import AT_REST, ROLLING, View, rollout_of
+from canarium.routers import Verification
+
+Truth = Literal["True", "False", "Unknown"]
+
+_UNANSWERED = ("GatewayAPINotInstalled", "GatewayNotFound", "GatewayNotProgrammed", "NameConflict")
+_FINAL_FAILURES = ("NameConflict",)
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One CamelCase reason, and one sentence."""
+
+    reason: str
+    message: str
+
+
+def make_headline(view: View, status: Status, phase: str) -> Headline:
+    """What a person should read first: what is in the way, or else what is going on."""
+    if phase == "Invalid":
+        return Headline("InvalidSpec", "; ".join(map(str, view.observed.model.problems)))
+    obstacle = _find_obstacle(view, status)
+    if obstacle is not None:
+        return obstacle
+    if is_paused(view, status):
+        return Headline("Paused", "waits for spec.rollout.paused to become false")
+    return _STORIES.get(rollout_of(status).state, _tell_rest)(view, status)
+
+
+def _find_obstacle(view: View, status: Status) -> Headline | None:
+    state, verification = rollout_of(status).state, view.verify(status)
+    for failure in view.observed.failures:
+        return Headline(failure.reason, f"{failure.kind} {failure.name}: {failure.message}")
+    if verification.refused:
+        return Headline(verification.reason, verification.message)
+    if state not in ("Starting", *ROLLING):
+        return None
+    tried = status.canary or status.stable
+    fault = view.fault(tried.revision) if tried else None
+    if fault is not None and _is_in_the_way(status, fault):
+        return Headline(fault.reason, fault.message)
+    return None
+
+
+def _is_in_the_way(status: Status, fault: Fault) -> bool:
+    return fault.whose == "Environment" and rollout_of(status).state in ("Starting", "Scaling")
+
+
+def _tell_starting(_view: View, _status: Status) -> Headline:
+    return Headline("Starting", "waits for the first pods to become ready")
+
+
+def _tell_scaling(view: View, status: Status) -> Headline:
+    replicas = status.canary.replicas if status.canary else 0
+    return Headline("Scaling", f"{_where(view, status)}: waits for {replicas} ready canary pods")
+
+
+def _tell_shifting(view: View, status: Status) -> Headline:
+    return Headline("Shifting", f"{_where(view, status)}: waits for the router to take it")
+
+
+def _tell_holding(view: View, status: Status) -> Headline:
+    step, where = view.step(status), _where(view, status)
+    if awaits_approval(view, status):
+        revision = status.canary.revision if status.canary else ""
+        command = f"canarium.dev/promote={revision}:{rollout_of(status).step}@<unique id>"
+        return Headline("AwaitingApproval", f"{where}: annotate with {command} to go on")
+    return Headline("Holding", f"{where} for {step.hold_seconds:g} s")
+
+
+def _tell_guarding(view: View, status: Status) -> Headline:
+    words = f"the previous revision stays warm for {view.rollout.guard_seconds:g} s"
+    return Headline("Guarding", f"{_version(status.stable)} serves all; {words}")
+
+
+def _tell_reverting(_view: View, status: Status) -> Headline:
+    rollout = rollout_of(status)
+    return Headline(rollout.reason or "Reverting", f"going back: {rollout.message}")
+
+
+def _tell_refusal(_view: View, status: Status) -> Headline:
+    rollout = rollout_of(status)
+    return Headline(rollout.reason, rollout.message)
+
+
+def _tell_rest(_view: View, status: Status) -> Headline:
+    return Headline("Serving", f"{_version(status.stable)} serves all")
+
+
+_STORIES = {
+    "Starting": _tell_starting,
+    "Scaling": _tell_scaling,
+    "Shifting": _tell_shifting,
+    "Holding": _tell_holding,
+    "Guarding": _tell_guarding,
+    "Reverting": _tell_reverting,
+    "Rejected": _tell_refusal,
+    "Broken": _tell_refusal,
+}
+
+
+def _where(view: View, status: Status) -> str:
+    step = view.step(status)
+    name = f" ({step.name})" if step.name else ""
+    number = rollout_of(status).step
+    return f"step {number} of {len(view.steps)}{name} at {step.weight} %"
+
+
+def _version(part: RevisionStatus | None) -> str:
+    if part is None:
+        return "nothing"
+    return f"version {part.version}" if part.version else f"revision {part.revision}"
+
+
+def make_conditions(
+    view: View, status: Status, phase: str, headline: Headline
+) -> tuple[Condition, ...]:
+    """All conditions, in the order in which people read them."""
+    return (
+        _ready(view, status),
+        _up_to_date(view, status, headline),
+        _reconciling(view, phase, headline),
+        _stalled(view, phase, headline),
+        _routed(view, status),
+        _judged(view, status),
+    )
+
+
+def _condition(view: View, kind: str, truth: Truth, reason: str, message: str = "") -> Condition:
+    return Condition(kind, truth, reason, message, view.observed.model.meta.generation)
+
+
+def _ready(view: View, status: Status) -> Condition:
+    parts = [part for part in (status.stable, status.canary) if part and part.weight > 0]
+    verification = view.verify(status)
+    if not parts:
+        return _condition(view, "Ready", "False", "NotRouted", "no revision gets traffic yet")
+    if verification.reason in _UNANSWERED:
+        return _condition(view, "Ready", "False", verification.reason, verification.message)
+    for part in parts:
+        ready, needed = part.ready_replicas, _needed(status, part)
+        if ready < needed:
+            words = f"{_version(part)}: {ready} of {needed} pods ready"
+            return _condition(view, "Ready", "False", "TooFewReplicas", words)
+    return _condition(view, "Ready", "True", "Serving", "answers with the capacity it should have")
+
+
+def _needed(status: Status, part: RevisionStatus) -> int:
+    at_rest = rollout_of(status).state in (*AT_REST, "Guarding")
+    size = part.replicas if at_rest else rollout_of(status).peak_replicas
+    return min(part.replicas, needed_replicas(part.weight, size))
+
+
+def _up_to_date(view: View, status: Status, headline: Headline) -> Condition:
+    state = rollout_of(status).state
+    if is_up_to_date(view, status) and state in ("Idle", "Guarding"):
+        words = f"{_version(status.stable)} is what the spec asks for"
+        return _condition(view, "UpToDate", "True", "Promoted", words)
+    return _condition(view, "UpToDate", "False", headline.reason, headline.message)
+
+
+def _reconciling(view: View, phase: str, headline: Headline) -> Condition:
+    if phase in ("Pending", "Progressing"):
+        return _condition(view, "Reconciling", "True", headline.reason, headline.message)
+    return _condition(view, "Reconciling", "False", headline.reason)
+
+
+def _stalled(view: View, phase: str, headline: Headline) -> Condition:
+    if phase in ("RolledBack", "Failed", "Invalid") or headline.reason in _FINAL_FAILURES:
+        return _condition(view, "Stalled", "True", headline.reason, headline.message)
+    return _condition(view, "Stalled", "False", "NotStalled")
+
+
+def _routed(view: View, status: Status) -> Condition:
+    verification: Verification = view.verify(status)
+    if verification.accepted:
+        return _condition(view, "Routed", "True", "Accepted", view.router_name(status))
+    truth: Truth = "False" if verification.refused or view.split(status) is None else "Unknown"
+    return _condition(view, "Routed", truth, verification.reason, verification.message)
+
+
+def _judged(view: View, status: Status) -> Condition:
+    if view.rollout.analysis is None:
+        words = "no analysis is asked for: judged on the pods' health alone"
+        return _condition(view, "Judged", "False", "NoAnalysis", words)
+    result = last_result(view, status)
+    judging = judged_revision(status) is not None and analysis_in_force(view, status) is not None
+    if result is None and not judging:
+        return _kept_judgement(view)
+    if result is None or result.verdict == "NoData":
+        problems = "; ".join(result.problems) if result else ""
+        return _condition(view, "Judged", "False", "NoData", problems or "no measurement yet")
+    return _condition(view, "Judged", "True", result.verdict, result.message)
+
+
+def _kept_judgement(view: View) -> Condition:
+    """While nothing is judged, what was said last stands."""
+    before = next((c for c in view.observed.model.status.conditions if c.type == "Judged"), None)
+    if before is not None and before.reason not in ("NoAnalysis", ""):
+        return _condition(view, "Judged", before.status, before.reason, before.message)
+    return _condition(view, "Judged", "Unknown", "NothingToJudge", "no canary gets traffic")

@@ -1,0 +1,69 @@
+"""The events that tell the story of a rollout, out of two statuses that follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from canarium.core.actions import Event
+from canarium.core.status import RevisionStatus, Status
+from canarium.core.view import View, rollout_of
+
+
+def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
+    """What happened between two statuses; nothing when the state stayed the same."""
+    return (*_tell_phase(before, after), *_tell_state(view, before, after))
+
+
+def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
+    old, new = rollout_of(before), rollout_of(after)
+    if before.rollout is not None and (old.state, old.step) == (new.state, new.step):
+        return
+    version = _name(after.canary or after.stable)
+    if after.canary is not None and before.canary is None and new.state != "Reverting":
+        yield Event("Normal", "RolloutStarted", "Rollout", f"rolling out {version}")
+    if new.state in ("Shifting", "Holding") and after.canary is not None:
+        weight = after.canary.weight
+        if before.canary is None or before.canary.weight != weight:
+            words = f"step {new.step} of {len(view.steps)}: {weight} % to {version}"
+            yield Event("Normal", "WeightShifted", "Shift", words)
+    if new.state == "Guarding":
+        yield Event("Normal", "Promoted", "Promote", f"{_name(after.stable)} is stable now")
+    if new.state == "Reverting":
+        yield from _tell_reverting(after)
+    if new.state == "Broken":
+        yield Event("Warning", new.reason, "Start", f"{version} cannot serve: {new.message}")
+
+
+def _tell_reverting(after: Status) -> Iterator[Event]:
+    rollout, version = rollout_of(after), _name(after.canary)
+    if rollout.ending == "Rejected":
+        yield Event(
+            "Warning", rollout.reason, "Rollback", f"taking {version} back: {rollout.message}"
+        )
+    else:
+        yield Event("Normal", rollout.reason, "Cancel", f"cancelling {version}: {rollout.message}")
+
+
+def _tell_phase(before: Status, after: Status) -> Iterator[Event]:
+    if before.phase == after.phase:
+        return
+    if after.phase == "Healthy" and after.stable is not None:
+        yield Event("Normal", "Healthy", "Serve", f"{_name(after.stable)} serves all")
+    if after.phase == "RolledBack":
+        rollout, stable = rollout_of(after), _name(after.stable)
+        words = f"{stable} serves all; refused: {rollout.message}"
+        yield Event("Warning", "RolledBack", "Rollback", words)
+    if after.phase in ("Invalid", "Paused"):
+        yield _make_waiting(after)
+
+
+def _make_waiting(after: Status) -> Event:
+    if after.phase == "Invalid":
+        return Event("Warning", after.reason, "Wait", after.message)
+    return Event("Normal", after.reason, "Wait", after.message)
+
+
+def _name(part: RevisionStatus | None) -> str:
+    if part is None:
+        return "nothing"
+    return f"version {part.version} ({part.revision})" if part.version else part.revision

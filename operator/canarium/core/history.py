@@ -1,0 +1,115 @@
+"""What the ModelRevisions record: the copy of what a rollout goes by, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from canarium.core.actions import Delete, RecordOutcome, Ref, Write
+from canarium.core.names import child_name
+from canarium.core.observed import Meta, RevisionRecord
+from canarium.core.status import RevisionStatus, Status, dump, format_time
+from canarium.core.view import ROLLING, View, rollout_of
+
+_ENDINGS = {"Rejected": "RolledBack", "Canceled": "Canceled", "Superseded": "Canceled"}
+
+
+def make_records(view: View, status: Status) -> Iterator[RecordOutcome]:
+    """The ModelRevision status writes that are missing."""
+    for record in view.observed.revisions:
+        change = _start(view, status, record) or _end(view, status, record)
+        if change:
+            yield RecordOutcome(
+                ref=Ref("ModelRevision", record.meta.name),
+                status=change,
+                resource_version=record.meta.resource_version,
+            )
+
+
+def _start(view: View, status: Status, record: RevisionRecord) -> Mapping[str, Any] | None:
+    """Copy steps, analysis and guard when a rollout starts, and again when they are edited."""
+    rolling = status.canary is not None and rollout_of(status).state in ROLLING
+    if not rolling or not _is(status.canary, record) or view.spec is None:
+        return None
+    copied = record.rollout.raw if record.rollout else None
+    if copied == view.rollout.raw and not record.outcome:
+        return None
+    fresh = {"outcome": None, "reason": None, "message": None, "endedAt": None, "evidence": None}
+    started = format_time(view.now) if record.outcome or copied is None else None
+    return {
+        "rollout": view.rollout.raw,
+        **(fresh if record.outcome else {}),
+        **({"startedAt": started} if started else {}),
+    }
+
+
+def _end(view: View, status: Status, record: RevisionRecord) -> Mapping[str, Any] | None:
+    outcome = _outcome(status, record)
+    if outcome == record.outcome:
+        return None
+    at = format_time(view.now)
+    return {
+        "outcome": outcome,
+        "endedAt": at,
+        **({"stableAt": at} if outcome == "Stable" else {}),
+        **_evidence(status, record, outcome),
+    }
+
+
+def _outcome(status: Status, record: RevisionRecord) -> str:
+    """How it stands with a revision, by where it is in status."""
+    rollout = rollout_of(status)
+    if _is(status.canary, record):
+        ended = rollout.state == "Reverting"
+        return _ENDINGS[rollout.ending] if ended and rollout.ending else record.outcome
+    if _is(status.stable, record):
+        settled = rollout.state not in ("Starting", "Broken", "Shifting", "Guarding")
+        return "Stable" if settled else record.outcome
+    if _is(status.previous, record):
+        return record.outcome
+    if record.outcome == "Stable":
+        return "Superseded"
+    if record.outcome:
+        return record.outcome
+    refused = any(rejection.revision == record.revision for rejection in status.rejected)
+    return "RolledBack" if refused else "Canceled"
+
+
+def _evidence(status: Status, record: RevisionRecord, outcome: str) -> Mapping[str, Any]:
+    refusal = next((r for r in status.rejected if r.revision == record.revision), None)
+    rows = status.canary.analysis if _is(status.canary, record) and status.canary else ()
+    words: dict[str, Any] = {"evidence": dump(rows)} if rows else {}
+    if outcome == "RolledBack" and refusal is not None:
+        words |= {"reason": refusal.reason, "message": refusal.message}
+    return words
+
+
+def make_prunes(view: View, status: Status) -> Iterator[Write]:
+    """Delete what history no longer holds: the oldest revisions that nothing refers to."""
+    if view.spec is None:
+        return
+    current = {part.revision for part in (status.stable, status.canary, status.previous) if part}
+    named = view.router(status).named_revisions(view.model, view.observed)
+    past = [r for r in view.observed.revisions if r.revision not in current | named]
+    past.sort(key=lambda record: record.started_at or record.meta.created_at, reverse=True)
+    for record in past[view.rollout.revision_history_limit :]:
+        yield from _delete_revision(view, record)
+
+
+def _delete_revision(view: View, record: RevisionRecord) -> Iterator[Write]:
+    name = child_name(view.model, record.revision)
+    for service in view.observed.services:
+        if service.meta.name == name and not service.meta.deleting:
+            yield _delete("Service", service.meta)
+    deployment = view.deployment(record.revision)
+    if deployment is not None and not deployment.meta.deleting:
+        yield _delete("Deployment", deployment.meta)
+    yield _delete("ModelRevision", record.meta)
+
+
+def _delete(kind: Any, meta: Meta) -> Delete:
+    return Delete(Ref(kind, meta.name), uid=meta.uid, resource_version=meta.resource_version)
+
+
+def _is(part: RevisionStatus | None, record: RevisionRecord) -> bool:
+    return part is not None and part.revision == record.revision

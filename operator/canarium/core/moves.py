@@ -1,0 +1,181 @@
+"""The moves of a rollout: each makes the next status out of the present one.
+
+What a move says about weights and replicas is an intent; it is stored first and written to the
+cluster in the pass after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from canarium.core.capacity import needed_replicas
+from canarium.core.commands import Command
+from canarium.core.revision import Wanted
+from canarium.core.status import Ending, Rejection, RevisionStatus, Rollout, State, Status
+from canarium.core.view import View, rollout_of
+
+REJECTIONS_KEPT = 20
+
+
+def enter(view: View, status: Status, state: State, **changes: Any) -> Status:
+    """Go to another state, which is progress."""
+    rollout = replace(rollout_of(status), state=state, progress_at=view.now, **changes)
+    return replace(status, rollout=rollout)
+
+
+def begin_first(view: View, status: Status, wanted: Wanted) -> Status:
+    """Serve the first revision ever, or the one that replaces a broken first one."""
+    size = view.spec.replicas if view.spec else 1
+    first = replace(status, stable=wanted.status(replicas=size), canary=None, previous=None)
+    rollout = Rollout(
+        state="Starting", progress_at=view.now, step_started_at=view.now, peak_replicas=size
+    )
+    return replace(first, rollout=rollout)
+
+
+def begin(view: View, status: Status, wanted: Wanted) -> Status:
+    """Start to roll a revision out.
+
+    One that was stable before, or that finds a dead stable, goes straight to the closing step.
+    """
+    size = max(1, status.stable.replicas if status.stable else 1)
+    known = wanted.record is not None and wanted.record.stable_at is not None
+    straight = known or view.stable_is_dead(status)
+    number = len(view.steps) if straight else 1
+    canary = wanted.status(replicas=needed_replicas(view.steps[number - 1].weight, size))
+    return _enter_step(
+        view,
+        replace(status, canary=canary, previous=None, rollout=Rollout(peak_replicas=size)),
+        number,
+    )
+
+
+def advance(view: View, status: Status) -> Status:
+    """Go to the next step."""
+    return _enter_step(view, status, rollout_of(status).step + 1)
+
+
+def jump_to_closing(view: View, status: Status) -> Status:
+    """Go to 100: what there was to protect is gone."""
+    return _enter_step(view, status, len(view.steps))
+
+
+def reenter_step(view: View, status: Status, number: int) -> Status:
+    """Be in this step of edited steps: go on holding where the weight is the same."""
+    rollout, step = rollout_of(status), view.steps[number - 1]
+    weight = status.canary.weight if status.canary else 0
+    if rollout.state != "Scaling" and weight == step.weight:
+        return replace(status, rollout=replace(rollout, step=number, step_name=step.name))
+    if (rollout.state, rollout.step, rollout.step_name) == ("Scaling", number, step.name):
+        return status
+    return _enter_step(view, status, number)
+
+
+def _enter_step(view: View, status: Status, number: int) -> Status:
+    step = view.steps[number - 1]
+    moved = enter(
+        view,
+        status,
+        "Scaling",
+        step=number,
+        step_name=step.name,
+        step_started_at=view.now,
+        verified_at=None,
+        held_seconds=0.0,
+        tests="",
+        tests_key="",
+    )
+    return replace(moved, canary=_with_capacity(moved, view.needed(step.weight, moved)))
+
+
+def _with_capacity(status: Status, replicas: int) -> RevisionStatus | None:
+    canary = status.canary
+    return canary and replace(canary, replicas=max(canary.replicas, replicas), analysis=())
+
+
+def shift(view: View, status: Status, weight: int) -> Status:
+    """Intend another split: `weight` percent for the canary, the rest for stable."""
+    moved = enter(view, status, "Shifting", verified_at=None, step_started_at=view.now)
+    return set_weights(moved, weight)
+
+
+def set_weights(status: Status, canary_weight: int) -> Status:
+    """Share 100 percent between stable and canary."""
+    stable, canary = status.stable, status.canary
+    return replace(
+        status,
+        stable=stable and replace(stable, weight=100 - canary_weight),
+        canary=canary and replace(canary, weight=canary_weight),
+    )
+
+
+def retreat(view: View, status: Status) -> Status:
+    """Take the canary's traffic back because it has no pod left; it may try the step again."""
+    step = rollout_of(status).step
+    return _enter_step(view, set_weights(status, 0), step)
+
+
+def promote(view: View, status: Status) -> Status:
+    """The canary has everything: it is stable now, and the one before stays warm."""
+    stable = status.stable
+    moved = enter(view, status, "Guarding", step=0, step_name="", step_started_at=view.now)
+    previous = stable and replace(stable, weight=0, analysis=())
+    return replace(moved, stable=status.canary, canary=None, previous=previous)
+
+
+def rest(view: View, status: Status) -> Status:
+    """Nothing is under way any more; stable serves all."""
+    settled = Rollout(state="Idle", progress_at=view.now)
+    return replace(status, canary=None, previous=None, rollout=settled)
+
+
+def refuse(view: View, status: Status) -> Status:
+    """Stable serves all, and why the other was taken back is remembered."""
+    was, idle = rollout_of(status), rest(view, status)
+    refused = Rollout(
+        state="Rejected", progress_at=view.now, reason=was.reason, message=was.message
+    )
+    return replace(idle, rollout=refused)
+
+
+def revert(view: View, status: Status, ending: Ending, reason: str, message: str) -> Status:
+    """Go back to stable; a rejected revision is remembered at once."""
+    moved = enter(
+        view, status, "Reverting", ending=ending, reason=reason, message=message,
+        verified_at=None, held_seconds=0.0,
+    )  # fmt: skip
+    if ending != "Rejected" or status.canary is None:
+        return moved
+    return replace(moved, rejected=_reject(view, status, status.canary, reason, message))
+
+
+def revert_guard(view: View, status: Status, ending: Ending, reason: str, message: str) -> Status:
+    """Go back to the previous revision, which is still warm."""
+    swapped = replace(
+        status,
+        stable=status.previous,
+        canary=status.stable,
+        previous=None,
+    )
+    return revert(view, swapped, ending, reason, message)
+
+
+def _reject(
+    view: View, status: Status, canary: RevisionStatus, reason: str, message: str
+) -> tuple[Rejection, ...]:
+    others = tuple(r for r in status.rejected if r.revision != canary.revision)
+    rejection = Rejection(canary.revision, canary.version, reason, message, view.now)
+    return (*others, rejection)[-REJECTIONS_KEPT:]
+
+
+def forgive(status: Status, revision: str) -> Status:
+    """Let a rejected revision be tried again."""
+    left = tuple(r for r in status.rejected if r.revision != revision)
+    return replace(status, rejected=left)
+
+
+def record_command(status: Status, command: Command) -> Status:
+    """Remember that a command was handled; goes with its effect in one write."""
+    handled = {**status.last_handled_commands, command.verb: command.text}
+    return replace(status, last_handled_commands=handled)

@@ -1,0 +1,41 @@
+"""Every name and label that Canarium gives, in one place, so that the same is never said twice."""
+
+from __future__ import annotations
+
+import hashlib
+
+PREFIX = "canarium.dev/"
+MODEL_LABEL = PREFIX + "model"
+REVISION_LABEL = PREFIX + "revision"
+
+API_VERSION = "canarium.dev/v1alpha1"
+REVISION_ID_LENGTH = 10
+NAME_MAX_LENGTH = 63 - 1 - REVISION_ID_LENGTH
+"What is left of a DNS-1035 label (63) for an object whose children end in -<revision>."
+
+SERVICE_PORT = 80
+PORT_NAME = "http"
+
+
+def make_revision_id(canonical: str, clashes: int = 0) -> str:
+    """Name a revision by its normalised source: ten hexadecimal characters.
+
+    `clashes` counts how many other sources were found under the names before.
+    """
+    salt = f"#{clashes}" if clashes else ""
+    return hashlib.sha256((canonical + salt).encode()).hexdigest()[:REVISION_ID_LENGTH]
+
+
+def make_digest(template: str) -> str:
+    """The SHA-256 of a rendered pod template, as 64 hexadecimal characters."""
+    return hashlib.sha256(template.encode()).hexdigest()
+
+
+def child_name(model: str, revision: str) -> str:
+    """The name of a revision's ModelRevision, Deployment and Service."""
+    return f"{model}-{revision}"
+
+
+def revision_selector(model: str, revision: str) -> dict[str, str]:
+    """The labels that a revision's pods carry, and nobody else's."""
+    return {MODEL_LABEL: model, REVISION_LABEL: revision}

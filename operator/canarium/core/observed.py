@@ -1,0 +1,227 @@
+"""What the shell saw: small typed records of the cluster's objects, and nothing decided.
+
+Each record holds only what the core owns or needs. Specs that we own are kept as the apiserver's
+JSON bytes, so that drift is a comparison here and a restart needs no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from canarium.core.spec import RolloutSpec, Spec
+from canarium.core.status import Status
+from canarium.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The controller in an object's ownerReferences."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What every record carries of its object's metadata."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    owner: Owner | None = None
+    deleting: bool = False
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """One container of a pod: why it waits or how it ended last, and how often it restarted."""
+
+    name: str
+    init: bool = False
+    ready: bool = False
+    restarts: int = 0
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    terminated_reason: str = ""
+    terminated_exit_code: int | None = None
+    image_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PodRecord:
+    """A pod of one revision. `scheduling_message` is why it isn't scheduled ("" when it is)."""
+
+    meta: Meta
+    revision: str
+    phase: str = "Pending"
+    ip: str = ""
+    node: str = ""
+    ready: bool = False
+    scheduled: bool = False
+    scheduling_message: str = ""
+    reason: str = ""
+    containers: tuple[ContainerState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRecord:
+    """A revision's Deployment. `template` is spec.template as the apiserver wrote it (JSON)."""
+
+    meta: Meta
+    revision: str
+    replicas: int
+    template: bytes
+    observed_generation: int = 0
+    current_replicas: int = 0
+    ready_replicas: int = 0
+    failure_message: str = ""
+    "The ReplicaFailure condition's words: a quota or a webhook that refuses pods."
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """A Service; `spec` is its spec as JSON bytes."""
+
+    meta: Meta
+    spec: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointsRecord:
+    """One EndpointSlice of a Service: how many ready endpoints it lists."""
+
+    meta: Meta
+    service: str
+    ready: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCondition:
+    """One condition that a gateway reports on a route."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    observed_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteParent:
+    """What one gateway says of a route."""
+
+    name: str
+    namespace: str
+    section_name: str | None
+    controller: str
+    conditions: tuple[RouteCondition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRecord:
+    """An HTTPRoute; `spec` is its spec as JSON bytes."""
+
+    meta: Meta
+    spec: bytes
+    parents: tuple[RouteParent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRecord:
+    """A Gateway that a route may attach to; `message` holds its own words when not programmed."""
+
+    meta: Meta
+    class_name: str
+    programmed: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRecord:
+    """A ModelRevision.
+
+    `revision` is the id (ten characters) in its label; `canonical` is what today's normaliser
+    (`core.normalise`) makes of its source, as canonical JSON; `template` is the rendered pod
+    template (one canonical JSON string), `digest` the SHA-256 that the object claims for it.
+    `rollout` is the copy of steps, analysis and guard made when its rollout started, `None`
+    before; `outcome` is "" while it isn't known.
+    """
+
+    meta: Meta
+    revision: str
+    canonical: str
+    template: str
+    digest: str
+    port: int = 8080
+    version: str = ""
+    image: str = ""
+    rollout: RolloutSpec | None = None
+    outcome: str = ""
+    started_at: float | None = None
+    stable_at: float | None = None
+    "When it last became stable; None when it never was."
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisResult:
+    """What the judge says of the running step so far.
+
+    `key` names the step that was judged (a result under another key is about something else),
+    `rows` are what status shows, `state` the running tests' numbers as JSON, `problems` why
+    readings failed (one short sentence a source).
+    """
+
+    key: str
+    verdict: str
+    reason: str = ""
+    message: str = ""
+    rows: tuple[Mapping[str, Any], ...] = ()
+    state: str = ""
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFailure:
+    """Why the last try to write one child failed: `reason` is CamelCase, `message` plain words."""
+
+    kind: str
+    name: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelObject:
+    """The ModelDeployment itself. `spec` is None when it cannot be used; `problems` say why."""
+
+    meta: Meta
+    spec: Spec | None
+    problems: tuple[Problem, ...] = ()
+    commands: Mapping[str, str] = field(default_factory=dict)
+    "Verb to the whole annotation value, of the verbs that we know."
+    status: Status = field(default_factory=Status)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything `plan` looks at."""
+
+    model: ModelObject
+    revisions: tuple[RevisionRecord, ...] = ()
+    deployments: tuple[DeploymentRecord, ...] = ()
+    pods: tuple[PodRecord, ...] = ()
+    services: tuple[ServiceRecord, ...] = ()
+    endpoints: tuple[EndpointsRecord, ...] = ()
+    routes: tuple[RouteRecord, ...] = ()
+    gateways: tuple[GatewayRecord, ...] = ()
+    gateway_api: bool = False
+    "Whether the cluster serves gateway.networking.k8s.io/v1 HTTPRoutes."
+    analysis: AnalysisResult | None = None
+    failures: tuple[WriteFailure, ...] = ()

@@ -1,0 +1,55 @@
+"""The phase that people see, out of the state that decisions are made in."""
+
+from __future__ import annotations
+
+from canarium.core.status import Phase, State, Status
+from canarium.core.view import ROLLING, View, rollout_of
+
+PHASES: dict[State, Phase] = {
+    "Starting": "Pending",
+    "Idle": "Healthy",
+    "Scaling": "Progressing",
+    "Shifting": "Progressing",
+    "Holding": "Progressing",
+    "Guarding": "Guarding",
+    "Reverting": "Progressing",
+    "Rejected": "RolledBack",
+    "Broken": "Failed",
+}
+
+
+def compute_phase(view: View, status: Status) -> Phase:
+    """Invalid before everything, then a pause, then what the state says."""
+    if view.spec is None:
+        return "Invalid"
+    state = rollout_of(status).state
+    if awaits_person(view, status):
+        return "Paused"
+    if state == "Shifting" and status.canary is None:
+        return "Pending"
+    return PHASES[state]
+
+
+def awaits_person(view: View, status: Status) -> bool:
+    """Whether nothing goes on until a person does something."""
+    return is_paused(view, status) or awaits_approval(view, status)
+
+
+def is_paused(view: View, status: Status) -> bool:
+    """Whether `spec.rollout.paused` keeps something from going on."""
+    if not view.rollout.paused:
+        return False
+    state = rollout_of(status).state
+    waiting = state == "Idle" and view.wanted is not None and not is_up_to_date(view, status)
+    return waiting or state in ("Starting", *ROLLING)
+
+
+def awaits_approval(view: View, status: Status) -> bool:
+    """Whether the step that is held goes on only when a person promotes it."""
+    return rollout_of(status).state == "Holding" and view.step(status).approval
+
+
+def is_up_to_date(view: View, status: Status) -> bool:
+    """Whether the revision that the spec names is stable."""
+    wanted, stable = view.wanted, status.stable
+    return wanted is not None and stable is not None and wanted.revision == stable.revision

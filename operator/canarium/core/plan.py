@@ -1,0 +1,90 @@
+"""What to do now: from everything that was observed, at a moment, to a plan.
+
+A pass either moves the intent (weights, sizes, states: a status write and nothing else) or brings
+the cluster to the intent that is stored. So a restart between any two writes finds what was meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from canarium.core.actions import Plan
+from canarium.core.analysis import make_measure
+from canarium.core.children import Writes, make_writes
+from canarium.core.clock import ends_at
+from canarium.core.decide import decide
+from canarium.core.happenings import make_events
+from canarium.core.observed import Observed
+from canarium.core.report import report
+from canarium.core.status import RevisionStatus, Status, dump
+from canarium.core.view import ROLLING, View, make_view, rollout_of
+
+
+def plan(observed: Observed, now: float) -> Plan:
+    """Compute what to do for one object at `now` (seconds since the epoch).
+
+    Deterministic; applied, and planned again, it is empty. Nothing is planned for an object that
+    is being deleted: garbage collection takes its children.
+    """
+    if observed.model.meta.deleting:
+        return Plan()
+    view, before = make_view(observed, now), observed.model.status
+    decided = decide(view)
+    after = report(view, decided)
+    moved = _intent(decided) != _intent(before)
+    writes = Writes() if moved else make_writes(view, after)
+    return Plan(
+        status=dump(after) if after != before else None,
+        writes=writes.writes,
+        confirm=writes.confirm,
+        events=make_events(view, before, after),
+        measure=make_measure(view, after),
+        wake_at=now if moved else _wake_at(view, after),
+        urgent=rollout_of(after).state == "Reverting",
+    )
+
+
+def _intent(status: Status) -> Status:
+    """The part of status that writes are made from: without what is only seen or saved."""
+    return replace(
+        status,
+        observed_generation=0,
+        phase=None,
+        reason="",
+        message="",
+        conditions=(),
+        url="",
+        router="",
+        replicas=0,
+        selector="",
+        stable=_strip(status.stable),
+        canary=_strip(status.canary),
+        previous=_strip(status.previous),
+        rollout=status.rollout
+        and replace(status.rollout, tests="", tests_key="", tests_saved_at=None, progress_at=None),
+    )
+
+
+def _strip(part: RevisionStatus | None) -> RevisionStatus | None:
+    return part and replace(part, ready_replicas=0, share=None, analysis=())
+
+
+def _wake_at(view: View, status: Status) -> float | None:
+    """The next moment at which time alone changes something."""
+    moments = [moment for moment in _moments(view, status) if moment is not None]
+    return min((moment for moment in moments if moment > view.now), default=None)
+
+
+def _moments(view: View, status: Status) -> list[float | None]:
+    rollout = rollout_of(status)
+    router, state = view.router(status), rollout.state
+    holds = {
+        "Holding": view.step(status).hold_seconds,
+        "Guarding": max(view.rollout.guard_seconds, router.drain_seconds),
+        "Reverting": router.drain_seconds,
+        "Shifting": 0.0,
+    }
+    moments = [ends_at(rollout, holds[state]), rollout.verified_at] if state in holds else []
+    if rollout.progress_at is not None and state in ("Starting", *ROLLING):
+        moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
+    return moments

@@ -1,0 +1,72 @@
+"""Kubernetes quantities in the one spelling that the apiserver stores them in.
+
+The apiserver rewrites `1000m` as `1` and `0.5Gi` as `512Mi`. What we render has to be spelled the
+same, or it would look as if somebody had changed it, and equal revisions would look different.
+The rules are those of resource.Quantity in k8s.io/apimachinery.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_CEILING, Context, Decimal
+
+QUANTITY_PATTERN = (
+    r"[+]?([0-9]{1,15}(\.[0-9]{0,9})?|\.[0-9]{1,9})"
+    "([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?"
+)
+
+_QUANTITY = re.compile(QUANTITY_PATTERN)
+_PARTS = re.compile("([0-9.]+)(.*)")
+_BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_SUFFIXES = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
+_LARGEST = Decimal(2**63 - 1)
+_EXACT = Context(prec=60)
+
+
+def is_quantity(value: int | str) -> bool:
+    """Tell whether this is a quantity that is not negative."""
+    if isinstance(value, int):
+        return value >= 0
+    return _QUANTITY.fullmatch(value) is not None
+
+
+def canonical_quantity(value: int | str) -> str:
+    """Spell a quantity as the apiserver does; ValueError when it isn't one."""
+    text = str(value)
+    if _QUANTITY.fullmatch(text) is None:
+        raise ValueError(f"not a quantity: {text!r}")
+    digits, suffix = _split(text.lstrip("+"))
+    if suffix in _BINARY[1:]:
+        return _spell_binary(_EXACT.multiply(digits, Decimal(1024 ** _BINARY.index(suffix))))
+    if suffix in _DECIMAL:
+        return _spell_decimal(_EXACT.scaleb(digits, _DECIMAL[suffix]), exponential=False)
+    return _spell_decimal(_EXACT.scaleb(digits, int(suffix[1:])), exponential=True)
+
+
+def _split(text: str) -> tuple[Decimal, str]:
+    found = _PARTS.fullmatch(text)
+    assert found is not None, text  # noqa: S101 - the pattern above has let it through
+    return Decimal(found[1]), found[2]
+
+
+def _spell_binary(amount: Decimal) -> str:
+    if amount < 1024:
+        return _spell_decimal(amount, exponential=False)
+    count = int(min(amount, _LARGEST).to_integral_value(ROUND_CEILING))
+    power = 0
+    while count % 1024 == 0 and power < len(_BINARY) - 1:
+        count, power = count // 1024, power + 1
+    return f"{count}{_BINARY[power]}"
+
+
+def _spell_decimal(amount: Decimal, *, exponential: bool) -> str:
+    billionths = int(_EXACT.scaleb(amount, 9).to_integral_value(ROUND_CEILING))
+    if billionths == 0:
+        return "0"
+    exponent = -9
+    while billionths % 1000 == 0 and exponent < 18:
+        billionths, exponent = billionths // 1000, exponent + 3
+    if exponential:
+        return f"{billionths}e{exponent}" if exponent else str(billionths)
+    return f"{billionths}{_SUFFIXES[exponent]}"

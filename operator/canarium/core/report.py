@@ -1,0 +1,134 @@
+"""What people and tools read in status: phase, conditions, one reason, one message, the figures.
+
+Everything here is computed anew from decisions and observations; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from canarium.core.analysis import (
+    SAVE_SECONDS,
+    judged_revision,
+    last_result,
+)
+from canarium.core.conditions import Headline, make_conditions, make_headline
+from canarium.core.names import MODEL_LABEL, REVISION_LABEL
+from canarium.core.observed import AnalysisResult
+from canarium.core.phases import compute_phase
+from canarium.core.status import Condition, RevisionStatus, Status
+from canarium.core.view import View, rollout_of
+
+
+def report(view: View, decided: Status) -> Status:
+    """Add to a decided status what is seen."""
+    counted = _count(view, _save_analysis(view, decided))
+    phase = compute_phase(view, counted)
+    headline = make_headline(view, counted, phase)
+    return replace(
+        counted,
+        observed_generation=view.observed.model.meta.generation,
+        phase=phase,
+        reason=headline.reason,
+        message=headline.message,
+        conditions=_keep_times(view, counted, phase, headline),
+        router=view.router_name(counted),
+        url=_make_url(view, counted),
+    )
+
+
+def _count(view: View, status: Status) -> Status:
+    split = view.split(status)
+    shares = view.router(status).shares(split, view.observed) if split else None
+    stable = status.stable
+    deployment = view.deployment(stable.revision) if stable else None
+
+    def count(part: RevisionStatus | None) -> RevisionStatus | None:
+        if part is None:
+            return None
+        share = shares.get(part.revision) if shares and len(shares) > 1 else None
+        return replace(part, ready_replicas=view.ready(part.revision, status), share=share)
+
+    return replace(
+        status,
+        stable=count(stable),
+        canary=count(status.canary),
+        previous=count(status.previous),
+        replicas=deployment.current_replicas if deployment else 0,
+        selector=_make_selector(view.model, stable),
+    )
+
+
+def _make_selector(model: str, stable: RevisionStatus | None) -> str:
+    if stable is None:
+        return ""
+    return f"{MODEL_LABEL}={model},{REVISION_LABEL}={stable.revision}"
+
+
+def _save_analysis(view: View, status: Status) -> Status:
+    """Save the running tests at transitions, at a new verdict, and every so often."""
+    judged, result = _on_trial(status), last_result(view, status)
+    if judged is None or result is None:
+        return status
+    if not _is_worth_saving(view, status, judged, result):
+        return status
+    rollout = replace(
+        rollout_of(status),
+        tests=result.state,
+        tests_key=result.key,
+        tests_saved_at=view.now,
+    )
+    shown = replace(judged, analysis=result.rows)
+    if status.canary is judged:
+        return replace(status, canary=shown, rollout=rollout)
+    return replace(status, stable=shown, rollout=rollout)
+
+
+def _is_worth_saving(
+    view: View, status: Status, judged: RevisionStatus, result: AnalysisResult
+) -> bool:
+    rollout = rollout_of(status)
+    if not result.state or rollout.tests == result.state:
+        return False
+    if rollout.state != _state_before(view) or rollout.tests_key != result.key:
+        return True
+    if _verdicts(judged.analysis) != _verdicts(result.rows):
+        return True
+    saved_at = rollout.tests_saved_at
+    return saved_at is None or view.now - saved_at >= SAVE_SECONDS
+
+
+def _state_before(view: View) -> str:
+    return rollout_of(view.observed.model.status).state
+
+
+def _verdicts(rows: tuple[Mapping[str, Any], ...]) -> list[Any]:
+    return [row.get("verdict") for row in rows]
+
+
+def _on_trial(status: Status) -> RevisionStatus | None:
+    return judged_revision(status) or status.canary
+
+
+def _keep_times(
+    view: View, status: Status, phase: str, headline: Headline
+) -> tuple[Condition, ...]:
+    """Keep the time of a condition's last transition unless its status changed."""
+    before = {c.type: c for c in view.observed.model.status.conditions}
+    kept = []
+    for condition in make_conditions(view, status, phase, headline):
+        old = before.get(condition.type)
+        same = old is not None and old.status == condition.status
+        at = old.last_transition_time if old is not None and same else view.now
+        kept.append(replace(condition, last_transition_time=at))
+    return tuple(kept)
+
+
+def _make_url(view: View, status: Status) -> str:
+    traffic, meta = view.traffic(status), view.observed.model.meta
+    if view.router_name(status) == "GatewayAPI" and traffic.hostnames:
+        secure = any(ref.section_name == "https" for ref in traffic.parent_refs)
+        return f"{'https' if secure else 'http'}://{traffic.hostnames[0]}"
+    return f"http://{meta.name}.{meta.namespace}.svc"

@@ -1,0 +1,1 @@
+"""Builders of the objects that Canarium writes: one a kind, pure, deterministic."""

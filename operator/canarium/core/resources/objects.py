@@ -1,0 +1,102 @@
+"""The objects that a ModelDeployment owns, as they are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from canarium.core.names import (
+    API_VERSION,
+    MODEL_LABEL,
+    REVISION_LABEL,
+    child_name,
+    make_digest,
+    revision_selector,
+)
+from canarium.core.observed import ModelObject, RevisionRecord
+from canarium.core.revision import Wanted, render_template
+from canarium.core.spec import Spec
+
+
+def make_meta(model: ModelObject, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Metadata of a child: its labels, and the owner that garbage collection follows."""
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": "ModelDeployment",
+        "name": model.meta.name,
+        "uid": model.meta.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "name": name,
+        "namespace": model.meta.namespace,
+        "labels": {"app.kubernetes.io/managed-by": "canarium", **labels},
+        "ownerReferences": [owner],
+    }
+
+
+def make_model_revision(model: ModelObject, spec: Spec, wanted: Wanted) -> dict[str, Any]:
+    """The ModelRevision: what it was made from and what it renders to, immutable."""
+    template = render_template(model.meta.name, wanted.revision, spec)
+    labels = revision_selector(model.meta.name, wanted.revision)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ModelRevision",
+        "metadata": make_meta(model, child_name(model.meta.name, wanted.revision), labels),
+        "spec": {
+            "modelDeployment": model.meta.name,
+            "source": spec.source,
+            "template": template,
+            "digest": make_digest(template),
+        },
+    }
+
+
+def make_deployment(model: ModelObject, record: RevisionRecord) -> dict[str, Any]:
+    """A revision's Deployment, without replicas: those are the capacity manager's."""
+    selector = revision_selector(model.meta.name, record.revision)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": make_meta(model, record.meta.name, selector),
+        "spec": {
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": selector},
+            "template": json.loads(record.template),
+        },
+    }
+
+
+def make_capacity(name: str, namespace: str, replicas: int) -> dict[str, Any]:
+    """What the capacity manager applies: a Deployment's replicas and nothing else."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"replicas": replicas},
+    }
+
+
+def make_service(
+    model: ModelObject, name: str, revision: str, spec: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A Service; `revision` is "" for the one that leads to the model."""
+    labels = {MODEL_LABEL: model.meta.name, **({REVISION_LABEL: revision} if revision else {})}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": make_meta(model, name, labels),
+        "spec": dict(spec),
+    }
+
+
+def make_http_route(model: ModelObject, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """An HTTPRoute."""
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": make_meta(model, name, {MODEL_LABEL: model.meta.name}),
+        "spec": dict(spec),
+    }

@@ -1,0 +1,131 @@
+"""The pod template of a revision, rendered once from its source and never changed again.
+
+What is set here without being asked for keeps requests whole and pods harmless: a drain before
+the end, no service-account token, no privilege. It runs images as the user that they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from canarium.core.names import MODEL_LABEL, PORT_NAME, REVISION_LABEL
+from canarium.core.normalise import canonical_json, normalise_source
+
+__all__ = ["canonical_json", "make_pod_template"]
+
+SERVER_NAME = "server"
+NAME_LABEL = "app.kubernetes.io/name"
+DRAIN_SECONDS = 5
+"""A pod goes on answering this long after its end was asked for, while gateways forget it."""
+GRACE_SECONDS = 30 + DRAIN_SECONDS
+
+_POD_FIELDS = (
+    "affinity",
+    "imagePullSecrets",
+    "nodeSelector",
+    "priorityClassName",
+    "runtimeClassName",
+    "serviceAccountName",
+    "tolerations",
+    "topologySpreadConstraints",
+    "volumes",
+)
+_CONTAINER_FIELDS = (
+    "args",
+    "command",
+    "env",
+    "envFrom",
+    "image",
+    "imagePullPolicy",
+    "livenessProbe",
+    "readinessProbe",
+    "resources",
+    "startupProbe",
+    "volumeMounts",
+)
+
+
+def make_pod_template(source: Mapping[str, Any], *, model: str, revision: str) -> dict[str, Any]:
+    """Render a PodTemplateSpec from a {model, server, pod} source.
+
+    `model` is the ModelDeployment's metadata.name and `revision` the id in the revision's label.
+    Sources that mean the same give the same template.
+    """
+    normal = normalise_source(source)
+    server, pod = normal["server"], normal.get("pod", {})
+    return {
+        "metadata": _make_metadata(pod, model, revision),
+        "spec": {
+            **_pick(pod, _POD_FIELDS),
+            "automountServiceAccountToken": False,
+            "containers": [_make_server(server)],
+            "enableServiceLinks": False,
+            **_make_sidecars(pod),
+            "securityContext": {
+                **pod.get("securityContext", {}),
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "terminationGracePeriodSeconds": pod.get(
+                "terminationGracePeriodSeconds", GRACE_SECONDS
+            ),
+        },
+    }
+
+
+def _make_metadata(pod: Mapping[str, Any], model: str, revision: str) -> dict[str, Any]:
+    own = {MODEL_LABEL: model, REVISION_LABEL: revision}
+    labels = {NAME_LABEL: model, **pod.get("labels", {}), **own}
+    return {"labels": labels, **_pick(pod, ("annotations",))}
+
+
+def _make_server(server: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "readinessProbe": {"periodSeconds": 2, "tcpSocket": {"port": PORT_NAME}},
+        **_make_container(server),
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+        "name": SERVER_NAME,
+        "ports": _make_ports(server),
+    }
+
+
+def _make_ports(server: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The metrics get a port of their own name only when it isn't the server's own port."""
+    ports = {PORT_NAME: server["port"]}
+    metrics_port = server.get("metrics", {}).get("port", server["port"])
+    if metrics_port != server["port"]:
+        ports["metrics"] = metrics_port
+    return [
+        {"containerPort": number, "name": name, "protocol": "TCP"} for name, number in ports.items()
+    ]
+
+
+def _make_sidecars(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """Sidecars are init containers that go on running, so that they outlive the server's drain."""
+    sidecars = [_make_sidecar(sidecar) for sidecar in pod.get("sidecars", ())]
+    return {"initContainers": sidecars} if sidecars else {}
+
+
+def _make_sidecar(sidecar: Mapping[str, Any]) -> dict[str, Any]:
+    ports = [{**port, "protocol": "TCP"} for port in sidecar.get("ports", ())]
+    return {
+        **_make_container(sidecar),
+        "name": sidecar["name"],
+        "restartPolicy": "Always",
+        **({"ports": ports} if ports else {}),
+    }
+
+
+def _make_container(container: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_pick(container, _CONTAINER_FIELDS),
+        "securityContext": {
+            **container.get("securityContext", {}),
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _pick(source: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: source[name] for name in names if name in source}

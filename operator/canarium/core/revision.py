@@ -1,0 +1,101 @@
+"""Which revision a spec names.
+
+A spec names the same revision as a ModelRevision when today's normaliser gives the same for both
+sources; the hash only makes the name. So neither a new default nor a new normaliser makes a
+revision that nobody asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from canarium.core.names import child_name, make_digest, make_revision_id
+from canarium.core.observed import ModelObject, Observed, RevisionRecord
+from canarium.core.resources.pod_template import canonical_json, make_pod_template
+from canarium.core.spec import Spec
+from canarium.core.status import RevisionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The revision that the spec names. `record` is None while its ModelRevision isn't there."""
+
+    revision: str
+    version: str
+    image: str
+    digest: str
+    record: RevisionRecord | None
+
+    def status(self, *, replicas: int, weight: int = 0) -> RevisionStatus:
+        """Its place in status, with the capacity and the share that it should get."""
+        return RevisionStatus(
+            revision=self.revision,
+            version=self.version,
+            image=self.image,
+            digest=self.digest,
+            replicas=replicas,
+            weight=weight,
+        )
+
+
+def compute_wanted(model: ModelObject, spec: Spec, revisions: Sequence[RevisionRecord]) -> Wanted:
+    """Find the ModelRevision that the spec names, or the name that a new one gets."""
+    ours = {record.revision: record for record in revisions if is_authentic(model, record)}
+    known = next((r for r in ours.values() if r.canonical == spec.canonical), None)
+    revision = (
+        known.revision if known else _free_id(spec.canonical, {r.revision for r in revisions})
+    )
+    template = known.template if known else render_template(model.meta.name, revision, spec)
+    return Wanted(
+        revision=revision,
+        version=spec.version,
+        image=spec.image,
+        digest=make_digest(template),
+        record=known,
+    )
+
+
+def is_authentic(model: ModelObject, record: RevisionRecord) -> bool:
+    """Whether a ModelRevision is ours to render: right owner, name and digest."""
+    owner = record.meta.owner
+    return (
+        owner is not None
+        and owner.uid == model.meta.uid
+        and not record.meta.deleting
+        and record.meta.name == child_name(model.meta.name, record.revision)
+        and make_digest(record.template) == record.digest
+    )
+
+
+def find_record(observed: Observed, revision: RevisionStatus) -> RevisionRecord | None:
+    """The ModelRevision to render a revision from; None unless digest, owner and status agree."""
+    return next(
+        (
+            record
+            for record in observed.revisions
+            if record.revision == revision.revision
+            and record.digest == revision.digest
+            and is_authentic(observed.model, record)
+        ),
+        None,
+    )
+
+
+def render_template(model: str, revision: str, spec: Spec) -> str:
+    """The pod template of a new revision, as canonical JSON."""
+    return _render(model, revision, json.dumps(spec.source, sort_keys=True))
+
+
+@lru_cache(maxsize=256)
+def _render(model: str, revision: str, source: str) -> str:
+    return canonical_json(make_pod_template(json.loads(source), model=model, revision=revision))
+
+
+def _free_id(canonical: str, taken: set[str]) -> str:
+    clashes = 0
+    while (candidate := make_revision_id(canonical, clashes)) in taken:
+        clashes += 1
+    return candidate

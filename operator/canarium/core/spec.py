@@ -1,0 +1,110 @@
+"""What a person wants, parsed once at the edge: numbers with their unit in the name, no strings.
+
+`canarium.api` makes these from YAML; everything below the edge sees only these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from canarium.judge.metrics import Metric
+
+RouterName = Literal["Auto", "GatewayAPI", "Replicas"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParentRef:
+    """A Gateway (as in Gateway API) that the route attaches to."""
+
+    name: str
+    namespace: str
+    section_name: str | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PathMatch:
+    """A path that the route answers; `type` is PathPrefix or Exact."""
+
+    type: str = "PathPrefix"
+    value: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How requests reach the model. Without parent references there is only a Service."""
+
+    router: RouterName = "Auto"
+    parent_refs: tuple[ParentRef, ...] = ()
+    hostnames: tuple[str, ...] = ()
+    paths: tuple[PathMatch, ...] = (PathMatch(),)
+    request_timeout: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage of a rollout: `weight` is the canary's share in percent, 1 to 100."""
+
+    name: str
+    weight: int
+    hold_seconds: float = 0.0
+    approval: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisSpec:
+    """How a canary is judged while a step holds."""
+
+    metrics: tuple[Metric, ...]
+    interval_seconds: float = 1.0
+    initial_delay_seconds: float = 0.0
+    min_requests: int = 100
+    on_no_data: Literal["Hold", "Rollback"] = "Hold"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSpec:
+    """Steps (100 follows by itself and is not listed), analysis, guard.
+
+    `raw` is what the person wrote for steps, analysis, progressDeadline and guard; it is what
+    gets copied into the ModelRevision when a rollout starts.
+    """
+
+    steps: tuple[Step, ...] = ()
+    analysis: AnalysisSpec | None = None
+    progress_deadline_seconds: float = 600.0
+    guard_seconds: float = 900.0
+    paused: bool = False
+    revision_history_limit: int = 10
+    raw: dict[str, Any] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsEndpoint:
+    """Where a pod serves its metrics, and which profile maps their names."""
+
+    port: int
+    path: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A whole ModelDeployment spec.
+
+    `source` is the {model, server, pod} part as the person wrote it (validated, nulls dropped):
+    what a revision is made of. `canonical` is what today's normaliser (`core.normalise`) makes of
+    it, as canonical JSON: two specs with the same one name the same revision.
+    """
+
+    source: dict[str, Any]
+    canonical: str
+    model_name: str
+    version: str
+    image: str
+    port: int
+    replicas: int
+    traffic: Traffic
+    rollout: RolloutSpec
+    metrics: MetricsEndpoint | None = None

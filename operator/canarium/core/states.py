@@ -1,0 +1,332 @@
+"""The states of a rollout: one small function each, from what is seen to what comes next.
+
+The table in docs/states.md is the documentation; a test compares it with `STATES`. A function
+returns the status unchanged when it stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from canarium.core.analysis import has_failed, has_no_data, may_pass
+from canarium.core.clock import held_seconds, start_clock, stop_clock
+from canarium.core.commands import Verb
+from canarium.core.moves import (
+    advance,
+    begin,
+    begin_first,
+    enter,
+    forgive,
+    jump_to_closing,
+    promote,
+    record_command,
+    refuse,
+    rest,
+    retreat,
+    revert,
+    revert_guard,
+    set_weights,
+    shift,
+)
+from canarium.core.revision import Wanted
+from canarium.core.status import RevisionStatus, State, Status
+from canarium.core.view import View, rollout_of
+
+
+def starting(view: View, status: Status) -> Status:
+    """The first revision gets ready."""
+    stable = _stable(status)
+    if view.wanted is not None and view.wanted.revision != stable.revision:
+        return begin_first(view, status, view.wanted)
+    fault = view.own_fault(stable.revision)
+    if fault is not None:
+        return _break(view, status, fault.reason, fault.message)
+    if not view.paused and view.ready(stable.revision, status) >= min(1, stable.replicas):
+        return _route_first(view, status)
+    if view.is_overdue(status) and view.fault(stable.revision) is None:
+        return _break(view, status, "ProgressDeadlineExceeded", _not_ready(view, status, stable))
+    return status
+
+
+def _route_first(view: View, status: Status) -> Status:
+    stable = replace(_stable(status), weight=100)
+    return enter(view, replace(status, stable=stable), "Shifting", verified_at=None)
+
+
+def broken(view: View, status: Status) -> Status:
+    """Nothing to fall back on: another revision, a recovery or a retry helps."""
+    stable = _stable(status)
+    if view.wanted is not None and view.wanted.revision != stable.revision:
+        return begin_first(view, status, view.wanted)
+    retried, status = _take(view, status, "retry", stable.revision)
+    recovered = view.ready(stable.revision, status) > 0 and not view.own_fault(stable.revision)
+    if retried or recovered:
+        return enter(view, status, "Starting", reason="", message="")
+    return status
+
+
+def idle(view: View, status: Status) -> Status:
+    """Stable serves all."""
+    wanted = view.wanted
+    if wanted is None or wanted.revision == _stable(status).revision:
+        return status
+    if _rejection(status, wanted.revision):
+        return _recall_rejection(view, status, wanted.revision)
+    return status if view.paused else begin(view, status, wanted)
+
+
+def rejected(view: View, status: Status) -> Status:
+    """Stable serves all, and the revision that the spec names was refused."""
+    wanted = view.wanted
+    if wanted is None:
+        return status
+    if wanted.revision == _stable(status).revision:
+        return rest(view, status)
+    retried, status = _take(view, status, "retry", wanted.revision)
+    if retried:
+        status = forgive(status, wanted.revision)
+    elif _rejection(status, wanted.revision):
+        return _recall_rejection(view, status, wanted.revision)
+    return status if view.paused else begin(view, status, wanted)
+
+
+def scaling(view: View, status: Status) -> Status:
+    """The canary gets the capacity that the step needs."""
+    if (interrupted := _interrupt(view, status)) is not None:
+        return interrupted
+    canary, step = _canary(status), view.step(status)
+    ready = view.ready(canary.revision, status)
+    if view.stable_is_dead(status) and ready > 0 and not view.paused:
+        return shift(view, jump_to_closing(view, status), 100)
+    if ready >= view.needed(step.weight, status):
+        return status if view.paused else shift(view, status, step.weight)
+    if canary.weight and not ready:
+        return retreat(view, status)
+    if view.is_overdue(status) and view.fault(canary.revision) is None and not view.paused:
+        words = _not_ready(view, status, canary)
+        return revert(view, status, "Rejected", "ProgressDeadlineExceeded", words)
+    return status
+
+
+def shifting(view: View, status: Status) -> Status:
+    """The route is written; the router has to take it."""
+    if status.canary is None:
+        return _shifting_first(view, status)
+    if (interrupted := _interrupt(view, status)) is not None:
+        return interrupted
+    if _has_lost_canary(view, status):
+        return retreat(view, status)
+    status = _run_clock(view, status, paused=False)
+    if not _is_settled(view, status):
+        return status
+    if view.is_closing(status):
+        return promote(view, status)
+    return enter(view, status, "Holding", verified_at=rollout_of(status).verified_at)
+
+
+def _shifting_first(view: View, status: Status) -> Status:
+    stable = _stable(status)
+    if view.wanted is not None and view.wanted.revision != stable.revision:
+        return begin_first(view, status, view.wanted)
+    fault = view.own_fault(stable.revision)
+    if fault is not None:
+        return _break(view, status, fault.reason, fault.message)
+    status = _run_clock(view, status, paused=False)
+    whole = view.ready(stable.revision, status) >= stable.replicas
+    return rest(view, status) if whole and _is_settled(view, status) else status
+
+
+def holding(view: View, status: Status) -> Status:
+    """The step's traffic flows and is judged."""
+    if (interrupted := _interrupt(view, status)) is not None:
+        return interrupted
+    if _has_lost_canary(view, status):
+        return retreat(view, status)
+    canary, step = _canary(status), view.step(status)
+    if view.stable_is_dead(status) and not view.paused:
+        return jump_to_closing(view, status)
+    promoted, status = _take(view, status, "promote", canary.revision)
+    if promoted:
+        return advance(view, status)
+    status = _run_clock(view, status, paused=view.paused or _is_short(view, status))
+    over = held_seconds(rollout_of(status), view.now) >= step.hold_seconds
+    if view.paused or rollout_of(status).verified_at is None or not over:
+        return status
+    return _end_hold(view, status)
+
+
+def _end_hold(view: View, status: Status) -> Status:
+    analysis = view.rollout.analysis
+    if has_no_data(view, status) and analysis is not None and analysis.on_no_data == "Rollback":
+        words = "there was nothing to judge the canary by at the end of the hold"
+        return revert(view, status, "Rejected", "NoData", words)
+    if view.step(status).approval or not may_pass(view, status):
+        return status
+    return advance(view, status)
+
+
+def guarding(view: View, status: Status) -> Status:
+    """The new stable has everything; the previous one stays warm."""
+    stable = _stable(status)
+    aborted, status = _take(view, status, "abort", stable.revision)
+    if aborted:
+        return revert_guard(view, status, "Rejected", "Aborted", "aborted by a person")
+    if (fault := view.own_fault(stable.revision)) is not None:
+        return revert_guard(view, status, "Rejected", fault.reason, fault.message)
+    if (failed := has_failed(view, status)) is not None:
+        return revert_guard(view, status, "Rejected", failed.reason, failed.message)
+    if (wanted := _newly_wanted(view, status)) is not None and status.previous is not None:
+        if wanted.revision == status.previous.revision:
+            return revert_guard(view, status, "Canceled", "WentBack", "the spec went back")
+        if not view.paused:
+            return begin(view, status, wanted)
+    return _end_guard(view, _run_clock(view, status, paused=view.paused))
+
+
+def _end_guard(view: View, status: Status) -> Status:
+    guard = max(view.rollout.guard_seconds, view.router(status).drain_seconds)
+    over = held_seconds(rollout_of(status), view.now) >= guard
+    serving = view.ready(_stable(status).revision, status) > 0
+    return rest(view, status) if over and serving and _is_settled(view, status) else status
+
+
+def reverting(view: View, status: Status) -> Status:
+    """Weight goes back to stable as fast as its pods carry it; then the canary goes."""
+    stable, canary = _stable(status), status.canary
+    if canary is None:
+        return _end_revert(view, status)
+    weight = _weight_left(view, status, stable, canary)
+    if weight != canary.weight:
+        stopped = replace(rollout_of(status), verified_at=None, progress_at=view.now)
+        return set_weights(replace(status, rollout=stopped), weight)
+    if weight > 0:
+        return status
+    status = _run_clock(view, status, paused=False)
+    drained = held_seconds(rollout_of(status), view.now) >= view.router(status).drain_seconds
+    return _end_revert(view, status) if drained and _is_settled(view, status) else status
+
+
+def _weight_left(view: View, status: Status, stable: RevisionStatus, canary: RevisionStatus) -> int:
+    carried = view.carried(stable, status)
+    if view.ready(canary.revision, status) == 0:
+        return 0 if carried else canary.weight
+    return min(canary.weight, 100 - carried)
+
+
+def _end_revert(view: View, status: Status) -> Status:
+    refused = rollout_of(status).ending == "Rejected"
+    return refuse(view, status) if refused else rest(view, status)
+
+
+STATES: dict[State, Callable[[View, Status], Status]] = {
+    "Starting": starting,
+    "Idle": idle,
+    "Scaling": scaling,
+    "Shifting": shifting,
+    "Holding": holding,
+    "Guarding": guarding,
+    "Reverting": reverting,
+    "Rejected": rejected,
+    "Broken": broken,
+}
+
+
+def _interrupt(view: View, status: Status) -> Status | None:
+    """What takes a canary back in Scaling, Shifting and Holding alike."""
+    canary = _canary(status)
+    aborted, after = _take(view, status, "abort", canary.revision)
+    if aborted:
+        return revert(view, after, "Rejected", "Aborted", "aborted by a person")
+    if (fault := view.own_fault(canary.revision)) is not None:
+        return revert(view, status, "Rejected", fault.reason, fault.message)
+    if (failed := has_failed(view, status)) is not None:
+        return revert(view, status, "Rejected", failed.reason, failed.message)
+    wanted = view.wanted
+    if wanted is None or wanted.revision == canary.revision:
+        return None
+    if wanted.revision == _stable(status).revision:
+        return revert(view, status, "Canceled", "WentBack", "the spec went back to stable")
+    words = f"version {wanted.version or wanted.revision} is wanted now"
+    return revert(view, status, "Superseded", "Superseded", words)
+
+
+def _take(view: View, status: Status, verb: Verb, revision: str) -> tuple[bool, Status]:
+    """Whether a person asked for this of this revision (and step); if so it is handled now."""
+    command = view.command(verb, status)
+    if command is None or command.revision != revision:
+        return False, status
+    rollout = rollout_of(status)
+    if not command.names_step(rollout.step, rollout.step_name):
+        return False, status
+    return True, record_command(status, command)
+
+
+def _run_clock(view: View, status: Status, *, paused: bool) -> Status:
+    """Let the clock run while the split is programmed and nobody pauses."""
+    rollout = rollout_of(status)
+    verified = view.verify(status).accepted
+    if paused or not verified:
+        return replace(status, rollout=stop_clock(rollout, view.now))
+    settled_at = view.now + view.router(status).settle_seconds
+    return replace(status, rollout=start_clock(rollout, settled_at))
+
+
+def _is_settled(view: View, status: Status) -> bool:
+    verified_at = rollout_of(status).verified_at
+    return verified_at is not None and view.now >= verified_at
+
+
+def _has_lost_canary(view: View, status: Status) -> bool:
+    """Whether the canary gets traffic and has no ready pod, while stable has some."""
+    canary = _canary(status)
+    lost = canary.weight > 0 and view.ready(canary.revision, status) == 0
+    return lost and not view.stable_is_dead(status)
+
+
+def _is_short(view: View, status: Status) -> bool:
+    canary = _canary(status)
+    return view.ready(canary.revision, status) < view.needed(canary.weight, status)
+
+
+def _newly_wanted(view: View, status: Status) -> Wanted | None:
+    wanted = view.wanted
+    if wanted is None or wanted.revision == _stable(status).revision:
+        return None
+    return None if _rejection(status, wanted.revision) else wanted
+
+
+def _recall_rejection(view: View, status: Status, revision: str) -> Status:
+    rejection = next(r for r in status.rejected if r.revision == revision)
+    rollout = rollout_of(status)
+    if (rollout.state, rollout.reason, rollout.message) == (
+        "Rejected", rejection.reason, rejection.message,
+    ):  # fmt: skip
+        return status
+    return enter(view, status, "Rejected", reason=rejection.reason, message=rejection.message)
+
+
+def _rejection(status: Status, revision: str) -> bool:
+    return any(rejection.revision == revision for rejection in status.rejected)
+
+
+def _break(view: View, status: Status, reason: str, message: str) -> Status:
+    return enter(view, status, "Broken", reason=reason, message=message)
+
+
+def _not_ready(view: View, status: Status, revision: RevisionStatus) -> str:
+    ready = view.ready(revision.revision, status)
+    seconds = view.rollout.progress_deadline_seconds
+    return f"{ready} of {revision.replicas} pods ready and no progress for {seconds:g} s"
+
+
+def _stable(status: Status) -> RevisionStatus:
+    if status.stable is None:
+        raise AssertionError("every state but the very first has a stable revision")
+    return status.stable
+
+
+def _canary(status: Status) -> RevisionStatus:
+    if status.canary is None:
+        raise AssertionError("Scaling, Shifting and Holding have a canary")
+    return status.canary

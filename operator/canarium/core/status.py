@@ -1,0 +1,207 @@
+"""The status of a ModelDeployment as a value: what was decided, and what people read.
+
+Decisions live here and nowhere else, so the operator can be killed at any instant. Times are
+seconds since the epoch inside and RFC 3339 with milliseconds outside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Literal, TypeVar, cast
+
+State = Literal[
+    "Starting",
+    "Idle",
+    "Scaling",
+    "Shifting",
+    "Holding",
+    "Guarding",
+    "Reverting",
+    "Rejected",
+    "Broken",
+]
+Phase = Literal[
+    "Pending",
+    "Progressing",
+    "Paused",
+    "Guarding",
+    "Healthy",
+    "RolledBack",
+    "Failed",
+    "Invalid",
+]
+T = TypeVar("T")
+Ending = Literal["", "Rejected", "Canceled", "Superseded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, as Kubernetes' API conventions have it."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+    observed_generation: int = 0
+    last_transition_time: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionStatus:
+    """One revision that exists now.
+
+    `replicas` is how many pods it should have (the intent its Deployment is written from),
+    `weight` the share of traffic in percent that its route is written from, `share` what it
+    really gets where weights are approximated by whole pods, `digest` that of its pod template.
+    """
+
+    revision: str
+    version: str = ""
+    image: str = ""
+    digest: str = ""
+    replicas: int = 0
+    ready_replicas: int = 0
+    weight: int = 0
+    share: int | None = None
+    analysis: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A revision that was rolled back for its own fault, or aborted."""
+
+    revision: str
+    version: str
+    reason: str
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Where a rollout stands.
+
+    `step` counts from 1, the closing step to 100 is len(steps) + 1, and 0 is no step.
+    `verified_at` is when the step's traffic is (or, in the future, will have settled as)
+    programmed, None while it isn't and while the clock stands still; `held_seconds` is what was
+    held before the clock last started. `peak_replicas` is N, the size that stable must not fall
+    below until the guard ends. `ending`, `reason` and `message` say why a rollout is reverted.
+    """
+
+    state: State = "Starting"
+    step: int = 0
+    step_name: str = ""
+    step_started_at: float | None = None
+    verified_at: float | None = None
+    held_seconds: float = 0.0
+    peak_replicas: int = 0
+    progress_at: float | None = None
+    ending: Ending = ""
+    reason: str = ""
+    message: str = ""
+    tests_key: str = ""
+    "Which step's analysis the saved numbers in `tests` belong to."
+    tests: str = ""
+    tests_saved_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole status subresource."""
+
+    observed_generation: int = 0
+    phase: Phase | None = None
+    reason: str = ""
+    "The one reason that matters now, CamelCase; `message` says it in words."
+    message: str = ""
+    conditions: tuple[Condition, ...] = ()
+    url: str = ""
+    router: str = ""
+    rollout: Rollout | None = None
+    stable: RevisionStatus | None = None
+    canary: RevisionStatus | None = None
+    previous: RevisionStatus | None = None
+    rejected: tuple[Rejection, ...] = ()
+    last_handled_commands: Mapping[str, str] = field(default_factory=dict)
+    replicas: int = 0
+    selector: str = ""
+
+
+def dump(value: Any) -> Any:
+    """Turn a status value into the JSON that the apiserver stores; what is empty is left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {_outside(name): _dump_field(name, item) for name, item in pairs if _is_set(item)}
+    if isinstance(value, tuple | list):
+        return [dump(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: dump(item) for key, item in value.items()}
+    return value
+
+
+def parse(cls: type[T], raw: Mapping[str, Any]) -> T:
+    """Read what `dump` wrote; fields that this version doesn't know are passed over."""
+    return cls(
+        **{
+            name: _parse_field(name, kind, raw[outside])
+            for name, outside, kind in _fields(cast("Hashable", cls))
+            if raw.get(outside) is not None
+        }
+    )
+
+
+def format_time(seconds: float) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _is_set(item: Any) -> bool:
+    return item is not None and item not in ("", (), {})
+
+
+def _is_time(name: str) -> bool:
+    return name == "at" or name.endswith(("_at", "_time"))
+
+
+def _dump_field(name: str, item: Any) -> Any:
+    return format_time(item) if _is_time(name) else dump(item)
+
+
+def _outside(name: str) -> str:
+    head, *rest = name.split("_")
+    return "".join([head, *(word.capitalize() for word in rest)])
+
+
+@cache
+def _fields(cls: Any) -> tuple[tuple[str, str, Any], ...]:
+    hints = typing.get_type_hints(cls)
+    return tuple((f.name, _outside(f.name), hints[f.name]) for f in dataclasses.fields(cls))
+
+
+def _parse_field(name: str, kind: Any, raw: Any) -> Any:
+    if _is_time(name):
+        return parse_time(raw)
+    return _parse_value(kind, raw)
+
+
+def _parse_value(kind: Any, raw: Any) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return _parse_value(next(a for a in arguments if a is not types.NoneType), raw)
+    if origin is tuple:
+        return tuple(_parse_value(arguments[0], item) for item in raw)
+    if dataclasses.is_dataclass(kind):
+        return parse(cast("type[Any]", kind), raw)
+    return raw

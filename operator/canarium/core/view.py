@@ -1,0 +1,252 @@
+"""What the states ask of the observed world: the questions, each answered in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from canarium.core.capacity import carried_weight, needed_replicas
+from canarium.core.commands import Command, Verb, pending_commands
+from canarium.core.faults import Fault, find_fault
+from canarium.core.names import child_name
+from canarium.core.observed import (
+    AnalysisResult,
+    DeploymentRecord,
+    Meta,
+    ModelObject,
+    Observed,
+    PodRecord,
+    RevisionRecord,
+)
+from canarium.core.revision import Wanted, compute_wanted, find_record
+from canarium.core.spec import RolloutSpec, Spec, Step, Traffic
+from canarium.core.status import RevisionStatus, Rollout, Status
+from canarium.routers import ROUTERS, Router, Split, Verification, choose_router
+from canarium.routers.gatewayapi import find_route, read_traffic
+
+CLOSING_STEP = Step(name="full", weight=100)
+AT_REST = ("Starting", "Idle", "Rejected", "Broken")
+ROLLING = ("Scaling", "Shifting", "Holding")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One object at one moment. `now` is in seconds since the epoch.
+
+    `wanted` is None when the spec cannot be used: then nothing new is begun, and what runs goes
+    on by what was copied when it started.
+    """
+
+    observed: Observed
+    now: float
+    wanted: Wanted | None
+    rollout: RolloutSpec
+
+    @property
+    def spec(self) -> Spec | None:
+        """The spec, None when it cannot be used."""
+        return self.observed.model.spec
+
+    @property
+    def model(self) -> str:
+        """The object's name."""
+        return self.observed.model.meta.name
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps in force, with the closing one to 100."""
+        return (*self.rollout.steps, CLOSING_STEP)
+
+    @property
+    def paused(self) -> bool:
+        """Whether clocks and shifting stand still: a person's wish, or a spec of no use."""
+        return self.wanted is None or self.rollout.paused
+
+    def step(self, status: Status) -> Step:
+        """The step that the rollout is in."""
+        return self.steps[min(max(rollout_of(status).step, 1), len(self.steps)) - 1]
+
+    def is_closing(self, status: Status) -> bool:
+        """Whether the step is the one to 100."""
+        return self.step(status).weight == 100
+
+    def command(self, verb: Verb, status: Status) -> Command | None:
+        """A person's command that was not handled yet."""
+        given = self.observed.model.commands
+        return pending_commands(given, status.last_handled_commands).get(verb)
+
+    # Pods and capacity
+
+    def pods(self, revision: str) -> list[PodRecord]:
+        """The pods of one revision that are not going away."""
+        return [p for p in self.observed.pods if p.revision == revision and not p.meta.deleting]
+
+    def deployment(self, revision: str) -> DeploymentRecord | None:
+        """A revision's Deployment."""
+        return next((d for d in self.observed.deployments if d.revision == revision), None)
+
+    def record(self, revision: RevisionStatus) -> RevisionRecord | None:
+        """A revision's ModelRevision, None unless it is what status says."""
+        return find_record(self.observed, revision)
+
+    def ready(self, revision: str, status: Status) -> int:
+        """Pods of a revision that can be sent requests, by everything that is known of them."""
+        deployment = self.deployment(revision)
+        pods = sum(pod.ready for pod in self.pods(revision))
+        counts = [pods, deployment.ready_replicas if deployment else 0]
+        if self.router(status).revision_services:
+            counts.append(self._endpoints(revision))
+        return min(counts)
+
+    def _endpoints(self, revision: str) -> int:
+        service = child_name(self.model, revision)
+        return sum(e.ready for e in self.observed.endpoints if e.service == service)
+
+    def needed(self, weight: int, status: Status) -> int:
+        """Pods that a share of `weight` percent needs, in this rollout."""
+        return needed_replicas(weight, rollout_of(status).peak_replicas)
+
+    def carried(self, revision: RevisionStatus, status: Status) -> int:
+        """The highest share that a revision's ready pods carry, in percent."""
+        size = max(1, rollout_of(status).peak_replicas)
+        return carried_weight(self.ready(revision.revision, status), size)
+
+    def stable_is_dead(self, status: Status) -> bool:
+        """Whether stable should have pods, and none of them is ready: it protects nothing."""
+        stable = status.stable
+        return (
+            stable is not None and stable.replicas > 0 and self.ready(stable.revision, status) == 0
+        )
+
+    def fault(self, revision: str) -> Fault | None:
+        """What is wrong with a revision, and with whom the fault lies."""
+        name = child_name(self.model, revision)
+        failures = [failure for failure in self.observed.failures if failure.name == name]
+        return find_fault(revision, self.observed.pods, self.deployment(revision), failures)
+
+    def own_fault(self, revision: str) -> Fault | None:
+        """The revision's own fault, for which it is rolled back."""
+        fault = self.fault(revision)
+        return fault if fault is not None and fault.whose == "Revision" else None
+
+    def is_overdue(self, status: Status) -> bool:
+        """Whether nothing got better for as long as the progress deadline allows."""
+        since = rollout_of(status).progress_at
+        return since is not None and self.now - since >= self.rollout.progress_deadline_seconds
+
+    # Traffic
+
+    def router(self, status: Status) -> Router:
+        """The router in use; another one named in the spec waits until nothing is under way."""
+        return ROUTERS[self.router_name(status)]
+
+    def router_name(self, status: Status) -> str:
+        """Its name, as in `status.router`."""
+        spec = self.spec
+        if spec is not None and (not status.router or rollout_of(status).state in AT_REST):
+            return choose_router(spec.traffic)
+        return status.router if status.router in ROUTERS else "Replicas"
+
+    def traffic(self, status: Status) -> Traffic:
+        """Gateways, host names and paths in force; edits wait until nothing is under way."""
+        spec = self.spec
+        at_rest = rollout_of(status).state in AT_REST
+        if spec is not None and at_rest:
+            return _resolve(spec.traffic, self.observed.model)
+        route = find_route(self.observed, self.model)
+        if route is not None and self.router_name(status) == "GatewayAPI":
+            return read_traffic(route)
+        return _resolve(spec.traffic, self.observed.model) if spec else Traffic()
+
+    def split(self, status: Status) -> Split | None:
+        """How traffic should be shared by what status says; None while nothing is routed."""
+        parts = [part for part in (status.stable, status.canary) if part and part.weight > 0]
+        if not parts or status.stable is None:
+            return None
+        return Split(
+            model=self.model,
+            namespace=self.observed.model.meta.namespace,
+            traffic=self.traffic(status),
+            weights=tuple((part.revision, part.weight) for part in parts),
+            primary=status.stable.revision,
+        )
+
+    def verify(self, status: Status) -> Verification:
+        """Whether the router works by the split that status says."""
+        split = self.split(status)
+        if split is None:
+            return Verification(False, "NotRouted", "no revision gets traffic yet")
+        return self._write_failure() or self.router(status).verify(split, self.observed)
+
+    def _write_failure(self) -> Verification | None:
+        failure = next((f for f in self.observed.failures if f.name == self.model), None)
+        if failure is None:
+            return None
+        return Verification(False, failure.reason, failure.message, refused=True)
+
+    # Judging
+
+    def verdict(self, key: str) -> AnalysisResult | None:
+        """What the judge says of the step with this key; None when it has said nothing."""
+        result = self.observed.analysis
+        return result if result is not None and result.key == key else None
+
+
+def make_view(observed: Observed, now: float) -> View:
+    """Look at one object: only children that it owns count."""
+    mine = _own_children(observed)
+    model = mine.model
+    if model.spec is not None:
+        wanted = compute_wanted(model, model.spec, mine.revisions)
+        return View(mine, now, wanted, model.spec.rollout)
+    return View(mine, now, None, _copied_rollout(mine))
+
+
+def copied_rollout(view: View, status: Status) -> RolloutSpec | None:
+    """The steps, analysis and guard that were copied when this rollout started."""
+    tried = status.canary or status.stable
+    record = view.record(tried) if tried else None
+    return record.rollout if record else None
+
+
+def rollout_of(status: Status) -> Rollout:
+    """Where the rollout stands; a status that says nothing is at its start."""
+    return status.rollout or Rollout()
+
+
+def _copied_rollout(observed: Observed) -> RolloutSpec:
+    status = observed.model.status
+    tried = status.canary or status.stable
+    record = find_record(observed, tried) if tried else None
+    return (record.rollout if record else None) or RolloutSpec()
+
+
+class _Owned(Protocol):
+    @property
+    def meta(self) -> Meta: ...
+
+
+_Record = TypeVar("_Record", bound=_Owned)
+
+
+def _own_children(observed: Observed) -> Observed:
+    uid = observed.model.meta.uid
+    return replace(
+        observed,
+        revisions=_owned_by(uid, observed.revisions),
+        deployments=_owned_by(uid, observed.deployments),
+        services=_owned_by(uid, observed.services),
+        routes=_owned_by(uid, observed.routes),
+    )
+
+
+def _owned_by(uid: str, records: tuple[_Record, ...]) -> tuple[_Record, ...]:
+    return tuple(r for r in records if r.meta.owner is not None and r.meta.owner.uid == uid)
+
+
+def _resolve(traffic: Traffic, model: ModelObject) -> Traffic:
+    refs = tuple(
+        ref if ref.namespace else replace(ref, namespace=model.meta.namespace)
+        for ref in traffic.parent_refs
+    )
+    return replace(traffic, parent_refs=refs)

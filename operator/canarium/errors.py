@@ -1,0 +1,62 @@
+"""Every error of Canarium's own, in one tree, so that one table can say what happens next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class CanariumError(Exception):
+    """The root: catch this to catch whatever Canarium raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a spec: the field's path and what to write instead."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class SpecError(CanariumError):
+    """A spec that cannot be carried out; people have to change it, retrying is no use."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class ConfigError(CanariumError):
+    """The operator's own settings cannot be used: a kubeconfig, a context, an address."""
+
+
+class ApiError(CanariumError):
+    """The apiserver refused a request.
+
+    `status` is the HTTP code, `reason` the CamelCase word of the Status object ("" when there is
+    none), `message` the server's own words.
+    """
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class NotFoundError(ApiError):
+    """404: the object, or the whole kind, is not there."""
+
+
+class ConflictError(ApiError):
+    """409: written from a stale resourceVersion, or a field that somebody else owns."""
+
+
+class GoneError(ApiError):
+    """410: the resourceVersion to resume a watch from is too old; list again."""
+
+
+class UnavailableError(CanariumError):
+    """The apiserver could not be reached or did not answer in time; retry with backoff."""

@@ -1,0 +1,484 @@
+"""A small cluster in memory, in virtual time, that a plan is applied to.
+
+It checks what the real apiserver would (names, owners, resourceVersions), creates pods for
+Deployments, lets a gateway answer, and asserts the invariants of docs/invariants.md at each write.
+The proof on real parts is in tests/e2e.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome
+from canarium.core.capacity import needed_replicas
+from canarium.core.names import MODEL_LABEL, REVISION_LABEL
+from canarium.core.normalise import normalise_source
+from canarium.core.observed import (
+    AnalysisResult,
+    ContainerState,
+    DeploymentRecord,
+    EndpointsRecord,
+    GatewayRecord,
+    Meta,
+    ModelObject,
+    Observed,
+    Owner,
+    PodRecord,
+    RevisionRecord,
+    RouteCondition,
+    RouteParent,
+    RouteRecord,
+    ServiceRecord,
+    WriteFailure,
+)
+from canarium.core.plan import plan
+from canarium.core.resources.pod_template import canonical_json
+from canarium.core.spec import (
+    AnalysisSpec,
+    MetricsEndpoint,
+    ParentRef,
+    RolloutSpec,
+    Spec,
+    Step,
+    Traffic,
+)
+from canarium.core.status import Status, parse
+from canarium.judge.metrics import Metric
+from canarium.routers.gatewayapi import read_traffic
+
+UID = "uid-of-the-model"
+NAMESPACE = "risk"
+NAME = "fraud"
+GATEWAY_TRAFFIC = Traffic(
+    router="Auto",
+    parent_refs=(ParentRef("public", "gateways"),),
+    hostnames=("fraud.example.com",),
+)
+ERROR_RATE = Metric(name="error-rate", kind="ErrorRate", max=0.05)
+
+
+def make_rollout(
+    *weights: int,
+    hold: float = 10.0,
+    approval: tuple[int, ...] = (),
+    analysis: bool = False,
+    guard: float = 30.0,
+    deadline: float = 600.0,
+    paused: bool = False,
+    history: int = 10,
+) -> RolloutSpec:
+    steps = tuple(
+        Step(name=f"step-{w}", weight=w, hold_seconds=hold, approval=w in approval) for w in weights
+    )
+    return RolloutSpec(
+        steps=steps,
+        analysis=AnalysisSpec(metrics=(ERROR_RATE,)) if analysis else None,
+        progress_deadline_seconds=deadline,
+        guard_seconds=guard,
+        paused=paused,
+        revision_history_limit=history,
+        raw={
+            "steps": [{"name": s.name, "weight": s.weight, "hold": s.hold_seconds} for s in steps],
+            "guard": guard,
+            "analysis": analysis,
+        },
+    )
+
+
+def make_spec(
+    version: str = "1",
+    *,
+    replicas: int = 2,
+    traffic: Traffic = GATEWAY_TRAFFIC,
+    rollout: RolloutSpec | None = None,
+) -> Spec:
+    source = {"model": {"version": version}, "server": {"image": f"registry.example/fraud:{version}"}}
+    return Spec(
+        source=source,
+        canonical=canonical_json(normalise_source(source)),
+        model_name=NAME,
+        version=version,
+        image=f"registry.example/fraud:{version}",
+        port=8080,
+        replicas=replicas,
+        traffic=traffic,
+        rollout=rollout or make_rollout(20, 50),
+        metrics=MetricsEndpoint(port=8082, path="/metrics", profile="MLServer"),
+    )
+
+
+@dataclass
+class World:
+    """The cluster, one ModelDeployment in it, and the clock."""
+
+    spec: Spec | None
+    now: float = 1_800_000_000.0
+    status_raw: dict[str, Any] = field(default_factory=dict)
+    commands: dict[str, str] = field(default_factory=dict)
+    generation: int = 1
+    resource_version: int = 1
+    revisions: dict[str, RevisionRecord] = field(default_factory=dict)
+    deployments: dict[str, DeploymentRecord] = field(default_factory=dict)
+    services: dict[str, ServiceRecord] = field(default_factory=dict)
+    routes: dict[str, RouteRecord] = field(default_factory=dict)
+    pods: dict[str, PodRecord] = field(default_factory=dict)
+    gateway: GatewayRecord | None = None
+    gateway_api: bool = True
+    unready: set[str] = field(default_factory=set)
+    "Revisions whose pods don't become ready."
+    crashing: set[str] = field(default_factory=set)
+    verdicts: dict[str, str] = field(default_factory=dict)
+    "What the judge says of a revision; Pass when it isn't named."
+    failures: tuple[WriteFailure, ...] = ()
+    last_plan: Plan = field(default_factory=Plan)
+    events: list[str] = field(default_factory=list)
+    writes: list[str] = field(default_factory=list)
+    crash_after: int | None = None
+    "End the operator after so many more writes."
+
+    def __post_init__(self) -> None:
+        self.gateway = GatewayRecord(
+            Meta("gateways", "public", "uid-of-the-gateway", "1"), "traefik", programmed=True
+        )
+
+    # What people do
+
+    def apply(self, spec: Spec | None) -> None:
+        self.spec = spec
+        self.generation += 1
+
+    def command(self, verb: str, version: str, step: str = "", unique: str = "1") -> None:
+        where = f":{step}" if step else ""
+        self.commands[verb] = f"{self.revision(version)}{where}@{unique}"
+
+    # What the cluster does
+
+    def tick(self, seconds: float) -> None:
+        """Time goes by; pods that may become ready do; the gateway takes what was written."""
+        self.now += seconds
+        self.make_pods()
+        self.answer_routes()
+
+    def make_pods(self) -> None:
+        for deployment in self.deployments.values():
+            mine = [p for p in self.pods.values() if p.revision == deployment.revision]
+            for pod in mine[deployment.replicas :]:
+                del self.pods[pod.meta.name]
+            for number in range(len(mine), deployment.replicas):
+                self._make_pod(deployment, number)
+        for name, pod in self.pods.items():
+            self.pods[name] = self._age(pod)
+        self._count_pods()
+
+    def _make_pod(self, deployment: DeploymentRecord, number: int) -> None:
+        name = f"{deployment.meta.name}-{number}-{self._next()}"
+        meta = Meta(NAMESPACE, name, f"uid-{name}", str(self.resource_version))
+        self.pods[name] = PodRecord(meta, deployment.revision, ip="198.18.0.9", scheduled=True)
+
+    def _age(self, pod: PodRecord) -> PodRecord:
+        version = self.version_of(pod.revision)
+        if version in self.crashing:
+            state = ContainerState(
+                "server", restarts=2, waiting_reason="CrashLoopBackOff", terminated_exit_code=1
+            )
+            return replace(pod, ready=False, containers=(state,))
+        return replace(pod, ready=version not in self.unready, containers=())
+
+    def _count_pods(self) -> None:
+        for name, deployment in self.deployments.items():
+            mine = [p for p in self.pods.values() if p.revision == deployment.revision]
+            self.deployments[name] = replace(
+                deployment, current_replicas=len(mine), ready_replicas=sum(p.ready for p in mine)
+            )
+
+    def lose_pods(self, version: str) -> None:
+        """All pods of a version go, as when their node dies; new ones come with time."""
+        revision = self.revision(version)
+        self.pods = {n: p for n, p in self.pods.items() if p.revision != revision}
+        self._count_pods()
+
+    def answer_routes(self) -> None:
+        if self.gateway is None:
+            return
+        for name, route in self.routes.items():
+            conditions = tuple(
+                RouteCondition(kind, "True", kind, "", route.meta.generation)
+                for kind in ("Accepted", "ResolvedRefs")
+            )
+            parents = (RouteParent("public", "gateways", None, "traefik", conditions),)
+            self.routes[name] = replace(route, parents=parents)
+
+    def delete_gateway(self) -> None:
+        self.gateway = None
+
+    # The operator
+
+    def observe(self) -> Observed:
+        meta = Meta(NAMESPACE, NAME, UID, str(self.resource_version), generation=self.generation)
+        commands = dict(self.commands)
+        return Observed(
+            model=ModelObject(meta, self.spec, commands=commands, status=self.status),
+            revisions=tuple(self.revisions.values()),
+            deployments=tuple(self.deployments.values()),
+            pods=tuple(self.pods.values()),
+            services=tuple(self.services.values()),
+            endpoints=tuple(self._endpoints()),
+            routes=tuple(self.routes.values()),
+            gateways=(self.gateway,) if self.gateway else (),
+            gateway_api=self.gateway_api,
+            analysis=self._judge(),
+            failures=self.failures,
+        )
+
+    def _endpoints(self) -> list[EndpointsRecord]:
+        return [
+            EndpointsRecord(replace(service.meta, name=f"{name}-x"), name, self._ready(selector))
+            for name, service in self.services.items()
+            if REVISION_LABEL in (selector := json.loads(service.spec)["selector"])
+        ]
+
+    def _ready(self, selector: dict[str, str]) -> int:
+        revision = selector.get(REVISION_LABEL)
+        return sum(p.ready and revision in (None, p.revision) for p in self.pods.values())
+
+    def _judge(self) -> AnalysisResult | None:
+        measure = self.last_plan.measure
+        if measure is None or self.now <= measure.not_before:
+            return None
+        verdict = self.verdicts.get(self.version_of(measure.canary), "Pass")
+        reason = "ErrorRateTooHigh" if verdict == "Fail" else ""
+        row = {"metric": "error-rate", "verdict": verdict}
+        return AnalysisResult(measure.key, verdict, reason, "12 of 40", (row,), f"s{self.now}")
+
+    def step(self) -> Plan:
+        """One pass of the operator; its writes land, checked."""
+        made = plan(self.observe(), self.now)
+        assert plan(self.observe(), self.now) == made, "a plan is a function of what is observed"
+        self.last_plan = made
+        self.events.extend(event.reason for event in made.events)
+        if made.status is not None and self._survives("status"):
+            self.status_raw = json.loads(json.dumps(made.status))
+            self._next()
+            self.check_status()
+        for write in made.writes:
+            if self._survives(type(write).__name__):
+                self._land(write)
+                self.check_capacity()
+        return made
+
+    def _survives(self, what: str) -> bool:
+        """Whether the operator lives to make this write."""
+        if self.crash_after is None:
+            self.writes.append(what)
+            return True
+        self.crash_after -= 1
+        return self.crash_after >= 0
+
+    def settle(self, *, most: int = 60) -> None:
+        """Passes until nothing is left to write at this moment."""
+        for _ in range(most):
+            made = self.step()
+            if made.status is None and not made.writes:
+                return
+        raise AssertionError(f"the operator does not come to rest: {made}")
+
+    def run(self, seconds: float, *, tick: float = 1.0) -> None:
+        """Let the operator and the cluster run."""
+        end = self.now + seconds
+        while self.now < end:
+            self.settle()
+            self.tick(min(tick, end - self.now))
+        self.settle()
+
+    def run_until(self, state: str, *, most: float = 600.0) -> None:
+        end = self.now + most
+        while self.state != state:
+            assert self.now < end, f"never {state}; it is {self.state}: {self.status}"
+            self.settle()
+            if self.state != state:
+                self.tick(1.0)
+
+    # The apiserver
+
+    def _land(self, write: Any) -> None:
+        kind, name = write.ref.kind, write.ref.name
+        if isinstance(write, Delete):
+            self._store(kind).pop(name)
+        elif isinstance(write, RecordOutcome):
+            self._record(name, write)
+        elif isinstance(write, Create):
+            assert name not in self._store(kind), f"{kind} {name} exists already"
+            self._create(kind, name, write.body)
+        else:
+            self._apply(kind, name, write)
+
+    def _store(self, kind: str) -> dict[str, Any]:
+        return {
+            "ModelRevision": self.revisions,
+            "Deployment": self.deployments,
+            "Service": self.services,
+            "HTTPRoute": self.routes,
+        }[kind]
+
+    def _meta(self, body: Any, *, generation: int = 1) -> Meta:
+        meta = body["metadata"]
+        owner = meta["ownerReferences"][0]
+        return Meta(
+            meta["namespace"],
+            meta["name"],
+            f"uid-{meta['name']}-{self._next()}",
+            str(self.resource_version),
+            generation=generation,
+            labels=meta["labels"],
+            owner=Owner(owner["kind"], owner["name"], owner["uid"]),
+            created_at=self.now,
+        )
+
+    def _create(self, kind: str, name: str, body: Any) -> None:
+        meta, spec = self._meta(body), body["spec"]
+        if kind == "ModelRevision":
+            self.revisions[name] = RevisionRecord(
+                meta,
+                meta.labels[REVISION_LABEL],
+                canonical=canonical_json(normalise_source(spec["source"])),
+                template=spec["template"],
+                digest=spec["digest"],
+                version=spec["source"]["model"]["version"],
+                image=spec["source"]["server"]["image"],
+            )
+        elif kind == "Deployment":
+            template = json.dumps(spec["template"]).encode()
+            self.deployments[name] = DeploymentRecord(
+                meta, meta.labels[REVISION_LABEL], 1, template
+            )
+        elif kind == "Service":
+            self.services[name] = ServiceRecord(meta, json.dumps(spec).encode())
+        else:
+            assert self.gateway_api, "the kind is not installed"
+            self.routes[name] = RouteRecord(meta, json.dumps(spec).encode())
+
+    def _apply(self, kind: str, name: str, write: Apply) -> None:
+        live = self._store(kind)[name]
+        assert write.resource_version == live.meta.resource_version
+        assert write.manager == ("canarium-capacity" if _is_scale(write) else "canarium")
+        meta = replace(
+            live.meta,
+            resource_version=str(self._next()),
+            generation=live.meta.generation + 1,
+        )
+        spec = write.body["spec"]
+        if kind == "Deployment" and _is_scale(write):
+            self.deployments[name] = replace(live, meta=meta, replicas=spec["replicas"])
+        elif kind == "Deployment":
+            template = json.dumps(spec["template"]).encode()
+            self.deployments[name] = replace(live, meta=meta, template=template)
+        else:
+            self._store(kind)[name] = replace(live, meta=meta, spec=json.dumps(spec).encode())
+
+    def _record(self, name: str, write: RecordOutcome) -> None:
+        live, change = self.revisions[name], write.status
+        assert write.resource_version == live.meta.resource_version
+        rollout = self.spec.rollout if self.spec and "rollout" in change else live.rollout
+        self.revisions[name] = replace(
+            live,
+            meta=replace(live.meta, resource_version=str(self._next())),
+            outcome=change["outcome"] or "" if "outcome" in change else live.outcome,
+            rollout=rollout,
+            stable_at=self.now if "stableAt" in change else live.stable_at,
+            started_at=self.now if "startedAt" in change else live.started_at,
+        )
+
+    def _next(self) -> int:
+        self.resource_version += 1
+        return self.resource_version
+
+    # What must always hold
+
+    def check_status(self) -> None:
+        """Invariants 1 and 5, and that a rejected revision is not on trial."""
+        status = self.status
+        parts = [part for part in (status.stable, status.canary) if part]
+        weights = [part.weight for part in parts]
+        assert all(0 <= weight <= 100 for weight in weights)
+        assert sum(weights) in (0, 100), weights
+        if status.rollout and status.rollout.state in ("Scaling", "Shifting", "Holding"):
+            trial = status.canary.revision if status.canary else ""
+            assert trial not in {r.revision for r in status.rejected}
+
+    def check_capacity(self) -> None:
+        """Invariant 4: what a route names keeps the pods that it needs."""
+        size = self.status.rollout.peak_replicas if self.status.rollout else 0
+        for revision, weight in self.routed().items():
+            needed = min(needed_replicas(weight, size), self.spec.replicas if self.spec else 1)
+            deployment = next((d for d in self.deployments.values() if d.revision == revision), None)
+            assert deployment is not None, f"{revision} is routed and has no Deployment"
+            assert deployment.replicas >= min(1, needed), f"{revision} is routed without pods"
+
+    def routed(self) -> dict[str, int]:
+        """Weight by revision, as the live objects say."""
+        if NAME in self.routes:
+            backends = json.loads(self.routes[NAME].spec)["rules"][0]["backendRefs"]
+            return {b["name"].removeprefix(f"{NAME}-"): b["weight"] for b in backends}
+        if NAME not in self.services:
+            return {}
+        selector = json.loads(self.services[NAME].spec)["selector"]
+        if REVISION_LABEL in selector:
+            return {selector[REVISION_LABEL]: 100}
+        assert selector == {MODEL_LABEL: NAME}
+        parts = (self.status.stable, self.status.canary)
+        return {part.revision: part.weight for part in parts if part and part.weight}
+
+    # What tests ask
+
+    @property
+    def status(self) -> Status:
+        return parse(Status, self.status_raw)
+
+    @property
+    def state(self) -> str:
+        rollout = self.status.rollout
+        return rollout.state if rollout else ""
+
+    @property
+    def stable(self) -> str:
+        return self.status.stable.version if self.status.stable else ""
+
+    @property
+    def canary(self) -> str:
+        return self.status.canary.version if self.status.canary else ""
+
+    @property
+    def canary_weight(self) -> int:
+        return self.status.canary.weight if self.status.canary else 0
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        found = next(c for c in self.status.conditions if c.type == kind)
+        return found.status, found.reason
+
+    def version_of(self, revision: str) -> str:
+        return next((r.version for r in self.revisions.values() if r.revision == revision), "")
+
+    def revision(self, version: str) -> str:
+        return next(r.revision for r in self.revisions.values() if r.version == version)
+
+    def replicas(self, version: str) -> int:
+        revision = self.revision(version)
+        return next(d.replicas for d in self.deployments.values() if d.revision == revision)
+
+
+def _is_scale(write: Apply) -> bool:
+    return set(write.body["spec"]) == {"replicas"}
+
+
+def serving(version: str = "1", **options: Any) -> World:
+    """A world in which a first version serves."""
+    world = World(make_spec(version, **options))
+    world.run_until("Idle")
+    world.settle()
+    return world
+
+
+def traffic_of(world: World) -> Traffic:
+    return read_traffic(world.routes[NAME])
