@@ -8,22 +8,61 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CODE := operator tests benchmarks examples
+FAST_TESTS := tests/unit tests/properties tests/e2e/selftest
+K ?=
+N ?= 200
 
 help: ## What there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(STAMP): requirements-dev.lock pyproject.toml
-	@echo "==> virtual environment ($(VENV)): installing the locked dependencies"
+	@echo "==> virtual environment ($(VENV)): installing the locked dependencies (about a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Canarium needs Python 3.11 or newer: set PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) -m venv --clear $(VENV) 2>/dev/null || { echo "python3 has no venv module: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "python3 cannot make virtual environments here: apt-get install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 venv: $(STAMP) ## The virtual environment with the locked dependencies
 
+format: $(STAMP) ## Format the code
+	@$(BIN)/ruff check --quiet --fix $(CODE) || true
+	@$(BIN)/ruff format $(CODE)
+
+lint: $(STAMP) ## Format and lint, types, layers, generated files
+	@$(BIN)/ruff format --check --quiet $(CODE)
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/mypy operator/canarium tests benchmarks
+	@$(BIN)/lint-imports --no-logo | tail -n 2
+	@$(BIN)/canarium crds --check crds
+
+check: lint ## The quick one, no root: lint, types, layers, unit and property tests
+	@$(BIN)/pytest -q -n 2 $(FAST_TESTS)
+
+test: $(STAMP) ## Every test, on real clusters (root, or kind)
+	@$(BIN)/python -m tests.tiers
+
+demo: $(STAMP) ## A version promoted and a bad one taken back, live (KEEP=1 keeps the cluster)
+	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep)
+
+cluster-up: $(STAMP) ## Bring up a local cluster with a gateway, and keep it
+	@$(BIN)/python -m tests.cluster up --gateway
+
+cluster-down: $(STAMP) ## Take it down
+	@$(BIN)/python -m tests.cluster down
+
+e2e: $(STAMP) ## End-to-end tests; K=expression picks some
+	@$(BIN)/pytest -n 4 --dist loadgroup tests/e2e $(if $(K),-k "$(K)")
+
+bench: $(STAMP) ## N rollouts side by side against the targets (N=200)
+	@$(BIN)/python -m benchmarks.rollouts --objects $(N)
+
+bench-judge: $(STAMP) ## How often the judge is wrong, and how soon it is right (minutes)
+	@$(BIN)/python -m benchmarks.judge
+
 lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements-dev.lock
 
-.PHONY: help venv lock
+.PHONY: help venv format lint check test demo cluster-up cluster-down e2e bench bench-judge lock

@@ -94,7 +94,10 @@ def make_spec(
     traffic: Traffic = GATEWAY_TRAFFIC,
     rollout: RolloutSpec | None = None,
 ) -> Spec:
-    source = {"model": {"version": version}, "server": {"image": f"registry.example/fraud:{version}"}}
+    source = {
+        "model": {"version": version},
+        "server": {"image": f"registry.example/fraud:{version}"},
+    }
     return Spec(
         source=source,
         canonical=canonical_json(normalise_source(source)),
@@ -137,8 +140,12 @@ class World:
     writes: list[str] = field(default_factory=list)
     crash_after: int | None = None
     "End the operator after so many more writes."
+    _parsed: tuple[dict[str, Any], Status] | None = None
 
     def __post_init__(self) -> None:
+        self.restore_gateway()
+
+    def restore_gateway(self) -> None:
         self.gateway = GatewayRecord(
             Meta("gateways", "public", "uid-of-the-gateway", "1"), "traefik", programmed=True
         )
@@ -259,13 +266,16 @@ class World:
         self.last_plan = made
         self.events.extend(event.reason for event in made.events)
         if made.status is not None and self._survives("status"):
+            before = self.status
             self.status_raw = json.loads(json.dumps(made.status))
             self._next()
-            self.check_status()
+            self.check_status(before)
         for write in made.writes:
             if self._survives(type(write).__name__):
+                routed = self.routed()
                 self._land(write)
                 self.check_capacity()
+                self.check_shares(routed)
         return made
 
     def _survives(self, what: str) -> bool:
@@ -315,12 +325,13 @@ class World:
             self._apply(kind, name, write)
 
     def _store(self, kind: str) -> dict[str, Any]:
-        return {
+        stores: dict[str, dict[str, Any]] = {
             "ModelRevision": self.revisions,
             "Deployment": self.deployments,
             "Service": self.services,
             "HTTPRoute": self.routes,
-        }[kind]
+        }
+        return stores[kind]
 
     def _meta(self, body: Any, *, generation: int = 1) -> Meta:
         meta = body["metadata"]
@@ -346,6 +357,8 @@ class World:
                 template=spec["template"],
                 digest=spec["digest"],
                 version=spec["source"]["model"]["version"],
+                rollout=self.spec.rollout if self.spec else None,
+                started_at=self.now,
                 image=spec["source"]["server"]["image"],
             )
         elif kind == "Deployment":
@@ -396,8 +409,30 @@ class World:
 
     # What must always hold
 
-    def check_status(self) -> None:
-        """Invariants 1 and 5, and that a rejected revision is not on trial."""
+    def check_shares(self, before: dict[str, int]) -> None:
+        """Invariant 2: no share is raised above what ready pods carry."""
+        after = self.routed()
+        size = self.status.rollout.peak_replicas if self.status.rollout else 1
+        ready = {revision: self._ready({REVISION_LABEL: revision}) for revision in after | before}
+        for revision, weight in after.items():
+            if weight <= before.get(revision, 0):
+                continue
+            others = sum(count for other, count in ready.items() if other != revision)
+            assert ready[revision] > 0, f"{revision} gets {weight} % and has no ready pod"
+            enough = ready[revision] >= needed_replicas(weight, size)
+            assert enough or not others, f"{revision} gets {weight} % on {ready[revision]} pods"
+
+    def check_fall(self, before: Status) -> None:
+        """Invariant 3: the canary's weight falls only when it is taken back or has no pod."""
+        old, new = before.canary, self.status.canary
+        if old is None or new is None or old.revision != new.revision or new.weight >= old.weight:
+            return
+        lost = self._ready({REVISION_LABEL: new.revision}) == 0
+        assert lost or self.state == "Reverting", f"{old.weight} -> {new.weight} in {self.state}"
+
+    def check_status(self, before: Status) -> None:
+        """Invariants 1, 3 and 5, and that a rejected revision is not on trial."""
+        self.check_fall(before)
         status = self.status
         parts = [part for part in (status.stable, status.canary) if part]
         weights = [part.weight for part in parts]
@@ -412,7 +447,9 @@ class World:
         size = self.status.rollout.peak_replicas if self.status.rollout else 0
         for revision, weight in self.routed().items():
             needed = min(needed_replicas(weight, size), self.spec.replicas if self.spec else 1)
-            deployment = next((d for d in self.deployments.values() if d.revision == revision), None)
+            deployment = next(
+                (d for d in self.deployments.values() if d.revision == revision), None
+            )
             assert deployment is not None, f"{revision} is routed and has no Deployment"
             assert deployment.replicas >= min(1, needed), f"{revision} is routed without pods"
 
@@ -434,7 +471,9 @@ class World:
 
     @property
     def status(self) -> Status:
-        return parse(Status, self.status_raw)
+        if self._parsed is None or self._parsed[0] is not self.status_raw:
+            self._parsed = (self.status_raw, parse(Status, self.status_raw))
+        return self._parsed[1]
 
     @property
     def state(self) -> str:

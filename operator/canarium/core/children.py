@@ -37,31 +37,33 @@ class Writes:
 
 
 def make_writes(view: View, status: Status) -> Writes:
-    """Everything that differs from what status says, and that may be written now."""
-    if (created := _make_missing_revision(view, status)) is not None:
-        return Writes((created,))
-    upward = [write for part in _parts(status) for write in _make_revision(view, status, part)]
+    """Everything that differs from what status says, and that may be written now.
+
+    The shell stops at the first write that fails, so what protects people's requests comes first.
+    """
     routes = list(_make_routes(view, status))
-    downward = [
-        *_make_retired(view, status),
-        *make_prunes(view, status),
-        *_left_routes(view, status),
-    ]
+    upward = list(_make_capacity(view, status))
+    downward = [*_make_retired(view, status), *make_prunes(view, status)]
+    downward.extend(_left_routes(view, status))
+    live = [*_before_routes(view, status, routes), *_before_down(view, downward)]
     records = make_records(view, status)
-    return Writes(
-        (*upward, *routes, *downward, *records),
-        tuple(
-            dict.fromkeys([*_before_routes(view, status, routes), *_before_down(view, downward)])
-        ),
-    )
+    return Writes((*routes, *upward, *downward, *records), tuple(dict.fromkeys(live)))
 
 
 def _parts(status: Status) -> tuple[RevisionStatus, ...]:
     return tuple(part for part in (status.stable, status.canary, status.previous) if part)
 
 
+def _make_capacity(view: View, status: Status) -> Iterator[Write]:
+    """The revisions' own objects; the ModelRevision comes first, all is rendered from it."""
+    if (created := _make_missing_revision(view, status)) is not None:
+        yield created
+        return
+    for part in _parts(status):
+        yield from _make_revision(view, status, part)
+
+
 def _make_missing_revision(view: View, status: Status) -> Create | None:
-    """The ModelRevision comes first: everything else is rendered from it."""
     wanted, spec, model = view.wanted, view.spec, view.observed.model
     if wanted is None or spec is None or wanted.record is not None:
         return None
@@ -146,14 +148,17 @@ def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[
     """A share is raised only on what a live read says of the pods that are to carry it."""
     if not any(isinstance(write, Apply) for write in routes):
         return
-    for part in (status.stable, status.canary):
-        if part is not None and part.weight > 0:
-            yield Ref("Deployment", child_name(view.model, part.revision))
+    reverting = rollout_of(status).state == "Reverting"
+    raised = status.stable if reverting or status.canary is None else status.canary
+    if raised is not None:
+        yield Ref("Deployment", child_name(view.model, raised.revision))
 
 
 def _make_retired(view: View, status: Status) -> Iterator[Write]:
     """Take the pods of revisions that nothing names any more; never while a route is open."""
-    if rollout_of(status).state not in SETTLED:
+    rollout = rollout_of(status)
+    drained_at = (rollout.progress_at or 0.0) + view.router(status).drain_seconds
+    if rollout.state not in SETTLED or view.now < drained_at:
         return
     if view.split(status) is not None and not view.verify(status).accepted:
         return

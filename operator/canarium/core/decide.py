@@ -71,13 +71,17 @@ def _describe(view: View, deployment: DeploymentRecord) -> RevisionStatus:
 
 
 def _follow_spec(view: View, status: Status) -> Status:
-    """Stable follows the spec's size at rest, and only grows while a rollout is under way."""
+    """Stable follows the spec's size at rest, and only grows while a rollout is under way.
+
+    What the rollout reckons with (its peak) changes only when a step is entered.
+    """
     if view.spec is None or status.stable is None:
         return status
     rollout, size = rollout_of(status), view.spec.replicas
-    if rollout.state not in AT_REST:
+    if rollout.state in AT_REST:
+        rollout = replace(rollout, peak_replicas=size)
+    else:
         size = max(size, status.stable.replicas)
-        rollout = replace(rollout, peak_replicas=max(rollout.peak_replicas, size))
     return replace(status, stable=replace(status.stable, replicas=size), rollout=rollout)
 
 

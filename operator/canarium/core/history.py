@@ -27,20 +27,17 @@ def make_records(view: View, status: Status) -> Iterator[RecordOutcome]:
 
 
 def _start(view: View, status: Status, record: RevisionRecord) -> Mapping[str, Any] | None:
-    """Copy steps, analysis and guard when a rollout starts, and again when they are edited."""
+    """Copy steps, analysis and guard again when they are edited, or the revision is tried again."""
     rolling = status.canary is not None and rollout_of(status).state in ROLLING
     if not rolling or not _is(status.canary, record) or view.spec is None:
         return None
     copied = record.rollout.raw if record.rollout else None
     if copied == view.rollout.raw and not record.outcome:
         return None
-    fresh = {"outcome": None, "reason": None, "message": None, "endedAt": None, "evidence": None}
-    started = format_time(view.now) if record.outcome or copied is None else None
-    return {
-        "rollout": view.rollout.raw,
-        **(fresh if record.outcome else {}),
-        **({"startedAt": started} if started else {}),
-    }
+    if not record.outcome:
+        return {"rollout": view.rollout.raw}
+    blank = dict.fromkeys(("outcome", "reason", "message", "endedAt", "evidence"))
+    return {"rollout": view.rollout.raw, "startedAt": format_time(view.now), **blank}
 
 
 def _end(view: View, status: Status, record: RevisionRecord) -> Mapping[str, Any] | None:

@@ -73,7 +73,8 @@ def reenter_step(view: View, status: Status, number: int) -> Status:
 
 
 def _enter_step(view: View, status: Status, number: int) -> Status:
-    step = view.steps[number - 1]
+    step, stable = view.steps[number - 1], status.stable
+    size = max(rollout_of(status).peak_replicas, stable.replicas if stable else 1)
     moved = enter(
         view,
         status,
@@ -83,15 +84,20 @@ def _enter_step(view: View, status: Status, number: int) -> Status:
         step_started_at=view.now,
         verified_at=None,
         held_seconds=0.0,
+        peak_replicas=size,
         tests="",
         tests_key="",
     )
-    return replace(moved, canary=_with_capacity(moved, view.needed(step.weight, moved)))
+    fresh = replace(moved, canary=moved.canary and replace(moved.canary, analysis=()))
+    return grow_canary(fresh, view.needed(step.weight, fresh))
 
 
-def _with_capacity(status: Status, replicas: int) -> RevisionStatus | None:
+def grow_canary(status: Status, replicas: int) -> Status:
+    """Give the canary at least so many pods; it never shrinks while it is tried."""
     canary = status.canary
-    return canary and replace(canary, replicas=max(canary.replicas, replicas), analysis=())
+    return replace(
+        status, canary=canary and replace(canary, replicas=max(canary.replicas, replicas))
+    )
 
 
 def shift(view: View, status: Status, weight: int) -> Status:

@@ -42,7 +42,8 @@ def normalise_source(source: Mapping[str, Any]) -> dict[str, Any]:
 
 def metrics_endpoint(normal: Mapping[str, Any]) -> dict[str, Any] | None:
     """Port, path and profile of a normalised source's metrics endpoint, None when it has none."""
-    return normal["server"].get("metrics")
+    found: dict[str, Any] | None = normal["server"].get("metrics")
+    return found
 
 
 def canonical_json(value: Any) -> str:

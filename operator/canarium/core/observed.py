@@ -150,8 +150,9 @@ class RevisionRecord:
     `revision` is the id (ten characters) in its label; `canonical` is what today's normaliser
     (`core.normalise`) makes of its source, as canonical JSON; `template` is the rendered pod
     template (one canonical JSON string), `digest` the SHA-256 that the object claims for it.
-    `rollout` is the copy of steps, analysis and guard made when its rollout started, `None`
-    before; `outcome` is "" while it isn't known.
+    `rollout` is the copy of steps, analysis and guard that its rollout goes by: from spec, where
+    it was made at the start, or from status, where it was edited or the revision tried again.
+    `outcome` is "" while it isn't known.
     """
 
     meta: Meta

@@ -77,14 +77,16 @@ def _wake_at(view: View, status: Status) -> float | None:
 
 def _moments(view: View, status: Status) -> list[float | None]:
     rollout = rollout_of(status)
-    router, state = view.router(status), rollout.state
+    state = rollout.state
     holds = {
         "Holding": view.step(status).hold_seconds,
-        "Guarding": max(view.rollout.guard_seconds, router.drain_seconds),
-        "Reverting": router.drain_seconds,
+        "Guarding": view.rollout.guard_seconds,
+        "Reverting": 0.0,
         "Shifting": 0.0,
     }
     moments = [ends_at(rollout, holds[state]), rollout.verified_at] if state in holds else []
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
+    if rollout.progress_at is not None:
+        moments.append(rollout.progress_at + view.router(status).drain_seconds)
     return moments

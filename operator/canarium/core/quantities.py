@@ -20,7 +20,7 @@ _PARTS = re.compile("([0-9.]+)(.*)")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _SUFFIXES = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
-_LARGEST = Decimal(2**63 - 1)
+_LARGEST = 2**63 - 1
 _EXACT = Context(prec=60)
 
 
@@ -32,16 +32,30 @@ def is_quantity(value: int | str) -> bool:
 
 
 def canonical_quantity(value: int | str) -> str:
-    """Spell a quantity as the apiserver does; ValueError when it isn't one."""
+    """Spell a quantity in a way that the apiserver keeps; ValueError when it isn't one.
+
+    As there, anything below a thousandth is rounded up to one.
+    """
+    amount, suffix = parse_quantity(value), _split(str(value).lstrip("+"))[1]
+    thousandths = int(_EXACT.scaleb(amount, 3).to_integral_value(ROUND_CEILING))
+    if suffix in _BINARY[1:] and thousandths >= 1024_000 and thousandths % 1000 == 0:
+        return _spell_binary(thousandths // 1000)
+    return _spell_decimal(thousandths, exponential=suffix not in _BINARY and suffix not in _DECIMAL)
+
+
+def parse_quantity(value: int | str) -> Decimal:
+    """The number that a quantity means, exactly; ValueError when it isn't one."""
     text = str(value)
     if _QUANTITY.fullmatch(text) is None:
         raise ValueError(f"not a quantity: {text!r}")
     digits, suffix = _split(text.lstrip("+"))
     if suffix in _BINARY[1:]:
-        return _spell_binary(_EXACT.multiply(digits, Decimal(1024 ** _BINARY.index(suffix))))
-    if suffix in _DECIMAL:
-        return _spell_decimal(_EXACT.scaleb(digits, _DECIMAL[suffix]), exponential=False)
-    return _spell_decimal(_EXACT.scaleb(digits, int(suffix[1:])), exponential=True)
+        return _EXACT.multiply(digits, Decimal(1024 ** _BINARY.index(suffix)))
+    return _EXACT.scaleb(digits, _exponent(suffix))
+
+
+def _exponent(suffix: str) -> int:
+    return _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])
 
 
 def _split(text: str) -> tuple[Decimal, str]:
@@ -50,23 +64,19 @@ def _split(text: str) -> tuple[Decimal, str]:
     return Decimal(found[1]), found[2]
 
 
-def _spell_binary(amount: Decimal) -> str:
-    if amount < 1024:
-        return _spell_decimal(amount, exponential=False)
-    count = int(min(amount, _LARGEST).to_integral_value(ROUND_CEILING))
-    power = 0
+def _spell_binary(count: int) -> str:
+    power, count = 0, min(count, _LARGEST)
     while count % 1024 == 0 and power < len(_BINARY) - 1:
         count, power = count // 1024, power + 1
     return f"{count}{_BINARY[power]}"
 
 
-def _spell_decimal(amount: Decimal, *, exponential: bool) -> str:
-    billionths = int(_EXACT.scaleb(amount, 9).to_integral_value(ROUND_CEILING))
-    if billionths == 0:
+def _spell_decimal(thousandths: int, *, exponential: bool) -> str:
+    if thousandths == 0:
         return "0"
-    exponent = -9
-    while billionths % 1000 == 0 and exponent < 18:
-        billionths, exponent = billionths // 1000, exponent + 3
+    count, exponent = thousandths, -3
+    while count % 1000 == 0 and exponent < 18:
+        count, exponent = count // 1000, exponent + 3
     if exponential:
-        return f"{billionths}e{exponent}" if exponent else str(billionths)
-    return f"{billionths}{_SUFFIXES[exponent]}"
+        return f"{count}e{exponent}" if exponent else str(count)
+    return f"{count}{_SUFFIXES[exponent]}"

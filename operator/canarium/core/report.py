@@ -41,7 +41,8 @@ def report(view: View, decided: Status) -> Status:
 
 def _count(view: View, status: Status) -> Status:
     split = view.split(status)
-    shares = view.router(status).shares(split, view.observed) if split else None
+    flowing = split is not None and rollout_of(status).state != "Shifting"
+    shares = view.router(status).shares(split, view.observed) if split and flowing else None
     stable = status.stable
     deployment = view.deployment(stable.revision) if stable else None
 

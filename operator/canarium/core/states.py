@@ -18,6 +18,7 @@ from canarium.core.moves import (
     begin_first,
     enter,
     forgive,
+    grow_canary,
     jump_to_closing,
     promote,
     record_command,
@@ -42,11 +43,18 @@ def starting(view: View, status: Status) -> Status:
     fault = view.own_fault(stable.revision)
     if fault is not None:
         return _break(view, status, fault.reason, fault.message)
-    if not view.paused and view.ready(stable.revision, status) >= min(1, stable.replicas):
+    if not view.paused and _may_serve(view, status, stable):
         return _route_first(view, status)
     if view.is_overdue(status) and view.fault(stable.revision) is None:
         return _break(view, status, "ProgressDeadlineExceeded", _not_ready(view, status, stable))
     return status
+
+
+def _may_serve(view: View, status: Status, first: RevisionStatus) -> bool:
+    """One ready pod serves better than none, unless others could still be asked."""
+    ready = view.ready(first.revision, status)
+    others = any(pod.ready for pod in view.observed.pods if pod.revision != first.revision)
+    return ready >= (first.replicas if others else min(1, first.replicas))
 
 
 def _route_first(view: View, status: Status) -> Status:
@@ -95,7 +103,9 @@ def scaling(view: View, status: Status) -> Status:
     """The canary gets the capacity that the step needs."""
     if (interrupted := _interrupt(view, status)) is not None:
         return interrupted
-    canary, step = _canary(status), view.step(status)
+    step = view.step(status)
+    status = grow_canary(status, view.needed(step.weight, status))
+    canary = _canary(status)
     ready = view.ready(canary.revision, status)
     if view.stable_is_dead(status) and ready > 0 and not view.paused:
         return shift(view, jump_to_closing(view, status), 100)
@@ -185,8 +195,7 @@ def guarding(view: View, status: Status) -> Status:
 
 
 def _end_guard(view: View, status: Status) -> Status:
-    guard = max(view.rollout.guard_seconds, view.router(status).drain_seconds)
-    over = held_seconds(rollout_of(status), view.now) >= guard
+    over = held_seconds(rollout_of(status), view.now) >= view.rollout.guard_seconds
     serving = view.ready(_stable(status).revision, status) > 0
     return rest(view, status) if over and serving and _is_settled(view, status) else status
 
@@ -203,8 +212,7 @@ def reverting(view: View, status: Status) -> Status:
     if weight > 0:
         return status
     status = _run_clock(view, status, paused=False)
-    drained = held_seconds(rollout_of(status), view.now) >= view.router(status).drain_seconds
-    return _end_revert(view, status) if drained and _is_settled(view, status) else status
+    return _end_revert(view, status) if _is_settled(view, status) else status
 
 
 def _weight_left(view: View, status: Status, stable: RevisionStatus, canary: RevisionStatus) -> int:
@@ -286,7 +294,8 @@ def _has_lost_canary(view: View, status: Status) -> bool:
 
 def _is_short(view: View, status: Status) -> bool:
     canary = _canary(status)
-    return view.ready(canary.revision, status) < view.needed(canary.weight, status)
+    needed = min(canary.replicas, view.needed(canary.weight, status))
+    return view.ready(canary.revision, status) < needed
 
 
 def _newly_wanted(view: View, status: Status) -> Wanted | None:

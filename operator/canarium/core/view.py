@@ -92,8 +92,10 @@ class View:
     def ready(self, revision: str, status: Status) -> int:
         """Pods of a revision that can be sent requests, by everything that is known of them."""
         deployment = self.deployment(revision)
+        if deployment is None:
+            return 0
         pods = sum(pod.ready for pod in self.pods(revision))
-        counts = [pods, deployment.ready_replicas if deployment else 0]
+        counts = [pods, deployment.ready_replicas, deployment.replicas]
         if self.router(status).revision_services:
             counts.append(self._endpoints(revision))
         return min(counts)
@@ -168,7 +170,7 @@ class View:
             namespace=self.observed.model.meta.namespace,
             traffic=self.traffic(status),
             weights=tuple((part.revision, part.weight) for part in parts),
-            primary=status.stable.revision,
+            primary=parts[0].revision,
         )
 
     def verify(self, status: Status) -> Verification:

@@ -16,8 +16,8 @@ from canarium.core.spec import Traffic
 class Split:
     """How traffic should be shared: percent by revision, only those that get some, 100 in all.
 
-    `weights` is empty while nothing is routed yet; `primary` is the revision that in-cluster
-    callers of the leading Service reach where the router shifts traffic elsewhere.
+    `primary` is the revision that in-cluster callers of the leading Service reach where the
+    router shifts traffic elsewhere: stable, unless it has no share at all.
     """
 
     model: str

@@ -50,6 +50,7 @@ def make_model_revision(model: ModelObject, spec: Spec, wanted: Wanted) -> dict[
             "source": spec.source,
             "template": template,
             "digest": make_digest(template),
+            "rollout": spec.rollout.raw,
         },
     }
 

@@ -44,6 +44,16 @@ _CONTAINER_FIELDS = (
     "startupProbe",
     "volumeMounts",
 )
+# Named one by one, so that nothing else gets through if a schema ever let it.
+_CONTAINER_SECURITY = ("readOnlyRootFilesystem", "runAsGroup", "runAsNonRoot", "runAsUser")
+_POD_SECURITY = (
+    "fsGroup",
+    "fsGroupChangePolicy",
+    "runAsGroup",
+    "runAsNonRoot",
+    "runAsUser",
+    "supplementalGroups",
+)
 
 
 def make_pod_template(source: Mapping[str, Any], *, model: str, revision: str) -> dict[str, Any]:
@@ -63,7 +73,7 @@ def make_pod_template(source: Mapping[str, Any], *, model: str, revision: str) -
             "enableServiceLinks": False,
             **_make_sidecars(pod),
             "securityContext": {
-                **pod.get("securityContext", {}),
+                **_pick(pod.get("securityContext", {}), _POD_SECURITY),
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "terminationGracePeriodSeconds": pod.get(
@@ -120,7 +130,7 @@ def _make_container(container: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **_pick(container, _CONTAINER_FIELDS),
         "securityContext": {
-            **container.get("securityContext", {}),
+            **_pick(container.get("securityContext", {}), _CONTAINER_SECURITY),
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
         },

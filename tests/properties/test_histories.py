@@ -1,0 +1,146 @@
+"""Random histories of people, pods, gateways, verdicts, crashes and time; invariants 1-5, 7-9.
+
+The invariants are asserted by the world at every write. When everything is well again the object
+comes to rest, and rests.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from canarium.core.spec import Traffic
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tests.properties.world import GATEWAY_TRAFFIC, World, make_rollout, make_spec
+
+VERSIONS = st.sampled_from(["1", "2", "3", "4"])
+WEIGHTS = st.sampled_from([(), (20,), (20, 50), (5, 25, 75), (50,), (1, 99)])
+RESTING = {"Idle", "Rejected", "Guarding", "Holding", "Broken"}
+
+
+class History(RuleBasedStateMachine):
+    world: World
+    traffic: Traffic
+
+    @initialize(
+        routed=st.booleans(),
+        replicas=st.integers(1, 4),
+        weights=WEIGHTS,
+        guard=st.sampled_from([0, 30]),
+    )
+    def begin(self, routed: bool, replicas: int, weights: tuple[int, ...], guard: int) -> None:
+        self.options: dict[str, Any] = {"guard": guard, "deadline": 120.0}
+        self.weights, self.replicas = weights, replicas
+        self.traffic = GATEWAY_TRAFFIC if routed else Traffic()
+        self.version = "1"
+        self.world = World(self._spec())
+
+    def _spec(self) -> Any:
+        rollout = make_rollout(*self.weights, **self.options)
+        return make_spec(
+            self.version, replicas=self.replicas, traffic=self.traffic, rollout=rollout
+        )
+
+    @rule(version=VERSIONS)
+    def apply_version(self, version: str) -> None:
+        self.version = version
+        self.world.apply(self._spec())
+
+    @rule(replicas=st.integers(1, 5))
+    def scale(self, replicas: int) -> None:
+        self.replicas = replicas
+        self.world.apply(self._spec())
+
+    @rule(weights=WEIGHTS, analysis=st.booleans())
+    def edit_rollout(self, weights: tuple[int, ...], analysis: bool) -> None:
+        self.weights, self.options["analysis"] = weights, analysis
+        self.world.apply(self._spec())
+
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        self.options["paused"] = paused
+        self.world.apply(self._spec())
+
+    @rule()
+    def spoil_spec(self) -> None:
+        self.world.apply(None)
+
+    @rule(verb=st.sampled_from(["promote", "abort", "retry"]), unique=st.integers(0, 99))
+    def command(self, verb: str, unique: int) -> None:
+        revisions = [r.revision for r in self.world.revisions.values()] or ["none"]
+        self.world.commands[verb] = f"{revisions[-1]}@{unique}"
+
+    @rule(version=VERSIONS, bad=st.booleans())
+    def crash_pods(self, version: str, bad: bool) -> None:
+        (self.world.crashing.add if bad else self.world.crashing.discard)(version)
+        self.world.make_pods()
+
+    @rule(version=VERSIONS, bad=st.booleans())
+    def unready_pods(self, version: str, bad: bool) -> None:
+        (self.world.unready.add if bad else self.world.unready.discard)(version)
+        self.world.make_pods()
+
+    @rule(version=VERSIONS)
+    def lose_node(self, version: str) -> None:
+        if any(r.version == version for r in self.world.revisions.values()):
+            self.world.lose_pods(version)
+
+    @rule(version=VERSIONS, verdict=st.sampled_from(["Pass", "Fail", "Inconclusive", "NoData"]))
+    def judge(self, version: str, verdict: str) -> None:
+        self.world.verdicts[version] = verdict
+
+    @rule()
+    def lose_gateway(self) -> None:
+        self.world.delete_gateway()
+
+    @rule()
+    def restore_gateway(self) -> None:
+        self.world.restore_gateway()
+
+    @precondition(lambda self: bool(self.world.status_raw))
+    @rule()
+    def lose_status(self) -> None:
+        self.world.status_raw = {}
+
+    @rule(writes=st.integers(0, 3))
+    def crash_operator(self, writes: int) -> None:
+        """Killed after so many writes of one pass; the next pass is a new process."""
+        self.world.crash_after = writes
+        self.world.step()
+        self.world.crash_after = None
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, 3.0, 12.0, 40.0, 130.0]))
+    def run_for(self, seconds: float) -> None:
+        self.world.run(seconds, tick=min(seconds, 2.0))
+
+    @rule()
+    def one_pass(self) -> None:
+        self.world.step()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        world.crashing.clear()
+        world.unready.clear()
+        world.verdicts.clear()
+        world.restore_gateway()
+        self.options["paused"] = False
+        world.apply(self._spec())
+        world.run(60.0, tick=3.0)
+        world.run(600.0, tick=15.0)
+        assert world.state in ("Idle", "Rejected"), world.status
+        assert sum(world.routed().values()) == 100
+        assert world.step().status is None
+        assert set(world.routed()) == {world.status.stable.revision}  # type: ignore[union-attr]
+
+
+TestHistories = History.TestCase
+TestHistories.settings = settings(
+    max_examples=150,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
