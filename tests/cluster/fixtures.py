@@ -1,0 +1,58 @@
+"""pytest fixtures that hand out clusters: a running one when named, else one of the session's own.
+
+With CI=true a cluster that cannot be started is a failure; elsewhere its tests are skipped.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cluster import lifecycle
+from tests.cluster.cluster import Cluster
+from tests.cluster.lifecycle import Tier, Wish
+from tests.cluster.processes import ClusterError
+from tests.cluster.progress import Progress
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[Cluster]:
+    """A control plane with simulated nodes."""
+    with lend_cluster("control-plane") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def node_cluster() -> Iterator[Cluster]:
+    """A cluster that really runs pods, with the gateway installed."""
+    with lend_cluster("auto") as cluster:
+        cluster.install_gateway(Progress())
+        yield cluster
+
+
+@contextmanager
+def lend_cluster(tier: Tier) -> Iterator[Cluster]:
+    """The cluster named by CANARIUM_CLUSTER, or one of our own that ends with the block."""
+    name = os.environ.get("CANARIUM_CLUSTER")
+    if name:
+        yield lifecycle.find(name)
+        return
+    with own_cluster(tier) as cluster:
+        yield cluster
+
+
+@contextmanager
+def own_cluster(tier: Tier) -> Iterator[Cluster]:
+    """A cluster that belongs to this test session and ends with the block."""
+    wish = Wish(name=f"test-{tier}-{os.getpid()}", tier=tier, owned=True)
+    try:
+        cluster = lifecycle.up(wish, Progress())
+    except ClusterError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+    try:
+        yield cluster
+    finally:
+        lifecycle.down(cluster.name, Progress())

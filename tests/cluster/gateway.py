@@ -1,0 +1,166 @@
+"""Gateway API and Traefik, reached on loopback: as a process of the host, or as pods.
+
+Both serve the Gateway ``public`` in the namespace ``gateways``, listener ``http``.
+"""
+
+import http.client
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.binaries import fetch_gateway_api, find_traefik
+from tests.cluster.cluster import Cluster, make_list, make_manifest
+from tests.cluster.ports import find_free_ports
+from tests.cluster.processes import ClusterError, spawn, wait_until
+from tests.cluster.program_image import TRAEFIK_IMAGE, make_traefik_image
+from tests.cluster.progress import Progress
+
+API_VERSION = "gateway.networking.k8s.io/v1"
+CONTROLLER = "traefik.io/gateway-controller"
+NAMESPACE = "gateways"
+READY_SECONDS = 60.0
+POD_WEB_PORT, POD_METRICS_PORT = 8000, 8001
+WEB_NODE_PORT, METRICS_NODE_PORT = 30080, 30081
+
+
+def install_on_host(cluster: Cluster, progress: Progress) -> None:
+    """Run Traefik as a process; for a cluster whose pods this machine can reach."""
+    crds, traefik = fetch_gateway_api(progress), find_traefik(progress)
+    web, metrics = find_free_ports(2)
+    command = [str(traefik), *make_flags(f"127.0.0.1:{web}", f"127.0.0.1:{metrics}")]
+    environment = {"KUBECONFIG": str(cluster.kubeconfig_for("traefik"))}
+    with progress.step("starting the gateway"):
+        apply_definitions(cluster, crds)
+        spawn(cluster.directory, "traefik", command, environment)
+        apply(cluster, make_gateway_objects(web))
+        await_programmed(cluster)
+        record_addresses(cluster, web, metrics)
+
+
+def install_as_pod(cluster: Cluster, web: int, metrics: int, progress: Progress) -> None:
+    """Run Traefik in the cluster; ``web`` and ``metrics`` are what its node ports appear as."""
+    crds, image = fetch_gateway_api(progress), make_traefik_image(progress)
+    with progress.step("starting the gateway"):
+        apply_definitions(cluster, crds)
+        cluster.load_image(image)
+        apply(cluster, [*make_gateway_objects(POD_WEB_PORT), *make_pod_objects()])
+        await_programmed(cluster)
+        record_addresses(cluster, web, metrics)
+
+
+def record_addresses(cluster: Cluster, web: int, metrics: int) -> None:
+    """Wait until both ports answer, and write them down; 404 is the answer without a route."""
+    log = cluster.logs / "traefik.log"
+    await_status(web, "/", http.client.NOT_FOUND, log)
+    await_status(metrics, "/metrics", http.client.OK, log)
+    cluster.gateway_url = f"http://127.0.0.1:{web}"
+    cluster.gateway_metrics_url = f"http://127.0.0.1:{metrics}/metrics"
+    cluster.save()
+
+
+def apply(cluster: Cluster, objects: list[dict[str, Any]]) -> None:
+    """Apply objects on the server's side."""
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=make_list(objects))
+
+
+def apply_definitions(cluster: Cluster, crds: Path) -> None:
+    """Install the CRDs and wait until the apiserver serves them."""
+    # The admission policy beside them (vap) only guards upgrades between channels.
+    files = [path for path in sorted(crds.glob("gateway.*.yaml")) if "_vap_" not in path.name]
+    arguments = [word for path in files for word in ("-f", str(path))]
+    cluster.kubectl("apply", "--server-side", *arguments)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *arguments)
+
+
+def make_flags(web: str, metrics: str) -> list[str]:
+    """Traefik listening on two addresses, with the Gateway API provider and its counters."""
+    return [
+        f"--entrypoints.web.address={web}",
+        f"--entrypoints.metrics.address={metrics}",
+        "--providers.kubernetesgateway=true",
+        "--providers.kubernetesgateway.statusaddress.ip=127.0.0.1",
+        "--metrics.prometheus=true",
+        "--metrics.prometheus.entrypoint=metrics",
+        "--metrics.prometheus.addserviceslabels=true",
+        "--metrics.prometheus.addrouterslabels=true",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+        "--log.level=INFO",
+        "--log.nocolor=true",
+    ]
+
+
+def make_gateway_objects(port: int) -> list[dict[str, Any]]:
+    """The class, the namespace, and the Gateway, open to every namespace.
+
+    Traefik matches a listener with the entry point that has the same port.
+    """
+    listener = {
+        "name": "http",
+        "protocol": "HTTP",
+        "port": port,
+        "allowedRoutes": {"namespaces": {"from": "All"}},
+    }
+    spec = {"gatewayClassName": "traefik", "listeners": [listener]}
+    return [
+        make_manifest(API_VERSION, "GatewayClass", "traefik", spec={"controllerName": CONTROLLER}),
+        make_manifest("v1", "Namespace", NAMESPACE),
+        make_manifest(API_VERSION, "Gateway", "public", namespace=NAMESPACE, spec=spec),
+    ]
+
+
+def make_pod_objects() -> list[dict[str, Any]]:
+    """Traefik's Deployment, its account with every right in this cluster, and its node ports."""
+    name, labels = "traefik", {"app": "traefik"}
+    container = {
+        "name": name,
+        "image": TRAEFIK_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "args": make_flags(f":{POD_WEB_PORT}", f":{POD_METRICS_PORT}"),
+    }
+    pod = {"serviceAccountName": name, "containers": [container]}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    deployment = {"selector": {"matchLabels": labels}, "template": template}
+    ports = [
+        {"name": "web", "port": POD_WEB_PORT, "nodePort": WEB_NODE_PORT},
+        {"name": "metrics", "port": POD_METRICS_PORT, "nodePort": METRICS_NODE_PORT},
+    ]
+    service = {"type": "NodePort", "selector": labels, "ports": ports}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    account = {"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}
+    rbac = "rbac.authorization.k8s.io/v1"
+    return [
+        make_manifest("v1", "ServiceAccount", name, namespace=NAMESPACE),
+        make_manifest(rbac, "ClusterRoleBinding", name, roleRef=role, subjects=[account]),
+        make_manifest("apps/v1", "Deployment", name, namespace=NAMESPACE, spec=deployment),
+        make_manifest("v1", "Service", name, namespace=NAMESPACE, spec=service),
+    ]
+
+
+def await_programmed(cluster: Cluster) -> None:
+    """Wait until Traefik says that the Gateway is programmed."""
+    seconds = f"--timeout={READY_SECONDS:.0f}s"
+    condition = "--for=condition=Programmed"
+    cluster.kubectl("wait", condition, "gateway/public", "-n", NAMESPACE, seconds)
+
+
+def await_status(port: int, path: str, status: int, log: Path) -> None:
+    """Wait until a GET on loopback is answered with this status."""
+    if not wait_until(make_probe(port, path, status), READY_SECONDS):
+        raise ClusterError(f"the gateway does not answer on port {port}: see {log}")
+
+
+def make_probe(port: int, path: str, status: int) -> Callable[[], bool]:
+    """A function that tells whether a GET on loopback is answered with this status."""
+
+    def answers() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == status
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    return answers

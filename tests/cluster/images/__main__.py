@@ -1,0 +1,28 @@
+"""``python -m tests.cluster.images iris`` builds what the examples need and prints the archives."""
+
+import sys
+
+from tests.cluster.images.iris import build_iris
+from tests.cluster.processes import ClusterError
+from tests.cluster.progress import Progress
+
+SETS = {"iris": build_iris}
+
+
+def main(arguments: list[str]) -> int:
+    """Build the named sets of images; the exit code."""
+    if not arguments or not set(arguments) <= set(SETS):
+        print(f"usage: python -m tests.cluster.images {' | '.join(SETS)}", file=sys.stderr)
+        return 2
+    progress = Progress()
+    try:
+        for name in arguments:
+            print(SETS[name](progress))
+    except ClusterError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,113 @@
+"""A cluster in containers, by kind: where it is installed and a container engine answers.
+
+Its pods can't be reached from this machine; requests come in through node ports on loopback.
+"""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tests.cluster import gateway
+from tests.cluster.cluster import Cluster, Kind
+from tests.cluster.ports import find_free_ports
+from tests.cluster.processes import ClusterError
+from tests.cluster.progress import Progress
+
+ENGINES = ("docker", "podman", "nerdctl")
+PREFIX = "canarium-"
+
+
+@dataclass(slots=True, kw_only=True)
+class KindCluster(Cluster):
+    """A cluster of kind's; ``web_port`` and ``metrics_port`` are the gateway's on loopback."""
+
+    kind: ClassVar[Kind] = "kind"
+    web_port: int
+    metrics_port: int
+
+    def kubeconfig_for(self, user: str) -> Path:
+        """The admin's: kind's apiserver knows nobody else."""
+        return self.kubeconfig
+
+    def load_image(self, archive: Path) -> None:
+        """Load a docker-archive into the node."""
+        run_kind("load", "image-archive", str(archive), "--name", PREFIX + self.name)
+
+    def install_gateway(self, progress: Progress) -> str:
+        """Run Traefik in the cluster; does nothing when it already runs."""
+        if self.gateway_url is None:
+            gateway.install_as_pod(self, self.web_port, self.metrics_port, progress)
+        if self.gateway_url is None:
+            raise ClusterError("the gateway has no address")
+        return self.gateway_url
+
+    def is_alive(self) -> bool:
+        """Whether the apiserver says that it is ready."""
+        try:
+            return self.kubectl("get", "--raw", "/readyz", "--request-timeout=5s") == "ok"
+        except ClusterError:
+            return False
+
+    def stop(self) -> None:
+        """Delete the cluster."""
+        run_kind("delete", "cluster", "--name", PREFIX + self.name)
+
+
+def is_usable() -> bool:
+    """Whether kind is on the PATH and a container engine answers."""
+    return shutil.which("kind") is not None and any(answers(engine) for engine in ENGINES)
+
+
+def answers(engine: str) -> bool:
+    """Whether a container engine is there and can be talked to."""
+    if shutil.which(engine) is None:
+        return False
+    return subprocess.run([engine, "info"], capture_output=True, check=False).returncode == 0
+
+
+def start_kind(directory: Path, progress: Progress) -> KindCluster:
+    """Create a cluster of the directory's name; returns when its node is Ready."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None or not is_usable():
+        raise ClusterError("kind needs kind, kubectl and a running container engine: install them")
+    web, metrics = find_free_ports(2)
+    config, kubeconfig = directory / "kind.json", directory / "kubeconfig.yaml"
+    config.write_text(json.dumps(make_kind_config(web, metrics), indent=1))
+    files = ["--config", str(config), "--kubeconfig", str(kubeconfig)]
+    with progress.step("creating a kind cluster"):
+        run_kind("create", "cluster", "--name", PREFIX + directory.name, "--wait", "180s", *files)
+    cluster = KindCluster(
+        name=directory.name,
+        directory=directory,
+        kubeconfig=kubeconfig,
+        kubectl_path=Path(kubectl),
+        web_port=web,
+        metrics_port=metrics,
+    )
+    cluster.save()
+    return cluster
+
+
+def make_kind_config(web: int, metrics: int) -> dict[str, Any]:
+    """One node whose two node ports of the gateway appear on loopback."""
+    pairs = {gateway.WEB_NODE_PORT: web, gateway.METRICS_NODE_PORT: metrics}
+    mappings = [
+        {"containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1"}
+        for inside, outside in pairs.items()
+    ]
+    return {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "nodes": [{"role": "control-plane", "extraPortMappings": mappings}],
+    }
+
+
+def run_kind(*arguments: str) -> None:
+    """Run kind, or raise with its last words."""
+    command = ["kind", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ClusterError(f"kind {' '.join(arguments[:2])} failed:\n{result.stderr[-2000:]}")

@@ -1,0 +1,3 @@
+module canarium.dev/tests/cluster/pause
+
+go 1.24

@@ -1,0 +1,68 @@
+"""Images put together by hand: one static program and nothing else, as a docker-archive.
+
+The same program always gives the same bytes.
+"""
+
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+from tests.cluster.binaries import PAUSE, build, find_traefik, make_bin_directory
+from tests.cluster.cache import compute_key, keep
+from tests.cluster.progress import Progress
+
+PAUSE_IMAGE = "canarium.dev/pause:1"
+TRAEFIK_IMAGE = "canarium.dev/traefik:1"
+ARCHITECTURES = {b"\x3e\x00": "amd64", b"\xb7\x00": "arm64"}
+
+
+def make_pause_image(progress: Progress) -> Path:
+    """The sandbox of every pod; tests also use it as a tiny web server (see pause/main.go)."""
+    return make_program_image(build(PAUSE, progress), PAUSE_IMAGE)
+
+
+def make_traefik_image(progress: Progress) -> Path:
+    """Traefik, for a cluster whose pods this machine cannot reach."""
+    return make_program_image(find_traefik(progress), TRAEFIK_IMAGE)
+
+
+def make_program_image(program: Path, name: str) -> Path:
+    """A docker-archive of one program under this image name; kept in the cache."""
+    entry = make_bin_directory() / f"image-{compute_key(name, str(program))}.tar"
+    return keep(entry, lambda out: write_image(program, name, out))
+
+
+def write_image(program: Path, name: str, out: Path) -> None:
+    """Write a docker-archive whose one layer holds the program as ``/program``."""
+    layer = make_tar({"program": program.read_bytes()}, mode=0o755)
+    digest = hashlib.sha256(layer).hexdigest()
+    described = {
+        "architecture": find_architecture(program),
+        "os": "linux",
+        "config": {"Entrypoint": ["/program"], "User": "65535:65535"},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    config = json.dumps(described).encode()
+    config_name = f"{hashlib.sha256(config).hexdigest()}.json"
+    row = {"Config": config_name, "RepoTags": [name], "Layers": [f"{digest}/layer.tar"]}
+    files = {config_name: config, f"{digest}/layer.tar": layer}
+    out.write_bytes(make_tar({**files, "manifest.json": json.dumps([row]).encode()}))
+
+
+def make_tar(files: dict[str, bytes], mode: int = 0o644) -> bytes:
+    """A tar archive that depends on nothing but the files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), mode
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def find_architecture(program: Path) -> str:
+    """Go's name for the machine that an ELF executable is for."""
+    with program.open("rb") as file:
+        return ARCHITECTURES[file.read(20)[18:20]]

@@ -1,0 +1,62 @@
+"""Certificates that strict clients accept, tokens that name users, files that stay private."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.cluster.credentials import USERS, make_certificates, make_tokens, write_kubeconfig
+
+
+def verify(directory: Path, name: str, *options: str) -> str:
+    """What openssl says of a certificate under the authority, with every check that it knows."""
+    authority = ["-CAfile", str(directory / "ca.crt"), "-x509_strict", *options]
+    command = ["openssl", "verify", *authority, str(directory / f"{name}.crt")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (result.stdout + result.stderr).removeprefix(f"{directory}/").strip()
+
+
+def test_the_serving_certificate_is_valid_for_every_address(tmp_path: Path) -> None:
+    make_certificates(tmp_path, ["127.0.0.1", "198.19.0.1"])
+
+    for subject in (
+        ("-verify_ip", "127.0.0.1"),
+        ("-verify_ip", "198.19.0.1"),
+        ("-verify_hostname", "localhost"),
+        ("-verify_hostname", "kubernetes.default.svc"),
+    ):
+        assert verify(tmp_path, "apiserver", "-purpose", "sslserver", *subject) == (
+            "apiserver.crt: OK"
+        )
+
+
+def test_the_serving_certificate_is_not_valid_elsewhere(tmp_path: Path) -> None:
+    make_certificates(tmp_path, ["127.0.0.1"])
+
+    assert "IP address mismatch" in verify(tmp_path, "apiserver", "-verify_ip", "192.0.2.1")
+
+
+def test_the_client_certificate_is_one_for_clients(tmp_path: Path) -> None:
+    make_certificates(tmp_path, ["127.0.0.1"])
+
+    assert verify(tmp_path, "kubelet-client", "-purpose", "sslclient") == "kubelet-client.crt: OK"
+
+
+def test_every_user_has_a_token_of_its_own(tmp_path: Path) -> None:
+    tokens = make_tokens(tmp_path)
+
+    assert set(tokens) == set(USERS)
+    assert len(set(tokens.values())) == len(USERS)
+    assert (tmp_path / "tokens.csv").read_text().splitlines()[:1] == [
+        f'{tokens["admin"]},admin,admin,"system:masters"'
+    ]
+    assert f'{tokens["canarium-operator"]},canarium-operator,canarium-operator,""' in (
+        (tmp_path / "tokens.csv").read_text()
+    )
+
+
+def test_a_kubeconfig_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    path = write_kubeconfig(tmp_path / "a" / "admin.yaml", "https://host:1", tmp_path / "ca", "tok")
+
+    config = json.loads(path.read_text())
+    assert config["users"] == [{"name": "canarium", "user": {"token": "tok"}}]
+    assert path.stat().st_mode & 0o777 == 0o600
