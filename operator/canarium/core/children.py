@@ -162,8 +162,7 @@ def _make_retired(view: View, status: Status) -> Iterator[Write]:
         return
     if view.split(status) is not None and not view.verify(status).accepted:
         return
-    named = view.router(status).named_revisions(view.model, view.observed)
-    kept = named | {part.revision for part in _parts(status)}
+    kept = set(view.live_weights(status)) | {part.revision for part in _parts(status)}
     for deployment in view.observed.deployments:
         if (
             deployment.revision not in kept
@@ -175,7 +174,8 @@ def _make_retired(view: View, status: Status) -> Iterator[Write]:
 
 def _left_routes(view: View, status: Status) -> Iterator[Write]:
     """Routes of another router than the one in use, once this one works."""
-    if view.router(status).route_kinds or not view.verify(status).accepted:
+    used = view.spec is None or view.router(status).route_kinds
+    if used or not view.verify(status).accepted:
         return
     for route in view.observed.routes:
         if route.meta.name == view.model and not route.meta.deleting:

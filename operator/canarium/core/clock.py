@@ -15,10 +15,10 @@ def held_seconds(rollout: Rollout, now: float) -> float:
 
 
 def stop_clock(rollout: Rollout, now: float) -> Rollout:
-    """Keep what was held, and count no further."""
+    """Keep what was held, in whole seconds, and count no further."""
     if rollout.verified_at is None:
         return rollout
-    return replace(rollout, held_seconds=held_seconds(rollout, now), verified_at=None)
+    return replace(rollout, held_seconds=int(held_seconds(rollout, now)), verified_at=None)
 
 
 def start_clock(rollout: Rollout, at: float) -> Rollout:

@@ -50,11 +50,11 @@ def _recover(view: View, status: Status) -> Status | None:
 
 
 def _find_routed(view: View, status: Status) -> RevisionStatus | None:
-    named = view.router(status).named_revisions(view.model, view.observed)
-    routed = [d for d in view.observed.deployments if d.revision in named]
+    weights = view.live_weights(status)
+    routed = [d for d in view.observed.deployments if d.revision in weights]
     if not routed:
         return None
-    return _describe(view, max(routed, key=lambda d: view.ready(d.revision, status)))
+    return _describe(view, max(routed, key=lambda d: (weights[d.revision], d.ready_replicas)))
 
 
 def _describe(view: View, deployment: DeploymentRecord) -> RevisionStatus:

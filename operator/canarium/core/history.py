@@ -86,7 +86,7 @@ def make_prunes(view: View, status: Status) -> Iterator[Write]:
     if view.spec is None:
         return
     current = {part.revision for part in (status.stable, status.canary, status.previous) if part}
-    named = view.router(status).named_revisions(view.model, view.observed)
+    named = set(view.live_weights(status))
     past = [r for r in view.observed.revisions if r.revision not in current | named]
     past.sort(key=lambda record: record.started_at or record.meta.created_at, reverse=True)
     for record in past[view.rollout.revision_history_limit :]:

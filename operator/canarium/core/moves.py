@@ -83,7 +83,7 @@ def _enter_step(view: View, status: Status, number: int) -> Status:
         step_name=step.name,
         step_started_at=view.now,
         verified_at=None,
-        held_seconds=0.0,
+        held_seconds=0,
         peak_replicas=size,
         tests="",
         tests_key="",
@@ -122,6 +122,13 @@ def retreat(view: View, status: Status) -> Status:
     return _enter_step(view, set_weights(status, 0), step)
 
 
+def withdraw(view: View, status: Status) -> Status:
+    """Take back an intent that was not written yet: its pods went away meanwhile."""
+    canary = status.canary
+    live = view.live_share(canary.revision, status) if canary else 0
+    return _enter_step(view, set_weights(status, live), rollout_of(status).step)
+
+
 def promote(view: View, status: Status) -> Status:
     """The canary has everything: it is stable now, and the one before stays warm."""
     stable = status.stable
@@ -149,7 +156,7 @@ def revert(view: View, status: Status, ending: Ending, reason: str, message: str
     """Go back to stable; a rejected revision is remembered at once."""
     moved = enter(
         view, status, "Reverting", ending=ending, reason=reason, message=message,
-        verified_at=None, held_seconds=0.0,
+        verified_at=None, held_seconds=0,
     )  # fmt: skip
     if ending != "Rejected" or status.canary is None:
         return moved

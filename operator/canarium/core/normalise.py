@@ -27,7 +27,8 @@ def normalise_source(source: Mapping[str, Any]) -> dict[str, Any]:
     """Bring a source into its one spelling; doing it twice changes nothing.
 
     The server's port and, where metrics are given, their endpoint are filled in, quantities are
-    spelled as the apiserver does, what is null, empty or false by default is dropped.
+    spelled as the apiserver does, what is null, empty or false by default is dropped. Below the
+    top, the source is plain dicts and lists, as JSON decodes.
     """
     plain = {part: _normalise(part, value) for part, value in source.items()}
     server = dict(plain.get("server") or {})
@@ -37,7 +38,7 @@ def normalise_source(source: Mapping[str, Any]) -> dict[str, Any]:
     model = plain.get("model") or {}
     pod = plain.get("pod") or {}
     parts = {"model": model, "pod": pod, "server": server}
-    return {name: _sorted(part) for name, part in parts.items() if part}
+    return {name: part for name, part in parts.items() if part}
 
 
 def metrics_endpoint(normal: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -57,18 +58,22 @@ def _fill_metrics(metrics: Mapping[str, Any], port: int) -> dict[str, Any]:
 
 
 def _normalise(name: str, value: Any) -> Any:
-    if name in _TEXT_MAPS:
-        return dict(value or {})
-    if name in _QUANTITY_MAPS:
-        return {key: _spell(item) for key, item in (value or {}).items()}
     if name in _QUANTITIES:
         return _spell(value)
-    if isinstance(value, Mapping):
-        fields = ((key, _normalise(key, item)) for key, item in value.items())
-        return {key: item for key, item in fields if not _says_nothing(key, item)}
-    if isinstance(value, list | tuple):
+    if isinstance(value, dict):
+        return _normalise_fields(name, value)
+    if isinstance(value, list):
         return [_normalise("", item) for item in value]
     return value
+
+
+def _normalise_fields(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    if name in _TEXT_MAPS:
+        return dict(fields)
+    if name in _QUANTITY_MAPS:
+        return {key: _spell(item) for key, item in fields.items()}
+    normal = ((key, _normalise(key, item)) for key, item in fields.items())
+    return {key: item for key, item in normal if not _says_nothing(key, item)}
 
 
 def _spell(value: Any) -> Any:
@@ -82,11 +87,3 @@ def _says_nothing(name: str, value: Any) -> bool:
     if value == {}:
         return name not in _TELLING_WHEN_EMPTY
     return value is False and name in _FALSE_BY_DEFAULT
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(item) for item in value]
-    return value

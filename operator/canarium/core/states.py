@@ -29,6 +29,7 @@ from canarium.core.moves import (
     revert_guard,
     set_weights,
     shift,
+    withdraw,
 )
 from canarium.core.revision import Wanted
 from canarium.core.status import RevisionStatus, State, Status
@@ -123,10 +124,8 @@ def shifting(view: View, status: Status) -> Status:
     """The route is written; the router has to take it."""
     if status.canary is None:
         return _shifting_first(view, status)
-    if (interrupted := _interrupt(view, status)) is not None:
+    if (interrupted := _interrupt(view, status) or _lose(view, status)) is not None:
         return interrupted
-    if _has_lost_canary(view, status):
-        return retreat(view, status)
     status = _run_clock(view, status, paused=False)
     if not _is_settled(view, status):
         return status
@@ -149,10 +148,8 @@ def _shifting_first(view: View, status: Status) -> Status:
 
 def holding(view: View, status: Status) -> Status:
     """The step's traffic flows and is judged."""
-    if (interrupted := _interrupt(view, status)) is not None:
+    if (interrupted := _interrupt(view, status) or _lose(view, status)) is not None:
         return interrupted
-    if _has_lost_canary(view, status):
-        return retreat(view, status)
     canary, step = _canary(status), view.step(status)
     if view.stable_is_dead(status) and not view.paused:
         return jump_to_closing(view, status)
@@ -216,10 +213,11 @@ def reverting(view: View, status: Status) -> Status:
 
 
 def _weight_left(view: View, status: Status, stable: RevisionStatus, canary: RevisionStatus) -> int:
-    carried = view.carried(stable, status)
+    """What the canary must keep for now; reckoned from what is live, not from what was meant."""
+    carried, live = view.carried(stable, status), view.live_share(canary.revision, status)
     if view.ready(canary.revision, status) == 0:
-        return 0 if carried else canary.weight
-    return min(canary.weight, 100 - carried)
+        return 0 if carried else live
+    return min(live, 100 - carried)
 
 
 def _end_revert(view: View, status: Status) -> Status:
@@ -285,11 +283,15 @@ def _is_settled(view: View, status: Status) -> bool:
     return verified_at is not None and view.now >= verified_at
 
 
-def _has_lost_canary(view: View, status: Status) -> bool:
-    """Whether the canary gets traffic and has no ready pod, while stable has some."""
+def _lose(view: View, status: Status) -> Status | None:
+    """What happens when the canary's pods go away, which is nobody's fault that is known."""
     canary = _canary(status)
     lost = canary.weight > 0 and view.ready(canary.revision, status) == 0
-    return lost and not view.stable_is_dead(status)
+    if lost and not view.stable_is_dead(status):
+        return retreat(view, status)
+    if _is_short(view, status) and not view.is_written(status):
+        return withdraw(view, status)
+    return None
 
 
 def _is_short(view: View, status: Status) -> bool:

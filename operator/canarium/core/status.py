@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -99,7 +99,7 @@ class Rollout:
     step_name: str = ""
     step_started_at: float | None = None
     verified_at: float | None = None
-    held_seconds: float = 0.0
+    held_seconds: int = 0
     peak_replicas: int = 0
     progress_at: float | None = None
     ending: Ending = ""
@@ -149,8 +149,8 @@ def parse(cls: type[T], raw: Mapping[str, Any]) -> T:
     """Read what `dump` wrote; fields that this version doesn't know are passed over."""
     return cls(
         **{
-            name: _parse_field(name, kind, raw[outside])
-            for name, outside, kind in _fields(cast("Hashable", cls))
+            name: read(raw[outside])
+            for name, outside, read in _fields(cast("Hashable", cls))
             if raw.get(outside) is not None
         }
     )
@@ -185,23 +185,22 @@ def _outside(name: str) -> str:
 
 
 @cache
-def _fields(cls: Any) -> tuple[tuple[str, str, Any], ...]:
+def _fields(cls: Any) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
+    """Each field's name inside and outside, and how to read its value."""
     hints = typing.get_type_hints(cls)
-    return tuple((f.name, _outside(f.name), hints[f.name]) for f in dataclasses.fields(cls))
+    return tuple(
+        (f.name, _outside(f.name), parse_time if _is_time(f.name) else _reader(hints[f.name]))
+        for f in dataclasses.fields(cls)
+    )
 
 
-def _parse_field(name: str, kind: Any, raw: Any) -> Any:
-    if _is_time(name):
-        return parse_time(raw)
-    return _parse_value(kind, raw)
-
-
-def _parse_value(kind: Any, raw: Any) -> Any:
+def _reader(kind: Any) -> Callable[[Any], Any]:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
-        return _parse_value(next(a for a in arguments if a is not types.NoneType), raw)
+        return _reader(next(a for a in arguments if a is not types.NoneType))
     if origin is tuple:
-        return tuple(_parse_value(arguments[0], item) for item in raw)
+        read = _reader(arguments[0])
+        return lambda items: tuple(read(item) for item in items)
     if dataclasses.is_dataclass(kind):
-        return parse(cast("type[Any]", kind), raw)
-    return raw
+        return lambda raw: parse(cast("type[Any]", kind), raw)
+    return lambda value: value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -147,7 +148,23 @@ class View:
         spec = self.spec
         if spec is not None and (not status.router or rollout_of(status).state in AT_REST):
             return choose_router(spec.traffic)
-        return status.router if status.router in ROUTERS else "Replicas"
+        if status.router in ROUTERS:
+            return status.router
+        return "GatewayAPI" if find_route(self.observed, self.model) else "Replicas"
+
+    def live_weights(self, status: Status) -> Mapping[str, int]:
+        """The revisions that the live rules name, with their weights.
+
+        While another router takes over, what the one before still names counts too.
+        """
+        used = self.router(status)
+        others = [router for router in ROUTERS.values() if router is not used]
+        weights = dict(used.live_weights(self.model, self.observed))
+        for router in others:
+            if router.route_kinds or not weights:
+                for revision, weight in router.live_weights(self.model, self.observed).items():
+                    weights.setdefault(revision, weight)
+        return weights
 
     def traffic(self, status: Status) -> Traffic:
         """Gateways, host names and paths in force; edits wait until nothing is under way."""
@@ -171,6 +188,20 @@ class View:
             traffic=self.traffic(status),
             weights=tuple((part.revision, part.weight) for part in parts),
             primary=parts[0].revision,
+        )
+
+    def live_share(self, revision: str, status: Status) -> int:
+        """The percentage that a revision gets by the live rules, whatever is intended."""
+        weights = self.live_weights(status)
+        total = sum(weights.values())
+        return round(100 * weights.get(revision, 0) / total) if total else 0
+
+    def is_written(self, status: Status) -> bool:
+        """Whether the route says what status intends, taken by the router or not."""
+        split = self.split(status)
+        router = self.router(status)
+        return split is not None and all(
+            router.is_current(split, self.observed, child) for child in router.make_routes(split)
         )
 
     def verify(self, status: Status) -> Verification:

@@ -70,8 +70,8 @@ class Router(Protocol):
     def verify(self, split: Split, observed: Observed) -> Verification:
         """Whether the split is what the router works by now."""
 
-    def named_revisions(self, model: str, observed: Observed) -> frozenset[str]:
-        """The revisions that a live rule names, whoever wrote it."""
+    def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
+        """The revisions that a live rule names, whoever wrote it, with their weights."""
 
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """The real share in percent of each revision; None where weights are exact."""

@@ -64,15 +64,12 @@ class GatewayAPI:
         troubles = (_verify_parent(ref, route, observed) for ref in split.traffic.parent_refs)
         return next((t for t in troubles if t is not None), Verification(accepted=True))
 
-    def named_revisions(self, model: str, observed: Observed) -> frozenset[str]:
-        """Whom the live HTTPRoute sends to, at any weight, and whom the leading Service selects."""
+    def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
+        """Whom the live HTTPRoute sends to."""
         route = find_route(observed, model)
-        names = {name for name, _ in _read_route(route.spec)[1]} if route else set()
-        return frozenset(
-            deployment.revision
-            for deployment in observed.deployments
-            if child_name(model, deployment.revision) in names
-        )
+        weights = dict(_read_route(route.spec)[1]) if route else {}
+        names = {d.revision: child_name(model, d.revision) for d in observed.deployments}
+        return {revision: weights[name] for revision, name in names.items() if name in weights}
 
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """Weights are exact here."""
@@ -119,6 +116,7 @@ def _make_parent(ref: ParentRef) -> dict[str, Any]:
 _Weights = tuple[tuple[str, int], ...]
 
 
+@lru_cache(maxsize=4096)
 def _desired(split: Split) -> tuple[Traffic, _Weights, int]:
     return _read_route(json.dumps(_make_route_spec(split)).encode())
 

@@ -48,15 +48,15 @@ class Replicas:
             return Verification(accepted=True)
         return Verification(False, "RoutePending", f"Service {split.model} is being written")
 
-    def named_revisions(self, model: str, observed: Observed) -> frozenset[str]:
-        """Whom the Service's selector covers."""
+    def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
+        """Whom the Service's selector covers, by their ready pods."""
         service = find_service(observed, model)
         selector = read_selector(service.spec) if service else {}
         if selector.get(MODEL_LABEL) != model:
-            return frozenset()
+            return {}
         if REVISION_LABEL in selector:
-            return frozenset({selector[REVISION_LABEL]})
-        return frozenset(deployment.revision for deployment in observed.deployments)
+            return {selector[REVISION_LABEL]: 100}
+        return {d.revision: d.ready_replicas for d in observed.deployments}
 
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """Ready pods of each revision that is in the split, in percent of them all."""

@@ -1,0 +1,83 @@
+"""The ModelDeployment: a model, its server and pods, and how it is served and rolled out."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from canarium.api.containers import Server
+from canarium.api.pods import Pod, mounted_in
+from canarium.api.rollout import Rollout
+from canarium.api.rules import Model, Rule
+from canarium.api.scalars import LabelValue
+from canarium.api.traffic import Traffic
+
+DEFAULT_REPLICAS = 1
+
+NAME_PATTERN = "[a-z]([-a-z0-9]{0,50}[a-z0-9])?"
+NAME_RULE = Rule(
+    cel=f"self.metadata.name.matches(r'^{NAME_PATTERN}$')",
+    message="metadata.name must begin with a letter and hold at most 52 lower-case letters, digits"
+    " and dashes, the last no dash: a revision's name adds 11 more",
+    holds=lambda name: re.fullmatch(NAME_PATTERN, name) is not None,
+)
+
+
+class ModelInfo(Model):
+    """What is served."""
+
+    name: LabelValue | None = None
+    "Name of the model; metadata.name when left out."
+    version: LabelValue | None = None
+    "Free label, shown in columns, metrics and events; the image's tag when left out."
+
+
+class Scaling(Model):
+    """How many pods serve."""
+
+    replicas: Annotated[int, Field(ge=0, le=10000)]
+    "Number of pods that serve; kubectl scale sets it too."
+
+
+class DeploymentSpec(Model):
+    """What is wanted."""
+
+    rules: ClassVar = (
+        Rule(
+            cel="!has(self.rollout) || !has(self.rollout.analysis) || has(self.server.metrics)",
+            message="rollout.analysis needs the pods' own counters: add server.metrics with"
+            " port, path and profile",
+            holds=lambda spec: (
+                spec.rollout is None
+                or spec.rollout.analysis is None
+                or spec.server.metrics is not None
+            ),
+            at="server.metrics",
+        ),
+        Rule(
+            cel="!has(self.server.volumeMounts) || self.server.volumeMounts.all(mount,"
+            " has(self.pod) && has(self.pod.volumes)"
+            " && self.pod.volumes.exists(volume, volume.name == mount.name))",
+            message="every volumeMount needs a volume of its name in spec.pod.volumes",
+            holds=lambda spec: mounted_in(spec.pod, spec.server.volume_mounts),
+            at="server.volumeMounts",
+        ),
+    )
+
+    model: ModelInfo | None = None
+    "What is served; optional when the image carries the model."
+    server: Server
+    "The model server's container. A change to model, server or pod makes a new revision."
+    pod: Pod | None = None
+    "The pod around the server."
+    scaling: Annotated[
+        # Stored when left out, so that `kubectl scale` finds its number.
+        Scaling | None, Field(json_schema_extra={"default": {"replicas": DEFAULT_REPLICAS}})
+    ] = None
+    "How many pods serve; 1 when left out."
+    traffic: Traffic | None = None
+    "How requests reach the model; left out, through a Service in the cluster."
+    rollout: Rollout | None = None
+    "How new versions are rolled out; left out, to 100 as soon as they are ready."

@@ -1,0 +1,35 @@
+"""The two kinds whole, spec and status: what the schemas are generated from.
+
+Parsing needs the specs alone, so nothing that runs all the time imports this.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from canarium.api.deployment import NAME_RULE, DeploymentSpec
+from canarium.api.revision import RevisionSpec, RevisionStatus
+from canarium.api.rules import Model
+from canarium.api.status import DeploymentStatus
+
+
+class ModelDeployment(Model):
+    """A model that is kept serving: new versions are rolled out in small measured steps, and a bad
+    one is taken back by itself.
+    """
+
+    rules: ClassVar = (NAME_RULE,)
+
+    spec: DeploymentSpec
+    "What is wanted."
+    status: DeploymentStatus | None = None
+    "What is."
+
+
+class ModelRevision(Model):
+    """One immutable combination of model, server and pod settings, and how its rollout went."""
+
+    spec: RevisionSpec
+    "What the revision is. It cannot be changed."
+    status: RevisionStatus | None = None
+    "How it went."

@@ -1,0 +1,220 @@
+"""From the YAML that people write to the values that the core works with.
+
+Everything that can be wrong is collected before anything is refused, so that people mend a spec
+once. Numbers are parsed here and nowhere below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from canarium.api.deployment import DEFAULT_REPLICAS, NAME_RULE, DeploymentSpec
+from canarium.api.durations import parse_duration, parse_factor, parse_ratio
+from canarium.api.problems import explain
+from canarium.api.rollout import Analysis, Rollout, Terms
+from canarium.api.rollout import Metric as MetricField
+from canarium.api.rollout import Step as StepField
+from canarium.api.rules import Model, find_problems
+from canarium.api.traffic import ParentRef as ParentRefField
+from canarium.api.traffic import PathMatch as PathField
+from canarium.api.traffic import Traffic as TrafficField
+from canarium.core.normalise import DEFAULT_PORT, canonical_json, metrics_endpoint, normalise_source
+from canarium.core.spec import (
+    AnalysisSpec,
+    MetricsEndpoint,
+    ParentRef,
+    PathMatch,
+    RolloutSpec,
+    Spec,
+    Step,
+    Traffic,
+)
+from canarium.errors import Problem, SpecError
+from canarium.judge.metrics import Metric
+
+M = TypeVar("M", bound=Model)
+Json = Mapping[str, Any]
+
+SOURCE_FIELDS = ("model", "server", "pod")
+_PLAIN = (str, int)
+_TABLES = (dict, Mapping)
+"""Asked for in this order, for to ask an abstract class is slow."""
+
+COPIED_FIELDS = ("steps", "analysis", "progressDeadline", "guard")
+
+
+def parse_deployment(body: Json) -> Spec:
+    """Read a whole ModelDeployment (metadata and spec, as JSON decodes it).
+
+    Raises SpecError with every problem that was found, each with its field's path and a cure.
+    """
+    metadata = body.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    written, problems = _drop_nulls(body.get("spec")), _check_name(metadata.get("name"))
+    spec = _validate(DeploymentSpec, written, "spec", problems)
+    return _make_spec(spec, written, str(metadata["name"]), str(metadata.get("namespace", "")))
+
+
+def parse_rollout(raw: Json) -> RolloutSpec:
+    """Read the copy of steps, analysis, progressDeadline and guard in a ModelRevision's status.
+
+    Raises SpecError as `parse_deployment` does, with paths from status.rollout on.
+    """
+    written = _drop_nulls(raw)
+    terms = _validate(Terms, written, "status.rollout", [])
+    return _make_rollout(terms, written)
+
+
+def _check_name(name: Any) -> list[Problem]:
+    if isinstance(name, str) and NAME_RULE.holds(name):
+        return []
+    return [Problem("metadata.name", NAME_RULE.message)]
+
+
+def _validate(model: type[M], written: Any, path: str, problems: list[Problem]) -> M:
+    try:
+        value = model.model_validate(written)
+    except ValidationError as error:
+        raise SpecError(*problems, *explain(error, path, model)) from None
+    problems.extend(find_problems(value, path))
+    if problems:
+        raise SpecError(*problems)
+    return value
+
+
+def _drop_nulls(value: Any) -> Any:
+    """Copy plain JSON without the nulls in objects, which the apiserver drops too."""
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, _TABLES):
+        return {key: _drop_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_drop_nulls(item) for item in value]
+    return value
+
+
+def _make_spec(spec: DeploymentSpec, written: Json, name: str, namespace: str) -> Spec:
+    source = {field: written[field] for field in SOURCE_FIELDS if field in written}
+    normal = normalise_source(source)
+    return Spec(
+        source=source,
+        canonical=canonical_json(normal),
+        model_name=(spec.model and spec.model.name) or name,
+        version=(spec.model and spec.model.version) or image_version(spec.server.image),
+        image=spec.server.image,
+        port=spec.server.port or DEFAULT_PORT,
+        replicas=DEFAULT_REPLICAS if spec.scaling is None else spec.scaling.replicas,
+        traffic=_make_traffic(spec.traffic, namespace),
+        rollout=_make_rollout(spec.rollout or Rollout(), written.get("rollout", {})),
+        metrics=_make_endpoint(normal),
+    )
+
+
+def image_version(image: str) -> str:
+    """What to call a version that has no name: the image's tag, or how its digest begins."""
+    name, _, digest = image.partition("@")
+    if digest:
+        return digest.rpartition(":")[2][:12]
+    return name.rpartition("/")[2].partition(":")[2]
+
+
+def _make_endpoint(normal: Json) -> MetricsEndpoint | None:
+    found = metrics_endpoint(normal)
+    return None if found is None else MetricsEndpoint(**found)
+
+
+def _make_traffic(traffic: TrafficField | None, namespace: str) -> Traffic:
+    if traffic is None:
+        return Traffic()
+    given: dict[str, Any] = {
+        "router": traffic.router,
+        "paths": tuple(_make_path(path) for path in traffic.paths or ()),
+        "request_timeout": traffic.timeouts and traffic.timeouts.request,
+    }
+    return Traffic(
+        parent_refs=tuple(_make_parent(ref, namespace) for ref in traffic.parent_refs or ()),
+        hostnames=tuple(traffic.hostnames or ()),
+        **_given(given),
+    )
+
+
+def _make_parent(ref: ParentRefField, namespace: str) -> ParentRef:
+    return ParentRef(
+        name=ref.name,
+        namespace=ref.namespace or namespace,
+        section_name=ref.section_name,
+        port=ref.port,
+    )
+
+
+def _make_path(path: PathField) -> PathMatch:
+    return PathMatch(**_given({"type": path.type, "value": path.value}))
+
+
+def _make_rollout(terms: Terms, written: Json) -> RolloutSpec:
+    given: dict[str, Any] = {
+        "steps": tuple(_make_step(step) for step in terms.steps or ()),
+        "analysis": terms.analysis and _make_analysis(terms.analysis),
+        "progress_deadline_seconds": _seconds(terms.progress_deadline),
+        "guard_seconds": _seconds(terms.guard.duration if terms.guard else None),
+        "raw": {field: written[field] for field in COPIED_FIELDS if field in written},
+    }
+    if isinstance(terms, Rollout):
+        given["paused"] = terms.paused
+        given["revision_history_limit"] = terms.revision_history_limit
+    return RolloutSpec(**_given(given))
+
+
+def _make_step(step: StepField) -> Step:
+    return Step(
+        name=step.name,
+        weight=step.weight,
+        hold_seconds=_seconds(step.hold) or 0.0,
+        approval=step.approval == "Manual",
+    )
+
+
+def _make_analysis(analysis: Analysis) -> AnalysisSpec:
+    given = {
+        "interval_seconds": _seconds(analysis.interval),
+        "initial_delay_seconds": _seconds(analysis.initial_delay),
+        "min_requests": analysis.min_requests,
+        "on_no_data": analysis.on_no_data,
+    }
+    metrics = tuple(_make_metric(metric) for metric in analysis.metrics)
+    return AnalysisSpec(metrics=metrics, **_given(given))
+
+
+def _make_metric(metric: MetricField) -> Metric:
+    if metric.name == "error-rate":
+        return Metric(metric.name, "ErrorRate", max=_ratio(metric.max), **_compared(metric))
+    quantile = int(metric.name.removeprefix("latency-p")) / 100
+    return Metric(
+        metric.name, "Latency", quantile=quantile, max=_seconds(metric.max), **_compared(metric)
+    )
+
+
+def _compared(metric: MetricField) -> dict[str, float | None]:
+    if metric.vs_stable is None:
+        return {}
+    factor = metric.vs_stable.max_ratio
+    return {
+        "max_increase": _ratio(metric.vs_stable.max_increase),
+        "max_ratio": None if factor is None else parse_factor(factor),
+    }
+
+
+def _ratio(text: str | None) -> float | None:
+    return None if text is None else parse_ratio(text)
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else parse_duration(text)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what nobody wrote, so that the core's own defaults hold."""
+    return {name: value for name, value in values.items() if value is not None and value != ()}

@@ -1,0 +1,72 @@
+"""The ModelRevision: one immutable combination of model, server and pod, and how it went.
+
+Canarium writes it; people read it, and roll back to it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from canarium.api.rollout import Terms
+from canarium.api.rules import Model, Rule
+from canarium.api.status import AnalysisRow, Time, Unknown
+
+
+class Source(Model):
+    """What the revision was made from, as it was written in the ModelDeployment.
+
+    It is kept whole, whatever fields a schema has: it says which spec means this revision.
+    """
+
+    model: Unknown | None = None
+    "spec.model of the ModelDeployment."
+    server: Unknown
+    "spec.server of the ModelDeployment."
+    pod: Unknown | None = None
+    "spec.pod of the ModelDeployment."
+
+
+class RevisionSpec(Model):
+    """What the revision is. It cannot be changed."""
+
+    rules: ClassVar = (
+        Rule(
+            cel="self == oldSelf",
+            message="a revision cannot be changed: change the ModelDeployment instead",
+            holds=lambda _: True,
+        ),
+    )
+
+    model_deployment: Annotated[str, Field(max_length=63)]
+    "Name of the ModelDeployment."
+    source: Source
+    "What it was made from."
+    rollout: Terms | None = None
+    "Steps, analysis, deadline and guard as they were when it was made."
+    template: Annotated[str, Field(max_length=524288)]
+    "The pod template made from it, as one canonical JSON string."
+    digest: Annotated[str, Field(max_length=64)]
+    "SHA-256 of the template, in hexadecimal."
+
+
+class RevisionStatus(Model):
+    """How it went."""
+
+    rollout: Terms | None = None
+    "Steps, analysis, deadline and guard that hold instead of spec.rollout, once edited or retried."
+    started_at: Time | None = None
+    "When its rollout started."
+    stable_at: Time | None = None
+    "When it became stable."
+    ended_at: Time | None = None
+    "When its rollout ended."
+    outcome: Literal["Stable", "Superseded", "RolledBack", "Canceled"] | None = None
+    "How its rollout ended."
+    reason: str | None = None
+    "Why, in one CamelCase word."
+    message: str | None = None
+    "Why, in plain words."
+    evidence: list[AnalysisRow] | None = None
+    "What it was judged by at the end: one row for each check of each metric."

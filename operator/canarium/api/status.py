@@ -1,0 +1,204 @@
+"""The shape of a ModelDeployment's status, for the schema; `canarium.core.status` makes it.
+
+Nothing here has a length limit: a status that the apiserver refuses would be a decision lost.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from canarium.api.rules import Model, keyed
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class Condition(Model):
+    """One condition, as Kubernetes' API conventions have it."""
+
+    type: str
+    "Ready, UpToDate, Reconciling, Stalled, Routed or Judged."
+    status: Literal["True", "False", "Unknown"]
+    "Whether it holds."
+    reason: str
+    "Why, in one CamelCase word."
+    message: str | None = None
+    "Why, in plain words."
+    observed_generation: int | None = None
+    "The metadata.generation that this was said about."
+    last_transition_time: Time | None = None
+    "When status last changed."
+
+
+class AnalysisRow(Model):
+    """What one check of one metric says so far, with its evidence."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
+
+    metric: str
+    "Name of the metric."
+    check: str | None = None
+    "max (against the bound) or vsStable (against the stable version)."
+    verdict: str | None = None
+    "Pass, Fail, Inconclusive or NoData."
+    reason: str | None = None
+    "Why, in one CamelCase word."
+    message: str | None = None
+    "Why, in plain words."
+    canary_bad: int | None = None
+    "Bad (failed or slow) answers of the canary in this step."
+    canary_total: int | None = None
+    "All answers of the canary in this step."
+    stable_bad: int | None = None
+    "Bad answers of the stable version in this step."
+    stable_total: int | None = None
+    "All answers of the stable version in this step."
+    bound: str | None = None
+    "The bound that was asked for."
+    threshold: str | None = None
+    "For latency: slower answers than this were counted as bad."
+    tested_ratio: str | None = None
+    "For latency against stable: the ratio that was really tested."
+    interval_low: str | None = None
+    "Lower end of the 95 % interval of the rate, or of the difference from stable."
+    interval_high: str | None = None
+    "Upper end of that interval."
+    e_value: str | None = None
+    "Evidence against the canary; it fails at failsAt."
+    fails_at: str | None = None
+    "The evidence that makes it fail."
+
+
+class RevisionStatus(Model):
+    """One revision that exists now."""
+
+    revision: str
+    "Its id: the end of its ModelRevision's name, and a label of its pods."
+    version: str | None = None
+    "Its version."
+    image: str | None = None
+    "Its server's image."
+    digest: str | None = None
+    "SHA-256 of its pod template."
+    replicas: int | None = None
+    "How many pods it should have."
+    ready_replicas: int | None = None
+    "How many of them answer."
+    weight: int | None = None
+    "Its share of the traffic in percent, as intended."
+    share: int | None = None
+    "The share it really gets, where weights round to whole pods."
+    analysis: list[AnalysisRow] | None = None
+    "How it is judged: one row for each check of each metric."
+
+
+class RolloutStatus(Model):
+    """Where the rollout stands."""
+
+    state: Literal[
+        "Starting",
+        "Idle",
+        "Scaling",
+        "Shifting",
+        "Holding",
+        "Guarding",
+        "Reverting",
+        "Rejected",
+        "Broken",
+    ]
+    "What is being done."
+    step: int | None = None
+    "Number of the step, from 1; the closing one to 100 comes last. 0: none."
+    step_name: str | None = None
+    "Name of the step."
+    step_started_at: Time | None = None
+    "When the step began."
+    verified_at: Time | None = None
+    "When the step's traffic was seen to be as written; its hold counts from here."
+    held_seconds: int | None = None
+    "What was held before verifiedAt."
+    peak_replicas: int | None = None
+    "The size that the stable version must not fall below until the guard ends."
+    progress_at: Time | None = None
+    "When something last progressed."
+    ending: Literal["Rejected", "Canceled", "Superseded"] | None = None
+    "What a rollout that is being reverted ends as."
+    reason: str | None = None
+    "Why it is reverted, in one CamelCase word."
+    message: str | None = None
+    "Why it is reverted, in plain words."
+    tests_key: str | None = None
+    "Which step's analysis the saved tests belong to."
+    tests: str | None = None
+    "The running tests' numbers, saved so that a restart goes on with them."
+    tests_saved_at: Time | None = None
+    "When they were saved."
+
+
+class Rejection(Model):
+    """A revision that was rolled back for its own fault, or aborted. Only a retry lifts that."""
+
+    revision: str
+    "Its id."
+    version: str | None = None
+    "Its version."
+    reason: str | None = None
+    "Why, in one CamelCase word."
+    message: str | None = None
+    "Why, in plain words."
+    at: Time | None = None
+    "When."
+
+
+class DeploymentStatus(Model):
+    """What is."""
+
+    observed_generation: int | None = None
+    "The metadata.generation that this status is about."
+    phase: (
+        Literal[
+            "Pending",
+            "Progressing",
+            "Paused",
+            "Guarding",
+            "Healthy",
+            "RolledBack",
+            "Failed",
+            "Invalid",
+        ]
+        | None
+    ) = None
+    "Where it stands, in one word."
+    reason: str | None = None
+    "The one reason that matters now, in one CamelCase word."
+    message: str | None = None
+    "That reason in plain words."
+    conditions: Annotated[list[Condition], keyed("type")] | None = None
+    "Ready, UpToDate, Reconciling, Stalled, Routed, Judged."
+    url: str | None = None
+    "Where requests go."
+    router: str | None = None
+    "What shifts the weight: GatewayAPI or Replicas."
+    rollout: RolloutStatus | None = None
+    "Where the rollout stands."
+    stable: RevisionStatus | None = None
+    "The revision that answers when nothing is being rolled out."
+    canary: RevisionStatus | None = None
+    "The revision being tried."
+    previous: RevisionStatus | None = None
+    "The revision before, kept warm while the guard lasts."
+    rejected: list[Rejection] | None = None
+    "Revisions that are not tried again without a retry."
+    last_handled_commands: dict[str, str] | None = None
+    "The last command of each verb that was acted on."
+    replicas: int | None = None
+    "Pods of the stable revision, for the scale subresource."
+    selector: str | None = None
+    "Selects the stable revision's pods, for autoscalers."
+
+
+Unknown = Annotated[
+    dict[str, Any],
+    Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
+]

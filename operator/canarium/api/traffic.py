@@ -1,0 +1,135 @@
+"""How requests reach the model: through gateways, or a Service in the cluster alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from canarium.api.rules import Model, Rule, matching
+from canarium.api.scalars import (
+    LABEL_PATTERN,
+    SUBDOMAIN_PATTERN,
+    DnsLabel,
+    Duration,
+    PortNumber,
+    Subdomain,
+)
+
+Hostname = Annotated[
+    str,
+    Field(max_length=253),
+    matching(
+        rf"(\*\.)?{SUBDOMAIN_PATTERN}",
+        "write a host name such as fraud.example.com or *.example.com",
+    ),
+]
+
+
+class ParentRef(Model):
+    """A Gateway that the route attaches to, as in Gateway API."""
+
+    name: Subdomain
+    "Name of the Gateway."
+    namespace: DnsLabel | None = None
+    "Its namespace; the object's own when left out."
+    section_name: (
+        Annotated[
+            str,
+            Field(max_length=253),
+            matching(rf"{LABEL_PATTERN}(\.{LABEL_PATTERN})*", "write the listener's name"),
+        ]
+        | None
+    ) = None
+    "The listener to attach to; all that allow it when left out."
+    port: PortNumber | None = None
+    "The listeners' port; every port when left out."
+
+
+class PathMatch(Model):
+    """A path that is answered."""
+
+    type: Literal["PathPrefix", "Exact"] | None = None
+    "PathPrefix (when left out) or Exact."
+    value: Annotated[
+        str,
+        Field(max_length=1024),
+        matching(
+            r"/([A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9a-fA-F]{2})*",
+            "write a path that begins with / and holds no spaces, ? or #",
+        ),
+        Rule(
+            cel="!self.contains('//') && !self.contains('/./') && !self.contains('/../')"
+            " && !self.endsWith('/.') && !self.endsWith('/..')",
+            message="write the path without //, /./ and /../",
+            holds=lambda path: (
+                not any(part in f"{path}/" for part in ("/./", "/../")) and "//" not in path
+            ),
+        ),
+    ]
+    "The path, beginning with /."
+
+
+class Timeouts(Model):
+    """How long the gateway waits."""
+
+    request: Duration | None = None
+    "For the whole answer to a request; 0s is for ever."
+
+
+def _no_two_alike(traffic: Traffic) -> bool:
+    refs = [ref.model_dump_json() for ref in traffic.parent_refs or ()]
+    return len(set(refs)) == len(refs)
+
+
+def _gateway_field(traffic: Traffic) -> str:
+    given = {"hostnames": traffic.hostnames, "paths": traffic.paths, "timeouts": traffic.timeouts}
+    return next((name for name, value in given.items() if value is not None), "")
+
+
+class Traffic(Model):
+    """How requests reach the model. Left out: a Service of the object's name in the cluster."""
+
+    rules: ClassVar = (
+        Rule(
+            cel="!has(self.router) || self.router != 'GatewayAPI'"
+            " || (has(self.parentRefs) && self.parentRefs.size() > 0)",
+            message="router GatewayAPI needs parentRefs: name the Gateway to attach to",
+            holds=lambda traffic: traffic.router != "GatewayAPI" or bool(traffic.parent_refs),
+            at="parentRefs",
+        ),
+        Rule(
+            cel="!has(self.router) || self.router != 'Replicas'"
+            " || !has(self.parentRefs) || self.parentRefs.size() == 0",
+            message="router Replicas uses no gateway: remove parentRefs, or choose GatewayAPI",
+            holds=lambda traffic: traffic.router != "Replicas" or not traffic.parent_refs,
+            at="parentRefs",
+        ),
+        Rule(
+            cel="(has(self.parentRefs) && self.parentRefs.size() > 0)"
+            " || !(has(self.hostnames) || has(self.paths) || has(self.timeouts))",
+            message="hostnames, paths and timeouts are a gateway's business: add parentRefs",
+            holds=lambda traffic: bool(traffic.parent_refs) or not _gateway_field(traffic),
+            locate=_gateway_field,
+        ),
+        Rule(
+            cel="!has(self.parentRefs)"
+            " || self.parentRefs.all(a, self.parentRefs.exists_one(b, a == b))",
+            message="two parentRefs are the same: remove one",
+            holds=_no_two_alike,
+            at="parentRefs",
+        ),
+    )
+
+    router: Literal["Auto", "GatewayAPI", "Replicas"] | None = None
+    """What shifts the weight. GatewayAPI: an HTTPRoute. Replicas: the numbers of pods behind a
+    Service, so weights round to whole pods. Auto (when left out): GatewayAPI with parentRefs,
+    Replicas without."""
+    parent_refs: Annotated[list[ParentRef], Field(max_length=8)] | None = None
+    "The Gateways that the route attaches to."
+    hostnames: Annotated[list[Hostname], Field(max_length=16)] | None = None
+    "Host names that the route answers; the gateway's own when left out."
+    paths: Annotated[list[PathMatch], Field(max_length=16)] | None = None
+    "Paths that the route answers; all when left out."
+    timeouts: Timeouts | None = None
+    "How long the gateway waits."

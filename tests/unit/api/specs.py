@@ -1,0 +1,933 @@
+"""ModelDeployments to test with: a plain one, one that uses every field, and every wrong one.
+
+A wrong one is a change to one of the right ones: paths and what to put there. The same table is
+run against our parser and against a real apiserver.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+REMOVE = object()
+"Put this in place of a value to take the field away."
+
+PROBE = {"httpGet": {"port": "http", "path": "/v2/health/ready"}}
+
+
+def plain(**changes: Any) -> dict[str, Any]:
+    """A small ModelDeployment as somebody's first one would be; `spec__x__y` sets a field."""
+    body = {
+        "apiVersion": "canarium.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "fraud", "namespace": "default"},
+        "spec": {
+            "server": {
+                "image": "registry.example/fraud:7",
+                "metrics": {"port": 8082, "path": "/metrics", "profile": "MLServer"},
+            },
+            "scaling": {"replicas": 3},
+            "rollout": {
+                "steps": [
+                    {"name": "five", "weight": 5, "hold": "5m"},
+                    {"name": "half", "weight": 50, "hold": "10m"},
+                ],
+                "analysis": {
+                    "metrics": [
+                        {"name": "error-rate", "max": "5%", "vsStable": {"maxIncrease": "0.5%"}},
+                        {"name": "latency-p99", "vsStable": {"maxRatio": "1.2"}},
+                    ],
+                },
+            },
+        },
+    }
+    return changed(body, {path.replace("__", "."): value for path, value in changes.items()})
+
+
+def complete() -> dict[str, Any]:
+    """A ModelDeployment that uses every field of spec (a test sees to that)."""
+    term = {
+        "topologyKey": "kubernetes.io/hostname",
+        "labelSelector": {
+            "matchLabels": {"canarium.dev/model": "fraud"},
+            "matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["ads"]}],
+        },
+    }
+    pods = {
+        "requiredDuringSchedulingIgnoredDuringExecution": [term],
+        "preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": 10, "podAffinityTerm": term}
+        ],
+    }
+    nodes = {
+        "matchExpressions": [{"key": "gpu", "operator": "Gt", "values": ["1"]}],
+        "matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["old"]}],
+    }
+    items = [{"key": "a", "path": "sub/a", "mode": 420}]
+    files = [
+        {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}, "mode": 256},
+        {
+            "path": "cpu",
+            "resourceFieldRef": {
+                "containerName": "server",
+                "resource": "limits.cpu",
+                "divisor": "1m",
+            },
+        },
+    ]
+    check = {
+        "initialDelaySeconds": 1,
+        "periodSeconds": 2,
+        "timeoutSeconds": 3,
+        "failureThreshold": 4,
+    }
+    container = {
+        "image": "registry.example/fraud:7",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/serve"],
+        "args": ["--quiet", ""],
+        "env": [
+            {"name": "PLAIN", "value": "a b"},
+            {
+                "name": "FROM_MAP",
+                "valueFrom": {
+                    "configMapKeyRef": {"name": "settings", "key": "k", "optional": True}
+                },
+            },
+            {
+                "name": "FROM_SECRET",
+                "valueFrom": {"secretKeyRef": {"name": "token", "key": "k"}},
+            },
+            {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            {
+                "name": "CPUS",
+                "valueFrom": {
+                    "resourceFieldRef": {
+                        "resource": "limits.cpu",
+                        "containerName": "server",
+                        "divisor": 1,
+                    }
+                },
+            },
+        ],
+        "envFrom": [
+            {"prefix": "A_", "configMapRef": {"name": "all", "optional": True}},
+            {"secretRef": {"name": "all-secret"}},
+        ],
+        "resources": {
+            "requests": {"cpu": "500m", "memory": "0.5Gi", "nvidia.com/gpu": 1},
+            "limits": {"cpu": 2, "memory": "1Gi", "nvidia.com/gpu": 1},
+        },
+        "readinessProbe": {
+            "httpGet": {
+                "port": "http",
+                "path": "/ready",
+                "scheme": "HTTP",
+                "httpHeaders": [{"name": "X-Probe", "value": "1"}],
+            },
+            "successThreshold": 2,
+            **check,
+        },
+        "livenessProbe": {"grpc": {"port": 9000, "service": "live"}, **check},
+        "startupProbe": {"exec": {"command": ["true"]}, **check},
+        "volumeMounts": [
+            {"name": "scratch", "mountPath": "/scratch", "subPath": "a/b", "readOnly": False},
+            {"name": "settings", "mountPath": "/settings", "readOnly": True},
+        ],
+        "securityContext": {
+            "runAsUser": 1000,
+            "runAsGroup": 1000,
+            "runAsNonRoot": True,
+            "readOnlyRootFilesystem": True,
+        },
+    }
+    return plain(
+        spec__model={"name": "fraud-detector", "version": "7"},
+        spec__server={
+            **container,
+            "port": 9000,
+            "metrics": {"port": 8082, "path": "/metrics", "profile": "MLServer"},
+        },
+        spec__pod={
+            "labels": {"team": "risk", "example.com/cost-centre": ""},
+            "annotations": {"example.com/note": "anything: at all"},
+            "nodeSelector": {"disk": "ssd"},
+            "tolerations": [
+                {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"},
+                {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
+            ],
+            "affinity": {
+                "nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [nodes]
+                    },
+                    "preferredDuringSchedulingIgnoredDuringExecution": [
+                        {"weight": 1, "preference": nodes}
+                    ],
+                },
+                "podAffinity": pods,
+                "podAntiAffinity": pods,
+            },
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": "topology.kubernetes.io/zone",
+                    "whenUnsatisfiable": "DoNotSchedule",
+                    "labelSelector": {},
+                    "matchLabelKeys": ["canarium.dev/revision"],
+                    "minDomains": 2,
+                    "nodeAffinityPolicy": "Honor",
+                    "nodeTaintsPolicy": "Honor",
+                }
+            ],
+            "priorityClassName": "system-cluster-critical",
+            "runtimeClassName": "sandboxed",
+            "serviceAccountName": "fraud",
+            "imagePullSecrets": [{"name": "registry"}],
+            "securityContext": {
+                "runAsUser": 1000,
+                "runAsGroup": 1000,
+                "runAsNonRoot": True,
+                "fsGroup": 1000,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "supplementalGroups": [2000],
+            },
+            "terminationGracePeriodSeconds": 60,
+            "volumes": [
+                {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "0.5Gi"}},
+                {
+                    "name": "settings",
+                    "configMap": {
+                        "name": "settings",
+                        "items": items,
+                        "defaultMode": 292,
+                        "optional": True,
+                    },
+                },
+                {
+                    "name": "secret",
+                    "secret": {
+                        "secretName": "secret",
+                        "items": items,
+                        "defaultMode": 256,
+                        "optional": True,
+                    },
+                },
+                {"name": "claim", "persistentVolumeClaim": {"claimName": "c", "readOnly": True}},
+                {"name": "fields", "downwardAPI": {"items": files, "defaultMode": 292}},
+                {
+                    "name": "mixed",
+                    "projected": {
+                        "defaultMode": 292,
+                        "sources": [
+                            {"configMap": {"name": "m", "items": items, "optional": True}},
+                            {"secret": {"name": "s"}},
+                            {"downwardAPI": {"items": files}},
+                        ],
+                    },
+                },
+            ],
+            "sidecars": [
+                {
+                    **container,
+                    "name": "proxy",
+                    "image": "registry.example/proxy:1",
+                    "ports": [{"name": "proxy", "containerPort": 15000}],
+                    "startupProbe": {"tcpSocket": {"port": 15000}},
+                    "livenessProbe": {"tcpSocket": {"port": "proxy"}},
+                    "readinessProbe": {"httpGet": {"port": 15000}},
+                }
+            ],
+        },
+        spec__traffic={
+            "router": "GatewayAPI",
+            "parentRefs": [
+                {"name": "public", "namespace": "gateways", "sectionName": "https", "port": 443},
+                {"name": "public"},
+            ],
+            "hostnames": ["fraud.example.com", "*.example.org"],
+            "paths": [{"type": "Exact", "value": "/v2/models/fraud/infer"}, {"value": "/"}],
+            "timeouts": {"request": "30s"},
+        },
+        spec__rollout={
+            "steps": [{"name": "five", "weight": 5, "hold": "1m30s", "approval": "Manual"}],
+            "analysis": {
+                "interval": "2s",
+                "initialDelay": "10s",
+                "minRequests": 50,
+                "onNoData": "Rollback",
+                "metrics": [
+                    {"name": "error-rate", "max": "0.05", "vsStable": {"maxIncrease": "0.5%"}},
+                    {"name": "latency-p99", "max": "250ms", "vsStable": {"maxRatio": "1.2"}},
+                ],
+            },
+            "progressDeadline": "20m",
+            "guard": {"duration": "0s"},
+            "paused": True,
+            "revisionHistoryLimit": 3,
+        },
+    )
+
+
+def changed(body: dict[str, Any], changes: Mapping[Any, Any]) -> dict[str, Any]:
+    """A copy with values put at dotted paths: `spec.rollout.steps.0.weight`."""
+    body = copy.deepcopy(body)
+    for path, value in changes.items():
+        *above, last = path.split(".") if isinstance(path, str) else path
+        place: Any = body
+        for part in above:
+            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        if value is REMOVE:
+            del place[last]
+        elif isinstance(place, list):
+            place[int(last)] = value
+        else:
+            place[last] = value
+    return body
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A wrong ModelDeployment: the change that makes it so, the field to name, and the cure.
+
+    `server_says` and `server_names` are the apiserver's words and field where its own checks
+    are quicker than ours.
+    """
+
+    change: dict[str, Any]
+    field: str
+    says: str
+    server_names: str | None = None
+    server_says: str | None = None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return changed(plain(), self.change)
+
+    @property
+    def id(self) -> str:
+        shown = ",".join(f"{path}={value!r:.30}" for path, value in self.change.items())
+        return shown.removeprefix("spec.").replace(str(REMOVE), "gone")[:90]
+
+
+def bad(
+    changes: dict[str, Any],
+    field: str,
+    says: str,
+    *,
+    server_names: str | None = None,
+    server_says: str | None = None,
+) -> Bad:
+    return Bad(
+        {(f"spec.{path}" if path[0] != "^" else path[1:]): v for path, v in changes.items()},
+        f"spec.{field}" if field[0] != "^" else field[1:],
+        says,
+        server_names=server_names,
+        server_says=server_says,
+    )
+
+
+REQUIRED = "Required value"
+NAME = (
+    "metadata.name must begin with a letter and hold at most 52 lower-case letters, digits and"
+    " dashes, the last no dash: a revision's name adds 11 more"
+)
+DURATION = "write a duration such as 90s, 5m or 1h30m (units h, m, s, ms)"
+RATIO = 'write a ratio from 0 to 1 as a string, such as "5%" or "0.05"'
+FACTOR = 'write a factor of at least 1 as a string, such as "1.2"'
+QUANTITY = 'write a quantity such as 2, "500m" or 4Gi'
+LABEL = "write lower-case letters, digits and dashes, beginning and ending with no dash"
+LABEL_VALUE = "write letters, digits, dashes, underscores and dots, as in label values"
+SUBDOMAIN = "write lower-case letters, digits, dashes and dots, as in names of objects"
+URL_PATH = "write a path that begins with /"
+INNER_PATH = "write a path inside the volume: relative, and without .. in it"
+PORT_REFERENCE = "write a port from 1 to 65535 or the name of one"
+KEYS = "write keys such as team or example.com/team"
+OWN_KEYS = "keys under canarium.dev/ are Canarium's own: choose others"
+ONE_CHECK = "set exactly one of httpGet, tcpSocket, grpc, exec"
+RESOURCE_NAMES = (
+    "write cpu, memory, ephemeral-storage, hugepages-<size> or a name with a domain,"
+    " such as nvidia.com/gpu"
+)
+NODE_VALUES = "In and NotIn need values, Gt and Lt exactly one, Exists and DoesNotExist none"
+LABEL_VALUES = "In and NotIn need values, Exists and DoesNotExist none"
+IMAGE = "write the image's reference, without spaces: registry/name:tag"
+ERROR_RATE = 'the bound of error-rate is a ratio: write a string such as "5%" or "0.05"'
+LATENCY = "the bound of a latency is a duration longer than 0: write 250ms or 1s500ms"
+
+
+def _node_term(need: dict[str, Any]) -> dict[str, Any]:
+    return {"nodeSelectorTerms": [{"matchExpressions": [need]}]}
+
+
+_NODES = "pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+_NODE_NEED = f"{_NODES}.nodeSelectorTerms[0].matchExpressions[0]"
+_SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+_METRIC = "rollout.analysis.metrics"
+_VOLUME = "pod.volumes[0]"
+
+
+def _volume(source: dict[str, Any]) -> dict[str, Any]:
+    return {"pod.volumes": [{"name": "v", **source}]}
+
+
+def _sidecar(**fields: Any) -> dict[str, Any]:
+    return {"pod.sidecars": [{"name": "proxy", "image": "proxy:1", **fields}]}
+
+
+BAD_SPECS = [
+    # The name
+    *(
+        bad({"^metadata.name": name}, "^metadata.name", NAME, server_names="")
+        for name in ("1fraud", "a" * 53, "fraud.v1")
+    ),
+    # What is served
+    bad({"model": {"version": "7 beta"}}, "model.version", LABEL_VALUE),
+    bad({"model": {"name": "../x"}}, "model.name", LABEL_VALUE),
+    bad(
+        {"model": {"name": "a" * 64}},
+        "model.name",
+        "at most 63 characters are allowed",
+        server_says="Too long: may not be more than 63 bytes",
+    ),
+    # The server
+    bad({"server.image": REMOVE}, "server.image", "is required", server_says=REQUIRED),
+    bad({"server": REMOVE}, "server", "is required", server_says=REQUIRED),
+    bad({"server.image": "a b"}, "server.image", IMAGE),
+    bad({"server.image": ""}, "server.image", IMAGE),
+    bad({"server.image": "a\nb"}, "server.image", IMAGE),
+    bad(
+        {"server.port": 0},
+        "server.port",
+        "write 1 or more",
+        server_says="should be greater than or equal to 1",
+    ),
+    bad(
+        {"server.port": 65536},
+        "server.port",
+        "write 65535 or less",
+        server_says="should be less than or equal to 65535",
+    ),
+    bad(
+        {"server.port": "8080"},
+        "server.port",
+        "write a whole number",
+        server_says='must be of type integer: "string"',
+    ),
+    bad(
+        {"server.imagePullPolicy": "Sometimes"},
+        "server.imagePullPolicy",
+        "write one of 'Always', 'IfNotPresent' or 'Never'",
+        server_says='supported values: "Always", "IfNotPresent", "Never"',
+    ),
+    bad(
+        {"server.args": ["a"] * 257},
+        "server.args",
+        "at most 256 entries are allowed",
+        server_says="Too many: 257: must have at most 256 items",
+    ),
+    bad(
+        {"server.command": "serve"},
+        "server.command",
+        "write a list",
+        server_says='must be of type array: "string"',
+    ),
+    bad({"server.metrics.path": "metrics"}, "server.metrics.path", URL_PATH),
+    bad(
+        {"server.metrics.profile": "Statsd"},
+        "server.metrics.profile",
+        "write one of 'MLServer' or 'Prometheus'",
+        server_says='supported values: "MLServer", "Prometheus"',
+    ),
+    # Environment
+    bad(
+        {"server.env": [{"name": "A=B"}]},
+        "server.env[0].name",
+        "write the variable's name, without spaces and =",
+    ),
+    bad(
+        {"server.env": [{"name": "A", "value": 1}]},
+        "server.env[0].value",
+        "write a string (in quotes when it looks like a number)",
+        server_says='must be of type string: "integer"',
+    ),
+    bad(
+        {"server.env": [{"name": "A"}, {"name": "B"}, {"name": "A"}]},
+        "server.env",
+        "two entries share name A",
+        server_names="spec.server.env[2]",
+        server_says='Duplicate value: {"name":"A"}',
+    ),
+    bad(
+        {
+            "server.env": [
+                {
+                    "name": "A",
+                    "value": "a",
+                    "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
+                }
+            ]
+        },
+        "server.env[0]",
+        "set value or valueFrom, not both",
+    ),
+    bad(
+        {"server.env": [{"name": "A", "valueFrom": {}}]},
+        "server.env[0].valueFrom",
+        "set exactly one of configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef",
+    ),
+    bad(
+        {"server.env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.host"}}}]},
+        "server.env[0].valueFrom.fieldRef.fieldPath",
+        "write a field of the pod such as metadata.name or status.podIP",
+    ),
+    bad(
+        {
+            "server.env": [
+                {
+                    "name": "A",
+                    "valueFrom": {"secretKeyRef": {"name": "other/secret", "key": "k"}},
+                }
+            ]
+        },
+        "server.env[0].valueFrom.secretKeyRef.name",
+        SUBDOMAIN,
+    ),
+    bad(
+        {"server.env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "/"}}}]},
+        "server.env[0].valueFrom.secretKeyRef.key",
+        "write letters, digits, dashes, underscores and dots",
+    ),
+    bad(
+        {"server.envFrom": [{"prefix": "A_"}]},
+        "server.envFrom[0]",
+        "set exactly one of configMapRef, secretRef",
+    ),
+    # Resources
+    bad(
+        {"server.resources": {"limits": {"cpu": "2 cores"}}},
+        "server.resources.limits.cpu",
+        QUANTITY,
+        server_names="spec.server.resources.limits[cpu]",
+    ),
+    bad(
+        {"server.resources": {"limits": {"cpu": -1}}},
+        "server.resources.limits.cpu",
+        QUANTITY,
+        server_names="spec.server.resources.limits[cpu]",
+    ),
+    bad(
+        {"server.resources": {"limits": {"cpu": 0.5}}},
+        "server.resources.limits.cpu",
+        QUANTITY,
+        server_says='must be of type integer,string: "number"',
+    ),
+    bad({"server.resources": {"limits": {"gpu": 1}}}, "server.resources.limits", RESOURCE_NAMES),
+    bad(
+        {"server.resources": {"limits": {"nvidia.com/ gpu": 1}}},
+        "server.resources.limits",
+        KEYS,
+    ),
+    bad(
+        {"server.resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "2G"}}},
+        "server.resources.requests.memory",
+        "a request must not be above its limit",
+        server_names="spec.server.resources.requests",
+    ),
+    # Probes
+    bad({"server.readinessProbe": {}}, "server.readinessProbe", ONE_CHECK),
+    bad(
+        {"server.livenessProbe": {"tcpSocket": {"port": 1}, "exec": {"command": ["a"]}}},
+        "server.livenessProbe",
+        ONE_CHECK,
+    ),
+    bad(
+        {"server.readinessProbe": {"tcpSocket": {"port": 0}}},
+        "server.readinessProbe.tcpSocket.port",
+        PORT_REFERENCE,
+    ),
+    bad(
+        {"server.readinessProbe": {"tcpSocket": {"port": "HTTP"}}},
+        "server.readinessProbe.tcpSocket.port",
+        PORT_REFERENCE,
+    ),
+    bad(
+        {"server.readinessProbe": {"httpGet": {"port": 1, "path": "ready"}}},
+        "server.readinessProbe.httpGet.path",
+        URL_PATH,
+    ),
+    bad(
+        {
+            "server.readinessProbe": {
+                "httpGet": {"port": 1, "httpHeaders": [{"name": "a b", "value": ""}]}
+            }
+        },
+        "server.readinessProbe.httpGet.httpHeaders[0].name",
+        "write letters, digits and dashes",
+    ),
+    bad(
+        {"server.readinessProbe": {"exec": {"command": []}}},
+        "server.readinessProbe.exec.command",
+        "at least 1 must be given",
+        server_says="should have at least 1 items",
+    ),
+    # Volumes
+    bad(
+        {"server.volumeMounts": [{"name": "v", "mountPath": "/v"}]},
+        "server.volumeMounts",
+        "every volumeMount needs a volume of its name in spec.pod.volumes",
+    ),
+    bad(
+        {
+            "pod.volumes": [{"name": "v", "emptyDir": {}}],
+            "server.volumeMounts": [{"name": "v", "mountPath": "/v:/w"}],
+        },
+        "server.volumeMounts[0].mountPath",
+        "write a path without a colon",
+    ),
+    bad(
+        {
+            "pod.volumes": [{"name": "v", "emptyDir": {}}],
+            "server.volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "a/../.."}],
+        },
+        "server.volumeMounts[0].subPath",
+        INNER_PATH,
+    ),
+    bad(
+        {
+            "pod.volumes": [{"name": "v", "emptyDir": {}}],
+            "server.volumeMounts": [{"name": "v", "mountPath": "/v"}] * 2,
+        },
+        "server.volumeMounts",
+        "two entries share mountPath /v",
+        server_names="spec.server.volumeMounts[1]",
+        server_says='Duplicate value: {"mountPath":"/v"}',
+    ),
+    bad(
+        _volume({}),
+        _VOLUME,
+        "set exactly one of emptyDir, configMap, secret, persistentVolumeClaim, downwardAPI,"
+        " projected",
+    ),
+    bad(
+        {"pod.volumes": [{"name": "V", "emptyDir": {}}]},
+        f"{_VOLUME}.name",
+        LABEL,
+    ),
+    bad(
+        _volume({"emptyDir": {"sizeLimit": "big"}}),
+        f"{_VOLUME}.emptyDir.sizeLimit",
+        QUANTITY,
+    ),
+    bad(
+        _volume({"configMap": {"name": "m", "items": [{"key": "k", "path": "/etc"}]}}),
+        f"{_VOLUME}.configMap.items[0].path",
+        INNER_PATH,
+    ),
+    bad(
+        _volume({"downwardAPI": {"items": [{"path": "a"}]}}),
+        f"{_VOLUME}.downwardAPI.items[0]",
+        "set exactly one of fieldRef, resourceFieldRef",
+    ),
+    bad(
+        _volume(
+            {
+                "downwardAPI": {
+                    "items": [{"path": "a", "resourceFieldRef": {"resource": "limits.cpu"}}]
+                }
+            }
+        ),
+        f"{_VOLUME}.downwardAPI.items[0].resourceFieldRef.containerName",
+        "resourceFieldRef needs containerName in a volume",
+    ),
+    bad(
+        _volume({"projected": {"sources": [{}]}}),
+        f"{_VOLUME}.projected.sources[0]",
+        "set exactly one of configMap, secret, downwardAPI",
+    ),
+    # Pods
+    bad({"pod.labels": {"canarium.dev/model": "other"}}, "pod.labels", OWN_KEYS),
+    bad({"pod.labels": {"x.canarium.dev/model": "other"}}, "pod.labels", OWN_KEYS),
+    bad({"pod.annotations": {"canarium.dev/promote": "x"}}, "pod.annotations", OWN_KEYS),
+    bad({"pod.labels": {"a b": "c"}}, "pod.labels", KEYS),
+    bad(
+        {"pod.labels": {"team": "a b"}},
+        "pod.labels.team",
+        LABEL_VALUE,
+        server_names="spec.pod.labels[team]",
+    ),
+    bad({"pod.nodeSelector": {"-": "c"}}, "pod.nodeSelector", KEYS),
+    bad({"pod.imagePullSecrets": [{"name": "_"}]}, "pod.imagePullSecrets[0].name", SUBDOMAIN),
+    bad(
+        {"pod.terminationGracePeriodSeconds": 5},
+        "pod.terminationGracePeriodSeconds",
+        "write 10 or more",
+        server_says="should be greater than or equal to 10",
+    ),
+    bad(
+        {"pod.tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]},
+        "pod.tolerations[0].value",
+        "operator Exists takes no value",
+    ),
+    bad(
+        {"pod.tolerations": [{"effect": "NoSchedule"}]},
+        "pod.tolerations[0].operator",
+        "without a key the operator must be Exists",
+    ),
+    bad(
+        {"pod.tolerations": [{"key": "a", "operator": "Exists", "tolerationSeconds": 1}]},
+        "pod.tolerations[0].tolerationSeconds",
+        "tolerationSeconds needs effect NoExecute",
+    ),
+    bad({_NODES: _node_term({"key": "a", "operator": "In"})}, f"{_NODE_NEED}.values", NODE_VALUES),
+    bad(
+        {_NODES: _node_term({"key": "a", "operator": "Exists", "values": ["b"]})},
+        f"{_NODE_NEED}.values",
+        NODE_VALUES,
+    ),
+    bad(
+        {_NODES: _node_term({"key": "a", "operator": "Lt", "values": ["1", "2"]})},
+        f"{_NODE_NEED}.values",
+        NODE_VALUES,
+    ),
+    bad(
+        {_NODES: _node_term({"key": "a/b/c", "operator": "Exists"})},
+        f"{_NODE_NEED}.key",
+        "write a name as in label keys, such as example.com/name",
+    ),
+    bad(
+        {
+            "pod.topologySpreadConstraints": [
+                _SPREAD
+                | {"labelSelector": {"matchExpressions": [{"key": "a", "operator": "NotIn"}]}}
+            ]
+        },
+        "pod.topologySpreadConstraints[0].labelSelector.matchExpressions[0].values",
+        LABEL_VALUES,
+    ),
+    bad(
+        {"pod.topologySpreadConstraints": [_SPREAD | {"minDomains": 2}]},
+        "pod.topologySpreadConstraints[0].minDomains",
+        "minDomains needs whenUnsatisfiable DoNotSchedule",
+    ),
+    bad(
+        {"pod.topologySpreadConstraints": [_SPREAD | {"matchLabelKeys": ["a"]}]},
+        "pod.topologySpreadConstraints[0].labelSelector",
+        "matchLabelKeys needs labelSelector: write labelSelector: {} for all pods",
+    ),
+    # Sidecars
+    bad(
+        {"pod.sidecars": [{"name": "server", "image": "a"}]},
+        "pod.sidecars[0].name",
+        "server is the name of the model server's own container: choose another",
+    ),
+    bad(
+        _sidecar(volumeMounts=[{"name": "v", "mountPath": "/v"}]),
+        "pod.sidecars",
+        "every volumeMount of a sidecar needs a volume of its name in spec.pod.volumes",
+    ),
+    bad(
+        _sidecar(ports=[{"name": "8080", "containerPort": 8080}]),
+        "pod.sidecars[0].ports[0].name",
+        "write lower-case letters, digits and dashes, beginning with a letter",
+    ),
+    # Scaling
+    bad(
+        {"scaling": {"replicas": -1}},
+        "scaling.replicas",
+        "write 0 or more",
+        server_says="should be greater than or equal to 0",
+    ),
+    bad({"scaling": {}}, "scaling.replicas", "is required", server_says=REQUIRED),
+    # Traffic
+    bad(
+        {"traffic": {"router": "GatewayAPI"}},
+        "traffic.parentRefs",
+        "router GatewayAPI needs parentRefs: name the Gateway to attach to",
+    ),
+    bad(
+        {"traffic": {"router": "Replicas", "parentRefs": [{"name": "public"}]}},
+        "traffic.parentRefs",
+        "router Replicas uses no gateway: remove parentRefs, or choose GatewayAPI",
+    ),
+    bad(
+        {"traffic": {"hostnames": ["a.example"]}},
+        "traffic.hostnames",
+        "hostnames, paths and timeouts are a gateway's business: add parentRefs",
+        server_names="spec.traffic",
+    ),
+    bad(
+        {"traffic": {"parentRefs": [{"name": "public"}, {"name": "public"}]}},
+        "traffic.parentRefs",
+        "two parentRefs are the same: remove one",
+    ),
+    bad(
+        {"traffic": {"parentRefs": [{"name": "public", "sectionName": "A"}]}},
+        "traffic.parentRefs[0].sectionName",
+        "write the listener's name",
+    ),
+    bad(
+        {"traffic": {"parentRefs": [{"name": "public"}], "hostnames": ["https://a"]}},
+        "traffic.hostnames[0]",
+        "write a host name such as fraud.example.com or *.example.com",
+    ),
+    bad(
+        {"traffic": {"parentRefs": [{"name": "public"}], "paths": [{"value": "/a b"}]}},
+        "traffic.paths[0].value",
+        "write a path that begins with / and holds no spaces, ? or #",
+    ),
+    *(
+        bad(
+            {"traffic": {"parentRefs": [{"name": "public"}], "paths": [{"value": path}]}},
+            "traffic.paths[0].value",
+            "write the path without //, /./ and /../",
+        )
+        for path in ("/a//b", "/a/..", "/./a")
+    ),
+    bad(
+        {"traffic": {"parentRefs": [{"name": "public"}], "timeouts": {"request": "30"}}},
+        "traffic.timeouts.request",
+        DURATION,
+    ),
+    bad(
+        {"traffic": {"router": "Istio"}},
+        "traffic.router",
+        "write one of 'Auto', 'GatewayAPI' or 'Replicas'",
+        server_says='supported values: "Auto", "GatewayAPI", "Replicas"',
+    ),
+    # Steps
+    bad(
+        {"rollout.steps.1.weight": 100},
+        "rollout.steps[1].weight",
+        "100 follows by itself after the last step: leave this step out",
+    ),
+    bad(
+        {"rollout.steps.1.weight": 0},
+        "rollout.steps[1].weight",
+        "write 1 or more",
+        server_says="should be greater than or equal to 1",
+    ),
+    *(
+        bad(
+            {"rollout.steps.1.weight": weight},
+            "rollout.steps[1].weight",
+            "weights must rise from step to step",
+            server_names="spec.rollout.steps",
+        )
+        for weight in (5, 4)
+    ),
+    bad(
+        {"rollout.steps.1.name": "five"},
+        "rollout.steps",
+        "two entries share name five",
+        server_names="spec.rollout.steps[1]",
+        server_says='Duplicate value: {"name":"five"}',
+    ),
+    bad({"rollout.steps.1.name": "Five"}, "rollout.steps[1].name", LABEL),
+    bad(
+        {"rollout.steps.1.name": REMOVE},
+        "rollout.steps[1].name",
+        "is required",
+        server_says=REQUIRED,
+    ),
+    bad({"rollout.steps.0.hold": "5 minutes"}, "rollout.steps[0].hold", DURATION),
+    bad({"rollout.steps.0.hold": "1d"}, "rollout.steps[0].hold", DURATION),
+    bad(
+        {"rollout.steps.0.approval": "Automatic"},
+        "rollout.steps[0].approval",
+        "write one of 'Manual'",
+        server_says='supported values: "Manual"',
+    ),
+    bad(
+        {"rollout.steps": [{"name": f"s{n}", "weight": n} for n in range(1, 22)]},
+        "rollout.steps",
+        "at most 20 entries are allowed",
+        server_says="Too many: 21: must have at most 20 items",
+    ),
+    bad({"rollout.progressDeadline": "0s"}, "rollout.progressDeadline", "must be at least 1s"),
+    bad(
+        {"rollout.guard": {}},
+        "rollout.guard.duration",
+        "is required",
+        server_says=REQUIRED,
+    ),
+    bad(
+        {"rollout.paused": "yes"},
+        "rollout.paused",
+        "write true or false",
+        server_says='must be of type boolean: "string"',
+    ),
+    # Analysis
+    bad(
+        {"server.metrics": REMOVE},
+        "server.metrics",
+        "rollout.analysis needs the pods' own counters: add server.metrics with port, path"
+        " and profile",
+    ),
+    bad(
+        {_METRIC: []},
+        _METRIC,
+        "at least 1 must be given",
+        server_says="should have at least 1 items",
+    ),
+    bad(
+        {"rollout.analysis.interval": "10ms"},
+        "rollout.analysis.interval",
+        "must be at least 1s",
+    ),
+    bad({"rollout.analysis.interval": "often"}, "rollout.analysis.interval", DURATION),
+    bad(
+        {"rollout.analysis.onNoData": "Promote"},
+        "rollout.analysis.onNoData",
+        "write one of 'Hold' or 'Rollback'",
+        server_says='supported values: "Hold", "Rollback"',
+    ),
+    bad(
+        {f"{_METRIC}.0.name": "errors"},
+        f"{_METRIC}[0].name",
+        "write one of 'error-rate', 'latency-p50', 'latency-p90', 'latency-p95' or 'latency-p99'",
+        server_says='supported values: "error-rate"',
+    ),
+    bad(
+        {f"{_METRIC}.0": {"name": "error-rate"}},
+        f"{_METRIC}[0]",
+        "set max, vsStable, or both: without a bound there is nothing to judge",
+    ),
+    bad({f"{_METRIC}.0.max": "250ms"}, f"{_METRIC}[0].max", ERROR_RATE),
+    bad({f"{_METRIC}.0.max": "101%"}, f"{_METRIC}[0].max", ERROR_RATE),
+    bad(
+        {f"{_METRIC}.0.max": 0.05},
+        f"{_METRIC}[0].max",
+        "write a string (in quotes when it looks like a number)",
+        server_says='must be of type string: "number"',
+    ),
+    bad({f"{_METRIC}.1.max": "5%"}, f"{_METRIC}[1].max", LATENCY),
+    bad({f"{_METRIC}.1.max": "0ms"}, f"{_METRIC}[1].max", LATENCY),
+    bad(
+        {f"{_METRIC}.1.vsStable": {"maxIncrease": "1%"}},
+        f"{_METRIC}[1].vsStable.maxIncrease",
+        "a latency is compared by vsStable.maxRatio: maxIncrease is for error-rate",
+    ),
+    bad(
+        {f"{_METRIC}.0.vsStable": {}},
+        f"{_METRIC}[0].vsStable",
+        "set exactly one of maxIncrease, maxRatio",
+    ),
+    bad(
+        {f"{_METRIC}.0.vsStable": {"maxIncrease": "1%", "maxRatio": "2"}},
+        f"{_METRIC}[0].vsStable",
+        "set exactly one of maxIncrease, maxRatio",
+    ),
+    bad(
+        {f"{_METRIC}.0.vsStable": {"maxIncrease": "half"}},
+        f"{_METRIC}[0].vsStable.maxIncrease",
+        RATIO,
+    ),
+    bad(
+        {f"{_METRIC}.1.vsStable": {"maxRatio": "0.9"}},
+        f"{_METRIC}[1].vsStable.maxRatio",
+        FACTOR,
+    ),
+]

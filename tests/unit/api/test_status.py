@@ -1,0 +1,181 @@
+import dataclasses
+import typing
+from typing import Any
+
+import pytest
+from canarium import judge, measuring
+from canarium.api.containers import Metrics
+from canarium.api.revision import RevisionStatus as RevisionOutcome
+from canarium.api.rules import Model
+from canarium.api.status import (
+    AnalysisRow,
+    Condition,
+    DeploymentStatus,
+    Rejection,
+    RevisionStatus,
+    RolloutStatus,
+)
+from canarium.core import status as core
+from canarium.sources.profiles import PROFILES
+
+PAIRS = [
+    (DeploymentStatus, core.Status),
+    (Condition, core.Condition),
+    (RevisionStatus, core.RevisionStatus),
+    (RolloutStatus, core.Rollout),
+    (Rejection, core.Rejection),
+]
+
+REVISION = core.RevisionStatus(
+    revision="7b9d6f5c88",
+    version="7",
+    image="registry.example/fraud:7",
+    digest="ab" * 32,
+    replicas=4,
+    ready_replicas=3,
+    weight=5,
+    share=7,
+    analysis=(
+        {
+            "metric": "error-rate",
+            "check": "max",
+            "verdict": "Pass",
+            "reason": "WithinBounds",
+            "message": "1 of 200 failed",
+            "canaryBad": 1,
+            "canaryTotal": 200,
+            "stableBad": 0,
+            "stableTotal": 3800,
+            "bound": "5%",
+            "threshold": "250ms",
+            "testedRatio": "1.25",
+            "intervalLow": "0.1%",
+            "intervalHigh": "2%",
+            "eValue": "0.3",
+            "failsAt": "300",
+        },
+    ),
+)
+FULL = core.Status(
+    observed_generation=4,
+    phase="Progressing",
+    reason="Holding",
+    message="step five holds",
+    conditions=(
+        core.Condition(
+            type="Ready",
+            status="True",
+            reason="Serving",
+            message="4 of 4 answer",
+            observed_generation=4,
+            last_transition_time=1_700_000_000.25,
+        ),
+    ),
+    url="http://fraud.example.com",
+    router="GatewayAPI",
+    rollout=core.Rollout(
+        state="Holding",
+        step=2,
+        step_name="five",
+        step_started_at=1_700_000_000.0,
+        verified_at=1_700_000_001.0,
+        held_seconds=41,
+        peak_replicas=4,
+        progress_at=1_700_000_001.0,
+        ending="Rejected",
+        reason="ErrorRateTooHigh",
+        message="9 of 30 failed",
+        tests_key="7b9d6f5c88/step-2",
+        tests='{"e":1.5}',
+        tests_saved_at=1_700_000_002.0,
+    ),
+    stable=REVISION,
+    canary=REVISION,
+    previous=REVISION,
+    rejected=(
+        core.Rejection(
+            revision="5d8f7c9b64",
+            version="6",
+            reason="ErrorRateTooHigh",
+            message="9 of 30 failed",
+            at=1_700_000_000.0,
+        ),
+    ),
+    last_handled_commands={"promote": "7b9d6f5c88:five@1"},
+    replicas=4,
+    selector="canarium.dev/model=fraud,canarium.dev/revision=5d8f7c9b64",
+)
+
+
+FULL_OF: dict[Any, Any] = {
+    core.Status: FULL,
+    core.Condition: FULL.conditions[0],
+    core.RevisionStatus: REVISION,
+    core.Rollout: FULL.rollout,
+    core.Rejection: FULL.rejected[0],
+}
+
+
+@pytest.mark.parametrize(("shown", "decided"), PAIRS, ids=lambda kind: kind.__name__)
+def test_the_schema_has_the_fields_that_the_core_writes(shown: type[Model], decided: Any) -> None:
+    full = FULL_OF[decided]
+    empty = [field.name for field in dataclasses.fields(full) if not getattr(full, field.name)]
+    assert empty == [], "the example leaves these out"
+    assert set(core.dump(full)) == {info.alias for info in shown.model_fields.values()}
+
+
+def test_a_full_status_is_right_by_the_schema_and_reads_back() -> None:
+    dumped = core.dump(FULL)
+    DeploymentStatus.model_validate(dumped)
+    assert core.parse(core.Status, dumped) == FULL
+
+
+def test_an_empty_status_is_right_by_the_schema() -> None:
+    DeploymentStatus.model_validate(core.dump(core.Status(rollout=core.Rollout())))
+
+
+@pytest.mark.parametrize(
+    ("shown", "decided"),
+    [(DeploymentStatus, core.Phase), (RolloutStatus, core.State), (RolloutStatus, core.Ending)],
+    ids=["phase", "state", "ending"],
+)
+def test_the_schema_knows_the_words_that_the_core_uses(
+    shown: type[Model], decided: Any, request: pytest.FixtureRequest
+) -> None:
+    info = shown.model_fields[request.node.callspec.id]
+    words = {
+        word
+        for part in (info.annotation, *typing.get_args(info.annotation))
+        for word in typing.get_args(part)
+        if isinstance(word, str)
+    }
+    assert words == set(typing.get_args(decided)) - {""}
+
+
+def test_the_rows_that_are_measured_are_right_by_the_schema() -> None:
+    metrics = (
+        judge.Metric("error-rate", "ErrorRate", max=0.05, max_increase=0.01),
+        judge.Metric("latency-p99", "Latency", quantile=0.99, max=0.25, max_ratio=1.2),
+    )
+    sample = judge.Sample(100, 1, latency=((0.1, 90), (0.25, 99), (float("inf"), 100)))
+    analysis = judge.start(metrics)
+    for _ in range(3):
+        analysis = judge.observe(analysis, judge.Reading(1.0, sample, sample))
+    rows = [measuring._dump_row(row) for row in judge.rows(analysis)]
+    shown = set().union(*(AnalysisRow.model_validate(row).model_fields_set for row in rows))
+    assert shown == set(AnalysisRow.model_fields)
+
+
+def test_the_profiles_that_can_be_written_are_those_that_can_be_read() -> None:
+    (written,) = (
+        typing.get_args(kind)
+        for kind in typing.get_args(Metrics.model_fields["profile"].annotation)
+        if typing.get_args(kind)
+    )
+    assert set(written) == set(PROFILES)
+
+
+def test_a_rows_evidence_is_the_same_in_both_kinds() -> None:
+    row = REVISION.analysis[0]
+    AnalysisRow.model_validate(row)
+    RevisionOutcome.model_validate({"outcome": "RolledBack", "evidence": [row]})
