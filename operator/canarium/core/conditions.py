@@ -72,7 +72,8 @@ def _tell_scaling(view: View, status: Status) -> Headline:
 
 
 def _tell_shifting(view: View, status: Status) -> Headline:
-    return Headline("Shifting", f"{_where(view, status)}: waits for the router to take it")
+    where = _where(view, status) if status.canary else _version(status.stable)
+    return Headline("Shifting", f"{where}: waits for the router to take it")
 
 
 def _tell_holding(view: View, status: Status) -> Headline:
@@ -131,7 +132,10 @@ def _version(part: RevisionStatus | None) -> str:
 def make_conditions(
     view: View, status: Status, phase: str, headline: Headline
 ) -> tuple[Condition, ...]:
-    """All conditions, in the order in which people read them."""
+    """All conditions, in the order in which people read them.
+
+    The time of a condition's last transition stays unless its status changes.
+    """
     return (
         _ready(view, status),
         _up_to_date(view, status, headline),
@@ -143,7 +147,10 @@ def make_conditions(
 
 
 def _condition(view: View, kind: str, truth: Truth, reason: str, message: str = "") -> Condition:
-    return Condition(kind, truth, reason, message, view.observed.model.meta.generation)
+    before = next((c for c in view.observed.model.status.conditions if c.type == kind), None)
+    same = before is not None and before.status == truth
+    at = before.last_transition_time if before is not None and same else view.now
+    return Condition(kind, truth, reason, message, view.observed.model.meta.generation, at)
 
 
 def _ready(view: View, status: Status) -> Condition:

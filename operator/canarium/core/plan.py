@@ -6,8 +6,6 @@ the cluster to the intent that is stored. So a restart between any two writes fi
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from canarium.core.actions import Plan
 from canarium.core.analysis import make_measure
 from canarium.core.children import Writes, make_writes
@@ -16,7 +14,7 @@ from canarium.core.decide import decide
 from canarium.core.happenings import make_events
 from canarium.core.observed import Observed
 from canarium.core.report import report
-from canarium.core.status import RevisionStatus, Status, dump
+from canarium.core.status import RevisionStatus, Rollout, Status, dump
 from canarium.core.view import ROLLING, View, make_view, rollout_of
 
 
@@ -44,29 +42,37 @@ def plan(observed: Observed, now: float) -> Plan:
     )
 
 
-def _intent(status: Status) -> Status:
+def _intent(status: Status) -> tuple[object, ...]:
     """The part of status that writes are made from: without what is only seen or saved."""
-    return replace(
-        status,
-        observed_generation=0,
-        phase=None,
-        reason="",
-        message="",
-        conditions=(),
-        url="",
-        router="",
-        replicas=0,
-        selector="",
-        stable=_strip(status.stable),
-        canary=_strip(status.canary),
-        previous=_strip(status.previous),
-        rollout=status.rollout
-        and replace(status.rollout, tests="", tests_key="", tests_saved_at=None, progress_at=None),
+    return (
+        *map(_intend, (status.stable, status.canary, status.previous)),
+        status.rejected,
+        status.last_handled_commands,
+        _decisions(status.rollout),
     )
 
 
-def _strip(part: RevisionStatus | None) -> RevisionStatus | None:
-    return part and replace(part, ready_replicas=0, share=None, analysis=())
+def _intend(part: RevisionStatus | None) -> tuple[object, ...] | None:
+    if part is None:
+        return None
+    return (part.revision, part.digest, part.replicas, part.weight)
+
+
+def _decisions(rollout: Rollout | None) -> tuple[object, ...] | None:
+    if rollout is None:
+        return None
+    return (
+        rollout.state,
+        rollout.step,
+        rollout.step_name,
+        rollout.step_started_at,
+        rollout.verified_at,
+        rollout.held_seconds,
+        rollout.peak_replicas,
+        rollout.ending,
+        rollout.reason,
+        rollout.message,
+    )
 
 
 def _wake_at(view: View, status: Status) -> float | None:

@@ -14,11 +14,11 @@ from canarium.core.analysis import (
     judged_revision,
     last_result,
 )
-from canarium.core.conditions import Headline, make_conditions, make_headline
+from canarium.core.conditions import make_conditions, make_headline
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.observed import AnalysisResult
 from canarium.core.phases import compute_phase
-from canarium.core.status import Condition, RevisionStatus, Status
+from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, rollout_of
 
 
@@ -33,7 +33,7 @@ def report(view: View, decided: Status) -> Status:
         phase=phase,
         reason=headline.reason,
         message=headline.message,
-        conditions=_keep_times(view, counted, phase, headline),
+        conditions=make_conditions(view, counted, phase, headline),
         router=view.router_name(counted),
         url=_make_url(view, counted),
     )
@@ -50,7 +50,10 @@ def _count(view: View, status: Status) -> Status:
         if part is None:
             return None
         share = shares.get(part.revision) if shares and len(shares) > 1 else None
-        return replace(part, ready_replicas=view.ready(part.revision, status), share=share)
+        ready = view.ready(part.revision, status)
+        if (part.ready_replicas, part.share) == (ready, share):
+            return part
+        return replace(part, ready_replicas=ready, share=share)
 
     return replace(
         status,
@@ -111,20 +114,6 @@ def _verdicts(rows: tuple[Mapping[str, Any], ...]) -> list[Any]:
 
 def _on_trial(status: Status) -> RevisionStatus | None:
     return judged_revision(status) or status.canary
-
-
-def _keep_times(
-    view: View, status: Status, phase: str, headline: Headline
-) -> tuple[Condition, ...]:
-    """Keep the time of a condition's last transition unless its status changed."""
-    before = {c.type: c for c in view.observed.model.status.conditions}
-    kept = []
-    for condition in make_conditions(view, status, phase, headline):
-        old = before.get(condition.type)
-        same = old is not None and old.status == condition.status
-        at = old.last_transition_time if old is not None and same else view.now
-        kept.append(replace(condition, last_transition_time=at))
-    return tuple(kept)
 
 
 def _make_url(view: View, status: Status) -> str:

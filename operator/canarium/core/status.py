@@ -135,14 +135,17 @@ class Status:
 
 def dump(value: Any) -> Any:
     """Turn a status value into the JSON that the apiserver stores; what is empty is left out."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {_outside(name): _dump_field(name, item) for name, item in pairs if _is_set(item)}
+    if value is None or isinstance(value, str | int | float):
+        return value
     if isinstance(value, tuple | list):
         return [dump(item) for item in value]
     if isinstance(value, Mapping):
         return {key: dump(item) for key, item in value.items()}
-    return value
+    return {
+        outside: write(item)
+        for name, outside, write in _writers(cast("Hashable", type(value)))
+        if (item := getattr(value, name)) is not None and item not in ("", (), {})
+    }
 
 
 def parse(cls: type[T], raw: Mapping[str, Any]) -> T:
@@ -167,21 +170,22 @@ def parse_time(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _is_set(item: Any) -> bool:
-    return item is not None and item not in ("", (), {})
-
-
 def _is_time(name: str) -> bool:
     return name == "at" or name.endswith(("_at", "_time"))
-
-
-def _dump_field(name: str, item: Any) -> Any:
-    return format_time(item) if _is_time(name) else dump(item)
 
 
 def _outside(name: str) -> str:
     head, *rest = name.split("_")
     return "".join([head, *(word.capitalize() for word in rest)])
+
+
+@cache
+def _writers(cls: Any) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
+    """Each field's name inside and outside, and how to write its value."""
+    return tuple(
+        (f.name, _outside(f.name), format_time if _is_time(f.name) else dump)
+        for f in dataclasses.fields(cls)
+    )
 
 
 @cache

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar, cast
 
 from canarium.core.capacity import carried_weight, needed_replicas
 from canarium.core.commands import Command, Verb, pending_commands
@@ -27,6 +27,7 @@ from canarium.routers.gatewayapi import find_route, read_traffic
 
 CLOSING_STEP = Step(name="full", weight=100)
 AT_REST = ("Starting", "Idle", "Rejected", "Broken")
+T = TypeVar("T")
 ROLLING = ("Scaling", "Shifting", "Holding")
 
 
@@ -42,6 +43,8 @@ class View:
     now: float
     wanted: Wanted | None
     rollout: RolloutSpec
+    known: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+    "Answers given before: the states ask the same things many times in one pass."
 
     @property
     def spec(self) -> Spec | None:
@@ -92,12 +95,23 @@ class View:
 
     def ready(self, revision: str, status: Status) -> int:
         """Pods of a revision that can be sent requests, by everything that is known of them."""
+        behind_service = self.router(status).revision_services
+        return self._once(
+            ("ready", revision, behind_service), self._count, revision, behind_service
+        )
+
+    def _once(self, key: Hashable, compute: Callable[..., T], *arguments: Any) -> T:
+        if key not in self.known:
+            self.known[key] = compute(*arguments)
+        return cast("T", self.known[key])
+
+    def _count(self, revision: str, behind_service: bool) -> int:
         deployment = self.deployment(revision)
         if deployment is None:
             return 0
         pods = sum(pod.ready for pod in self.pods(revision))
         counts = [pods, deployment.ready_replicas, deployment.replicas]
-        if self.router(status).revision_services:
+        if behind_service:
             counts.append(self._endpoints(revision))
         return min(counts)
 
@@ -209,7 +223,9 @@ class View:
         split = self.split(status)
         if split is None:
             return Verification(False, "NotRouted", "no revision gets traffic yet")
-        return self._write_failure() or self.router(status).verify(split, self.observed)
+        router = self.router(status)
+        key = ("verify", router.name, split)
+        return self._write_failure() or self._once(key, router.verify, split, self.observed)
 
     def _write_failure(self) -> Verification | None:
         failure = next((f for f in self.observed.failures if f.name == self.model), None)
@@ -264,6 +280,9 @@ _Record = TypeVar("_Record", bound=_Owned)
 
 def _own_children(observed: Observed) -> Observed:
     uid = observed.model.meta.uid
+    stores = (observed.revisions, observed.deployments, observed.services, observed.routes)
+    if all(_is_owned(uid, record) for records in stores for record in records):
+        return observed
     return replace(
         observed,
         revisions=_owned_by(uid, observed.revisions),
@@ -274,7 +293,11 @@ def _own_children(observed: Observed) -> Observed:
 
 
 def _owned_by(uid: str, records: tuple[_Record, ...]) -> tuple[_Record, ...]:
-    return tuple(r for r in records if r.meta.owner is not None and r.meta.owner.uid == uid)
+    return tuple(record for record in records if _is_owned(uid, record))
+
+
+def _is_owned(uid: str, record: _Owned) -> bool:
+    return record.meta.owner is not None and record.meta.owner.uid == uid
 
 
 def _resolve(traffic: Traffic, model: ModelObject) -> Traffic:

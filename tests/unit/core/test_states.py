@@ -390,10 +390,7 @@ def test_a_lost_status_finds_what_is_routed_to_be_stable() -> None:
 
 def test_an_edited_route_is_put_right() -> None:
     world = rolling()
-    route = world.routes["fraud"]
-    world.routes["fraud"] = replace(
-        route, spec=route.spec.replace(b'"weight": 20', b'"weight": 90')
-    )
+    world.edit_weight(20, 90)
     world.settle()
     assert world.routed()[world.revision("2")] == 20
 
