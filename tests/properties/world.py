@@ -435,7 +435,11 @@ class World:
         """Invariant 3: the canary's weight falls only when it is taken back or has no pod."""
         canary, after = self.status.canary, self.routed()
         edited, self.edited = self.edited, False
-        if edited or canary is None or after.get(canary.revision, 0) >= before.get(canary.revision, 0):
+        if (
+            edited
+            or canary is None
+            or after.get(canary.revision, 0) >= before.get(canary.revision, 0)
+        ):
             return
         lost = self._ready({REVISION_LABEL: canary.revision}) == 0
         assert lost or self.state == "Reverting", f"{before} -> {after} in {self.state}"

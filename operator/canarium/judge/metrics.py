@@ -4,10 +4,13 @@ A metric is a ratio of counts (errors per answer, slow answers per answer), beca
 tested exactly. Where the counts come from is no business of this package.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["ErrorRate", "Latency"]
+_LARGEST = 1e15
+
 Buckets = tuple[tuple[float, int], ...]
 """A histogram: (upper bound in seconds, answers at or below it), rising, ending with infinity."""
 
@@ -32,22 +35,8 @@ class Metric:
     max_ratio: float | None = None
 
     def __post_init__(self) -> None:
-        for wrong, sentence in (
-            (self.kind not in ("ErrorRate", "Latency"), f"unknown kind {self.kind!r}"),
-            (not _within(self.quantile, 0.0, 1.0), "quantile has to be between 0 and 1"),
-            (self.kind == "Latency" and self.quantile is None, "Latency needs a quantile"),
-            (self.kind == "ErrorRate" and self.quantile is not None, "ErrorRate has no quantile"),
-            (not _at_least(self.max, 0.0), "max has to be a number of at least 0"),
-            (self.kind == "ErrorRate" and not _at_most(self.max, 1.0), "max has to be at most 1"),
-            (self.kind == "Latency" and self.max_increase is not None, "Latency has no maxIncrease"),
-            (not (_at_least(self.max_increase, 0.0) and _at_most(self.max_increase, 1.0)),
-             "maxIncrease has to be between 0 and 1"),
-            (not _at_least(self.max_ratio, 1.0), "maxRatio has to be a number of at least 1"),
-            (self.max_increase is not None and self.max_ratio is not None,
-             "only one of maxIncrease and maxRatio can be given"),
-        ):  # fmt: skip
-            if wrong:
-                raise ValueError(f"metric {self.name}: {sentence}")
+        for sentence in (*_check_ranges(self), *_check_combination(self)):
+            raise ValueError(f"metric {self.name}: {sentence}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +60,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Both revisions over the same `seconds`. None stands for no data, which is not zero answers."""
+    """Both revisions over the same `seconds`; None stands for no data, which isn't zero answers."""
 
     seconds: float
     stable: Sample | None
@@ -96,13 +85,29 @@ def _is_histogram(buckets: Buckets) -> bool:
     return bound == float("inf")
 
 
-def _within(value: float | None, low: float, high: float) -> bool:
-    return value is None or low < value < high
+def _check_ranges(metric: Metric) -> Iterator[str]:
+    if metric.kind not in ("ErrorRate", "Latency"):
+        yield f"kind {metric.kind!r} is unknown; write ErrorRate or Latency"
+    if not _is_between(metric.quantile, 0.0, 1.0) or metric.quantile in (0.0, 1.0):
+        yield "quantile has to be between 0 and 1"
+    if not _is_between(metric.max, 0.0, 1.0 if metric.kind == "ErrorRate" else _LARGEST):
+        yield "max has to be between 0 and 1, or for Latency a number of seconds"
+    if not _is_between(metric.max_increase, 0.0, 1.0):
+        yield "maxIncrease has to be between 0 and 1"
+    if not _is_between(metric.max_ratio, 1.0, _LARGEST):
+        yield "maxRatio has to be a number of at least 1"
 
 
-def _at_least(value: float | None, low: float) -> bool:
-    return value is None or low <= value < float("inf")
+def _check_combination(metric: Metric) -> Iterator[str]:
+    if metric.kind == "Latency" and metric.quantile is None:
+        yield "Latency needs a quantile"
+    if metric.kind == "Latency" and metric.max_increase is not None:
+        yield "Latency has no maxIncrease; write maxRatio"
+    if metric.kind == "ErrorRate" and metric.quantile is not None:
+        yield "ErrorRate has no quantile"
+    if metric.max_increase is not None and metric.max_ratio is not None:
+        yield "give maxIncrease or maxRatio, not both"
 
 
-def _at_most(value: float | None, high: float) -> bool:
-    return value is None or value <= high
+def _is_between(value: float | None, low: float, high: float) -> bool:
+    return value is None or low <= value <= high

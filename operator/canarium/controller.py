@@ -1,0 +1,311 @@
+"""Observe, plan, report, apply: one pass over one object. What to do is the plan's business.
+
+The order is what makes it safe to be killed at any instant: live reads, then the intent in status
+(only if nobody wrote since), then the children, then events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from canarium.core.actions import OWNER_MANAGER, Event, Measure, Plan, RecordOutcome, Ref, Write
+from canarium.core.observed import AnalysisResult, Meta, ModelObject, Observed, WriteFailure
+from canarium.core.status import Status
+from canarium.errors import CanariumError, ConflictError, NotFoundError
+from canarium.kube.backoff import Backoff
+from canarium.kube.cache import Cache
+from canarium.kube.client import Client
+from canarium.kube.metrics import Metrics
+from canarium.kube.projections import project_meta, project_model_json
+from canarium.kube.refusals import explain, is_stale
+from canarium.kube.resources import MODEL_DEPLOYMENTS
+from canarium.kube.store import Key
+from canarium.kube.workqueue import WorkQueue
+from canarium.kube.writer import RefusedError, StaleError, Writer
+
+logger = logging.getLogger(__name__)
+
+CONFIRM_ROUNDS = 4
+"Each round of live reads can bring up another wish; then the pass begins anew."
+RETRY = Backoff(first_seconds=0.5, longest_seconds=60.0)
+WAIT_FOR_DELETION = Backoff(first_seconds=0.5, longest_seconds=2.0)
+
+Planner = Callable[[Observed, float], Plan]
+
+
+class Recording(Protocol):
+    """Who sends events."""
+
+    def record(self, meta: Meta, event: Event) -> None:
+        """Have an event sent soon."""
+
+
+class Measuring(Protocol):
+    """Who measures."""
+
+    def ensure(self, key: Key, measure: Measure | None) -> None:
+        """Have exactly this measured from now on."""
+
+    def result(self, key: Key) -> AnalysisResult | None:
+        """What has been found so far."""
+
+
+@dataclass(slots=True)
+class _Refusal:
+    """A write that failed: what the core is told, how often, and when it is tried again."""
+
+    failure: WriteFailure
+    count: int
+    retry_at: float
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one object between passes; losing it costs a retry, nothing else."""
+
+    refusals: dict[Ref, _Refusal] = field(default_factory=dict)
+
+    def failures(self) -> tuple[WriteFailure, ...]:
+        return tuple(refusal.failure for refusal in self.refusals.values())
+
+
+class Controller:
+    """Brings objects to where their plans want them, one pass at a time."""
+
+    def __init__(
+        self,
+        *,
+        plan: Planner,
+        client: Client,
+        cache: Cache,
+        queue: WorkQueue,
+        recorder: Recording,
+        measurements: Measuring,
+        metrics: Metrics | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._plan = plan
+        self._client = client
+        self._cache = cache
+        self._queue = queue
+        self._recorder = recorder
+        self._measurements = measurements
+        self._metrics = metrics or Metrics()
+        self._now = now
+        self._writer = Writer(client, cache)
+        self._memories: dict[Key, _Memory] = {}
+
+    async def work(self) -> None:
+        """Take keys from the queue and work on them until cancelled; run as many as are wanted."""
+        while True:
+            key = await self._queue.get()
+            try:
+                with self._metrics.reconcile_seconds.time():
+                    await self.attempt(key)
+            finally:
+                self._queue.done(key)
+
+    async def attempt(self, key: Key) -> None:
+        """One pass; whatever goes wrong ends in another one after a while."""
+        try:
+            await self.reconcile(key)
+        except StaleError:
+            self._queue.retry(key)
+        except CanariumError as error:
+            self._note_error(key, error, exc_info=False)
+        except Exception as error:  # noqa: BLE001 - a bug with one object must not stop the others
+            self._note_error(key, error, exc_info=True)
+
+    def _note_error(self, key: Key, error: Exception, *, exc_info: bool) -> None:
+        self._metrics.reconcile_errors.inc()
+        delay = self._queue.retry(key)
+        log = logger.error if exc_info else logger.warning
+        log("%s: %s; again in %.1f s", "/".join(key), error, delay, exc_info=exc_info)
+
+    async def reconcile(self, key: Key) -> None:
+        """One pass over one object.
+
+        Raises `StaleError` when it has to be made again at once, and what the client raises when
+        status cannot be written.
+        """
+        model = self._cache.models.get(*key)
+        if model is None or model.meta.deleting:
+            self._release(key)
+            return
+        plan = await self._decide(key, model)
+        model = await self._report(key, model, plan)
+        if model.meta.deleting:
+            return
+        self._queue.prefer(key, plan.urgent)
+        self._measurements.ensure(key, plan.measure)
+        try:
+            clean = await self._apply(key, model, plan)
+        finally:
+            for event in plan.events:
+                self._recorder.record(model.meta, event)
+        self._wake_later(key, plan)
+        if clean:
+            self._queue.forget(key)
+
+    async def _decide(self, key: Key, model: ModelObject) -> Plan:
+        """Plan; what the plan wants confirmed is read live, and then it is made once more."""
+        now, confirmed = self._now(), set[Ref]()
+        for _ in range(CONFIRM_ROUNDS):
+            plan = self._plan(self._observe(key, model), now)
+            missing = [ref for ref in plan.confirm if ref not in confirmed]
+            if not missing:
+                return plan
+            namespace = model.meta.namespace
+            await asyncio.gather(*(self._writer.refresh(namespace, ref) for ref in missing))
+            confirmed.update(missing)
+        raise StaleError("the children keep changing")
+
+    def _observe(self, key: Key, model: ModelObject) -> Observed:
+        memory = self._memories.get(key)
+        failures = memory.failures() if memory else ()
+        return self._cache.observe(model, self._measurements.result(key), failures)
+
+    async def _report(self, key: Key, model: ModelObject, plan: Plan) -> ModelObject:
+        """Write status; the object as it is afterwards."""
+        if plan.status is None:
+            return model
+        try:
+            raw = await self._client.patch_status(
+                MODEL_DEPLOYMENTS,
+                *key,
+                plan.status,
+                resource_version=model.meta.resource_version,
+                manager=OWNER_MANAGER,
+            )
+        except ConflictError as error:
+            await self._refresh(key)
+            raise StaleError("the object changed meanwhile") from error
+        except NotFoundError as error:
+            self._cache.models.drop(*key)
+            raise StaleError("the object is gone") from error
+        written = self._take(key, raw)
+        self._note_transition(key, model.status, written.status)
+        return written
+
+    async def _refresh(self, key: Key) -> None:
+        """Read the object itself live."""
+        try:
+            raw = await self._client.get(MODEL_DEPLOYMENTS, *key)
+        except NotFoundError:
+            self._cache.models.drop(*key)
+            return
+        self._take(key, raw)
+
+    def _take(self, key: Key, raw: bytes) -> ModelObject:
+        """Take an answer in, unless the watch has brought the same already."""
+        known = self._cache.models.get(*key)
+        if known is None or known.meta.resource_version != project_meta(raw).resource_version:
+            known = project_model_json(raw, known)
+            self._cache.models.put(known)
+        return known
+
+    async def _apply(self, key: Key, model: ModelObject, plan: Plan) -> bool:
+        """Carry out the writes in order, up to the first that fails; whether all went through."""
+        memory = self._memories.setdefault(key, _Memory())
+        self._forget_abandoned(memory, plan)
+        for write in plan.writes:
+            if self._is_held_off(memory, write):
+                return False
+            try:
+                await self._writer.write(model, write)
+            except CanariumError as error:
+                await self._handle(key, memory, write, error)
+                return False
+            self._note_outcome(write)
+            memory.refusals.pop(write.ref, None)
+        if not memory.refusals:
+            del self._memories[key]
+        return True
+
+    def _forget_abandoned(self, memory: _Memory, plan: Plan) -> None:
+        wanted = {write.ref for write in plan.writes}
+        memory.refusals = {ref: item for ref, item in memory.refusals.items() if ref in wanted}
+
+    def _is_held_off(self, memory: _Memory, write: Write) -> bool:
+        refusal = memory.refusals.get(write.ref)
+        return refusal is not None and self._now() < refusal.retry_at
+
+    async def _handle(self, key: Key, memory: _Memory, write: Write, error: CanariumError) -> None:
+        """What a refused write means: the cache was behind, or the core has to know."""
+        if isinstance(error, StaleError):
+            raise error
+        if is_stale(error) or isinstance(error, NotFoundError):
+            await self._writer.refresh(key[0], write.ref)
+        if is_stale(error):
+            raise StaleError(str(error)) from error
+        self._refuse(key, memory, write, error)
+
+    def _refuse(self, key: Key, memory: _Memory, write: Write, error: CanariumError) -> None:
+        reason, message = _explain(error)
+        before = memory.refusals.get(write.ref)
+        count = before.count + 1 if before else 1
+        backoff = WAIT_FOR_DELETION if reason == "WaitingForDeletion" else RETRY
+        failure = WriteFailure(write.ref.kind, write.ref.name, reason, message)
+        retry_at = self._now() + backoff.compute(count)
+        memory.refusals[write.ref] = _Refusal(failure, count, retry_at)
+        if before is None or before.failure != failure:
+            self._metrics.write_failures.labels(write.ref.kind, reason).inc()
+            logger.warning(
+                "%s: %s %s refused: %s: %s",
+                "/".join(key), write.ref.kind, write.ref.name, reason, message,
+            )  # fmt: skip
+            self._queue.add(key)
+
+    def _wake_later(self, key: Key, plan: Plan) -> None:
+        """Ask for the next pass at the earliest time that somebody wants one."""
+        memory = self._memories.get(key)
+        times = [refusal.retry_at for refusal in memory.refusals.values()] if memory else []
+        if plan.wake_at is not None:
+            times.append(plan.wake_at)
+        if times:
+            self._queue.add_in(key, min(times) - self._now())
+
+    def _release(self, key: Key) -> None:
+        """Forget an object that is gone or going: nothing is written for it any more."""
+        self._measurements.ensure(key, None)
+        self._memories.pop(key, None)
+        self._queue.prefer(key, urgent=False)
+        self._queue.forget(key)
+
+    def _note_outcome(self, write: Write) -> None:
+        if isinstance(write, RecordOutcome) and write.status.get("outcome"):
+            self._metrics.rollouts.labels(write.status["outcome"]).inc()
+
+    def _note_transition(self, key: Key, before: Status, after: Status) -> None:
+        """One line in the log when the object is somewhere else than before."""
+        for rejection in set(after.rejected) - set(before.rejected):
+            self._metrics.rollbacks.labels(rejection.reason).inc()
+        if _position(before) == _position(after):
+            return
+        name = "/".join(key)
+        logger.info("%s: %s", name, _describe(after), extra={"object": name, **_position(after)})
+
+
+def _explain(error: CanariumError) -> tuple[str, str]:
+    if isinstance(error, RefusedError):
+        return error.reason, str(error)
+    return explain(error)
+
+
+def _position(status: Status) -> dict[str, str | int | None]:
+    rollout = status.rollout
+    return {
+        "phase": status.phase,
+        "state": rollout.state if rollout else None,
+        "step": rollout.step if rollout else None,
+        "reason": status.reason,
+    }
+
+
+def _describe(status: Status) -> str:
+    return status.message or status.reason or str(status.phase)

@@ -1,0 +1,1 @@
+"""Talking to Kubernetes: everything that does I/O with the apiserver, and nothing that decides."""

@@ -1,0 +1,181 @@
+"""Which of several operators acts: a Lease, renewed while one lives.
+
+Clocks of other machines are not trusted: a lease counts as expired when nobody has been *seen* to
+renew it for its duration, on our own monotonic clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from canarium.core.status import format_time
+from canarium.errors import CanariumError, ConflictError, NotFoundError
+from canarium.kube.client import Client
+from canarium.kube.resources import LEASES
+
+logger = logging.getLogger(__name__)
+
+
+class LeaseLostError(CanariumError):
+    """The lease could not be renewed in time: another operator may be acting by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds: how long a lease lasts, how long its holder goes on without renewing, how often."""
+
+    duration: float = 15.0
+    deadline: float = 10.0
+    period: float = 2.0
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    holder_identity: str = ""
+    renew_time: str = ""
+    lease_transitions: int = 0
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+
+
+class _Lease(msgspec.Struct):
+    metadata: _Metadata
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+
+
+_decode = msgspec.json.Decoder(_Lease).decode
+
+
+class Lease:
+    """One lease, and this process as one who wants it."""
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        name: str,
+        identity: str,
+        *,
+        timing: Timing | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._timing = timing or Timing()
+        self._clock = clock
+        self._seen: _Lease | None = None
+        self._seen_at = float("-inf")
+
+    async def acquire(self) -> None:
+        """Wait until the lease is ours; standbys look every few seconds."""
+        while True:
+            if await self._attempt(self._take):
+                break
+            await asyncio.sleep(self._timing.period * random.uniform(1.0, 1.2))  # noqa: S311
+        logger.info("leading as %s", self._identity)
+
+    async def hold(self) -> None:
+        """Renew until cancelled; raises `LeaseLostError` when that didn't work for too long."""
+        renewed_at = self._clock()
+        while True:
+            await asyncio.sleep(self._timing.period)
+            started = self._clock()
+            if await self._attempt(self._renew):
+                renewed_at = started
+            elif self._is_others() or self._clock() - renewed_at >= self._timing.deadline:
+                raise LeaseLostError(f"the lease {self._namespace}/{self._name} is lost")
+
+    async def release(self) -> None:
+        """Give the lease back, so that a standby need not wait for it to expire."""
+        if self._seen is not None and self._seen.spec.holder_identity == self._identity:
+            await self._attempt(lambda: self._write("", self._seen))
+
+    async def _attempt(self, step: Callable[[], Any]) -> bool:
+        """One try, which must not take longer than a failing one may."""
+        try:
+            async with asyncio.timeout(self._timing.deadline / 2):
+                return bool(await step())
+        except ConflictError:
+            await self._look()
+        except (CanariumError, TimeoutError) as error:
+            logger.warning("lease %s/%s: %s", self._namespace, self._name, error or "no answer")
+        return False
+
+    async def _take(self) -> bool:
+        lease = await self._read()
+        if lease is None:
+            return await self._create()
+        self._note(lease)
+        holder = lease.spec.holder_identity
+        if holder not in ("", self._identity) and not self._is_expired():
+            return False
+        return await self._write(self._identity, lease)
+
+    async def _renew(self) -> bool:
+        return not self._is_others() and await self._write(self._identity, self._seen)
+
+    async def _look(self) -> None:
+        """See whose the lease is after a conflict: somebody has written it."""
+        try:
+            lease = await self._read()
+        except CanariumError as error:
+            logger.warning("lease %s/%s: %s", self._namespace, self._name, error)
+            return
+        if lease is not None:
+            self._note(lease)
+
+    async def _read(self) -> _Lease | None:
+        try:
+            return _decode(await self._client.get(LEASES, self._namespace, self._name))
+        except NotFoundError:
+            return None
+
+    async def _create(self) -> bool:
+        body = self._make_body(self._identity, None)
+        self._note(_decode(await self._client.create(LEASES, self._namespace, body, "canarium")))
+        return True
+
+    async def _write(self, identity: str, lease: _Lease | None) -> bool:
+        body = self._make_body(identity, lease)
+        raw = await self._client.replace(LEASES, self._namespace, self._name, body)
+        self._note(_decode(raw))
+        return True
+
+    def _make_body(self, identity: str, lease: _Lease | None) -> dict[str, Any]:
+        now = format_time(time.time())[:-1] + "000Z"
+        version = {"resourceVersion": lease.metadata.resource_version} if lease else {}
+        before = lease.spec if lease else _Spec(holder_identity=identity)
+        is_another = identity not in ("", before.holder_identity)
+        return {
+            "apiVersion": LEASES.api_version,
+            "kind": LEASES.kind,
+            "metadata": {"name": self._name, "namespace": self._namespace, **version},
+            "spec": {
+                "holderIdentity": identity,
+                "leaseDurationSeconds": max(1, round(self._timing.duration)),
+                "renewTime": now,
+                "leaseTransitions": before.lease_transitions + is_another,
+            },
+        }
+
+    def _note(self, lease: _Lease) -> None:
+        if self._seen is None or self._seen.spec != lease.spec:
+            self._seen_at = self._clock()
+        self._seen = lease
+
+    def _is_expired(self) -> bool:
+        return self._clock() - self._seen_at >= self._timing.duration
+
+    def _is_others(self) -> bool:
+        return self._seen is None or self._seen.spec.holder_identity not in ("", self._identity)

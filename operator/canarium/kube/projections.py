@@ -1,0 +1,471 @@
+"""From the apiserver's JSON to the core's small records: decoded by type, the rest never built.
+
+A record keeps what the core owns or needs: full dictionaries cost ten times the memory and time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType, field
+
+from canarium.api import parse_deployment, parse_rollout
+from canarium.core.names import PREFIX, REVISION_LABEL
+from canarium.core.normalise import canonical_json, normalise_source
+from canarium.core.observed import (
+    ContainerState,
+    DeploymentRecord,
+    EndpointsRecord,
+    GatewayRecord,
+    Meta,
+    ModelObject,
+    Owner,
+    PodRecord,
+    RevisionRecord,
+    RouteCondition,
+    RouteParent,
+    RouteRecord,
+    ServiceRecord,
+)
+from canarium.core.spec import RolloutSpec, Spec
+from canarium.core.status import Status, parse
+from canarium.errors import Problem, SpecError
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+COMMANDS = ("promote", "abort", "retry")
+DEFAULT_PORT = 8080
+
+
+class _Wire(Struct, rename="camel", gc=False):
+    """What every wire shape shares: camel case outside, and no cycles for the collector."""
+
+
+class _OwnerReference(_Wire):
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
+class _Metadata(_Wire):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: list[_OwnerReference] | None = None
+    deletion_timestamp: datetime | None = None
+    creation_timestamp: datetime | None = None
+
+
+class _Object(_Wire):
+    metadata: _Metadata
+
+
+class _Condition(_Wire):
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    observed_generation: int = 0
+
+
+class _Waiting(_Wire):
+    reason: str = ""
+    message: str = ""
+
+
+class _Terminated(_Wire):
+    reason: str = ""
+    exit_code: int | None = None
+
+
+class _State(_Wire):
+    waiting: _Waiting | None = None
+    terminated: _Terminated | None = None
+
+
+class _ContainerStatus(_Wire):
+    name: str = ""
+    ready: bool = False
+    restart_count: int = 0
+    image_id: str = field(default="", name="imageID")
+    state: _State | None = None
+    last_state: _State | None = None
+
+
+class _PodStatus(_Wire):
+    phase: str = ""
+    reason: str = ""
+    pod_ip: str = field(default="", name="podIP")
+    conditions: list[_Condition] | None = None
+    container_statuses: list[_ContainerStatus] | None = None
+    init_container_statuses: list[_ContainerStatus] | None = None
+
+
+class _PodSpec(_Wire):
+    node_name: str = ""
+
+
+class _Pod(_Object):
+    spec: _PodSpec
+    status: _PodStatus | None = None
+
+
+class _DeploymentSpec(_Wire):
+    template: Raw
+    replicas: int | None = None
+
+
+class _DeploymentStatus(_Wire):
+    observed_generation: int = 0
+    replicas: int = 0
+    ready_replicas: int = 0
+    conditions: list[_Condition] | None = None
+
+
+class _Deployment(_Object):
+    spec: _DeploymentSpec
+    status: _DeploymentStatus | None = None
+
+
+class _Service(_Object):
+    spec: Raw
+
+
+class _EndpointConditions(_Wire):
+    ready: bool | None = None
+
+
+class _Endpoint(_Wire):
+    conditions: _EndpointConditions | None = None
+
+
+class _EndpointSlice(_Object):
+    endpoints: list[_Endpoint] | None = None
+
+
+class _ParentReference(_Wire):
+    name: str = ""
+    namespace: str | None = None
+    section_name: str | None = None
+
+
+class _Parent(_Wire):
+    parent_ref: _ParentReference
+    controller_name: str = ""
+    conditions: list[_Condition] | None = None
+
+
+class _RouteStatus(_Wire):
+    parents: list[_Parent] | None = None
+
+
+class _Route(_Object):
+    spec: Raw
+    status: _RouteStatus | None = None
+
+
+class _GatewaySpec(_Wire):
+    gateway_class_name: str = ""
+
+
+class _GatewayStatus(_Wire):
+    conditions: list[_Condition] | None = None
+
+
+class _Gateway(_Object):
+    spec: _GatewaySpec
+    status: _GatewayStatus | None = None
+
+
+class _RevisionSpec(_Wire):
+    source: Raw = Raw(b"{}")
+    template: str = ""
+    digest: str = ""
+    rollout: dict[str, Any] | UnsetType = UNSET
+
+
+class _RevisionStatus(_Wire):
+    outcome: str = ""
+    started_at: datetime | None = None
+    stable_at: datetime | None = None
+    rollout: dict[str, Any] | UnsetType = UNSET
+
+
+class _Revision(_Object):
+    spec: _RevisionSpec
+    status: _RevisionStatus | None = None
+
+
+_decode_deployment = msgspec.json.Decoder(_Deployment).decode
+_decode_pod = msgspec.json.Decoder(_Pod).decode
+_decode_service = msgspec.json.Decoder(_Service).decode
+_decode_slice = msgspec.json.Decoder(_EndpointSlice).decode
+_decode_route = msgspec.json.Decoder(_Route).decode
+_decode_gateway = msgspec.json.Decoder(_Gateway).decode
+_decode_revision = msgspec.json.Decoder(_Revision).decode
+_decode_object = msgspec.json.Decoder(_Object).decode
+
+
+def project_meta(raw: bytes | Raw) -> Meta:
+    """Only the metadata, of an object of any kind."""
+    return _make_meta(_decode_object(raw).metadata)
+
+
+def project_deployment(raw: bytes | Raw) -> DeploymentRecord:
+    """A Deployment; the template stays the apiserver's own JSON."""
+    wire = _decode_deployment(raw)
+    status = wire.status or _DeploymentStatus()
+    failure = _find_condition(status.conditions, "ReplicaFailure")
+    meta = _make_meta(wire.metadata)
+    return DeploymentRecord(
+        meta=meta,
+        revision=meta.labels.get(REVISION_LABEL, ""),
+        replicas=1 if wire.spec.replicas is None else wire.spec.replicas,
+        template=bytes(wire.spec.template),
+        observed_generation=status.observed_generation,
+        current_replicas=status.replicas,
+        ready_replicas=status.ready_replicas,
+        failure_message=failure.message if failure and failure.status == "True" else "",
+    )
+
+
+def project_pod(raw: bytes | Raw) -> PodRecord:
+    """A pod; of its labels only ours are kept, since there are many pods."""
+    wire = _decode_pod(raw)
+    status = wire.status or _PodStatus()
+    ready = _find_condition(status.conditions, "Ready")
+    scheduled = _find_condition(status.conditions, "PodScheduled")
+    is_scheduled = bool(wire.spec.node_name)
+    meta = _make_meta(wire.metadata, only_our_labels=True)
+    return PodRecord(
+        meta=meta,
+        revision=meta.labels.get(REVISION_LABEL, ""),
+        phase=sys.intern(status.phase or "Pending"),
+        ip=status.pod_ip,
+        node=sys.intern(wire.spec.node_name),
+        ready=ready is not None and ready.status == "True",
+        scheduled=is_scheduled,
+        scheduling_message=scheduled.message if scheduled and not is_scheduled else "",
+        reason=status.reason,
+        containers=(
+            *(_make_container(item, init=True) for item in status.init_container_statuses or ()),
+            *(_make_container(item) for item in status.container_statuses or ()),
+        ),
+    )
+
+
+def project_service(raw: bytes | Raw) -> ServiceRecord:
+    """A Service; its spec stays the apiserver's own JSON."""
+    wire = _decode_service(raw)
+    return ServiceRecord(meta=_make_meta(wire.metadata), spec=bytes(wire.spec))
+
+
+def project_endpoints(raw: bytes | Raw) -> EndpointsRecord:
+    """An EndpointSlice; an endpoint that doesn't say whether it is ready counts as ready."""
+    wire = _decode_slice(raw)
+    meta = _make_meta(wire.metadata)
+    return EndpointsRecord(
+        meta=meta,
+        service=meta.labels.get(SERVICE_NAME_LABEL, ""),
+        ready=sum(_is_ready(endpoint) for endpoint in wire.endpoints or ()),
+    )
+
+
+def project_route(raw: bytes | Raw) -> RouteRecord:
+    """An HTTPRoute with what each gateway says of it."""
+    wire = _decode_route(raw)
+    parents = wire.status.parents if wire.status else None
+    return RouteRecord(
+        meta=_make_meta(wire.metadata),
+        spec=bytes(wire.spec),
+        parents=tuple(_make_parent(item, wire.metadata.namespace) for item in parents or ()),
+    )
+
+
+def project_gateway(raw: bytes | Raw) -> GatewayRecord:
+    """A Gateway; while it isn't programmed, the first condition that is False has the words."""
+    wire = _decode_gateway(raw)
+    conditions = wire.status.conditions if wire.status else None
+    programmed = _find_condition(conditions, "Programmed")
+    is_programmed = programmed is not None and programmed.status == "True"
+    refusals = (c.message or c.reason for c in conditions or () if c.status == "False")
+    return GatewayRecord(
+        meta=_make_meta(wire.metadata),
+        class_name=wire.spec.gateway_class_name,
+        programmed=is_programmed,
+        message="" if is_programmed else next(refusals, ""),
+    )
+
+
+def project_revision(raw: bytes | Raw) -> RevisionRecord:
+    """A ModelRevision; one whose source makes no sense gets no canonical form, so matches none."""
+    wire = _decode_revision(raw)
+    status = wire.status or _RevisionStatus()
+    canonical, version, image, port = _read_source(bytes(wire.spec.source))
+    meta = _make_meta(wire.metadata)
+    return RevisionRecord(
+        meta=meta,
+        revision=meta.labels.get(REVISION_LABEL, ""),
+        canonical=canonical,
+        template=wire.spec.template,
+        digest=wire.spec.digest,
+        port=port,
+        version=version,
+        image=image,
+        rollout=_make_rollout(wire.spec.rollout if status.rollout is UNSET else status.rollout),
+        outcome=status.outcome,
+        started_at=_seconds(status.started_at) or meta.created_at,
+        stable_at=_seconds(status.stable_at),
+    )
+
+
+def project_model(body: Mapping[str, Any], known: ModelObject | None = None) -> ModelObject:
+    """A ModelDeployment; the spec is parsed again only when its generation isn't the known one."""
+    meta = _make_meta(msgspec.convert(body["metadata"], _Metadata))
+    spec, problems = _reuse_spec(meta, known) or _make_spec(body)
+    annotations = body["metadata"].get("annotations") or {}
+    return ModelObject(
+        meta=meta,
+        spec=spec,
+        problems=problems,
+        commands={
+            verb: annotations[PREFIX + verb] for verb in COMMANDS if PREFIX + verb in annotations
+        },
+        status=_make_status(body.get("status") or {}),
+    )
+
+
+def project_model_json(raw: bytes | Raw, known: ModelObject | None = None) -> ModelObject:
+    """The same, from the apiserver's JSON."""
+    return project_model(msgspec.json.decode(raw), known)
+
+
+def _make_meta(wire: _Metadata, *, only_our_labels: bool = False) -> Meta:
+    labels = wire.labels or {}
+    return Meta(
+        namespace=sys.intern(wire.namespace),
+        name=wire.name,
+        uid=wire.uid,
+        resource_version=wire.resource_version,
+        generation=wire.generation,
+        labels={
+            sys.intern(key): sys.intern(value)
+            for key, value in labels.items()
+            if not only_our_labels or key.startswith(PREFIX)
+        },
+        owner=next(
+            (_make_owner(ref) for ref in wire.owner_references or () if ref.controller), None
+        ),
+        deleting=wire.deletion_timestamp is not None,
+        created_at=_seconds(wire.creation_timestamp) or 0.0,
+    )
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment is not None else None
+
+
+def _make_owner(wire: _OwnerReference) -> Owner:
+    return Owner(kind=sys.intern(wire.kind), name=sys.intern(wire.name), uid=sys.intern(wire.uid))
+
+
+def _make_container(wire: _ContainerStatus, *, init: bool = False) -> ContainerState:
+    state, last = wire.state or _State(), wire.last_state or _State()
+    waiting = state.waiting or _Waiting()
+    terminated = state.terminated or last.terminated or _Terminated()
+    return ContainerState(
+        name=sys.intern(wire.name),
+        init=init,
+        ready=wire.ready,
+        restarts=wire.restart_count,
+        waiting_reason=waiting.reason,
+        waiting_message=waiting.message,
+        terminated_reason=terminated.reason,
+        terminated_exit_code=terminated.exit_code,
+        image_id=sys.intern(wire.image_id),
+    )
+
+
+def _make_parent(wire: _Parent, namespace: str) -> RouteParent:
+    return RouteParent(
+        name=wire.parent_ref.name,
+        namespace=wire.parent_ref.namespace or namespace,
+        section_name=wire.parent_ref.section_name,
+        controller=wire.controller_name,
+        conditions=tuple(
+            RouteCondition(
+                type=item.type,
+                status=item.status,
+                reason=item.reason,
+                message=item.message,
+                observed_generation=item.observed_generation,
+            )
+            for item in wire.conditions or ()
+        ),
+    )
+
+
+def _find_condition(conditions: list[_Condition] | None, kind: str) -> _Condition | None:
+    return next((item for item in conditions or () if item.type == kind), None)
+
+
+def _is_ready(endpoint: _Endpoint) -> bool:
+    return endpoint.conditions is None or endpoint.conditions.ready is not False
+
+
+def _reuse_spec(
+    meta: Meta, known: ModelObject | None
+) -> tuple[Spec | None, tuple[Problem, ...]] | None:
+    if known is None or known.meta.uid != meta.uid or known.meta.generation != meta.generation:
+        return None
+    return known.spec, known.problems
+
+
+def _make_spec(body: Mapping[str, Any]) -> tuple[Spec | None, tuple[Problem, ...]]:
+    try:
+        return parse_deployment(body), ()
+    except SpecError as error:
+        return None, error.problems
+
+
+def _make_status(raw: Mapping[str, Any]) -> Status:
+    """A status that cannot be read is as good as lost: the core rebuilds it from what serves."""
+    try:
+        return parse(Status, raw)
+    except (TypeError, ValueError, AttributeError):
+        return Status()
+
+
+@lru_cache(maxsize=1024)
+def _read_source(raw: bytes) -> tuple[str, str, str, int]:
+    """The canonical form, version, image and port of a revision's source."""
+    source = msgspec.json.decode(raw)
+    try:
+        canonical = canonical_json(normalise_source(source))
+        model, server = source.get("model") or {}, source.get("server") or {}
+        port = int(server.get("port") or DEFAULT_PORT)
+        return canonical, str(model.get("version") or ""), str(server.get("image") or ""), port
+    except (SpecError, AttributeError, KeyError, TypeError, ValueError):
+        return "", "", "", DEFAULT_PORT
+
+
+def _make_rollout(raw: dict[str, Any] | UnsetType) -> RolloutSpec | None:
+    if raw is UNSET:
+        return None
+    try:
+        return parse_rollout(raw)
+    except SpecError:
+        return None
+
+
+Projection = Callable[[bytes | Raw], Any]
+"""How a kind becomes a record."""

@@ -1,0 +1,58 @@
+"""The kinds that the operator reads or writes, and the URL path of each of their objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from canarium.errors import ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind as the apiserver serves it, such as apps/v1 Deployments."""
+
+    kind: str
+    api_version: str
+    plural: str
+
+    @property
+    def root(self) -> str:
+        """The path below which the kind's API version lives; the core group is an exception."""
+        return (
+            f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        )
+
+    def path(
+        self, namespace: str | None = None, name: str | None = None, subresource: str | None = None
+    ) -> str:
+        """The path of a collection (no name) or of one object, whatever characters names hold.
+
+        Raises `ApiError` (400, nothing was sent) for what can never be a name.
+        """
+        scope = ("namespaces", namespace) if namespace is not None else ()
+        tail = (part for part in (name, subresource) if part is not None)
+        segments = (_escape(part) for part in (*scope, self.plural, *tail))
+        return "/".join((self.root, *segments))
+
+
+def _escape(segment: str) -> str:
+    if segment in {"", ".", ".."}:
+        raise ApiError(400, "BadRequest", f"{segment!r} cannot be part of an object's path")
+    return quote(segment, safe="")
+
+
+MODEL_DEPLOYMENTS = Resource("ModelDeployment", "canarium.dev/v1alpha1", "modeldeployments")
+MODEL_REVISIONS = Resource("ModelRevision", "canarium.dev/v1alpha1", "modelrevisions")
+DEPLOYMENTS = Resource("Deployment", "apps/v1", "deployments")
+PODS = Resource("Pod", "v1", "pods")
+SERVICES = Resource("Service", "v1", "services")
+ENDPOINT_SLICES = Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
+HTTP_ROUTES = Resource("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
+GATEWAYS = Resource("Gateway", "gateway.networking.k8s.io/v1", "gateways")
+LEASES = Resource("Lease", "coordination.k8s.io/v1", "leases")
+EVENTS = Resource("Event", "events.k8s.io/v1", "events")
+
+CHILDREN = {
+    resource.kind: resource for resource in (MODEL_REVISIONS, DEPLOYMENTS, SERVICES, HTTP_ROUTES)
+}

@@ -1,0 +1,165 @@
+"""Which object is worked on next: each at most once in the queue and never twice at once.
+
+Keys that become due later sit in a heap with one timer of the loop; failures are retried with a
+backoff of each key's own. Time is the loop's, so that tests run in virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from canarium.kube.backoff import Backoff
+from canarium.kube.store import Key
+
+BACKOFF = Backoff(first_seconds=0.1, longest_seconds=60.0)
+EPSILON_SECONDS = 0.001
+BURST_SECONDS = 0.05
+"How long news of children are gathered: a pod that starts makes half a dozen within this time."
+
+
+class Clock(Protocol):
+    """What is needed of an event loop."""
+
+    def time(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Any:
+        """Call back then; what is returned has `cancel()`."""
+
+
+class WorkQueue:
+    """A queue of keys. Urgent ones go first; within each class, first come, first served."""
+
+    def __init__(self, clock: Clock | None = None, backoff: Backoff = BACKOFF) -> None:
+        self._clock = clock or asyncio.get_running_loop()
+        self._backoff = backoff
+        self._urgent: deque[Key] = deque()
+        self._ordinary: deque[Key] = deque()
+        self._dirty: dict[Key, bool] = {}
+        self._processing: set[Key] = set()
+        self._preferred: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._wakes: dict[Key, float] = {}
+        self._heap: list[tuple[float, Key]] = []
+        self._timer: Any = None
+        self._due: float | None = None
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def depth(self) -> int:
+        """How many keys wait to be worked on now."""
+        return len(self._dirty)
+
+    def add(self, key: Key, *, urgent: bool = False) -> None:
+        """Ask for the key to be worked on; if it is being worked on, once more afterwards."""
+        queued = self._dirty.get(key)
+        urgent = urgent or key in self._preferred
+        self._dirty[key] = bool(queued) or urgent
+        if key in self._processing:
+            return
+        if queued is None or (urgent and not queued):
+            (self._urgent if urgent else self._ordinary).append(key)
+            self._notify()
+
+    def add_soon(self, key: Key) -> None:
+        """The same, after a moment in which more news can come: pods change in bursts."""
+        if key in self._processing or key in self._preferred:
+            self.add(key)
+        elif key not in self._dirty:
+            self.add_at(key, self._clock.time() + BURST_SECONDS)
+
+    def add_at(self, key: Key, when: float) -> None:
+        """Ask for the key at a time of the loop's clock; the earliest time asked for counts."""
+        if when >= self._wakes.get(key, float("inf")):
+            return
+        self._wakes[key] = when
+        heapq.heappush(self._heap, (when, key))
+        self._arm()
+
+    def add_in(self, key: Key, seconds: float) -> None:
+        """The same, so many seconds from now; a hair later, so that it isn't too early."""
+        self.add_at(key, self._clock.time() + max(0.0, seconds) + EPSILON_SECONDS)
+
+    def prefer(self, key: Key, urgent: bool) -> None:
+        """Whether from now on whatever asks for this key is urgent: it is being rolled back."""
+        if urgent:
+            self._preferred.add(key)
+        else:
+            self._preferred.discard(key)
+
+    def retry(self, key: Key) -> float:
+        """Ask for the key again after its backoff; the seconds until then."""
+        self._failures[key] = self._failures.get(key, 0) + 1
+        delay = self._backoff.compute(self._failures[key])
+        self.add_at(key, self._clock.time() + delay)
+        return delay
+
+    def forget(self, key: Key) -> None:
+        """The key is well: its next failure starts the backoff anew."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> Key:
+        """The next key, to be given back with `done`; what it was to wake for is void."""
+        while (key := self._pop()) is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await self._wait(waiter)
+        del self._dirty[key]
+        self._processing.add(key)
+        self._wakes.pop(key, None)
+        return key
+
+    def done(self, key: Key) -> None:
+        """The key has been worked on; what was asked for meanwhile is queued now."""
+        self._processing.discard(key)
+        urgent = self._dirty.pop(key, None)
+        if urgent is not None:
+            self.add(key, urgent=urgent)
+
+    def _pop(self) -> Key | None:
+        for queue in (self._urgent, self._ordinary):
+            while queue:
+                key = queue.popleft()
+                if key in self._dirty and key not in self._processing:
+                    return key
+        return None
+
+    async def _wait(self, waiter: asyncio.Future[None]) -> None:
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._notify()
+            raise
+
+    def _notify(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _arm(self) -> None:
+        """Keep one timer for the earliest wake; voided entries of the heap are dropped here."""
+        while self._heap and self._wakes.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        due = self._heap[0][0] if self._heap else None
+        if due == self._due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._clock.call_at(due, self._wake) if due is not None else None
+
+    def _wake(self) -> None:
+        now, self._due = self._clock.time(), None
+        while self._heap and self._heap[0][0] <= now:
+            when, key = heapq.heappop(self._heap)
+            if self._wakes.get(key) == when:
+                del self._wakes[key]
+                self.add(key)
+        self._arm()

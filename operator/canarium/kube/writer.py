@@ -1,0 +1,195 @@
+"""Carries out one write of a plan, and takes the answer into the cache at once.
+
+A child is never adopted: before one is created its name is looked up, and an object of somebody
+else's under it is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from canarium.core.actions import (
+    OWNER_MANAGER,
+    Apply,
+    Create,
+    Delete,
+    RecordOutcome,
+    Ref,
+    Write,
+)
+from canarium.core.observed import Meta, ModelObject
+from canarium.errors import CanariumError, ConflictError, NotFoundError
+from canarium.kube.cache import PROJECTIONS, Cache
+from canarium.kube.client import Client
+from canarium.kube.projections import project_meta
+from canarium.kube.resources import CHILDREN
+from canarium.kube.store import model_key, own_key
+
+
+class RefusedError(CanariumError):
+    """A write that is not even tried; `reason` is CamelCase, as a condition shows it."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class StaleError(CanariumError):
+    """The cache was behind: it is fresh now, and the plan has to be made again."""
+
+
+class _Deleted(msgspec.Struct):
+    """What DELETE answers: a Status, or the object as it is now."""
+
+    kind: str = ""
+    metadata: dict[str, Any] = {}
+
+
+_decode_deleted = msgspec.json.Decoder(_Deleted).decode
+
+
+class Writer:
+    """Writes children of one ModelDeployment after the other."""
+
+    def __init__(self, client: Client, cache: Cache) -> None:
+        self._client = client
+        self._cache = cache
+
+    async def refresh(self, namespace: str, ref: Ref) -> None:
+        """Read one child live into the cache."""
+        raw = await self._fetch(namespace, ref)
+        if raw is None:
+            self._cache.children(ref.kind).drop(namespace, ref.name)
+        else:
+            self._take(ref, raw)
+
+    async def write(self, model: ModelObject, write: Write) -> None:
+        """Carry out one write.
+
+        Raises `RefusedError` for names that are taken, `StaleError` when the plan was made from
+        an outdated cache, and whatever the client raises.
+        """
+        match write:
+            case Create():
+                await self._create(model, write)
+            case Apply():
+                await self._apply(model.meta.namespace, write)
+            case Delete():
+                await self._delete(model.meta.namespace, write)
+            case RecordOutcome():
+                await self._record(model.meta.namespace, write)
+
+    async def _create(self, model: ModelObject, write: Create) -> None:
+        ref, namespace = write.ref, model.meta.namespace
+        found = await self._create_new(namespace, write)
+        if found is None:
+            return
+        self._check_owner(model, ref, found)
+        if model_key(_Bare(found)) == own_key(model):
+            await self.refresh(namespace, ref)
+            raise StaleError(f"{ref.kind} {ref.name} exists already")
+        await self._put(namespace, ref, write.body, OWNER_MANAGER, force=True)
+
+    async def _create_new(self, namespace: str, write: Create) -> Meta | None:
+        """Create the child; when the name is taken, the metadata of what has it."""
+        ref = write.ref
+        raw = await self._fetch(namespace, ref) if ref.kind != "ModelRevision" else None
+        if raw is not None:
+            return project_meta(raw)
+        if ref.kind != "ModelRevision":
+            await self._put(namespace, ref, write.body, OWNER_MANAGER, force=False)
+            return None
+        return await self._post(namespace, write)
+
+    async def _post(self, namespace: str, write: Create) -> Meta | None:
+        resource = CHILDREN[write.ref.kind]
+        try:
+            answer = await self._client.create(resource, namespace, write.body, OWNER_MANAGER)
+        except ConflictError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            raw = await self._client.get(resource, namespace, write.ref.name)
+            return project_meta(raw)
+        self._take(write.ref, answer)
+        return None
+
+    def _check_owner(self, model: ModelObject, ref: Ref, found: Meta) -> None:
+        owner = found.owner
+        if owner is not None and owner.uid == model.meta.uid:
+            return
+        if owner is not None and (owner.kind, owner.name) == ("ModelDeployment", model.meta.name):
+            raise RefusedError(
+                "WaitingForDeletion",
+                f"{ref.kind} {ref.name} belongs to a ModelDeployment of this name that was "
+                "deleted; waiting until it is gone",
+            )
+        raise RefusedError(
+            "NameConflict",
+            f"there is a {ref.kind} {ref.name} that is not ours and is left alone: rename or "
+            "delete it, or rename this ModelDeployment",
+        )
+
+    async def _apply(self, namespace: str, write: Apply) -> None:
+        body = _precondition(write.body, write.resource_version)
+        await self._put(namespace, write.ref, body, write.manager, force=True)
+
+    async def _delete(self, namespace: str, write: Delete) -> None:
+        ref, store = write.ref, self._cache.children(write.ref.kind)
+        try:
+            answer = await self._client.delete(
+                CHILDREN[ref.kind], namespace, ref.name, write.uid, write.resource_version
+            )
+        except NotFoundError:
+            store.drop(namespace, ref.name)
+            return
+        left = _decode_deleted(answer)
+        if left.kind == ref.kind and left.metadata.get("finalizers"):
+            self._take(ref, answer)
+        else:
+            store.bury(namespace, ref.name, write.uid)
+
+    async def _record(self, namespace: str, write: RecordOutcome) -> None:
+        ref, body = write.ref, _precondition({"status": write.status}, write.resource_version)
+        answer = await self._client.merge(
+            CHILDREN[ref.kind],
+            namespace,
+            ref.name,
+            body,
+            manager=OWNER_MANAGER,
+            subresource="status",
+        )
+        self._take(ref, answer)
+
+    async def _put(
+        self, namespace: str, ref: Ref, body: Mapping[str, Any], manager: str, *, force: bool
+    ) -> None:
+        answer = await self._client.apply(
+            CHILDREN[ref.kind], namespace, ref.name, body, manager, force=force
+        )
+        self._take(ref, answer)
+
+    async def _fetch(self, namespace: str, ref: Ref) -> bytes | None:
+        try:
+            return await self._client.get(CHILDREN[ref.kind], namespace, ref.name)
+        except NotFoundError:
+            return None
+
+    def _take(self, ref: Ref, raw: bytes) -> None:
+        self._cache.children(ref.kind).put(PROJECTIONS[ref.kind](raw))
+
+
+class _Bare:
+    """Metadata where a record is asked for."""
+
+    def __init__(self, meta: Meta) -> None:
+        self.meta = meta
+
+
+def _precondition(body: Mapping[str, Any], resource_version: str) -> Mapping[str, Any]:
+    if not resource_version:
+        return body
+    metadata = {**body.get("metadata", {}), "resourceVersion": resource_version}
+    return {**body, "metadata": metadata}

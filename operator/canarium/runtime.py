@@ -1,0 +1,350 @@
+"""The process: caches, queue, workers, lease and probes, and kopf's task, which may die and return.
+
+Everything but kopf's own task lives as long as the process. `Runtime.run` ends only by being
+cancelled or by losing what it cannot go on without: then the process has to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+
+from canarium.controller import Controller, Planner
+from canarium.errors import CanariumError, NotFoundError
+from canarium.kube.backoff import Backoff
+from canarium.kube.cache import Cache
+from canarium.kube.client import Client
+from canarium.kube.config import Cluster, load_cluster
+from canarium.kube.events import Recorder
+from canarium.kube.lease import Lease
+from canarium.kube.metrics import Metrics
+from canarium.kube.probes import serve_probes
+from canarium.kube.projections import (
+    Projection,
+    project_deployment,
+    project_endpoints,
+    project_gateway,
+    project_meta,
+    project_model,
+    project_model_json,
+    project_pod,
+    project_revision,
+    project_route,
+    project_service,
+)
+from canarium.kube.reflector import Reflector
+from canarium.kube.resources import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    GATEWAYS,
+    HTTP_ROUTES,
+    MODEL_DEPLOYMENTS,
+    MODEL_REVISIONS,
+    PODS,
+    SERVICES,
+    Resource,
+)
+from canarium.kube.store import Store, is_newer
+from canarium.kube.workqueue import WorkQueue
+from canarium.measuring import Measurements
+
+logger = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 300.0
+RESYNC_AFTER_START = (3.0, 30.0)
+"What is deleted while kopf's watch is down is not told by its next one: list soon after it began."
+STALE_SECONDS = 150.0
+"A cache of which nothing was heard for this long (bookmarks come each minute) is stale."
+LEASE_NAME = "canarium-operator"
+OURS = "canarium.dev/model"
+OF_REVISIONS = "canarium.dev/model,canarium.dev/revision"
+MISSING_CRD = "ModelDeployments are not served: install Canarium's CRDs (kubectl apply -f crds/)"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the operator runs. Without namespaces it serves all of them."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespaces: tuple[str, ...] = ()
+    probe_address: str = "127.0.0.1:8080"
+    leader_election: bool = True
+    lease_namespace: str = ""
+    workers: int = 32
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Options:
+        """The same from CANARIUM_… variables, for `kopf run`, which has options of its own."""
+        names = environment.get("CANARIUM_NAMESPACES", "")
+        return cls(
+            namespaces=tuple(name for name in names.split(",") if name),
+            probe_address=environment.get("CANARIUM_PROBE_ADDRESS", "127.0.0.1:8080"),
+            leader_election=environment.get("CANARIUM_LEADER_ELECTION", "true") != "false",
+            lease_namespace=environment.get("CANARIUM_LEASE_NAMESPACE", ""),
+        )
+
+
+class Runtime:
+    """All the parts of one operator process; make it inside the running loop."""
+
+    def __init__(self, options: Options, plan: Planner, cluster: Cluster | None = None) -> None:
+        self.options = options
+        self.cluster = cluster or load_cluster(options.kubeconfig, options.context)
+        self.metrics = Metrics()
+        self.queue = WorkQueue()
+        self.cache = Cache(self.queue.add, self.queue.add_soon)
+        self.client = Client(self.cluster, observer=self.metrics.observe_request)
+        self.recorder = Recorder(self.client, self.metrics, _identity())
+        self.measurements = Measurements(
+            self.cache.pods.of, lambda key, urgent: self.queue.add(key, urgent=urgent)
+        )
+        self.controller = Controller(
+            plan=plan,
+            client=self.client,
+            cache=self.cache,
+            queue=self.queue,
+            recorder=self.recorder,
+            measurements=self.measurements,
+            metrics=self.metrics,
+        )
+        self.reflectors = self._make_reflectors()
+        self.listed = asyncio.Event()
+        self._resync_due = asyncio.Event()
+        self._came_back = asyncio.Event()
+        self._serves_models = True
+        self._main: asyncio.Task[Any] | None = None
+
+    # What kopf's handlers bring
+
+    def take_model(self, body: Mapping[str, Any]) -> None:
+        """A ModelDeployment as kopf saw it; what is older than what we know is passed over."""
+        meta, models = body["metadata"], self.cache.models
+        known = models.get(meta["namespace"], meta["name"])
+        if known is None or is_newer(meta["resourceVersion"], known.meta.resource_version):
+            models.put(project_model(body, known))
+
+    def drop_model(self, body: Mapping[str, Any]) -> None:
+        """A ModelDeployment that kopf saw going; whatever was begun for it ends."""
+        meta = body["metadata"]
+        self.cache.models.drop(meta["namespace"], meta["name"], meta["resourceVersion"])
+
+    # The process
+
+    async def run(self, *, with_kopf: bool) -> None:
+        """Everything, until cancelled; `with_kopf` also runs (and restarts) kopf's own task."""
+        async with self.client:
+            self._main = asyncio.current_task()
+            probes = await serve_probes(
+                self.options.probe_address, self.problems, self.metrics.registry, self._refresh
+            )
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for reflector in self.reflectors:
+                        group.create_task(reflector.run())
+                    group.create_task(self.recorder.run())
+                    group.create_task(self._resync())
+                    group.create_task(self._lead())
+                    if with_kopf:
+                        self._take_signals()
+                        group.create_task(self._keep_watching())
+            finally:
+                await self.measurements.close()
+                await probes.cleanup()
+
+    def problems(self) -> list[str]:
+        """Why the operator isn't ready; nothing when it is."""
+        found = [] if self.listed.is_set() else ["modeldeployments: not listed yet"]
+        if not self._serves_models:
+            found = [MISSING_CRD]
+        for reflector in self.reflectors:
+            name, why = reflector.resource.plural, reflector.problem or "no answer"
+            if not reflector.synced.is_set():
+                found.append(f"{name}: not listed yet ({why})")
+            elif reflector.age > STALE_SECONDS:
+                found.append(f"{name}: nothing heard for {reflector.age:.0f} s ({why})")
+        return found
+
+    async def _lead(self) -> None:
+        """Once everything is known and the lease is ours: work, for as long as it is."""
+        await asyncio.gather(
+            self.listed.wait(), *(reflector.synced.wait() for reflector in self.reflectors)
+        )
+        _settle_memory()
+        if not self.options.leader_election:
+            await self._work(None)
+            return
+        namespace = self.options.lease_namespace or self.cluster.namespace
+        lease = Lease(self.client, namespace, LEASE_NAME, _identity())
+        await lease.acquire()
+        try:
+            await self._work(lease)
+        finally:
+            await lease.release()
+
+    async def _work(self, lease: Lease | None) -> None:
+        self.metrics.leader.set(1)
+        self.cache.wake_all()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self.options.workers):
+                    group.create_task(self.controller.work())
+                if lease is not None:
+                    group.create_task(lease.hold())
+        finally:
+            self.metrics.leader.set(0)
+
+    async def _resync(self) -> None:
+        """List our objects now and then: a delete that kopf missed is noticed here."""
+        failures, backoff = 0, Backoff(1.0, 30.0)
+        while True:
+            try:
+                await self._list_models()
+                failures, delay = 0, RESYNC_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311
+            except CanariumError as error:
+                failures += 1
+                delay = backoff.compute(failures)
+                self._note_unlisted(error)
+            await self._pause(delay)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for the next list; a new watch of kopf's calls for one sooner."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._resync_due.wait()
+        self._resync_due.clear()
+
+    def _note_unlisted(self, error: CanariumError) -> None:
+        if not isinstance(error, NotFoundError):
+            logger.warning("listing ModelDeployments: %s", error)
+            return
+        self.cache.models.replace((), "")
+        if self._serves_models:
+            logger.warning(MISSING_CRD)
+            self._serves_models = False
+
+    async def _list_models(self) -> None:
+        for namespace in self.options.namespaces or (None,):
+            records, version = [], ""
+            async for page in self.client.list_pages(MODEL_DEPLOYMENTS, namespace):
+                records += [self._project_listed(item) for item in page.items or ()]
+                version = page.metadata.resource_version
+            self.cache.models.replace(records, version, namespace)
+        if not self._serves_models:
+            self._serves_models = True
+            self._came_back.set()
+        self.listed.set()
+
+    def _project_listed(self, raw: Any) -> Any:
+        meta = project_meta(raw)
+        known = self.cache.models.get(meta.namespace, meta.name)
+        if known is not None and known.meta.resource_version == meta.resource_version:
+            return known
+        return project_model_json(raw, known)
+
+    async def _keep_watching(self) -> None:
+        """Run kopf's own tasks, and again when they end: its watch gives up, we don't."""
+        await self.listed.wait()
+        failures, backoff = 0, Backoff(0.5, 30.0)
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            error = await self._watch_once()
+            failures = 1 if loop.time() - started > 60.0 else failures + 1
+            logger.warning("kopf's watch ended (%s) and is started again", error or "kinds changed")
+            await asyncio.sleep(backoff.compute(failures))
+
+    async def _watch_once(self) -> BaseException | None:
+        """Run kopf until one of its root tasks ends, or our kind comes back; what it ended with."""
+        self._came_back.clear()
+        tasks = await kopf.spawn_tasks(
+            registry=kopf.get_default_registry(),
+            memo=kopf.Memo(runtime=self),
+            clusterwide=not self.options.namespaces,
+            namespaces=self.options.namespaces,
+            standalone=True,
+        )
+        self._take_signals()
+        for delay in RESYNC_AFTER_START:
+            asyncio.get_running_loop().call_later(delay, self._resync_due.set)
+        tasks = [*tasks, asyncio.create_task(self._came_back.wait())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancel(tasks)
+        return next((task.exception() for task in done if not task.cancelled()), None)
+
+    def _take_signals(self) -> None:
+        """Take the process's signals back from kopf: they are to end the whole of it."""
+        loop = asyncio.get_running_loop()
+        if self._main is not None and threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._main.cancel)
+
+    def _refresh(self) -> None:
+        self.metrics.queue_depth.set(self.queue.depth)
+        for reflector in self.reflectors:
+            age = reflector.age
+            if age != float("inf"):
+                self.metrics.cache_age.labels(reflector.resource.plural).set(age)
+
+    def _make_reflectors(self) -> list[Reflector]:
+        kinds: tuple[tuple[Resource, Store[Any], Projection, str], ...] = (
+            (MODEL_REVISIONS, self.cache.revisions, project_revision, OURS),
+            (DEPLOYMENTS, self.cache.deployments, project_deployment, OURS),
+            (PODS, self.cache.pods, project_pod, OURS),
+            (SERVICES, self.cache.services, project_service, OURS),
+            (ENDPOINT_SLICES, self.cache.endpoints, project_endpoints, OF_REVISIONS),
+            (HTTP_ROUTES, self.cache.routes, project_route, OURS),
+        )
+        reflectors = [
+            Reflector(
+                self.client,
+                resource,
+                store,
+                project,
+                selector=selector,
+                namespace=namespace,
+                on_state=self._note_state,
+            )
+            for resource, store, project, selector in kinds
+            for namespace in self.options.namespaces or (None,)
+        ]
+        gateways = Reflector(
+            self.client, GATEWAYS, self.cache.gateways, project_gateway, optional=True
+        )
+        return [*reflectors, gateways]
+
+    def _note_state(self) -> None:
+        routes = [r for r in self.reflectors if r.resource is HTTP_ROUTES]
+        self.cache.set_gateway_api(any(r.state == "synced" for r in routes))
+
+
+async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=10.0)
+
+
+def _settle_memory() -> None:
+    """What lives now lives on: take it out of the collector's rounds."""
+    gc.collect()
+    gc.freeze()
+
+
+def _identity() -> str:
+    """Who holds the lease and reports events: the pod (or machine), and one process of it."""
+    return f"{os.environ.get('HOSTNAME') or socket.gethostname()}_{secrets.token_hex(4)}"

@@ -1,0 +1,1 @@
+"""Where measurements come from: one module a source, each giving readings to the judge."""

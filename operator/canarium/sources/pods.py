@@ -1,0 +1,188 @@
+"""Readings from the pods themselves: their metrics endpoints, all at once, each with a deadline.
+
+What a pod answers is never trusted: size, time and content are limited, redirects aren't
+followed, nothing of ours is sent along. Whatever goes wrong is a value, one for each pod.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from canarium.judge import Reading, Sample
+from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
+from canarium.sources.profiles import PROFILES, Profile
+
+MAX_MESSAGE = 120
+_CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PodTarget:
+    """A metrics endpoint: `url` is absolute, with the pod's address; `profile` names a profile."""
+
+    pod: str
+    url: str
+    profile: str
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """What came of one target: its counters, or in a few printable words why there are none."""
+
+    target: PodTarget
+    counters: Counters | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeError:
+    """A pod that couldn't be read."""
+
+    pod: str
+    revision: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A reading, and the pods that are missing from it."""
+
+    reading: Reading
+    errors: tuple[ScrapeError, ...] = ()
+
+
+def make_session() -> aiohttp.ClientSession:
+    """Make a session that sends no cookies, credentials or user's proxies along."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+
+
+class PodsSource:
+    """Scrapes metrics endpoints of pods.
+
+    At most `max_pods` of a call's targets are asked, always the same ones while they last. A
+    scrape takes at most `timeout_seconds` and `max_bytes`.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        timeout_seconds: float = 0.8,
+        max_bytes: int = 5 * 1024 * 1024,
+        max_pods: int = 10,
+        profiles: Mapping[str, Profile] = PROFILES,
+    ) -> None:
+        self._session = session
+        self._timeout_seconds = timeout_seconds
+        self._max_bytes = max_bytes
+        self._max_pods = max_pods
+        self._parsers = {name: Parser(profile) for name, profile in profiles.items()}
+
+    async def fetch(self, targets: Sequence[PodTarget]) -> tuple[Scrape, ...]:
+        """Scrape the targets, all at once. Raises ValueError for a profile that doesn't exist."""
+        chosen = sorted(targets, key=lambda target: target.pod)[: self._max_pods]
+        parsers = [self._get_parser(target.profile) for target in chosen]
+        scrapes = map(self._scrape, chosen, parsers)
+        return tuple(await asyncio.gather(*scrapes))
+
+    def _get_parser(self, profile: str) -> Parser:
+        if profile not in self._parsers:
+            raise ValueError(f"unknown metrics profile {profile!r}; known: {sorted(self._parsers)}")
+        return self._parsers[profile]
+
+    async def _scrape(self, target: PodTarget, parser: Parser) -> Scrape:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                text = await self._get(target.url)
+            return Scrape(target, parser.parse(text))
+        except TimeoutError:
+            return Scrape(target, error=f"no answer within {self._timeout_seconds:g} s")
+        except (aiohttp.ClientError, OSError, UnreadableMetricsError) as error:
+            return Scrape(target, error=make_printable(_explain(error)))
+
+    async def _get(self, url: str) -> bytes:
+        async with self._session.get(
+            url,
+            allow_redirects=False,
+            auto_decompress=False,
+            headers={"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=None),
+        ) as response:
+            if response.status != 200:
+                raise UnreadableMetricsError(f"HTTP status {response.status}")
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise UnreadableMetricsError("a compressed answer, which wasn't asked for")
+            return await self._read(response)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        text = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            text += chunk
+            if len(text) > self._max_bytes:
+                # Closing drops the connection; leaving it in the pool would mean reading the rest.
+                response.close()
+                raise UnreadableMetricsError(f"more than {self._max_bytes} bytes")
+        return bytes(text)
+
+
+class PodsMeter:
+    """Reads the counters of both revisions, again and again: one for each rollout being judged."""
+
+    def __init__(self, source: PodsSource, clock: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._clock = clock
+        self._tracker = Tracker()
+        self._read_at: float | None = None
+
+    async def measure(
+        self, stable_targets: Sequence[PodTarget], canary_targets: Sequence[PodTarget]
+    ) -> Measurement:
+        """Read both revisions at once. A pod's first reading is its baseline and tells nothing.
+
+        Raises ValueError for a profile that doesn't exist, and nothing for what pods answer.
+        """
+        stable, canary = await asyncio.gather(
+            self._source.fetch(stable_targets), self._source.fetch(canary_targets)
+        )
+        now = self._clock()
+        seconds = 0.0 if self._read_at is None else now - self._read_at
+        self._read_at = now
+        scrapes = (*stable, *canary)
+        self._tracker.forget_others(scrape.target.pod for scrape in scrapes)
+        reading = Reading(seconds, self._compute_sample(stable), self._compute_sample(canary))
+        return Measurement(reading, _list_errors(scrapes))
+
+    def _compute_sample(self, scrapes: Sequence[Scrape]) -> Sample | None:
+        return self._tracker.compute_sample(
+            {scrape.target.pod: scrape.counters for scrape in scrapes if scrape.counters}
+        )
+
+
+def make_printable(message: str) -> str:
+    """Make a short line, safe to show in a terminal, of words that may be somebody else's."""
+    line = "".join(character if character.isprintable() else " " for character in message)
+    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, UnreadableMetricsError):
+        return str(error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {error.os_error.strerror or 'no reason given'}"
+    return f"a broken answer: {error or type(error).__name__}"
+
+
+def _list_errors(scrapes: Sequence[Scrape]) -> tuple[ScrapeError, ...]:
+    return tuple(
+        ScrapeError(scrape.target.pod, scrape.target.revision, scrape.error)
+        for scrape in scrapes
+        if scrape.error is not None
+    )

@@ -1,0 +1,106 @@
+import pytest
+from canarium import __version__
+from canarium.errors import (
+    ApiError,
+    CanariumError,
+    ConflictError,
+    GoneError,
+    NotFoundError,
+    UnavailableError,
+)
+from canarium.kube.client import Client
+from canarium.kube.config import Cluster
+from canarium.kube.resources import DEPLOYMENTS, MODEL_DEPLOYMENTS, SERVICES
+
+from tests.unit.kube.transcript import Answer, make_refusal, play
+
+
+async def test_apply_names_its_manager_and_sends_json_as_an_apply_patch() -> None:
+    async with play(Answer({})) as (client, apiserver):
+        await client.apply(DEPLOYMENTS, "risk", "a", {"kind": "x"}, "canarium", force=True)
+    (request,) = apiserver.asked
+    assert (request.method, str(request.rel_url)) == (
+        "PATCH",
+        "/apis/apps/v1/namespaces/risk/deployments/a?fieldManager=canarium&force=true",
+    )
+    assert request.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert request.headers["User-Agent"] == f"canarium/{__version__}"
+    assert apiserver.bodies == [{"kind": "x"}]
+
+
+async def test_status_is_written_whole_and_only_over_the_version_it_was_decided_on() -> None:
+    async with play(Answer({})) as (client, apiserver):
+        await client.patch_status(
+            MODEL_DEPLOYMENTS,
+            "risk",
+            "fraud",
+            {"phase": "Healthy"},
+            resource_version="41",
+            manager="canarium",
+        )
+    assert apiserver.asked[0].path.endswith("/modeldeployments/fraud/status")
+    assert apiserver.bodies == [
+        [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": "41"},
+            {"op": "add", "path": "/status", "value": {"phase": "Healthy"}},
+        ]
+    ]
+
+
+async def test_delete_means_exactly_one_object() -> None:
+    async with play(Answer({})) as (client, apiserver):
+        await client.delete(SERVICES, "risk", "a", "uid-1", "7")
+    assert (apiserver.asked[0].method, apiserver.bodies) == (
+        "DELETE",
+        [
+            {
+                "propagationPolicy": "Background",
+                "preconditions": {"uid": "uid-1", "resourceVersion": "7"},
+            }
+        ],
+    )
+
+
+async def test_an_escaped_name_arrives_as_it_was_escaped() -> None:
+    async with play(Answer({})) as (client, apiserver):
+        await client.get(SERVICES, "risk", "../secrets/a")
+    assert apiserver.asked[0].raw_path == "/api/v1/namespaces/risk/services/..%2Fsecrets%2Fa"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "text"),
+    [
+        (make_refusal(404, "NotFound"), NotFoundError, "404 NotFound: no"),
+        (make_refusal(409, "AlreadyExists"), ConflictError, "409 AlreadyExists: no"),
+        (make_refusal(410, "Expired"), GoneError, "410 Expired: no"),
+        (make_refusal(403, "Forbidden"), ApiError, "403 Forbidden: no"),
+        (make_refusal(500, "InternalError"), ApiError, "500 InternalError: no"),
+        (make_refusal(429, "TooManyRequests"), UnavailableError, "429 TooManyRequests: no"),
+        (make_refusal(503, "ServiceUnavailable"), UnavailableError, "503 Service"),
+        (Answer("gateway", 502), UnavailableError, '502 : "gateway"'),
+        (Answer("moved", 301), ApiError, '301 : "moved"'),
+    ],
+)
+async def test_refusals_become_errors_of_our_own(
+    answer: Answer, kind: type[CanariumError], text: str
+) -> None:
+    async with play(answer) as (client, _):
+        with pytest.raises(kind) as caught:
+            await client.get(SERVICES, "risk", "a")
+    assert type(caught.value) is kind
+    assert str(caught.value).startswith(text)
+
+
+async def test_an_apiserver_that_is_not_there_is_unavailable() -> None:
+    seen: list[tuple[str, str, int]] = []
+    cluster = Cluster(server="http://127.0.0.1:1")
+    async with Client(cluster, observer=lambda *request: seen.append(request)) as client:
+        with pytest.raises(UnavailableError, match="get of services: ClientConnectorError"):
+            await client.get(SERVICES, "risk", "a")
+    assert seen == [("get", "services", 0)]
+
+
+async def test_an_apiserver_that_does_not_answer_is_unavailable() -> None:
+    async with play() as (silent, _), Client(silent.cluster, timeout_seconds=0.05) as client:
+        with pytest.raises(UnavailableError, match="TimeoutError"):
+            await client.get(SERVICES, "risk", "a")

@@ -1,0 +1,120 @@
+import asyncio
+
+import pytest
+from canarium.errors import UnavailableError
+from canarium.kube.lease import Lease, LeaseLostError, Timing
+
+from tests.unit.kube.clock import VirtualClock
+from tests.unit.kube.fake import FakeClient
+
+QUICK = Timing(duration=15.0, deadline=10.0, period=0.001)
+DOWN = UnavailableError("no route")
+
+
+class Stage:
+    """Two operators, one apiserver, and a clock that stands still."""
+
+    def __init__(self) -> None:
+        self.client = FakeClient()
+        self.clock = VirtualClock()
+        self.a, self.b = (self.make(name) for name in ("a", "b"))
+
+    def make(self, name: str) -> Lease:
+        clock = self.clock.time
+        return Lease(self.client, "canarium", "operator", name, timing=QUICK, clock=clock)
+
+    def holder(self) -> str:
+        return str(self.client.objects["Lease", "operator"]["spec"]["holderIdentity"])
+
+    def break_down(self, *, times: int = 9999) -> None:
+        for verb in ("get", "update"):
+            self.client.refuse(f"{verb} Lease operator", *[DOWN] * times)
+
+
+async def waits(lease: Lease) -> bool:
+    """Whether a standby is still one after a good many looks."""
+    try:
+        await asyncio.wait_for(lease.acquire(), 0.03)
+    except TimeoutError:
+        return True
+    return False
+
+
+async def test_the_first_creates_the_lease_and_the_second_waits() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    assert (stage.holder(), await waits(stage.b), stage.holder()) == ("a", True, "a")
+
+
+async def test_a_lease_expires_only_when_nobody_was_seen_to_renew_it_for_its_duration() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    stage.clock.advance(1000.0)
+    assert await waits(stage.b), "its clock says nothing before it has seen the lease itself"
+    stage.clock.advance(14.9)
+    assert await waits(stage.b)
+    stage.clock.advance(0.2)
+    assert (await waits(stage.b), stage.holder()) == (False, "b")
+
+
+async def test_a_lease_that_is_renewed_is_never_taken() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    await waits(stage.b)
+    stage.clock.advance(14.0)
+    assert await stage.a._attempt(stage.a._renew)
+    stage.clock.advance(14.0)
+    assert await waits(stage.b)
+
+
+async def test_a_lease_given_back_is_taken_at_once_and_the_change_is_counted() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    await stage.a.release()
+    await stage.b.acquire()
+    assert stage.client.objects["Lease", "operator"]["spec"]["leaseTransitions"] == 1
+
+
+async def test_a_holder_goes_on_through_a_short_outage() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    stage.break_down(times=5)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(stage.a.hold(), 0.05)
+    assert stage.client.refusals["update Lease operator"] == []
+
+
+async def test_a_holder_gives_up_when_it_could_not_renew_by_the_deadline() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    stage.break_down()
+    holding = asyncio.ensure_future(stage.a.hold())
+    await asyncio.sleep(0.02)
+    assert not holding.done()
+    stage.clock.advance(10.0)
+    with pytest.raises(LeaseLostError, match="canarium/operator is lost"):
+        await asyncio.wait_for(holding, 1)
+
+
+async def test_a_holder_gives_up_as_soon_as_it_sees_another_ones_name() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    await waits(stage.b)
+    stage.clock.advance(20.0)
+    await stage.b.acquire()
+    with pytest.raises(LeaseLostError):
+        await asyncio.wait_for(stage.a.hold(), 1)
+
+
+async def test_two_that_reach_for_an_expired_lease_do_not_both_get_it() -> None:
+    stage = Stage()
+    await stage.make("old").acquire()
+    for standby in (stage.a, stage.b):
+        await waits(standby)
+    stage.clock.advance(16.0)
+    racers = [asyncio.ensure_future(lease.acquire()) for lease in (stage.a, stage.b)]
+    done, waiting = await asyncio.wait(racers, timeout=0.05)
+    assert (len(done), len(waiting)) == (1, 1)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(racers)

@@ -1,0 +1,281 @@
+import json
+from typing import Any
+
+import pytest
+from canarium.core.names import make_digest
+from canarium.core.observed import (
+    ContainerState,
+    DeploymentRecord,
+    EndpointsRecord,
+    GatewayRecord,
+    Meta,
+    Owner,
+    PodRecord,
+    RouteCondition,
+    RouteParent,
+    RouteRecord,
+    ServiceRecord,
+)
+from canarium.core.status import Status
+from canarium.errors import Problem
+from canarium.kube.projections import (
+    project_deployment,
+    project_endpoints,
+    project_gateway,
+    project_model,
+    project_model_json,
+    project_pod,
+    project_revision,
+    project_route,
+    project_service,
+)
+
+from tests.unit.kube.wire import (
+    LABELS,
+    MODEL_UID,
+    REVISION,
+    Json,
+    dump,
+    make_model,
+    make_object,
+    owned_by,
+)
+
+
+def meta(name: str, **changes: Any) -> Meta:
+    """The metadata that `make_object` gives."""
+    given = {"namespace": "risk", "uid": f"uid-of-{name}", "resource_version": "1"}
+    return Meta(**({"name": name, "labels": LABELS} | given | changes))
+
+
+def test_a_deployment_keeps_its_template_as_the_apiserver_wrote_it() -> None:
+    template = {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "server"}]}}
+    body = make_object(
+        "Deployment",
+        "fraud-a",
+        metadata={
+            "ownerReferences": [{"kind": "Other", "name": "x", "uid": "x"}, *owned_by()],
+            "generation": 3,
+            "creationTimestamp": "2023-11-14T22:13:20Z",
+            "managedFields": [{"manager": "canarium"}],
+        },
+        spec={"replicas": 4, "template": template, "selector": {}},
+        status={
+            "observedGeneration": 3,
+            "replicas": 4,
+            "readyReplicas": 2,
+            "conditions": [
+                {"type": "Available", "status": "True"},
+                {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"},
+            ],
+        },
+    )
+    assert project_deployment(dump(body)) == DeploymentRecord(
+        meta=meta(
+            "fraud-a",
+            generation=3,
+            created_at=1_700_000_000.0,
+            owner=Owner("ModelDeployment", "fraud", MODEL_UID),
+        ),
+        revision=REVISION,
+        replicas=4,
+        template=json.dumps(template).encode(),
+        observed_generation=3,
+        current_replicas=4,
+        ready_replicas=2,
+        failure_message="exceeded quota",
+    )
+
+
+def test_a_deployment_that_nobody_has_looked_at_yet_has_one_replica_and_no_status() -> None:
+    body = make_object("Deployment", "fraud-a", spec={"template": {}})
+    assert project_deployment(dump(body)) == DeploymentRecord(
+        meta=meta("fraud-a"), revision=REVISION, replicas=1, template=b"{}"
+    )
+
+
+def test_a_pod_says_why_its_containers_wait_or_how_they_ended() -> None:
+    body = make_object(
+        "Pod",
+        "fraud-a-1",
+        metadata={"labels": LABELS | {"team": "risk"}, "deletionTimestamp": "2023-11-14T22:13:20Z"},
+        spec={"nodeName": "node-1", "containers": []},
+        status={
+            "phase": "Running",
+            "podIP": "198.18.0.7",
+            "conditions": [{"type": "Ready", "status": "False"}],
+            "initContainerStatuses": [{"name": "proxy", "ready": True, "restartCount": 0}],
+            "containerStatuses": [
+                {
+                    "name": "server",
+                    "ready": False,
+                    "restartCount": 2,
+                    "imageID": "sha256:1",
+                    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
+                    "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+                }
+            ],
+        },
+    )
+    assert project_pod(dump(body)) == PodRecord(
+        meta=meta("fraud-a-1", deleting=True),
+        revision=REVISION,
+        phase="Running",
+        ip="198.18.0.7",
+        node="node-1",
+        scheduled=True,
+        containers=(
+            ContainerState("proxy", init=True, ready=True),
+            ContainerState(
+                "server",
+                restarts=2,
+                waiting_reason="CrashLoopBackOff",
+                waiting_message="back-off",
+                terminated_reason="OOMKilled",
+                terminated_exit_code=137,
+                image_id="sha256:1",
+            ),
+        ),
+    )
+
+
+def test_a_pod_that_finds_no_node_says_why() -> None:
+    unschedulable = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes have a GPU"}
+    body = make_object("Pod", "fraud-a-1", spec={}, status={"conditions": [unschedulable]})
+    assert project_pod(dump(body)) == PodRecord(
+        meta=meta("fraud-a-1"), revision=REVISION, scheduling_message="0/3 nodes have a GPU"
+    )
+
+
+def test_a_service_keeps_its_spec() -> None:
+    body = make_object("Service", "fraud", spec={"selector": LABELS})
+    assert project_service(dump(body)) == ServiceRecord(
+        meta=meta("fraud"), spec=json.dumps({"selector": LABELS}).encode()
+    )
+
+
+def test_endpoints_count_as_ready_unless_they_say_otherwise() -> None:
+    labels = LABELS | {"kubernetes.io/service-name": "fraud-a"}
+    conditions: list[Json | None] = [{"ready": True}, {"ready": False}, {}, None]
+    endpoints = [{"addresses": ["198.18.0.7"], "conditions": item} for item in conditions]
+    body = make_object("EndpointSlice", "s", metadata={"labels": labels}, endpoints=endpoints)
+    assert project_endpoints(dump(body)) == EndpointsRecord(
+        meta=meta("s", labels=labels), service="fraud-a", ready=3
+    )
+
+
+def test_a_slice_may_have_no_endpoints_at_all() -> None:
+    assert project_endpoints(dump(make_object("EndpointSlice", "s", endpoints=None))).ready == 0
+
+
+def test_a_route_tells_what_each_gateway_says_and_about_which_generation() -> None:
+    accepted = {
+        "type": "Accepted",
+        "status": "False",
+        "reason": "NotAllowedByListeners",
+        "message": "no",
+        "observedGeneration": 4,
+    }
+    parent = {
+        "parentRef": {"name": "public", "sectionName": "https"},
+        "controllerName": "traefik.io/gateway-controller",
+        "conditions": [accepted],
+    }
+    body = make_object("HTTPRoute", "fraud", spec={"rules": []}, status={"parents": [parent]})
+    assert project_route(dump(body)) == RouteRecord(
+        meta=meta("fraud"),
+        spec=b'{"rules": []}',
+        parents=(
+            RouteParent(
+                name="public",
+                namespace="risk",
+                section_name="https",
+                controller="traefik.io/gateway-controller",
+                conditions=(RouteCondition("Accepted", "False", "NotAllowedByListeners", "no", 4),),
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("conditions", "programmed", "message"),
+    [
+        ([{"type": "Programmed", "status": "True"}], True, ""),
+        ([{"type": "Programmed", "status": "False", "message": "no address"}], False, "no address"),
+        ([{"type": "Accepted", "status": "False", "reason": "Invalid"}], False, "Invalid"),
+        ([], False, ""),
+    ],
+)
+def test_a_gateway_is_programmed_or_says_why_not(
+    conditions: list[Json], programmed: bool, message: str
+) -> None:
+    body = make_object(
+        "Gateway",
+        "public",
+        spec={"gatewayClassName": "traefik"},
+        status={"conditions": conditions},
+    )
+    assert project_gateway(dump(body)) == GatewayRecord(
+        meta=meta("public"), class_name="traefik", programmed=programmed, message=message
+    )
+
+
+def test_a_revision_is_known_by_what_todays_normaliser_makes_of_its_source() -> None:
+    source = {"model": {"version": "7"}, "server": {"image": "registry/fraud:7", "port": 9000}}
+    digest = make_digest("{}")
+    spec = {"source": source, "template": "{}", "digest": digest}
+    status = {"outcome": "Stable", "startedAt": "2023-11-14T22:13:20Z"}
+    record = project_revision(dump(make_object("ModelRevision", "r", spec=spec, status=status)))
+    found = (record.version, record.image, record.port, record.digest, record.outcome)
+    assert found == ("7", "registry/fraud:7", 9000, digest, "Stable")
+    assert (record.started_at, record.stable_at, record.rollout) == (1_700_000_000.0, None, None)
+    assert json.loads(record.canonical)["server"]["image"] == "registry/fraud:7"
+
+
+@pytest.mark.parametrize("source", [{"server": {"image": 7}}, {"server": []}, {"server": "x"}])
+def test_a_revision_whose_source_makes_no_sense_is_none_that_a_spec_can_name(source: Json) -> None:
+    spec = {"source": source, "template": "{}", "digest": "x"}
+    record = project_revision(dump(make_object("ModelRevision", "r", spec=spec)))
+    assert (
+        record.canonical
+        != project_revision(
+            dump(make_object("ModelRevision", "r", spec={"source": {"server": {"image": "a"}}}))
+        ).canonical
+    )
+
+
+def test_a_model_brings_its_spec_its_commands_and_its_status() -> None:
+    annotations = {
+        "canarium.dev/promote": "5d8f7c9b64@1",
+        "canarium.dev/unknown": "x",
+        "team": "risk",
+    }
+    body = make_model(
+        metadata={"annotations": annotations}, status={"phase": "Healthy", "observedGeneration": 1}
+    )
+    model = project_model_json(dump(body))
+    assert model.spec is not None
+    assert (model.spec.image, model.problems) == ("registry/fraud:7", ())
+    assert model.commands == {"promote": "5d8f7c9b64@1"}
+    assert model.status == Status(observed_generation=1, phase="Healthy")
+
+
+def test_a_spec_that_cannot_be_used_comes_with_what_is_wrong() -> None:
+    model = project_model(make_model(spec={"server": {"image": "x"}, "scaling": {"replicas": -1}}))
+    assert model.spec is None
+    assert model.problems
+    assert all(isinstance(problem, Problem) for problem in model.problems)
+
+
+def test_a_spec_is_parsed_again_only_for_a_new_generation() -> None:
+    first = project_model(make_model())
+    again = project_model(make_model(version=2), first)
+    edited = project_model(make_model(version=3, generation=2), again)
+    assert again.spec is first.spec
+    assert edited.spec is not first.spec
+    assert project_model(make_model(metadata={"uid": "next"}), first).spec is not first.spec
+
+
+def test_a_status_that_cannot_be_read_is_as_good_as_lost() -> None:
+    status = {"rollout": "garbage"}
+    assert project_model(make_model(status=status)).status == Status()

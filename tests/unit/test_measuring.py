@@ -1,0 +1,249 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from canarium.core.actions import Measure
+from canarium.core.observed import AnalysisResult, Meta, PodRecord
+from canarium.core.spec import MetricsEndpoint
+from canarium.judge import Metric, Reading, Sample
+from canarium.kube.store import Key
+from canarium.measuring import Measurements, make_targets
+from canarium.sources.pods import Measurement, PodTarget, ScrapeError
+
+FRAUD = ("risk", "fraud")
+STABLE, CANARY = "5d8f7c9b64", "7b9d6f5c88"
+STEP = Measure(
+    key="step-1",
+    metrics=(Metric("error-rate", "ErrorRate", max=0.05),),
+    min_requests=10,
+    interval_seconds=0.001,
+    not_before=0.0,
+    canary=CANARY,
+    stable=STABLE,
+    endpoint=MetricsEndpoint(port=8082, path="/metrics", profile="MLServer"),
+)
+GOOD, BAD, SILENT = Sample(50, 0), Sample(50, 40), None
+
+
+def pod(name: str, revision: str, **changes: Any) -> PodRecord:
+    meta = Meta(namespace="risk", name=name, uid=name, resource_version="1")
+    return replace(PodRecord(meta, revision, ip="198.18.0.7", ready=True), **changes)
+
+
+PODS = (pod("s-1", STABLE), pod("c-1", CANARY))
+
+
+@dataclass
+class ScriptedMeter:
+    """Gives these samples of the canary one after the other, and then blocks."""
+
+    canary: list[Sample | None]
+    errors: tuple[ScrapeError, ...] = ()
+    asked: list[tuple[list[str], list[str]]] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def measure(
+        self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
+    ) -> Measurement:
+        self.asked.append(([t.pod for t in stable], [t.pod for t in canary]))
+        if not self.canary:
+            self.over.set()
+            await asyncio.Event().wait()
+        sample = self.canary.pop(0)
+        return Measurement(Reading(1.0, GOOD if sample else None, sample), self.errors)
+
+
+class Stage:
+    """Measurements over scripted meters; `woken` holds what objects were to be looked at."""
+
+    def __init__(self, *meters: ScriptedMeter, now: Callable[[], float] = lambda: 1e9) -> None:
+        self.meters = list(meters)
+        self.woken: list[tuple[Key, bool]] = []
+        self.heard = asyncio.Event()
+        self.measurements = Measurements(
+            lambda _key: PODS,
+            self._wake,
+            now,
+            make_meter=lambda: self.meters.pop(0),
+        )
+
+    def _wake(self, key: Key, urgent: bool) -> None:
+        self.woken.append((key, urgent))
+        self.heard.set()
+
+    def result(self) -> AnalysisResult | None:
+        return self.measurements.result(FRAUD)
+
+
+@asynccontextmanager
+async def stage(*meters: ScriptedMeter, **options: Any) -> AsyncIterator[Stage]:
+    it = Stage(*meters, **options)
+    try:
+        yield it
+    finally:
+        await it.measurements.close()
+
+
+async def played(meter: ScriptedMeter) -> None:
+    await asyncio.wait_for(meter.over.wait(), 5)
+
+
+async def test_readings_become_a_verdict_with_rows_and_a_state_to_save() -> None:
+    meter = ScriptedMeter([SILENT, GOOD])
+    async with stage(meter) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await played(meter)
+        result = it.result()
+    assert result is not None
+    assert (result.key, result.verdict, result.reason) == ("step-1", "Pass", "WithinBounds")
+    (row,) = result.rows
+    assert (row["metric"], row["check"], row["canaryBad"], row["canaryTotal"]) == (
+        "error-rate",
+        "max",
+        0,
+        50,
+    )
+    assert all(isinstance(value, str | int) for value in row.values())
+    assert result.state.startswith("{")
+    assert meter.asked[0] == (["s-1"], ["c-1"])
+
+
+async def test_the_first_reading_says_nothing_and_wakes_nobody() -> None:
+    meter = ScriptedMeter([SILENT])
+    async with stage(meter) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await played(meter)
+        assert (it.result(), it.woken) == (None, [])
+
+
+async def test_a_failed_verdict_wakes_the_object_at_once_and_before_others() -> None:
+    meter = ScriptedMeter([GOOD, GOOD, BAD, BAD])
+    async with stage(meter) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await played(meter)
+        assert it.woken == [(FRAUD, False), (FRAUD, True)]
+
+
+async def test_figures_alone_wake_the_object_every_few_seconds_only() -> None:
+    times = iter(float(second) for second in range(1000, 2000))
+    meter = ScriptedMeter([GOOD] * 20)
+    async with stage(meter, now=lambda: next(times)) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await played(meter)
+        assert 3 <= len(it.woken) <= 10
+
+
+async def test_pods_that_cannot_be_read_are_told_and_nothing_is_passed_on_that() -> None:
+    errors = tuple(ScrapeError(f"c-{n}", CANARY, "no answer within 0.8 s") for n in range(9))
+    meter = ScriptedMeter([SILENT], errors)
+    async with stage(meter) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await played(meter)
+        result = it.result()
+    assert result is not None
+    assert (result.verdict, result.problems[0], len(result.problems)) == (
+        "NoData",
+        "c-0: no answer within 0.8 s",
+        5,
+    )
+
+
+async def test_the_same_key_goes_on_and_no_measure_ends_it() -> None:
+    meter = ScriptedMeter([GOOD] * 3)
+    async with stage(meter) as it:
+        for _ in range(3):
+            it.measurements.ensure(FRAUD, STEP)
+        await played(meter)
+        it.measurements.ensure(FRAUD, None)
+        assert (it.result(), it.meters) == (None, [])
+
+
+async def test_the_next_step_keeps_the_meter_and_counts_its_own_answers() -> None:
+    meter = ScriptedMeter([GOOD, GOOD])
+    async with stage(meter) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await played(meter)
+        meter.canary, meter.over = [GOOD], asyncio.Event()
+        it.measurements.ensure(FRAUD, replace(STEP, key="step-2"))
+        await played(meter)
+        result = it.result()
+    assert result is not None
+    assert (result.key, result.rows[0]["canaryTotal"]) == ("step-2", 50)
+
+
+async def test_another_canary_gets_a_meter_of_its_own() -> None:
+    first, second = ScriptedMeter([GOOD]), ScriptedMeter([GOOD])
+    async with stage(first, second) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await played(first)
+        it.measurements.ensure(FRAUD, replace(STEP, key="other", canary="aaaaaaaaaa"))
+        await played(second)
+        assert second.asked[0] == (["s-1"], [])
+
+
+async def test_a_restart_goes_on_with_the_evidence_that_was_saved() -> None:
+    before, after = ScriptedMeter([GOOD] * 4), ScriptedMeter([GOOD])
+    async with stage(before) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await played(before)
+        saved = it.result()
+    assert saved is not None
+    async with stage(after) as it:
+        it.measurements.ensure(FRAUD, replace(STEP, resume=saved.state))
+        await played(after)
+        result = it.result()
+    assert result is not None
+    assert result.rows[0]["canaryTotal"] == 250
+
+
+async def test_saved_evidence_that_is_garbage_is_as_good_as_none() -> None:
+    meter = ScriptedMeter([GOOD])
+    async with stage(meter) as it:
+        it.measurements.ensure(FRAUD, replace(STEP, resume="{garbage"))
+        await played(meter)
+        result = it.result()
+    assert result is not None
+    assert result.rows[0]["canaryTotal"] == 50
+
+
+async def test_what_comes_before_the_initial_delay_is_over_is_not_counted() -> None:
+    meter = ScriptedMeter([BAD, GOOD])
+    async with stage(meter, now=lambda: 0.0) as it:
+        it.measurements.ensure(FRAUD, replace(STEP, not_before=0.01))
+        await played(meter)
+        result = it.result()
+    assert result is not None
+    assert result.rows[0]["canaryBad"] == 0
+
+
+async def test_a_session_that_breaks_is_logged_and_started_anew_by_the_next_pass(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(ScriptedMeter):
+        async def measure(
+            self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
+        ) -> Measurement:
+            raise ZeroDivisionError
+
+    good = ScriptedMeter([GOOD])
+    async with stage(Broken([]), good) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await asyncio.wait_for(it.heard.wait(), 5)
+        it.measurements.ensure(FRAUD, STEP)
+        await played(good)
+    assert "measuring risk/fraud broke" in caplog.text
+
+
+def test_only_ready_pods_of_the_revision_are_asked_and_addresses_may_be_of_ip_version_6() -> None:
+    pods = (
+        pod("c-1", CANARY, ip="fd00::7"),
+        pod("c-2", CANARY, ready=False),
+        pod("c-3", CANARY, ip=""),
+        pod("s-1", STABLE),
+    )
+    assert make_targets(pods, CANARY, STEP) == [
+        PodTarget("c-1", "http://[fd00::7]:8082/metrics", "MLServer", CANARY)
+    ]

@@ -1,0 +1,125 @@
+import asyncio
+from typing import Any
+
+import pytest
+from canarium.core.actions import Plan
+from canarium.handlers import EndlessBackoffs, make_connection
+from canarium.kube.config import Cluster
+from canarium.runtime import MISSING_CRD, Options, Runtime
+
+from tests.unit.kube.transcript import make_page, make_refusal, play
+from tests.unit.kube.wire import Json, make_model
+
+NOWHERE = Cluster(server="http://127.0.0.1:1")
+
+
+def make_runtime(**options: Any) -> Runtime:
+    return Runtime(Options(**options), lambda _observed, _now: Plan(), NOWHERE)
+
+
+def version(runtime: Runtime) -> str | None:
+    model = runtime.cache.models.get("risk", "fraud")
+    return model.meta.resource_version if model else None
+
+
+async def test_kopfs_events_bring_models_and_older_ones_are_passed_over() -> None:
+    runtime = make_runtime()
+    for number in (5, 7, 6):
+        runtime.take_model(make_model(version=number))
+    assert (version(runtime), runtime.queue.depth) == ("7", 1)
+
+
+async def test_a_deletion_that_kopf_saw_late_spares_the_object_that_came_after() -> None:
+    runtime = make_runtime()
+    runtime.take_model(make_model(version=5))
+    runtime.drop_model(make_model(version=6))
+    assert version(runtime) is None
+    runtime.take_model(make_model(version=9, metadata={"uid": "next"}))
+    runtime.drop_model(make_model(version=8))
+    assert version(runtime) == "9"
+
+
+async def test_nothing_is_ready_before_everything_was_listed() -> None:
+    problems = make_runtime().problems()
+    kinds = [problem.split(":")[0] for problem in problems]
+    assert kinds == [
+        "modeldeployments",
+        "modelrevisions",
+        "deployments",
+        "pods",
+        "services",
+        "endpointslices",
+        "httproutes",
+        "gateways",
+    ]
+
+
+async def test_each_namespace_has_its_own_caches_but_gateways_are_everybodys() -> None:
+    runtime = make_runtime(namespaces=("a", "b"))
+    places = [(r.resource.plural, r.namespace) for r in runtime.reflectors]
+    assert places[:2] == [("modelrevisions", "a"), ("modelrevisions", "b")]
+    assert places[-1] == ("gateways", None)
+
+
+@pytest.mark.parametrize(
+    ("pages", "want"), [([], None), ([make_model(version=5)], "5"), ([make_model(version=9)], "9")]
+)
+async def test_a_resync_notices_what_kopf_has_missed(pages: list[Json], want: str | None) -> None:
+    async with play(make_page(*pages, version=9)) as (client, _):
+        runtime = make_runtime()
+        runtime.client = client
+        runtime.take_model(make_model(version=5))
+        await runtime._list_models()
+        assert (version(runtime), runtime.listed.is_set()) == (want, True)
+
+
+async def test_missing_crds_are_said_and_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    script = [make_refusal(404, "NotFound"), make_refusal(404, "NotFound")]
+    async with play(*script) as (client, apiserver):
+        runtime = make_runtime()
+        runtime.client = client
+        task = asyncio.create_task(runtime._resync())
+        await asyncio.wait_for(apiserver.over.wait(), 10)
+        task.cancel()
+        await asyncio.wait([task])
+        assert runtime.problems()[0] == MISSING_CRD
+    assert caplog.text.count(MISSING_CRD) == 1
+
+
+async def test_gateway_api_is_there_when_routes_were_listed() -> None:
+    runtime = make_runtime()
+    runtime.take_model(make_model())
+    runtime.queue.done(await runtime.queue.get())
+    (routes,) = (r for r in runtime.reflectors if r.resource.plural == "httproutes")
+    routes._enter("synced")
+    assert (runtime.cache.gateway_api, runtime.queue.depth) == (True, 1)
+    routes._enter("absent")
+    assert runtime.cache.gateway_api is False
+
+
+def test_kopf_run_takes_its_options_from_the_environment() -> None:
+    environment = {
+        "CANARIUM_NAMESPACES": "a,b",
+        "CANARIUM_PROBE_ADDRESS": "0.0.0.0:9000",
+        "CANARIUM_LEADER_ELECTION": "false",
+    }
+    assert [Options.from_environment({}), Options.from_environment(environment)] == [
+        Options(),
+        Options(namespaces=("a", "b"), probe_address="0.0.0.0:9000", leader_election=False),
+    ]
+
+
+def test_kopf_never_runs_out_of_tries() -> None:
+    delays = [delay for delay, _ in zip(EndlessBackoffs(), range(1000), strict=False)]
+    assert (delays[:8], delays[-1]) == ([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0], 30.0)
+
+
+def test_kopf_logs_in_with_the_same_credentials() -> None:
+    cluster = Cluster(server="https://here", ca="CA", token="t", namespace="canarium")  # noqa: S106
+    info = make_connection(cluster)
+    assert (info.server, info.ca_data, info.token, info.trust_env) == (
+        "https://here",
+        "CA",
+        "t",
+        False,
+    )
