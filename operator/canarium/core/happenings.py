@@ -26,12 +26,17 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         if before.canary is None or before.canary.weight != weight:
             words = f"step {new.step} of {len(view.steps)}: {weight} % to {version}"
             yield Event("Normal", "WeightShifted", "Shift", words)
-    if new.state == "Guarding":
+    if _is_promoted(before, after):
         yield Event("Normal", "Promoted", "Promote", f"{_name(after.stable)} is stable now")
     if new.state == "Reverting":
         yield from _tell_reverting(after)
     if new.state == "Broken":
         yield Event("Warning", new.reason, "Start", f"{version} cannot serve: {new.message}")
+
+
+def _is_promoted(before: Status, after: Status) -> bool:
+    canary, stable = before.canary, after.stable
+    return canary is not None and stable is not None and canary.revision == stable.revision
 
 
 def _tell_reverting(after: Status) -> Iterator[Event]:

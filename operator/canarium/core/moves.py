@@ -139,17 +139,16 @@ def promote(view: View, status: Status) -> Status:
 
 def rest(view: View, status: Status) -> Status:
     """Nothing is under way any more; stable serves all."""
-    settled = Rollout(state="Idle", progress_at=view.now)
+    size = rollout_of(status).peak_replicas
+    settled = Rollout(state="Idle", progress_at=view.now, peak_replicas=size)
     return replace(status, canary=None, previous=None, rollout=settled)
 
 
 def refuse(view: View, status: Status) -> Status:
     """Stable serves all, and why the other was taken back is remembered."""
     was, idle = rollout_of(status), rest(view, status)
-    refused = Rollout(
-        state="Rejected", progress_at=view.now, reason=was.reason, message=was.message
-    )
-    return replace(idle, rollout=refused)
+    settled = replace(rollout_of(idle), state="Rejected", reason=was.reason, message=was.message)
+    return replace(idle, rollout=settled)
 
 
 def revert(view: View, status: Status, ending: Ending, reason: str, message: str) -> Status:
