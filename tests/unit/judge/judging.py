@@ -1,0 +1,44 @@
+"""Builders for the judge's tests."""
+
+from collections.abc import Iterable
+from math import inf
+
+from canarium.judge import Analysis, Buckets, Metric, Reading, Sample, observe
+
+MLSERVER_BOUNDS = (
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, inf,
+)  # fmt: skip
+
+
+def error_rate(**bounds: float) -> Metric:
+    return Metric("error-rate", "ErrorRate", **bounds)
+
+
+def latency_p99(**bounds: float) -> Metric:
+    return Metric("latency-p99", "Latency", quantile=0.99, **bounds)
+
+
+def answers(requests: int, errors: int = 0) -> Sample:
+    return Sample(requests, errors)
+
+
+def lasting(*groups: tuple[int, float], bounds: Iterable[float] = MLSERVER_BOUNDS) -> Sample:
+    """Good answers in groups of (how many, how long in seconds)."""
+    total = sum(count for count, _ in groups)
+    return Sample(total, 0, histogram(*groups, bounds=bounds))
+
+
+def histogram(*groups: tuple[int, float], bounds: Iterable[float] = MLSERVER_BOUNDS) -> Buckets:
+    return tuple(
+        (bound, sum(count for count, seconds in groups if seconds <= bound)) for bound in bounds
+    )
+
+
+def reading(stable: Sample | None, canary: Sample | None) -> Reading:
+    return Reading(1.0, stable, canary)
+
+
+def observe_all(analysis: Analysis, readings: Iterable[Reading]) -> Analysis:
+    for each in readings:
+        analysis = observe(analysis, each)
+    return analysis
