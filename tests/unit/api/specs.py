@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-REMOVE = object()
+
+class _Remove:
+    def __repr__(self) -> str:
+        return "gone"
+
+
+REMOVE = _Remove()
 "Put this in place of a value to take the field away."
 
 PROBE = {"httpGet": {"port": "http", "path": "/v2/health/ready"}}
@@ -309,7 +315,7 @@ class Bad:
     @property
     def id(self) -> str:
         shown = ",".join(f"{path}={value!r:.30}" for path, value in self.change.items())
-        return shown.removeprefix("spec.").replace(str(REMOVE), "gone")[:90]
+        return shown.removeprefix("spec.")[:90]
 
 
 def bad(
