@@ -18,6 +18,7 @@ import msgspec
 from canarium import judge
 from canarium.core.actions import Measure
 from canarium.core.observed import AnalysisResult, PodRecord
+from canarium.core.spec import MetricsEndpoint
 from canarium.kube.store import Key
 from canarium.sources.pods import Measurement, PodsMeter, PodsSource, PodTarget, make_session
 
@@ -84,8 +85,8 @@ class Session:
         pods = self._find_pods()
         stable, canary = self.measure.stable, self.measure.canary
         return await self.meter.measure(
-            make_targets(pods, stable, self.measure) if stable else (),
-            make_targets(pods, canary, self.measure),
+            make_targets(pods, stable, self.measure.stable_endpoint) if stable else (),
+            make_targets(pods, canary, self.measure.endpoint),
         )
 
 
@@ -172,19 +173,23 @@ class Measurements:
         self._wake(key, False)
 
 
-def make_targets(pods: Sequence[PodRecord], revision: str, measure: Measure) -> list[PodTarget]:
-    """The metrics endpoints of a revision's ready pods."""
+def make_targets(
+    pods: Sequence[PodRecord], revision: str, endpoint: MetricsEndpoint | None
+) -> list[PodTarget]:
+    """The metrics endpoints of a revision's ready pods; none when it serves no metrics."""
+    if endpoint is None:
+        return []
     return [
-        PodTarget(pod.meta.name, make_url(pod.ip, measure), measure.endpoint.profile, revision)
+        PodTarget(pod.meta.name, make_url(pod.ip, endpoint), endpoint.profile, revision)
         for pod in pods
         if pod.revision == revision and pod.ready and pod.ip and not pod.meta.deleting
     ]
 
 
-def make_url(address: str, measure: Measure) -> str:
+def make_url(address: str, endpoint: MetricsEndpoint) -> str:
     """Where one pod serves its metrics."""
     host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{measure.endpoint.port}{measure.endpoint.path}"
+    return f"http://{host}:{endpoint.port}{endpoint.path}"
 
 
 def make_result(key: str, analysis: judge.Analysis, measurement: Measurement) -> AnalysisResult:

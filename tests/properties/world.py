@@ -367,6 +367,7 @@ class World:
                 digest=spec["digest"],
                 version=spec["source"]["model"]["version"],
                 rollout=self.spec.rollout if self.spec else None,
+                metrics=MetricsEndpoint(port=8082, path="/metrics", profile="MLServer"),
                 started_at=self.now,
                 image=spec["source"]["server"]["image"],
             )

@@ -24,6 +24,7 @@ STEP = Measure(
     canary=CANARY,
     stable=STABLE,
     endpoint=MetricsEndpoint(port=8082, path="/metrics", profile="MLServer"),
+    stable_endpoint=MetricsEndpoint(port=8082, path="/metrics", profile="MLServer"),
 )
 GOOD, BAD, SILENT = Sample(50, 0), Sample(50, 40), None
 
@@ -244,6 +245,6 @@ def test_only_ready_pods_of_the_revision_are_asked_and_addresses_may_be_of_ip_ve
         pod("c-3", CANARY, ip=""),
         pod("s-1", STABLE),
     )
-    assert make_targets(pods, CANARY, STEP) == [
+    assert make_targets(pods, CANARY, STEP.endpoint) == [
         PodTarget("c-1", "http://[fd00::7]:8082/metrics", "MLServer", CANARY)
     ]

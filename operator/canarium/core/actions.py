@@ -89,7 +89,7 @@ class Measure:
     `key` names the step: an analysis under another key is dropped. `resume` is the saved state
     of the tests ("" to start anew). Nothing is measured before `not_before` (epoch seconds).
     `stable` and `canary` are revision ids; `stable` is None when nothing serves beside the
-    canary, and then only absolute bounds are judged.
+    canary, and then only absolute bounds are judged. Each is read at its own endpoint.
     """
 
     key: str
@@ -100,6 +100,7 @@ class Measure:
     canary: str
     stable: str | None
     endpoint: MetricsEndpoint
+    stable_endpoint: MetricsEndpoint | None = None
     resume: str = ""
 
 

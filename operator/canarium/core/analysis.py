@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from canarium.core.actions import Measure
 from canarium.core.observed import AnalysisResult
-from canarium.core.spec import AnalysisSpec
+from canarium.core.spec import AnalysisSpec, MetricsEndpoint
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, rollout_of
 
@@ -18,11 +18,12 @@ SAVE_SECONDS = 30.0
 def make_measure(view: View, status: Status) -> Measure | None:
     """What to measure: from the write of a weight on, and through the guard."""
     judged, analysis = judged_revision(status), analysis_in_force(view, status)
-    endpoint = view.spec.metrics if view.spec else None
+    endpoint = _endpoint(view, judged)
     if judged is None or analysis is None or endpoint is None or not judged.weight:
         return None
     rollout, key = rollout_of(status), analysis_key(view, status)
     started = rollout.step_started_at or view.now
+    beside = status.stable if status.canary else None
     return Measure(
         key=key,
         metrics=analysis.metrics,
@@ -30,10 +31,16 @@ def make_measure(view: View, status: Status) -> Measure | None:
         interval_seconds=analysis.interval_seconds,
         not_before=started + analysis.initial_delay_seconds,
         canary=judged.revision,
-        stable=status.stable.revision if status.canary and status.stable else None,
+        stable=beside.revision if beside else None,
         endpoint=endpoint,
+        stable_endpoint=_endpoint(view, beside),
         resume=rollout.tests if rollout.tests_key == key else "",
     )
+
+
+def _endpoint(view: View, part: RevisionStatus | None) -> MetricsEndpoint | None:
+    record = view.record(part) if part else None
+    return record.metrics if record else None
 
 
 def judged_revision(status: Status) -> RevisionStatus | None:

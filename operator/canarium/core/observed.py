@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from canarium.core.spec import RolloutSpec, Spec
+from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec
 from canarium.core.status import Status
 from canarium.errors import Problem
 
@@ -160,12 +160,13 @@ class RevisionRecord:
     canonical: str
     template: str
     digest: str
-    port: int = 8080
     version: str = ""
     image: str = ""
     rollout: RolloutSpec | None = None
     outcome: str = ""
     started_at: float | None = None
+    metrics: MetricsEndpoint | None = None
+    "Where its pods serve metrics."
     stable_at: float | None = None
     "When it last became stable; None when it never was."
 

@@ -15,8 +15,9 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from canarium.api import parse_deployment, parse_rollout
+from canarium.api.parsing import image_version
 from canarium.core.names import PREFIX, REVISION_LABEL
-from canarium.core.normalise import canonical_json, normalise_source
+from canarium.core.normalise import canonical_json, metrics_endpoint, normalise_source
 from canarium.core.observed import (
     ContainerState,
     DeploymentRecord,
@@ -32,13 +33,12 @@ from canarium.core.observed import (
     RouteRecord,
     ServiceRecord,
 )
-from canarium.core.spec import RolloutSpec, Spec
+from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec
 from canarium.core.status import Status, parse
 from canarium.errors import Problem, SpecError
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 COMMANDS = ("promote", "abort", "retry")
-DEFAULT_PORT = 8080
 
 
 class _Wire(Struct, rename="camel", gc=False):
@@ -310,7 +310,7 @@ def project_revision(raw: bytes | Raw) -> RevisionRecord:
     """A ModelRevision; one whose source makes no sense gets no canonical form, so matches none."""
     wire = _decode_revision(raw)
     status = wire.status or _RevisionStatus()
-    canonical, version, image, port = _read_source(bytes(wire.spec.source))
+    canonical, version, image, metrics = _read_source(bytes(wire.spec.source))
     meta = _make_meta(wire.metadata)
     return RevisionRecord(
         meta=meta,
@@ -318,7 +318,7 @@ def project_revision(raw: bytes | Raw) -> RevisionRecord:
         canonical=canonical,
         template=wire.spec.template,
         digest=wire.spec.digest,
-        port=port,
+        metrics=metrics,
         version=version,
         image=image,
         rollout=_make_rollout(wire.spec.rollout if status.rollout is UNSET else status.rollout),
@@ -446,16 +446,17 @@ def _make_status(raw: Mapping[str, Any]) -> Status:
 
 
 @lru_cache(maxsize=1024)
-def _read_source(raw: bytes) -> tuple[str, str, str, int]:
-    """The canonical form, version, image and port of a revision's source."""
+def _read_source(raw: bytes) -> tuple[str, str, str, MetricsEndpoint | None]:
+    """The canonical form, version, image and metrics endpoint of a revision's source."""
     source = msgspec.json.decode(raw)
     try:
-        canonical = canonical_json(normalise_source(source))
-        model, server = source.get("model") or {}, source.get("server") or {}
-        port = int(server.get("port") or DEFAULT_PORT)
-        return canonical, str(model.get("version") or ""), str(server.get("image") or ""), port
+        normal = normalise_source(source)
+        found, image = metrics_endpoint(normal), str(normal["server"].get("image") or "")
+        version = str(normal.get("model", {}).get("version") or "") or image_version(image)
+        endpoint = None if found is None else MetricsEndpoint(**found)
+        return canonical_json(normal), version, image, endpoint
     except (SpecError, AttributeError, KeyError, TypeError, ValueError):
-        return "", "", "", DEFAULT_PORT
+        return "", "", "", None
 
 
 def _make_rollout(raw: dict[str, Any] | UnsetType) -> RolloutSpec | None:

@@ -16,6 +16,7 @@ from canarium.core.observed import (
     RouteRecord,
     ServiceRecord,
 )
+from canarium.core.spec import MetricsEndpoint
 from canarium.core.status import Status
 from canarium.errors import Problem
 from canarium.kube.projections import (
@@ -221,13 +222,16 @@ def test_a_gateway_is_programmed_or_says_why_not(
 
 
 def test_a_revision_is_known_by_what_todays_normaliser_makes_of_its_source() -> None:
-    source = {"model": {"version": "7"}, "server": {"image": "registry/fraud:7", "port": 9000}}
-    digest = make_digest("{}")
+    source = {
+        "model": {"version": "7"},
+        "server": {"image": "registry/fraud:7", "metrics": {"port": 9000}},
+    }
+    digest, endpoint = make_digest("{}"), MetricsEndpoint(9000, "/metrics", "Prometheus")
     spec = {"source": source, "template": "{}", "digest": digest}
     status = {"outcome": "Stable", "startedAt": "2023-11-14T22:13:20Z"}
     record = project_revision(dump(make_object("ModelRevision", "r", spec=spec, status=status)))
-    found = (record.version, record.image, record.port, record.digest, record.outcome)
-    assert found == ("7", "registry/fraud:7", 9000, digest, "Stable")
+    found = (record.version, record.image, record.metrics, record.digest, record.outcome)
+    assert found == ("7", "registry/fraud:7", endpoint, digest, "Stable")
     assert (record.started_at, record.stable_at, record.rollout) == (1_700_000_000.0, None, None)
     assert json.loads(record.canonical)["server"]["image"] == "registry/fraud:7"
 
