@@ -428,6 +428,8 @@ class World:
             if weight <= before.get(revision, 0):
                 continue
             others = sum(count for other, count in ready.items() if other != revision)
+            if self.spec is not None and self.spec.replicas == 0 and not any(ready.values()):
+                continue
             assert ready[revision] > 0, f"{revision} gets {weight} % and has no ready pod"
             enough = ready[revision] >= needed_replicas(weight, size)
             assert enough or not others, f"{revision} gets {weight} % on {ready[revision]} pods"

@@ -118,6 +118,8 @@ class RolloutStatus(Model):
     "When the step's traffic was seen to be as written; its hold counts from here."
     held_seconds: int | None = None
     "What was held before verifiedAt."
+    retreats: int | None = None
+    "How often the canary lost all its pods under this step's traffic."
     peak_replicas: int | None = None
     "The size that the stable version must not fall below until the guard ends."
     progress_at: Time | None = None

@@ -9,7 +9,7 @@ from canarium.core.actions import Measure
 from canarium.core.observed import AnalysisResult
 from canarium.core.spec import AnalysisSpec, MetricsEndpoint
 from canarium.core.status import RevisionStatus, Status
-from canarium.core.view import View, rollout_of
+from canarium.core.view import ROLLING, View, rollout_of
 
 SAVE_SECONDS = 30.0
 "How often a running test's numbers are saved; more often would be noise in everybody's watches."
@@ -46,8 +46,8 @@ def _endpoint(view: View, part: RevisionStatus | None) -> MetricsEndpoint | None
 def judged_revision(status: Status) -> RevisionStatus | None:
     """The revision on trial: the canary while it gets traffic, the new stable in the guard."""
     state = rollout_of(status).state
-    if state in ("Shifting", "Holding"):
-        return status.canary
+    if state in ROLLING:
+        return status.canary if status.canary and status.canary.weight else None
     return status.stable if state == "Guarding" else None
 
 
@@ -101,8 +101,8 @@ def may_pass(view: View, status: Status) -> bool:
 
 
 def has_no_data(view: View, status: Status) -> bool:
-    """Whether an analysis is asked for and there is nothing to judge by."""
+    """Whether the judge says that there is nothing to judge by; a judge yet silent doesn't."""
     if analysis_in_force(view, status) is None:
         return False
     result = current_result(view, status)
-    return result is None or result.verdict == "NoData"
+    return result is not None and result.verdict == "NoData"

@@ -43,8 +43,7 @@ def make_writes(view: View, status: Status) -> Writes:
     """
     routes = list(_make_routes(view, status))
     upward = list(_make_capacity(view, status))
-    downward = [*_make_retired(view, status), *make_prunes(view, status)]
-    downward.extend(_left_routes(view, status))
+    downward = list(_make_downward(view, status))
     live = [*_before_routes(view, status, routes), *_before_down(view, downward)]
     records = make_records(view, status)
     return Writes((*routes, *upward, *downward, *records), tuple(dict.fromkeys(live)))
@@ -118,7 +117,7 @@ def _make_revision_service(view: View, part: RevisionStatus) -> Iterator[Write]:
 
 def _make_routes(view: View, status: Status) -> Iterator[Write]:
     split = view.split(status)
-    if split is None:
+    if split is None or not _may_write(view, status):
         return
     router = view.router(status)
     for child in router.make_routes(split):
@@ -126,6 +125,23 @@ def _make_routes(view: View, status: Status) -> Iterator[Write]:
             continue
         if not router.is_current(split, view.observed, child):
             yield _make_route(view, split, child)
+
+
+def _may_write(view: View, status: Status) -> bool:
+    """Whether no share would be raised above what ready pods carry, unless nobody else has any."""
+    parts = [part for part in (status.stable, status.canary) if part is not None]
+    return all(_may_get(view, status, part) for part in parts)
+
+
+def _may_get(view: View, status: Status, part: RevisionStatus) -> bool:
+    if part.replicas == 0 or part.weight <= view.live_share(part.revision, status):
+        return True
+    ready = view.ready(part.revision, status)
+    if ready >= view.needed(part.weight, status):
+        return True
+    pods = view.observed.pods
+    others = any(p.ready and p.revision != part.revision for p in pods)
+    return ready > 0 and (not others or not view.live_weights(status))
 
 
 def _make_route(view: View, split: Split, child: Child) -> Write:
@@ -154,14 +170,21 @@ def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[
         yield Ref("Deployment", child_name(view.model, raised.revision))
 
 
-def _make_retired(view: View, status: Status) -> Iterator[Write]:
-    """Take the pods of revisions that nothing names any more; never while a route is open."""
+def _make_downward(view: View, status: Status) -> Iterator[Write]:
+    """What takes something away; never while the router may still work by what was before."""
     rollout = rollout_of(status)
     drained_at = (rollout.progress_at or 0.0) + view.router(status).drain_seconds
     if rollout.state not in SETTLED or view.now < drained_at:
         return
     if view.split(status) is not None and not view.verify(status).accepted:
         return
+    yield from _make_retired(view, status)
+    yield from make_prunes(view, status)
+    yield from _left_routes(view, status)
+
+
+def _make_retired(view: View, status: Status) -> Iterator[Write]:
+    """Take the pods of revisions that nothing names any more."""
     kept = set(view.live_weights(status)) | {part.revision for part in _parts(status)}
     for deployment in view.observed.deployments:
         if (
@@ -174,8 +197,7 @@ def _make_retired(view: View, status: Status) -> Iterator[Write]:
 
 def _left_routes(view: View, status: Status) -> Iterator[Write]:
     """Routes of another router than the one in use, once this one works."""
-    used = view.spec is None or view.router(status).route_kinds
-    if used or not view.verify(status).accepted:
+    if view.spec is None or view.router(status).route_kinds:
         return
     for route in view.observed.routes:
         if route.meta.name == view.model and not route.meta.deleting:

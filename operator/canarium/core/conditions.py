@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from canarium.core.analysis import analysis_in_force, judged_revision, last_result
+from canarium.core.analysis import current_result, last_result
 from canarium.core.capacity import needed_replicas
+from canarium.core.clock import held_seconds
 from canarium.core.faults import Fault
 from canarium.core.phases import awaits_approval, is_paused, is_up_to_date
-from canarium.core.status import Condition, RevisionStatus, Status
+from canarium.core.status import Condition, Rejection, RevisionStatus, Status
 from canarium.core.view import AT_REST, ROLLING, View, rollout_of
 from canarium.routers import Verification
 
@@ -21,6 +22,10 @@ Truth = Literal["True", "False", "Unknown"]
 
 _UNANSWERED = ("GatewayAPINotInstalled", "GatewayNotFound", "GatewayNotProgrammed", "NameConflict")
 _FINAL_FAILURES = ("NameConflict",)
+_WAITS = {
+    "NoData": "stays, since there is nothing to judge the canary by",
+    "Inconclusive": "stays until the canary has had enough requests to be judged by",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +87,27 @@ def _tell_holding(view: View, status: Status) -> Headline:
         revision = status.canary.revision if status.canary else ""
         command = f"canarium.dev/promote={revision}:{rollout_of(status).step}@<unique id>"
         return Headline("AwaitingApproval", f"{where}: annotate with {command} to go on")
+    canary = status.canary
+    if canary is not None and canary.ready_replicas < _needed(status, canary):
+        words = f"{canary.ready_replicas} of {_needed(status, canary)} canary pods ready"
+        return Headline("TooFewReplicas", f"{where}: {words}")
+    result = current_result(view, status)
+    over = held_seconds(rollout_of(status), view.now) >= step.hold_seconds
+    if over and result is not None and result.verdict in _WAITS:
+        return Headline(result.verdict, f"{where}: {_WAITS[result.verdict]}")
     return Headline("Holding", f"{where} for {step.hold_seconds:g} s")
 
 
+def _refusal(view: View, status: Status) -> Rejection | None:
+    """Why the wanted revision is refused, if it is."""
+    wanted = view.wanted.revision if view.wanted else ""
+    return next((r for r in status.rejected if r.revision == wanted), None)
+
+
 def _tell_guarding(view: View, status: Status) -> Headline:
+    refusal = _refusal(view, status)
+    if refusal is not None and not is_up_to_date(view, status):
+        return Headline(refusal.reason, refusal.message)
     words = f"the previous revision stays warm for {view.rollout.guard_seconds:g} s"
     return Headline("Guarding", f"{_version(status.stable)} serves all; {words}")
 
@@ -100,7 +122,12 @@ def _tell_refusal(_view: View, status: Status) -> Headline:
     return Headline(rollout.reason, rollout.message)
 
 
-def _tell_rest(_view: View, status: Status) -> Headline:
+def _tell_rest(view: View, status: Status) -> Headline:
+    stable = status.stable
+    if stable is not None and stable.ready_replicas < stable.replicas:
+        fault = view.fault(stable.revision)
+        ready = f"{_version(stable)}: {stable.ready_replicas} of {stable.replicas} pods ready"
+        return Headline("TooFewReplicas", f"{ready}; {fault.message}" if fault else ready)
     return Headline("Serving", f"{_version(status.stable)} serves all")
 
 
@@ -140,14 +167,18 @@ def make_conditions(
         _ready(view, status),
         _up_to_date(view, status, headline),
         _reconciling(view, phase, headline),
-        _stalled(view, phase, headline),
+        _stalled(view, status, phase, headline),
         _routed(view, status),
         _judged(view, status),
     )
 
 
+def _before(view: View, kind: str) -> Condition | None:
+    return next((c for c in view.observed.model.status.conditions if c.type == kind), None)
+
+
 def _condition(view: View, kind: str, truth: Truth, reason: str, message: str = "") -> Condition:
-    before = next((c for c in view.observed.model.status.conditions if c.type == kind), None)
+    before = _before(view, kind)
     same = before is not None and before.status == truth
     at = before.last_transition_time if before is not None and same else view.now
     return Condition(kind, truth, reason, message, view.observed.model.meta.generation, at)
@@ -158,7 +189,8 @@ def _ready(view: View, status: Status) -> Condition:
     verification = view.verify(status)
     if not parts:
         return _condition(view, "Ready", "False", "NotRouted", "no revision gets traffic yet")
-    if verification.reason in _UNANSWERED:
+    first = status.canary is None and rollout_of(status).state == "Shifting"
+    if verification.reason in _UNANSWERED or (first and not verification.accepted):
         return _condition(view, "Ready", "False", verification.reason, verification.message)
     for part in parts:
         ready, needed = part.ready_replicas, _needed(status, part)
@@ -183,13 +215,15 @@ def _up_to_date(view: View, status: Status, headline: Headline) -> Condition:
 
 
 def _reconciling(view: View, phase: str, headline: Headline) -> Condition:
-    if phase in ("Pending", "Progressing"):
+    if phase in ("Pending", "Progressing") and headline.reason not in _FINAL_FAILURES:
         return _condition(view, "Reconciling", "True", headline.reason, headline.message)
     return _condition(view, "Reconciling", "False", headline.reason)
 
 
-def _stalled(view: View, phase: str, headline: Headline) -> Condition:
-    if phase in ("RolledBack", "Failed", "Invalid") or headline.reason in _FINAL_FAILURES:
+def _stalled(view: View, status: Status, phase: str, headline: Headline) -> Condition:
+    refused = phase == "Guarding" and _refusal(view, status) is not None
+    final = refused or headline.reason in _FINAL_FAILURES
+    if phase in ("RolledBack", "Failed", "Invalid") or final:
         return _condition(view, "Stalled", "True", headline.reason, headline.message)
     return _condition(view, "Stalled", "False", "NotStalled")
 
@@ -207,18 +241,21 @@ def _judged(view: View, status: Status) -> Condition:
         words = "no analysis is asked for: judged on the pods' health alone"
         return _condition(view, "Judged", "False", "NoAnalysis", words)
     result = last_result(view, status)
-    judging = judged_revision(status) is not None and analysis_in_force(view, status) is not None
-    if result is None and not judging:
+    if result is None:
         return _kept_judgement(view)
-    if result is None or result.verdict == "NoData":
-        problems = "; ".join(result.problems) if result else ""
+    if result.verdict == "NoData":
+        problems = "; ".join(result.problems)
         return _condition(view, "Judged", "False", "NoData", problems or "no measurement yet")
+    before = _before(view, "Judged")
+    saved = rollout_of(status).tests == result.state
+    if not saved and before is not None and before.reason == result.verdict:
+        return _kept_judgement(view)
     return _condition(view, "Judged", "True", result.verdict, result.message)
 
 
 def _kept_judgement(view: View) -> Condition:
     """While nothing is judged, what was said last stands."""
-    before = next((c for c in view.observed.model.status.conditions if c.type == "Judged"), None)
+    before = _before(view, "Judged")
     if before is not None and before.reason not in ("NoAnalysis", ""):
         return _condition(view, "Judged", before.status, before.reason, before.message)
     return _condition(view, "Judged", "Unknown", "NothingToJudge", "no canary gets traffic")

@@ -9,11 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from canarium.core.commands import VERBS, Command
-from canarium.core.moves import begin_first, forgive, record_command, reenter_step
+from canarium.core.moves import (
+    begin_first,
+    forgive,
+    record_command,
+    reenter_step,
+    set_weights,
+)
 from canarium.core.observed import DeploymentRecord
 from canarium.core.states import STATES
-from canarium.core.status import RevisionStatus, Rollout, Status
-from canarium.core.view import AT_REST, ROLLING, View, copied_rollout, rollout_of
+from canarium.core.status import Rejection, RevisionStatus, Rollout, Status
+from canarium.core.view import ROLLING, View, copied_rollout, is_at_rest, rollout_of
 
 MOST_TRANSITIONS = 8
 "States that one pass may go through; there is no longer chain without something new to see."
@@ -43,18 +49,37 @@ def _settle(view: View, status: Status) -> Status:
 
 
 def _recover(view: View, status: Status) -> Status | None:
-    """A status that says nothing: what is routed is stable; with nothing routed, begin."""
-    if (routed := _find_routed(view, status)) is not None:
-        return replace(status, stable=routed, rollout=Rollout(state="Idle", progress_at=view.now))
-    return begin_first(view, status, view.wanted) if view.wanted else None
+    """A status that says nothing: what is routed is stable; with nothing routed, begin.
 
-
-def _find_routed(view: View, status: Status) -> RevisionStatus | None:
-    weights = view.live_weights(status)
-    routed = [d for d in view.observed.deployments if d.revision in weights]
+    What was stable before comes first; another one that is routed too is taken back.
+    """
+    routed = _find_routed(view, status)
+    found = replace(status, rejected=_find_rejections(view))
     if not routed:
-        return None
-    return _describe(view, max(routed, key=lambda d: (weights[d.revision], d.ready_replicas)))
+        return begin_first(view, found, view.wanted) if view.wanted else None
+    stable, *others = (_describe(view, deployment) for deployment in routed)
+    idle = Rollout(state="Idle", progress_at=view.now, peak_replicas=stable.replicas)
+    if not others:
+        return replace(found, stable=replace(stable, weight=100), rollout=idle)
+    back = replace(idle, state="Reverting", ending="Canceled", reason="StatusLost")
+    words = "the status was lost; what was stable before is stable again"
+    found = replace(found, stable=stable, canary=others[0], rollout=replace(back, message=words))
+    return set_weights(found, view.live_share(others[0].revision, found))
+
+
+def _find_routed(view: View, status: Status) -> list[DeploymentRecord]:
+    """The Deployments that a live rule names: proven ones first, then by weight."""
+    weights = view.live_weights(status)
+    proven = {r.revision for r in view.observed.revisions if r.stable_at is not None}
+    routed = [d for d in view.observed.deployments if weights.get(d.revision)]
+    return sorted(routed, key=lambda d: (d.revision not in proven, -weights[d.revision]))
+
+
+def _find_rejections(view: View) -> tuple[Rejection, ...]:
+    """The rejections that the ModelRevisions still know of."""
+    refused = [r for r in view.observed.revisions if r.outcome == "RolledBack"]
+    words = "it was rolled back before the status was lost"
+    return tuple(Rejection(r.revision, r.version, "RolledBack", words, view.now) for r in refused)
 
 
 def _describe(view: View, deployment: DeploymentRecord) -> RevisionStatus:
@@ -66,29 +91,34 @@ def _describe(view: View, deployment: DeploymentRecord) -> RevisionStatus:
         image=record.image if record else "",
         digest=record.digest if record else "",
         replicas=deployment.replicas,
-        weight=100,
     )
 
 
 def _follow_spec(view: View, status: Status) -> Status:
     """Stable follows the spec's size at rest, and only grows while a rollout is under way.
 
-    What the rollout reckons with (its peak) changes only when a step is entered.
+    What the rollout reckons with (its peak) changes only when a step is entered, and in the
+    guard, where the previous revision grows along, so that one can still go back to it.
     """
     if view.spec is None or status.stable is None:
         return status
     rollout, size = rollout_of(status), view.spec.replicas
-    if rollout.state in AT_REST:
+    if is_at_rest(status):
         rollout = replace(rollout, peak_replicas=size)
     else:
         size = max(size, status.stable.replicas)
-    return replace(status, stable=replace(status.stable, replicas=size), rollout=rollout)
+    previous = status.previous
+    if rollout.state == "Guarding" and previous is not None:
+        rollout = replace(rollout, peak_replicas=size)
+        previous = replace(previous, replicas=size)
+    stable = replace(status.stable, replicas=size)
+    return replace(status, stable=stable, previous=previous, rollout=rollout)
 
 
 def _follow_clock(view: View, status: Status) -> Status:
     """Progress is counted from the last pod that became ready, and not at all while paused."""
     rollout, tried = rollout_of(status), status.canary or status.stable
-    if view.paused:
+    if view.paused and rollout.state in ("Starting", *ROLLING):
         return replace(status, rollout=replace(rollout, progress_at=None))
     better = tried is not None and view.ready(tried.revision, status) > tried.ready_replicas
     if rollout.progress_at is None or (better and rollout.state not in ("Idle", "Rejected")):
@@ -120,7 +150,7 @@ def _dismiss_commands(view: View, status: Status) -> Status:
     """Record the commands that can have no effect any more, so that they never surprise."""
     for verb in VERBS:
         command = view.command(verb, status)
-        if command is None or _is_awaited(status, command):
+        if command is None or _is_awaited(view, status, command):
             continue
         if verb == "retry":
             status = forgive(status, command.revision)
@@ -128,8 +158,11 @@ def _dismiss_commands(view: View, status: Status) -> Status:
     return status
 
 
-def _is_awaited(status: Status, command: Command) -> bool:
+def _is_awaited(view: View, status: Status, command: Command) -> bool:
+    """Whether a command may still have its effect: a retry waits for the old pods to go."""
     state = rollout_of(status).state
+    if command.verb == "retry" and state == "Rejected":
+        return view.wanted is not None and command.revision == view.wanted.revision
     if status.canary is None or command.revision != status.canary.revision:
         return False
     return state == "Reverting" if command.verb == "retry" else state in ROLLING

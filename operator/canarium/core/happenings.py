@@ -19,7 +19,7 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
     if before.rollout is not None and (old.state, old.step) == (new.state, new.step):
         return
     version = _name(after.canary or after.stable)
-    if after.canary is not None and before.canary is None and new.state != "Reverting":
+    if _is_new(before.canary, after.canary) and new.state != "Reverting":
         yield Event("Normal", "RolloutStarted", "Rollout", f"rolling out {version}")
     if new.state in ("Shifting", "Holding") and after.canary is not None:
         weight = after.canary.weight
@@ -32,6 +32,10 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         yield from _tell_reverting(after)
     if new.state == "Broken":
         yield Event("Warning", new.reason, "Start", f"{version} cannot serve: {new.message}")
+
+
+def _is_new(before: RevisionStatus | None, after: RevisionStatus | None) -> bool:
+    return after is not None and (before is None or before.revision != after.revision)
 
 
 def _is_promoted(before: Status, after: Status) -> bool:

@@ -74,7 +74,8 @@ def _outcome(status: Status, record: RevisionRecord) -> str:
 
 def _evidence(status: Status, record: RevisionRecord, outcome: str) -> Mapping[str, Any]:
     refusal = next((r for r in status.rejected if r.revision == record.revision), None)
-    rows = status.canary.analysis if _is(status.canary, record) and status.canary else ()
+    parts = (status.canary, status.stable)
+    rows = next((part.analysis for part in parts if part and _is(part, record)), ())
     words: dict[str, Any] = {"evidence": dump(rows)} if rows else {}
     if outcome == "RolledBack" and refusal is not None:
         words |= {"reason": refusal.reason, "message": refusal.message}
@@ -87,6 +88,8 @@ def make_prunes(view: View, status: Status) -> Iterator[Write]:
         return
     current = {part.revision for part in (status.stable, status.canary, status.previous) if part}
     named = set(view.live_weights(status))
+    if view.wanted is not None:
+        named.add(view.wanted.revision)
     past = [r for r in view.observed.revisions if r.revision not in current | named]
     past.sort(key=lambda record: record.started_at or record.meta.created_at, reverse=True)
     for record in past[view.rollout.revision_history_limit :]:

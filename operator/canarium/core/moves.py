@@ -44,16 +44,15 @@ def begin(view: View, status: Status, wanted: Wanted) -> Status:
     straight = known or view.stable_is_dead(status)
     number = len(view.steps) if straight else 1
     canary = wanted.status(replicas=needed_replicas(view.steps[number - 1].weight, size))
-    return _enter_step(
-        view,
-        replace(status, canary=canary, previous=None, rollout=Rollout(peak_replicas=size)),
-        number,
-    )
+    fresh = Rollout(peak_replicas=size)
+    tried = replace(status, canary=canary, previous=None, rollout=fresh)
+    return _enter_step(view, set_weights(tried, 0), number)
 
 
 def advance(view: View, status: Status) -> Status:
     """Go to the next step."""
-    return _enter_step(view, status, rollout_of(status).step + 1)
+    fresh = replace(status, rollout=replace(rollout_of(status), retreats=0))
+    return _enter_step(view, fresh, rollout_of(status).step + 1)
 
 
 def jump_to_closing(view: View, status: Status) -> Status:
@@ -88,8 +87,7 @@ def _enter_step(view: View, status: Status, number: int) -> Status:
         tests="",
         tests_key="",
     )
-    fresh = replace(moved, canary=moved.canary and replace(moved.canary, analysis=()))
-    return grow_canary(fresh, view.needed(step.weight, fresh))
+    return grow_canary(moved, view.needed(step.weight, moved))
 
 
 def grow_canary(status: Status, replicas: int) -> Status:
@@ -118,8 +116,10 @@ def set_weights(status: Status, canary_weight: int) -> Status:
 
 def retreat(view: View, status: Status) -> Status:
     """Take the canary's traffic back because it has no pod left; it may try the step again."""
-    step = rollout_of(status).step
-    return _enter_step(view, set_weights(status, 0), step)
+    rollout = rollout_of(status)
+    back = _enter_step(view, set_weights(status, 0), rollout.step)
+    counted = replace(rollout_of(back), retreats=rollout.retreats + 1)
+    return replace(back, rollout=counted)
 
 
 def withdraw(view: View, status: Status) -> Status:

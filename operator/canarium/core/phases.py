@@ -40,8 +40,11 @@ def is_paused(view: View, status: Status) -> bool:
     if not view.rollout.paused:
         return False
     state = rollout_of(status).state
-    waiting = state == "Idle" and view.wanted is not None and not is_up_to_date(view, status)
-    return waiting or state in ("Starting", *ROLLING)
+    refused = {rejection.revision for rejection in status.rejected}
+    wanted = view.wanted.revision if view.wanted else ""
+    resting = state in ("Idle", "Rejected")
+    waiting = resting and wanted not in refused and not is_up_to_date(view, status)
+    return waiting or state in ("Starting", "Guarding", *ROLLING)
 
 
 def awaits_approval(view: View, status: Status) -> bool:

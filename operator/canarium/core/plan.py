@@ -9,7 +9,7 @@ from __future__ import annotations
 from canarium.core.actions import Plan
 from canarium.core.analysis import make_measure
 from canarium.core.children import Writes, make_writes
-from canarium.core.clock import ends_at
+from canarium.core.clock import ends_at, resumes_at
 from canarium.core.decide import decide
 from canarium.core.happenings import make_events
 from canarium.core.observed import Observed
@@ -93,6 +93,7 @@ def _moments(view: View, status: Status) -> list[float | None]:
     moments = [ends_at(rollout, holds[state]), rollout.verified_at] if state in holds else []
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
+    moments.append(resumes_at(rollout))
     if rollout.progress_at is not None:
         moments.append(rollout.progress_at + view.router(status).drain_seconds)
     return moments

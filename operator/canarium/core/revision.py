@@ -43,7 +43,7 @@ class Wanted:
 
 def compute_wanted(model: ModelObject, spec: Spec, revisions: Sequence[RevisionRecord]) -> Wanted:
     """Find the ModelRevision that the spec names, or the name that a new one gets."""
-    ours = {record.revision: record for record in revisions if is_authentic(model, record)}
+    ours = {record.revision: record for record in revisions if _is_genuine(model, record)}
     known = next((r for r in ours.values() if r.canonical == spec.canonical), None)
     revision = (
         known.revision if known else _free_id(spec.canonical, {r.revision for r in revisions})
@@ -60,11 +60,15 @@ def compute_wanted(model: ModelObject, spec: Spec, revisions: Sequence[RevisionR
 
 def is_authentic(model: ModelObject, record: RevisionRecord) -> bool:
     """Whether a ModelRevision is ours to render: right owner, name and digest."""
+    return _is_genuine(model, record) and not record.meta.deleting
+
+
+def _is_genuine(model: ModelObject, record: RevisionRecord) -> bool:
+    """The same, of one that is being deleted too: it still names what it names."""
     owner = record.meta.owner
     return (
         owner is not None
         and owner.uid == model.meta.uid
-        and not record.meta.deleting
         and record.meta.name == child_name(model.meta.name, record.revision)
         and make_digest(record.template) == record.digest
     )

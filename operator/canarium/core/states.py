@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from canarium.core.analysis import has_failed, has_no_data, may_pass
-from canarium.core.clock import held_seconds, start_clock, stop_clock
+from canarium.core.clock import held_seconds, resumes_at, start_clock, stop_clock
 from canarium.core.commands import Verb
 from canarium.core.moves import (
     advance,
@@ -38,21 +38,30 @@ from canarium.core.view import View, rollout_of
 
 def starting(view: View, status: Status) -> Status:
     """The first revision gets ready."""
+    if (interrupted := _interrupt_first(view, status)) is not None:
+        return interrupted
     stable = _stable(status)
-    if view.wanted is not None and view.wanted.revision != stable.revision:
-        return begin_first(view, status, view.wanted)
-    fault = view.own_fault(stable.revision)
-    if fault is not None:
-        return _break(view, status, fault.reason, fault.message)
     if not view.paused and _may_serve(view, status, stable):
         return _route_first(view, status)
-    if view.is_overdue(status) and view.fault(stable.revision) is None:
+    if view.is_overdue(status) and view.is_unready(stable.revision):
         return _break(view, status, "ProgressDeadlineExceeded", _not_ready(view, status, stable))
     return status
 
 
+def _interrupt_first(view: View, status: Status) -> Status | None:
+    """What ends the start of a first revision: another one is wanted, or it cannot serve."""
+    stable = _stable(status)
+    if view.wanted is not None and view.wanted.revision != stable.revision:
+        return begin_first(view, status, view.wanted)
+    whole = view.ready(stable.revision, status) >= stable.replicas
+    fault = None if whole else view.own_fault(stable.revision)
+    return _break(view, status, fault.reason, fault.message) if fault else None
+
+
 def _may_serve(view: View, status: Status, first: RevisionStatus) -> bool:
     """One ready pod serves better than none, unless others could still be asked."""
+    if view.deployment(first.revision) is None:
+        return False
     ready = view.ready(first.revision, status)
     others = any(pod.ready for pod in view.observed.pods if pod.revision != first.revision)
     return ready >= (first.replicas if others else min(1, first.replicas))
@@ -69,8 +78,9 @@ def broken(view: View, status: Status) -> Status:
     if view.wanted is not None and view.wanted.revision != stable.revision:
         return begin_first(view, status, view.wanted)
     retried, status = _take(view, status, "retry", stable.revision)
-    recovered = view.ready(stable.revision, status) > 0 and not view.own_fault(stable.revision)
-    if retried or recovered:
+    ready = view.ready(stable.revision, status)
+    well = ready >= stable.replicas or not view.own_fault(stable.revision)
+    if retried or (ready > 0 and well):
         return enter(view, status, "Starting", reason="", message="")
     return status
 
@@ -82,7 +92,25 @@ def idle(view: View, status: Status) -> Status:
         return status
     if _rejection(status, wanted.revision):
         return _recall_rejection(view, status, wanted.revision)
-    return status if view.paused else begin(view, status, wanted)
+    return _try(view, status, wanted)
+
+
+def _try(view: View, status: Status, wanted: Wanted) -> Status:
+    """Begin to roll a revision out, unless something has to come first."""
+    if view.paused or _is_rerouting(view, status):
+        return status
+    if _stable(status).replicas == 0:
+        return begin_first(view, status, wanted)
+    return begin(view, status, wanted)
+
+
+def _is_rerouting(view: View, status: Status) -> bool:
+    """Whether another router or gateway is taking over; a rollout waits for that.
+
+    A fix for a dead stable doesn't: there is nothing that could be routed meanwhile.
+    """
+    routed = _stable(status).weight > 0 and not view.stable_is_dead(status)
+    return routed and not view.is_written(status)
 
 
 def rejected(view: View, status: Status) -> Status:
@@ -92,12 +120,13 @@ def rejected(view: View, status: Status) -> Status:
         return status
     if wanted.revision == _stable(status).revision:
         return rest(view, status)
-    retried, status = _take(view, status, "retry", wanted.revision)
+    leaving = bool(view.pods(wanted.revision))
+    retried, status = (False, status) if leaving else _take(view, status, "retry", wanted.revision)
     if retried:
         status = forgive(status, wanted.revision)
     elif _rejection(status, wanted.revision):
         return _recall_rejection(view, status, wanted.revision)
-    return status if view.paused else begin(view, status, wanted)
+    return _try(view, status, wanted)
 
 
 def scaling(view: View, status: Status) -> Status:
@@ -111,13 +140,19 @@ def scaling(view: View, status: Status) -> Status:
     if view.stable_is_dead(status) and ready > 0 and not view.paused:
         return shift(view, jump_to_closing(view, status), 100)
     if ready >= view.needed(step.weight, status):
-        return status if view.paused else shift(view, status, step.weight)
-    if canary.weight and not ready:
+        return status if _must_wait(view, status) else shift(view, status, step.weight)
+    if canary.weight and not ready and not view.stable_is_dead(status):
         return retreat(view, status)
-    if view.is_overdue(status) and view.fault(canary.revision) is None and not view.paused:
+    if view.is_overdue(status) and view.is_unready(canary.revision) and not view.paused:
         words = _not_ready(view, status, canary)
         return revert(view, status, "Rejected", "ProgressDeadlineExceeded", words)
     return status
+
+
+def _must_wait(view: View, status: Status) -> bool:
+    """Whether a shift for which there is capacity has to wait all the same."""
+    mixed = view.has_strangers(status) and not view.is_closing(status)
+    return view.paused or mixed or view.now < resumes_at(rollout_of(status))
 
 
 def shifting(view: View, status: Status) -> Status:
@@ -135,12 +170,9 @@ def shifting(view: View, status: Status) -> Status:
 
 
 def _shifting_first(view: View, status: Status) -> Status:
+    if (interrupted := _interrupt_first(view, status)) is not None:
+        return interrupted
     stable = _stable(status)
-    if view.wanted is not None and view.wanted.revision != stable.revision:
-        return begin_first(view, status, view.wanted)
-    fault = view.own_fault(stable.revision)
-    if fault is not None:
-        return _break(view, status, fault.reason, fault.message)
     status = _run_clock(view, status, paused=False)
     whole = view.ready(stable.revision, status) >= stable.replicas
     return rest(view, status) if whole and _is_settled(view, status) else status
@@ -151,7 +183,7 @@ def holding(view: View, status: Status) -> Status:
     if (interrupted := _interrupt(view, status) or _lose(view, status)) is not None:
         return interrupted
     canary, step = _canary(status), view.step(status)
-    if view.stable_is_dead(status) and not view.paused:
+    if view.stable_is_dead(status) and view.ready(canary.revision, status) and not view.paused:
         return jump_to_closing(view, status)
     promoted, status = _take(view, status, "promote", canary.revision)
     if promoted:
@@ -175,20 +207,37 @@ def _end_hold(view: View, status: Status) -> Status:
 
 def guarding(view: View, status: Status) -> Status:
     """The new stable has everything; the previous one stays warm."""
-    stable = _stable(status)
-    aborted, status = _take(view, status, "abort", stable.revision)
-    if aborted:
-        return revert_guard(view, status, "Rejected", "Aborted", "aborted by a person")
-    if (fault := view.own_fault(stable.revision)) is not None:
-        return revert_guard(view, status, "Rejected", fault.reason, fault.message)
-    if (failed := has_failed(view, status)) is not None:
-        return revert_guard(view, status, "Rejected", failed.reason, failed.message)
-    if (wanted := _newly_wanted(view, status)) is not None and status.previous is not None:
-        if wanted.revision == status.previous.revision:
-            return revert_guard(view, status, "Canceled", "WentBack", "the spec went back")
-        if not view.paused:
-            return begin(view, status, wanted)
+    if (back := _go_back(view, status)) is not None:
+        return back
+    wanted = _newly_wanted(view, status)
+    if wanted is not None and not view.paused:
+        return begin(view, status, wanted)
     return _end_guard(view, _run_clock(view, status, paused=view.paused))
+
+
+def _go_back(view: View, status: Status) -> Status | None:
+    """What takes the new stable back in the guard."""
+    stable, wanted = _stable(status), _newly_wanted(view, status)
+    aborted, after = _take(view, status, "abort", stable.revision)
+    if aborted:
+        return revert_guard(view, after, "Rejected", "Aborted", "aborted by a person")
+    trouble = view.own_fault(stable.revision) or has_failed(view, status)
+    if trouble is not None:
+        return revert_guard(view, status, "Rejected", trouble.reason, trouble.message)
+    if wanted and status.previous and wanted.revision == status.previous.revision:
+        return revert_guard(view, status, "Canceled", "WentBack", "the spec went back")
+    if _has_lost_guarded(view, status):
+        words = "none of its pods is ready, those of the previous revision are"
+        return revert_guard(view, status, "Canceled", "NoReadyPods", words)
+    return None
+
+
+def _has_lost_guarded(view: View, status: Status) -> bool:
+    """Whether the new stable has no ready pod while the one before has; nobody's known fault."""
+    previous = status.previous
+    if previous is None or not view.stable_is_dead(status):
+        return False
+    return view.ready(previous.revision, status) > 0
 
 
 def _end_guard(view: View, status: Status) -> Status:
@@ -202,6 +251,8 @@ def reverting(view: View, status: Status) -> Status:
     stable, canary = _stable(status), status.canary
     if canary is None:
         return _end_revert(view, status)
+    if (fix := _find_fix(view, status, canary)) is not None:
+        return begin(view, status, fix)
     weight = _weight_left(view, status, stable, canary)
     if weight != canary.weight:
         stopped = replace(rollout_of(status), verified_at=None, progress_at=view.now)
@@ -210,6 +261,14 @@ def reverting(view: View, status: Status) -> Status:
         return status
     status = _run_clock(view, status, paused=False)
     return _end_revert(view, status) if _is_settled(view, status) else status
+
+
+def _find_fix(view: View, status: Status, canary: RevisionStatus) -> Wanted | None:
+    """Another revision that is wanted, where stable has no pod to go back to."""
+    wanted = _newly_wanted(view, status)
+    if wanted is None or view.paused or wanted.revision == canary.revision:
+        return None
+    return wanted if view.stable_is_dead(status) else None
 
 
 def _weight_left(view: View, status: Status, stable: RevisionStatus, canary: RevisionStatus) -> int:
@@ -263,7 +322,7 @@ def _take(view: View, status: Status, verb: Verb, revision: str) -> tuple[bool, 
     if command is None or command.revision != revision:
         return False, status
     rollout = rollout_of(status)
-    if not command.names_step(rollout.step, rollout.step_name):
+    if verb == "promote" and not command.names_step(rollout.step, rollout.step_name):
         return False, status
     return True, record_command(status, command)
 

@@ -101,6 +101,8 @@ class Rollout:
     verified_at: float | None = None
     held_seconds: int = 0
     peak_replicas: int = 0
+    retreats: int = 0
+    "How often this step's canary lost all its pods under traffic."
     progress_at: float | None = None
     ending: Ending = ""
     reason: str = ""

@@ -129,11 +129,22 @@ class View:
         return carried_weight(self.ready(revision.revision, status), size)
 
     def stable_is_dead(self, status: Status) -> bool:
-        """Whether stable should have pods, and none of them is ready: it protects nothing."""
+        """Whether stable should have pods, and none of them is ready: it protects nothing.
+
+        By its pods alone: while another router takes over, its Service may not know them yet.
+        """
         stable = status.stable
-        return (
-            stable is not None and stable.replicas > 0 and self.ready(stable.revision, status) == 0
-        )
+        if stable is None or stable.replicas == 0:
+            return False
+        return not any(pod.ready for pod in self.pods(stable.revision))
+
+    def has_strangers(self, status: Status) -> bool:
+        """Whether pods of a revision that is gone still answer where pods are not told apart."""
+        if not self.router(status).mixes_pods:
+            return False
+        ours = {part.revision for part in (status.stable, status.canary) if part}
+        pods = self.observed.pods
+        return any(p.ready and not p.meta.deleting and p.revision not in ours for p in pods)
 
     def fault(self, revision: str) -> Fault | None:
         """What is wrong with a revision, and with whom the fault lies."""
@@ -145,6 +156,11 @@ class View:
         """The revision's own fault, for which it is rolled back."""
         fault = self.fault(revision)
         return fault if fault is not None and fault.whose == "Revision" else None
+
+    def is_unready(self, revision: str) -> bool:
+        """Whether pods of it run on a node and don't get ready, and nothing else is to blame."""
+        stuck = any(pod.scheduled and not pod.ready for pod in self.pods(revision))
+        return stuck and self.fault(revision) is None
 
     def is_overdue(self, status: Status) -> bool:
         """Whether nothing got better for as long as the progress deadline allows."""
@@ -160,7 +176,7 @@ class View:
     def router_name(self, status: Status) -> str:
         """Its name, as in `status.router`."""
         spec = self.spec
-        if spec is not None and (not status.router or rollout_of(status).state in AT_REST):
+        if spec is not None and (not status.router or is_at_rest(status)):
             return choose_router(spec.traffic)
         if status.router in ROUTERS:
             return status.router
@@ -183,13 +199,19 @@ class View:
     def traffic(self, status: Status) -> Traffic:
         """Gateways, host names and paths in force; edits wait until nothing is under way."""
         spec = self.spec
-        at_rest = rollout_of(status).state in AT_REST
-        if spec is not None and at_rest:
+        if spec is not None and is_at_rest(status):
             return _resolve(spec.traffic, self.observed.model)
         route = find_route(self.observed, self.model)
         if route is not None and self.router_name(status) == "GatewayAPI":
-            return read_traffic(route)
+            live = read_traffic(route)
+            if spec is None or self._has_gateways(live):
+                return live
         return _resolve(spec.traffic, self.observed.model) if spec else Traffic()
+
+    def _has_gateways(self, traffic: Traffic) -> bool:
+        """Whether the gateways still exist; one that is gone for good may be replaced."""
+        known = {(g.meta.namespace, g.meta.name) for g in self.observed.gateways}
+        return all((ref.namespace, ref.name) in known for ref in traffic.parent_refs)
 
     def split(self, status: Status) -> Split | None:
         """How traffic should be shared by what status says; None while nothing is routed."""
@@ -206,7 +228,7 @@ class View:
 
     def live_share(self, revision: str, status: Status) -> int:
         """The percentage that a revision gets by the live rules, whatever is intended."""
-        weights = self.live_weights(status)
+        weights = self.router(status).live_weights(self.model, self.observed)
         total = sum(weights.values())
         return round(100 * weights.get(revision, 0) / total) if total else 0
 
@@ -241,6 +263,12 @@ class View:
         return result if result is not None and result.key == key else None
 
 
+def is_at_rest(status: Status) -> bool:
+    """Whether no rollout is under way; the first revision's start is none."""
+    state = rollout_of(status).state
+    return state in AT_REST or (state == "Shifting" and status.canary is None)
+
+
 def make_view(observed: Observed, now: float) -> View:
     """Look at one object: only children that it owns count."""
     mine = _own_children(observed)
@@ -252,10 +280,13 @@ def make_view(observed: Observed, now: float) -> View:
 
 
 def copied_rollout(view: View, status: Status) -> RolloutSpec | None:
-    """The steps, analysis and guard that were copied when this rollout started."""
+    """The steps, analysis and guard that were copied when this rollout started.
+
+    What an earlier rollout of the same revision went by is none of them.
+    """
     tried = status.canary or status.stable
     record = view.record(tried) if tried else None
-    return record.rollout if record else None
+    return record.rollout if record and not record.outcome else None
 
 
 def rollout_of(status: Status) -> Rollout:

@@ -56,6 +56,8 @@ class Router(Protocol):
     "How long after its word the router may still act on what it had before."
     drain_seconds: float
     "How much longer connections may reach a revision that no rule names."
+    mixes_pods: bool
+    "Whether a share reaches every ready pod of the model, whatever its revision."
     revision_services: bool
     "Whether each revision needs a Service of its own."
     route_kinds: tuple[Kind, ...]

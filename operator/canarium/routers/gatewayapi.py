@@ -38,6 +38,7 @@ class GatewayAPI:
     name = "GatewayAPI"
     settle_seconds = 2.5
     drain_seconds = 0.0
+    mixes_pods = False
     revision_services = True
     route_kinds: tuple[Kind, ...] = ("HTTPRoute",)
 

@@ -29,6 +29,7 @@ class Replicas:
     name = "Replicas"
     settle_seconds = 0.0
     drain_seconds = 1.0
+    mixes_pods = True
     revision_services = False
     route_kinds: tuple[Kind, ...] = ()
 

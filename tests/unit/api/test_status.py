@@ -80,6 +80,7 @@ FULL = core.Status(
         step_started_at=1_700_000_000.0,
         verified_at=1_700_000_001.0,
         held_seconds=41,
+        retreats=1,
         peak_replicas=4,
         progress_at=1_700_000_001.0,
         ending="Rejected",
