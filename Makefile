@@ -53,7 +53,7 @@ cluster-down: $(STAMP) ## Take it down
 	@$(BIN)/python -m tests.cluster down
 
 e2e: $(STAMP) ## End-to-end tests; K=expression picks some
-	@$(BIN)/pytest -n 4 --dist loadgroup tests/e2e $(if $(K),-k "$(K)")
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/e2e $(if $(K),-k "$(K)")
 
 bench: $(STAMP) ## N rollouts side by side against the targets (N=200)
 	@$(BIN)/python -m benchmarks.rollouts --objects $(N)

@@ -49,7 +49,16 @@ TIERS = (
     Tier("clusters and images", (*PYTEST, "tests/cluster")),
     Tier(
         "end to end",
-        (*PYTEST, "-n", "4", "--dist", "loadgroup", "tests/e2e", "--ignore=tests/e2e/selftest"),
+        (
+            *PYTEST,
+            "-n",
+            "4",
+            "--dist",
+            "loadfile",
+            "--no-loadscope-reorder",
+            "tests/e2e",
+            "--ignore=tests/e2e/selftest",
+        ),
     ),
     Tier("demo", (sys.executable, "-m", "tests.demo", "--plain")),
 )

@@ -43,6 +43,10 @@ class Meter(Protocol):
         """What was answered since the last reading."""
 
 
+SILENT_READINGS = 5
+"After so many readings in a row without a word from any pod, that there is no data is told."
+
+
 class Session:
     """One object's measuring under one key; the meter and the evidence outlive a change of key."""
 
@@ -62,6 +66,7 @@ class Session:
         self._find_pods = find_pods
         self._publish = publish
         self._now = now
+        self._silent = 0
 
     async def run(self) -> None:
         """Measure until cancelled; what lies before `not_before` is not counted."""
@@ -78,7 +83,8 @@ class Session:
     async def _read(self) -> None:
         measurement = await self._measure()
         self.analysis = judge.observe(self.analysis, measurement.reading)
-        if _says_something(measurement):
+        self._silent = 0 if _says_something(measurement) else self._silent + 1
+        if self._silent in (0, SILENT_READINGS):
             self._publish(make_result(self.measure.key, self.analysis, measurement))
 
     async def _measure(self) -> Measurement:

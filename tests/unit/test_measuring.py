@@ -10,7 +10,7 @@ from canarium.core.observed import AnalysisResult, Meta, PodRecord
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric, Reading, Sample
 from canarium.kube.store import Key
-from canarium.measuring import Measurements, make_targets
+from canarium.measuring import SILENT_READINGS, Measurements, make_targets
 from canarium.sources.pods import Measurement, PodTarget, ScrapeError
 
 FRAUD = ("risk", "fraud")
@@ -118,6 +118,16 @@ async def test_the_first_reading_says_nothing_and_wakes_nobody() -> None:
         it.measurements.ensure(FRAUD, STEP)
         await played(meter)
         assert (it.result(), it.woken) == (None, [])
+
+
+async def test_pods_that_go_on_saying_nothing_are_no_data() -> None:
+    meter = ScriptedMeter([SILENT] * SILENT_READINGS)
+    async with stage(meter) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await played(meter)
+        found = it.result()
+        assert found is not None
+        assert (found.verdict, it.woken) == ("NoData", [(FRAUD, False)])
 
 
 async def test_a_failed_verdict_wakes_the_object_at_once_and_before_others() -> None:

@@ -16,6 +16,7 @@ from canarium.core.faults import Fault
 from canarium.core.phases import awaits_approval, is_paused, is_up_to_date
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status
 from canarium.core.view import AT_REST, ROLLING, View, rollout_of
+from canarium.core.words import tidy
 from canarium.routers import Verification
 
 Truth = Literal["True", "False", "Unknown"]
@@ -38,6 +39,11 @@ class Headline:
 
 def make_headline(view: View, status: Status, phase: str) -> Headline:
     """What a person should read first: what is in the way, or else what is going on."""
+    found = _find_headline(view, status, phase)
+    return Headline(found.reason, tidy(found.message))
+
+
+def _find_headline(view: View, status: Status, phase: str) -> Headline:
     if phase == "Invalid":
         return Headline("InvalidSpec", "; ".join(map(str, view.observed.model.problems)))
     obstacle = _find_obstacle(view, status)
@@ -181,7 +187,8 @@ def _condition(view: View, kind: str, truth: Truth, reason: str, message: str = 
     before = _before(view, kind)
     same = before is not None and before.status == truth
     at = before.last_transition_time if before is not None and same else view.now
-    return Condition(kind, truth, reason, message, view.observed.model.meta.generation, at)
+    generation = view.observed.model.meta.generation
+    return Condition(kind, truth, reason, tidy(message), generation, at)
 
 
 def _ready(view: View, status: Status) -> Condition:

@@ -23,6 +23,8 @@ _IMMEDIATE = {
     "RunContainerError": "its container cannot be run",
 }
 
+_LOST = ("NodeLost", "NodeShutdown", "Evicted", "Shutdown", "Terminated")
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -89,6 +91,6 @@ def _pod_fault(pod: PodRecord) -> Fault | None:
     if pod.scheduling_message and not pod.scheduled:
         words = f"pod {pod.meta.name} cannot be scheduled: {pod.scheduling_message}"
         return Fault("Environment", "Unschedulable", words)
-    if pod.reason in ("NodeLost", "NodeShutdown", "Evicted", "Shutdown", "Terminated"):
+    if pod.phase != "Failed" and pod.reason in _LOST:
         return Fault("Environment", pod.reason, f"pod {pod.meta.name} lost its node or its place")
     return None

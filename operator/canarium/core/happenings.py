@@ -26,6 +26,9 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         if before.canary is None or before.canary.weight != weight:
             words = f"step {new.step} of {len(view.steps)}: {weight} % to {version}"
             yield Event("Normal", "WeightShifted", "Shift", words)
+    if new.state == "Scaling" and new.retreats > old.retreats:
+        words = f"{version} has no ready pod left; its traffic goes back until it has"
+        yield Event("Warning", "CanaryLost", "Retreat", words)
     if _is_promoted(before, after):
         yield Event("Normal", "Promoted", "Promote", f"{_name(after.stable)} is stable now")
     if new.state == "Reverting":

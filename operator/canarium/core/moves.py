@@ -14,6 +14,7 @@ from canarium.core.commands import Command
 from canarium.core.revision import Wanted
 from canarium.core.status import Ending, Rejection, RevisionStatus, Rollout, State, Status
 from canarium.core.view import View, rollout_of
+from canarium.core.words import tidy
 
 REJECTIONS_KEPT = 20
 
@@ -154,7 +155,7 @@ def refuse(view: View, status: Status) -> Status:
 def revert(view: View, status: Status, ending: Ending, reason: str, message: str) -> Status:
     """Go back to stable; a rejected revision is remembered at once."""
     moved = enter(
-        view, status, "Reverting", ending=ending, reason=reason, message=message,
+        view, status, "Reverting", ending=ending, reason=reason, message=tidy(message),
         verified_at=None, held_seconds=0,
     )  # fmt: skip
     if ending != "Rejected" or status.canary is None:
@@ -177,7 +178,8 @@ def _reject(
     view: View, status: Status, canary: RevisionStatus, reason: str, message: str
 ) -> tuple[Rejection, ...]:
     others = tuple(r for r in status.rejected if r.revision != canary.revision)
-    rejection = Rejection(canary.revision, canary.version, reason, message, view.now)
+    words = tidy(message)
+    rejection = Rejection(canary.revision, canary.version, reason, words, view.now)
     return (*others, rejection)[-REJECTIONS_KEPT:]
 
 

@@ -34,6 +34,7 @@ from canarium.core.moves import (
 from canarium.core.revision import Wanted
 from canarium.core.status import RevisionStatus, State, Status
 from canarium.core.view import View, rollout_of
+from canarium.core.words import tidy
 
 
 def starting(view: View, status: Status) -> Status:
@@ -381,7 +382,7 @@ def _rejection(status: Status, revision: str) -> bool:
 
 
 def _break(view: View, status: Status, reason: str, message: str) -> Status:
-    return enter(view, status, "Broken", reason=reason, message=message)
+    return enter(view, status, "Broken", reason=reason, message=tidy(message))
 
 
 def _not_ready(view: View, status: Status, revision: RevisionStatus) -> str:

@@ -13,6 +13,7 @@ from canarium.core.phases import PHASES
 from canarium.core.plan import plan
 from canarium.core.spec import Traffic
 from canarium.core.states import STATES
+from canarium.core.words import tidy
 
 from tests.properties.world import World, make_rollout, make_spec, serving
 
@@ -437,3 +438,16 @@ def test_an_object_that_is_being_deleted_is_left_to_garbage_collection() -> None
     gone = replace(observed.model, meta=replace(observed.model.meta, deleting=True))
 
     assert plan(replace(observed, model=gone), world.now) == Plan()
+
+
+def test_what_a_runtime_says_is_told_in_one_line_of_bounded_length() -> None:
+    assert tidy("no\x1b[31m such\n\timage") == "no [31m such image"
+    assert len(tidy("x" * 5000)) == 1024
+
+
+def test_a_retreat_has_its_event() -> None:
+    world = rolling()
+    world.unready.add("2")
+    world.lose_pods("2")
+    world.settle()
+    assert world.events.count("CanaryLost") == 1

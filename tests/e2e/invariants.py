@@ -1,0 +1,377 @@
+"""The design's invariants, checked on a witness's log alone; the operator's status is never read.
+
+Each check is a pure function from the changes of one namespace to what was violated. Where two
+objects cannot be written in one transaction, `SLACK_SECONDS` says how old a look may be.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tests.e2e.changes import (
+    MODEL_LABEL,
+    Change,
+    Json,
+    Shares,
+    World,
+    labels,
+    managers,
+    needed,
+    replay,
+    revision_of,
+)
+
+OURS = frozenset({"canarium", "canarium-capacity"})
+PREFIX = "canarium.dev/"
+COMMANDS = frozenset({"promote", "abort", "retry"})
+PERSON = "kubectl"
+"How the field managers of a person's tools begin."
+SLACK_SECONDS = 0.3
+"Between the live read that allows a write and the write itself a pod may still go."
+SETTLE_SECONDS = 2.0
+"Traefik reloads at most this often: an accepted route may be this far from being programmed."
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What should never have happened, and at which resourceVersion."""
+
+    invariant: str
+    version: int
+    time: float
+    message: str
+
+    def __str__(self) -> str:
+        return f"[{self.invariant}] rv {self.version} at {self.time:.3f}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a scenario knows: the model's name and which revisions are at fault in it."""
+
+    model: str
+    blamed: frozenset[str] = frozenset()
+    settle_seconds: float = SETTLE_SECONDS
+
+
+Ready = dict[str, int]
+"Ready endpoints by revision."
+NOBODY: Json = {"spec": {}}
+Check = Callable[[Sequence[Change], Expectation], Iterator[Violation]]
+
+
+def check_weights(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """1: the weights of each rule are 0 to 100 and sum to 100 over revisions that exist."""
+    for world, change in _route_writes(changes, expected):
+        for shares in world.shares(change.object):
+            for problem in _weight_problems(shares, world.revisions()):
+                yield _violation("1 weights", change, f"{problem} in {shares}")
+
+
+def _weight_problems(shares: Shares, existing: set[str]) -> Iterator[str]:
+    if sum(shares.values()) != 100:
+        yield "weights don't sum to 100"
+    if any(not 0 <= share <= 100 for share in shares.values()):
+        yield "a weight is not within 0 and 100"
+    if unknown := sorted(set(shares) - existing):
+        yield f"no such revision as {', '.join(unknown)}"
+
+
+def check_capacity(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """2: no write raises a share above what the revision's ready endpoints carry.
+
+    But for a revision beside which no other has a ready endpoint; and never without a single
+    ready one.
+    """
+    seen = _Capacity(("EndpointSlice", "Service"), World.ready)
+    for world, change in replay(changes, expected.model):
+        if change.kind == "HTTPRoute" and _is_ours(change, world) and not change.deleted:
+            looks = seen.since(change.time - SLACK_SECONDS)
+            for revision, share in _raises(world, change):
+                if problem := _capacity_problem(revision, share, world.wanted_replicas, looks):
+                    yield _violation("2 capacity", change, problem)
+        seen.look(world, change)
+
+
+def check_selection(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """2 for callers in the cluster: the leading Service turns to a revision that carries them."""
+    seen = _Capacity(("Pod",), World.ready_pods)
+    for world, change in replay(changes, expected.model):
+        if change.kind == "Service" and _is_ours(change, world) and not change.deleted:
+            before, after = world.find("Service", change.name), world.selected(change.object)
+            if after and after != (world.selected(before) if before else ""):
+                looks = seen.since(change.time - SLACK_SECONDS)
+                if problem := _capacity_problem(after, 100, world.wanted_replicas, looks):
+                    yield _violation("2 selection", change, problem)
+        seen.look(world, change)
+
+
+def _capacity_problem(revision: str, share: int, replicas: int, looks: list[Ready]) -> str:
+    """What is wrong with a raise by every look that the operator may have had."""
+    mine, need = max(look.get(revision, 0) for look in looks), needed(share, replicas)
+    others = min(sum(look.values()) - look.get(revision, 0) for look in looks)
+    if mine == 0:
+        return f"{revision} was raised to {share} without a ready pod"
+    if mine < need and others:
+        return f"{revision} was raised to {share} with {mine} of {need} ready pods"
+    return ""
+
+
+@dataclass(slots=True)
+class _Capacity:
+    """What each revision had ready over time, by objects of some kinds and a way to count them."""
+
+    kinds: tuple[str, ...]
+    count: Callable[[World, str], int]
+    history: list[tuple[float, Ready]] = field(default_factory=lambda: [(0.0, {})])
+
+    def look(self, world: World, change: Change) -> None:
+        if change.kind not in self.kinds:
+            return
+        world.take(change)
+        revisions = {revision_of(item) for item in world.all_of("Deployment")} - {""}
+        ready = {name: self.count(world, name) for name in revisions}
+        if ready != self.history[-1][1]:
+            self.history.append((change.time, ready))
+
+    def since(self, begin: float) -> list[Ready]:
+        """What could be seen from a time on: the state that it began with and all later ones."""
+        earlier = [ready for time, ready in self.history if time < begin]
+        return earlier[-1:] + [ready for time, ready in self.history if time >= begin]
+
+
+def check_falls(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """3: a canary's share falls only for its own fault, or after the person changed something.
+
+    The canary is the revision that was first given traffic last since the person's last act.
+    """
+    canary, served = "", set[str]()
+    act: tuple[str, ...] = ()
+    for world, change in replay(changes, expected.model):
+        if change.kind == "ModelDeployment" and _person_act(change) != act:
+            act, canary = _person_act(change), ""
+        if change.kind != "HTTPRoute" or change.deleted or change.name != expected.model:
+            continue
+        for before, after in _share_pairs(world, change):
+            canary = next((n for n, share in after.items() if share and n not in served), canary)
+            served |= {name for name, share in after.items() if share}
+            if after.get(canary, 0) < before.get(canary, 0) and canary not in expected.blamed:
+                words = f"{canary} fell from {before.get(canary)} to {after.get(canary, 0)}"
+                yield _violation("3 falls", change, f"{words} without a cause")
+
+
+def check_release(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """4: nothing takes from a revision the pods that a rule still in force needs."""
+    rules = _RulesInForce(expected)
+    for world, change in replay(changes, expected.model):
+        rules.look(world, change)
+        left = _left(world, change)
+        if left is None or change.metadata["uid"] in world.doomed:
+            continue
+        revision, replicas = left
+        led = 100 * (world.selected(world.find("Service", world.model) or NOBODY) == revision)
+        share = max(led, rules.share(revision, change.time))
+        need = needed(share, world.wanted_replicas)
+        if replicas < need:
+            words = f"{change.kind} {change.name} was left {replicas} of {need} pods"
+            yield _violation("4 release", change, f"{words} that a rule still needs")
+
+
+def _left(world: World, change: Change) -> tuple[str, int] | None:
+    """The revision that this change takes capacity from and what it leaves of it."""
+    before = world.find(change.kind, change.name)
+    if before is None or labels(before).get(MODEL_LABEL) != world.model:
+        return None
+    gone = change.deleted or "deletionTimestamp" in change.metadata
+    if change.kind == "Service" and gone and revision_of(before):
+        return revision_of(before), 0
+    if change.kind != "Deployment":
+        return None
+    replicas = 0 if gone else int(change.object["spec"].get("replicas", 1))
+    fell = replicas < int(before["spec"].get("replicas", 1))
+    return (revision_of(before), replicas) if fell else None
+
+
+@dataclass(slots=True)
+class _RulesInForce:
+    """Every version of the route that a gateway may still be serving by."""
+
+    expected: Expectation
+    versions: dict[int, list[Shares]] = field(default_factory=dict)
+    accepted: dict[int, float] = field(default_factory=dict)
+
+    def look(self, world: World, change: Change) -> None:
+        if change.kind != "HTTPRoute" or change.name != self.expected.model:
+            return
+        if change.deleted:
+            self.versions, self.accepted = {}, {}
+            return
+        generation = change.metadata.get("generation", 1)
+        self.versions.setdefault(generation, world.shares(change.object))
+        if accepted_generation(change.object) >= generation:
+            self.accepted.setdefault(generation, change.time)
+
+    def share(self, revision: str, now: float) -> int:
+        """The highest share that any version in force gives to a revision, in percent."""
+        settle = self.expected.settle_seconds
+        settled = [g for g, when in self.accepted.items() if now - when >= settle]
+        force = [rules for g, rules in self.versions.items() if g >= max(settled, default=0)]
+        return max((shares.get(revision, 0) for rules in force for shares in rules), default=0)
+
+
+def accepted_generation(route: Json) -> int:
+    """The generation that every gateway of a route has accepted; 0 when one of them has none."""
+    parents = route.get("status", {}).get("parents", [])
+    conditions = [
+        {c["type"]: c for c in parent.get("conditions", [])}.get("Accepted", {})
+        for parent in parents
+    ]
+    if len(parents) < len(route["spec"].get("parentRefs", [])):
+        return 0
+    found = [c.get("observedGeneration", 0) * (c.get("status") == "True") for c in conditions]
+    return min(found, default=0)
+
+
+def check_canaries(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """5a: at most one canary: never more than two revisions with traffic."""
+    for world, change in _route_writes(changes, expected):
+        for shares in world.shares(change.object):
+            serving = sorted(name for name, share in shares.items() if share)
+            if len(serving) > 2:
+                yield _violation("5 canaries", change, f"traffic for {', '.join(serving)}")
+
+
+def check_rejected(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """5b: what was taken back is never tried again but by a person's retry."""
+    rejected: dict[str, str] = {}
+    retry = ""
+    for world, change in replay(changes, expected.model):
+        if change.kind == "ModelDeployment":
+            retry = (change.metadata.get("annotations") or {}).get(f"{PREFIX}retry", "")
+        for revision in _taken_back(world, change) & expected.blamed:
+            rejected[revision] = retry
+        for revision in _tried(world, change):
+            if rejected.get(revision) == retry and revision in rejected:
+                yield _violation("5 rejected", change, f"{revision} is tried again")
+
+
+def _taken_back(world: World, change: Change) -> set[str]:
+    """The revisions from which this change takes the last traffic, or the last pod."""
+    if change.kind == "HTTPRoute" and not change.deleted:
+        pairs = _share_pairs(world, change)
+        return {name for old, new in pairs for name in old if old[name] and not new.get(name)}
+    left = _left(world, change)
+    return {left[0]} if left and left[1] == 0 else set()
+
+
+def _tried(world: World, change: Change) -> set[str]:
+    """The revisions to which this change gives traffic or pods that had none before."""
+    if change.deleted:
+        return set()
+    if change.kind == "HTTPRoute":
+        return {revision for revision, _ in _raises(world, change)}
+    if change.kind != "Deployment":
+        return set()
+    before = world.find("Deployment", change.name)
+    had = int(before["spec"].get("replicas", 1)) if before else 0
+    grew = int(change.object["spec"].get("replicas", 1)) > 0 == had
+    return {revision_of(change.object)} if grew else set()
+
+
+def check_spec_is_the_persons(
+    changes: Sequence[Change], expected: Expectation
+) -> Iterator[Violation]:
+    """6a: what we write of a ModelDeployment is its status, and nothing else of it."""
+    for _, change in replay(changes, expected.model):
+        if change.kind == "ModelDeployment" and not change.deleted:
+            for problem in _ownership_problems(change):
+                yield _violation("6 ownership", change, problem)
+
+
+def _ownership_problems(change: Change) -> Iterator[str]:
+    for entry in change.metadata.get("managedFields", []):
+        written = sorted(set(entry.get("fieldsV1", {})) - {"f:status"})
+        if written and not entry["manager"].startswith(PERSON):
+            yield f"{entry['manager']} wrote {', '.join(written)}"
+    if change.metadata.get("finalizers"):
+        yield f"finalizers {change.metadata['finalizers']}"
+    for name in change.metadata.get("annotations") or {}:
+        prefix, _, verb = name.rpartition("/")
+        if "kopf" in prefix or (f"{prefix}/" == PREFIX and verb not in COMMANDS):
+            yield f"annotation {name}"
+
+
+def check_namespaces(changes: Sequence[Change]) -> Iterator[Violation]:
+    """6b: nothing of ours is outside the namespaces that hold a ModelDeployment of its name.
+
+    Wants the changes of all namespaces, so it isn't one of CHECKS.
+    """
+    homes = {(c.namespace, c.name) for c in changes if c.kind == "ModelDeployment"}
+    for change in changes:
+        if change.kind in ("ModelDeployment", "Event") or not managers(change.object) & OURS:
+            continue
+        if (change.namespace, labels(change.object).get(MODEL_LABEL, "")) not in homes:
+            yield _violation("6 namespaces", change, f"{change.kind} {change.name} is ours")
+
+
+CHECKS: tuple[Check, ...] = (
+    check_weights,
+    check_capacity,
+    check_selection,
+    check_falls,
+    check_release,
+    check_canaries,
+    check_rejected,
+    check_spec_is_the_persons,
+)
+
+
+def find_violations(changes: Sequence[Change], expected: Expectation) -> list[Violation]:
+    """All that was violated, in the order in which it happened."""
+    found = (violation for check in CHECKS for violation in check(changes, expected))
+    return sorted(found, key=lambda violation: violation.version)
+
+
+def _violation(invariant: str, change: Change, message: str) -> Violation:
+    return Violation(invariant, change.version, change.time, message)
+
+
+def _is_ours(change: Change, world: World) -> bool:
+    return change.name == world.model and labels(change.object).get(MODEL_LABEL) == world.model
+
+
+def _route_writes(
+    changes: Iterable[Change], expected: Expectation
+) -> Iterator[tuple[World, Change]]:
+    """The writes of the route's spec, each with the world before it."""
+    for world, change in replay(changes, expected.model):
+        if change.kind != "HTTPRoute" or change.deleted or not _is_ours(change, world):
+            continue
+        before = world.find("HTTPRoute", change.name)
+        if before is None or before["spec"] != change.object["spec"]:
+            yield world, change
+
+
+def _share_pairs(world: World, change: Change) -> list[tuple[Shares, Shares]]:
+    """The shares of each rule before and after a change of the route."""
+    found = world.find("HTTPRoute", change.name)
+    before, after = world.shares(found) if found else [], world.shares(change.object)
+    missing = [Shares()] * (len(after) - len(before))
+    return list(zip([*before, *missing], after, strict=False))
+
+
+def _raises(world: World, change: Change) -> set[tuple[str, int]]:
+    """The revisions whose share a change of the route raises, and to what."""
+    pairs = _share_pairs(world, change)
+    return {
+        (name, share)
+        for old, new in pairs
+        for name, share in new.items()
+        if share > old.get(name, 0)
+    }
+
+
+def _person_act(change: Change) -> tuple[str, ...]:
+    """What changes when a person edits the spec or gives a command."""
+    commands = change.metadata.get("annotations") or {}
+    given = sorted(f"{k}={v}" for k, v in commands.items() if k.startswith(PREFIX))
+    return str(change.metadata["uid"]), str(change.metadata.get("generation")), *given

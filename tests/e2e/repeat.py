@@ -1,0 +1,117 @@
+"""Plays one scenario several times by hand and prints a table, for the figures in the docs.
+
+python -m tests.e2e.repeat promotion --times 10
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.cluster import Cluster
+from tests.e2e.apiserver import Apiserver
+from tests.e2e.manifests import image
+from tests.e2e.plays import promote, roll_back
+from tests.e2e.readings import find_worst_split
+from tests.e2e.rights import USER
+from tests.e2e.running import RunningOperator, start_witness
+from tests.e2e.scenario import Scenario, find_revision, make_scenario
+from tests.e2e.stage import prepare_node, share_cluster
+from tests.e2e.traffic import Report
+
+PLAYS: dict[str, Callable[[Scenario], object]] = {"promotion": promote, "rollback": roll_back}
+CANARIES = {"promotion": "v2", "rollback": "v3"}
+COLUMNS = (
+    "run", "seconds", "sent", "failed", "first to last 500", "split off by", "violations", "outcome",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run: how long it took, what the client saw, and what was violated."""
+
+    number: int
+    seconds: float
+    sent: int
+    failed: int
+    span: float | None
+    split: float
+    violations: int
+    outcome: str
+
+    def __str__(self) -> str:
+        span = "-" if self.span is None else f"{self.span:.1f} s"
+        cells = (
+            str(self.number), f"{self.seconds:.0f}", str(self.sent), str(self.failed),
+            span, f"{self.split:.1f} points", str(self.violations), self.outcome,
+        )  # fmt: skip
+        return "| " + " | ".join(cells) + " |"
+
+
+def play(scenario: Scenario, name: str, number: int) -> Row:
+    """Play once; a wait that was in vain is an outcome too."""
+    begun, outcome = time.monotonic(), "as it should be"
+    try:
+        PLAYS[name](scenario)
+    except AssertionError as error:
+        print(error, file=sys.stderr)
+        outcome = str(error).partition("\n")[0]
+    seconds = time.monotonic() - begun
+    report = scenario.stop_load() if scenario.load else Report(0, ())
+    violations = scenario.find_violations()
+    print(*violations, sep="\n", end="", file=sys.stderr)
+    return Row(
+        number, seconds, len(report.sent), len(report.failures), report.failing_span(),
+        measure_split(scenario, report, CANARIES[name]), len(violations), outcome,
+    )  # fmt: skip
+
+
+def measure_split(scenario: Scenario, report: Report, version: str) -> float:
+    """By how many points the canary's share was off its weight; failed answers name no version."""
+    changes = scenario.changes()
+    return find_worst_split(changes, report, find_revision(changes, image(version)), version)
+
+
+def stage(cluster: Cluster, witness: Path, directory: Path) -> Scenario:
+    """A scenario with an operator of its own."""
+    directory.mkdir()
+    apiserver = Apiserver(cluster.kubeconfig)
+    scenario = make_scenario(cluster, apiserver, witness, directory, directory.name)
+    kubeconfig = cluster.kubeconfig_for(USER)
+    log = directory / "operator.log"
+    scenario.operator = RunningOperator(kubeconfig, log, scenario.namespace)
+    scenario.operator.start()
+    return scenario
+
+
+def repeat(name: str, times: int) -> None:
+    """Play, and print each row as soon as it is known."""
+    directory = Path(tempfile.mkdtemp(prefix="canarium-repeat-"))
+    with ExitStack() as stack:
+        cluster = stack.enter_context(share_cluster("auto", prepare_node))
+        child, witness = start_witness(cluster.kubeconfig, directory)
+        stack.callback(child.end)
+        print("| " + " | ".join(COLUMNS) + " |\n|" + " --- |" * len(COLUMNS), flush=True)
+        for number in range(1, times + 1):
+            scenario = stage(cluster, witness, directory / f"{name}-{number}")
+            print(play(scenario, name, number), flush=True)
+            if scenario.operator is not None:
+                scenario.operator.stop()
+            scenario.delete_namespace()
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e.repeat", description=__doc__)
+    parser.add_argument("scenario", choices=sorted(PLAYS))
+    parser.add_argument("--times", type=int, default=10)
+    given = parser.parse_args()
+    repeat(given.scenario, given.times)
+
+
+if __name__ == "__main__":
+    main()

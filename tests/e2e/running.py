@@ -1,0 +1,157 @@
+"""The processes of an end-to-end run: the operator, the load client and the witness.
+
+Each is a child process with its output in a file, so that none disturbs another's clock.
+"""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from tests.cluster.ports import find_free_ports
+from tests.e2e.traffic import Report, read_report
+
+ROOT = Path(__file__).parents[2]
+POLL_SECONDS = 0.1
+READY_SECONDS = 45.0
+"A killed leader's Lease lasts 15 s; the next operator is ready only after that."
+STOP_SECONDS = 20.0
+IRIS = '{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}'
+"One flower, as the Open Inference Protocol v2 wants it."
+
+
+class NotRunningError(Exception):
+    """A process ended, or didn't begin to work; the message holds the end of its log."""
+
+
+@dataclass(slots=True)
+class Child:
+    """A process of ours and the file that its output is appended to."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.poll() is None
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Signal it, wait until it is gone, and return its exit code."""
+        if self.alive:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(STOP_SECONDS)
+            raise NotRunningError(f"did not end within {STOP_SECONDS} s: {self.tail()}") from None
+
+    def tail(self, lines: int = 30) -> str:
+        """The last lines of its output."""
+        found = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join([f"--- {self.log}", *found[-lines:]])
+
+
+def spawn(words: Sequence[str], log: Path) -> Child:
+    """Start `python -m …` with its output appended to a file."""
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", *words]
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)
+    return Child(process, log)
+
+
+@dataclass(slots=True)
+class RunningOperator:
+    """The operator out of the cluster, for one namespace, where it also keeps its Lease.
+
+    Without a `lease` it acts at once, and nothing of it is in the namespace.
+    """
+
+    kubeconfig: Path
+    log: Path
+    namespace: str
+    lease: bool = True
+    child: Child | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Start it and wait until it says that it is ready."""
+        address = f"127.0.0.1:{find_free_ports(1)[0]}"
+        words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
+        words += ["--probe-address", address, "--namespace", self.namespace]
+        words += ["--lease-namespace", self.namespace] if self.lease else ["--no-leader-election"]
+        self.child = spawn(words, self.log)
+        self._wait_until_ready(f"http://{address}/readyz")
+
+    def stop(self) -> None:
+        """Ask it to end, as Kubernetes does, and make sure that it ended well."""
+        if self.child is not None and self.child.end() != 0:
+            raise NotRunningError(f"the operator did not end well: {self.child.tail()}")
+        self.child = None
+
+    def kill(self) -> None:
+        """SIGKILL: nothing of it gets a chance to say good-bye."""
+        if self.child is not None:
+            self.child.end(signal.SIGKILL)
+        self.child = None
+
+    def restart(self) -> None:
+        """Stop and start again."""
+        self.stop()
+        self.start()
+
+    def _wait_until_ready(self, url: str) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not is_ok(url):
+            if self.child is None or not self.child.alive or time.monotonic() > deadline:
+                words = self.child.tail() if self.child else ""
+                raise NotRunningError(f"the operator did not become ready: {words}")
+            time.sleep(POLL_SECONDS)
+
+
+def is_ok(url: str) -> bool:
+    """Whether a GET is answered with 200."""
+    try:
+        with urlopen(url, timeout=2) as answer:  # noqa: S310 - a URL of our own
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+@dataclass(slots=True)
+class RunningLoad:
+    """The load client at work."""
+
+    child: Child
+    answers: Path
+
+    def stop(self) -> Report:
+        """Stop sending and return what the client saw."""
+        if self.child.end() != 0:
+            raise NotRunningError(f"the load client failed: {self.child.tail()}")
+        return self.report()
+
+    def report(self) -> Report:
+        """What the client has seen so far."""
+        return read_report(self.answers)
+
+
+def start_load(gateway: str, host: str, directory: Path, rate: float = 20.0) -> RunningLoad:
+    """Send predictions for the iris model through a gateway until stopped (10 minutes at most)."""
+    answers = directory / "answers.jsonl"
+    url = f"{gateway}/v2/models/iris/infer"
+    words = ["tests.e2e.traffic", url, "--host", host, "--rate", str(rate), "--body", IRIS]
+    return RunningLoad(spawn([*words, "--log", str(answers)], directory / "traffic.log"), answers)
+
+
+def start_witness(kubeconfig: Path, directory: Path) -> tuple[Child, Path]:
+    """Start the witness and return it with the file that it writes to."""
+    log = directory / "witness.jsonl"
+    log.touch()
+    words = ["tests.e2e.watcher", "--kubeconfig", str(kubeconfig), "--log", str(log)]
+    return spawn(words, directory / "witness.log"), log

@@ -1,0 +1,269 @@
+"""One scenario: a namespace of its own, what a person does in it, and what a witness saw of it."""
+
+import json
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubernetes.client import ApiException
+
+from tests.cluster.cluster import Cluster
+from tests.e2e.apiserver import COLLECTIONS, Apiserver, WatchEndedError
+from tests.e2e.changes import Change, read_changes, revision_of
+from tests.e2e.invariants import Expectation, Violation, find_violations
+from tests.e2e.running import RunningLoad, RunningOperator, start_load
+from tests.e2e.timeline import tell
+from tests.e2e.traffic import Report
+from tests.e2e.watcher import WATCHED
+
+Json = dict[str, Any]
+Holds = Callable[[Json], bool]
+CAUGHT_UP_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Scenario:
+    """A person's hands in one namespace. `blamed` are the images that are at fault in it."""
+
+    cluster: Cluster
+    apiserver: Apiserver
+    witness: Path
+    directory: Path
+    namespace: str
+    operator: RunningOperator | None = None
+    load: RunningLoad | None = None
+    blamed: set[str] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
+
+    @property
+    def host(self) -> str:
+        """The host name by which this scenario's model is reached, and no other's."""
+        return f"{self.namespace}.example.com"
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        """Run kubectl as a person in this namespace."""
+        return self.cluster.kubectl("-n", self.namespace, *words, stdin=stdin)
+
+    def apply(self, *manifests: Mapping[str, Any]) -> None:
+        """`kubectl apply` of objects."""
+        for manifest in manifests:
+            if manifest["kind"] == "ModelDeployment":
+                self.models.add(manifest["metadata"]["name"])
+            self.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+    def command(self, verb: str, revision: str, model: str = "iris") -> None:
+        """Give a command the way the design has it: an annotation with an id of its own."""
+        value = f"canarium.dev/{verb}={revision}@{time.time_ns()}"
+        self.kubectl("annotate", "--overwrite", f"modeldeployment/{model}", value)
+
+    def get(self, kind: str, name: str) -> Json | None:
+        """One object, or None."""
+        try:
+            return self.apiserver.get(COLLECTIONS[kind].path(self.namespace, name))
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def all_of(self, kind: str) -> list[Json]:
+        """All objects of a kind in this namespace."""
+        found: list[Json] = self.apiserver.get(COLLECTIONS[kind].path(self.namespace))["items"]
+        return found
+
+    def wait(self, holds: Holds, seconds: float, *, model: str = "iris") -> Json:
+        """Wait until something holds of the ModelDeployment, and return it."""
+        return self.wait_for("ModelDeployment", model, holds, seconds)
+
+    def wait_for(self, kind: str, name: str, holds: Holds, seconds: float) -> Json:
+        """Wait until something holds of one object; fails with the story of the namespace."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            found = self._wait_once(kind, name, holds, left)
+            if found is not None:
+                return found
+        raise AssertionError(
+            f"{kind} {name} did not come to {describe(holds)} within {seconds} s\n{self.tell()}"
+        )
+
+    def _wait_once(self, kind: str, name: str, holds: Holds, seconds: float) -> Json | None:
+        path, selector = COLLECTIONS[kind].path(self.namespace), f"metadata.name={name}"
+        listed = self.apiserver.get(path)
+        now: list[Json] = [item for item in listed["items"] if item["metadata"]["name"] == name]
+        if now and holds(now[0]):
+            return now[0]
+        since = listed["metadata"]["resourceVersion"]
+        try:
+            changes = self.apiserver.watch(path, since, seconds=max(1, seconds), selector=selector)
+            return next(
+                (item for type_, item in changes if type_ != "DELETED" and holds(item)), None
+            )
+        except WatchEndedError:
+            return None
+
+    def wait_gone(self, kind: str, name: str, seconds: float) -> None:
+        """Wait until an object is no more."""
+        deadline = time.monotonic() + seconds
+        while self.get(kind, name) is not None:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{kind} {name} is still there\n{self.tell()}")
+            time.sleep(0.2)
+
+    def start_load(self) -> RunningLoad:
+        """Begin to send 20 predictions a second."""
+        assert self.cluster.gateway_url is not None
+        self.load = start_load(self.cluster.gateway_url, self.host, self.directory)
+        return self.load
+
+    def stop_load(self) -> Report:
+        """End the load; at least 99 % of the plan must have been sent for it to prove anything."""
+        assert self.load is not None
+        report, self.load = self.load.stop(), None
+        assert report.sent_share >= 0.99, f"only {report.sent_share:.1%} of the plan was sent"
+        return report
+
+    def changes(self) -> list[Change]:
+        """All that the witness saw in this namespace, once it has seen all there is."""
+        deadline = time.monotonic() + CAUGHT_UP_SECONDS
+        while missing := self._unseen(found := read_changes(self.witness, self.namespace)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the witness has not seen {', '.join(missing)}")
+            time.sleep(0.1)
+        return found
+
+    def _unseen(self, changes: Iterable[Change]) -> list[str]:
+        seen = {(c.kind, c.metadata["uid"]): c.version for c in changes}
+        return [
+            f"{kind} {item['metadata']['name']}"
+            for kind in WATCHED
+            if kind not in ("Event", "Pod", "Namespace")
+            for item in self._list_if_served(kind)
+            if seen.get((kind, item["metadata"]["uid"]), 0)
+            < int(item["metadata"]["resourceVersion"])
+        ]
+
+    def _list_if_served(self, kind: str) -> list[Json]:
+        try:
+            return self.all_of(kind)
+        except ApiException as error:
+            if error.status == 404:
+                return []
+            raise
+
+    def find_violations(self) -> list[Violation]:
+        """What was violated in this namespace so far."""
+        changes = self.changes()
+        blamed = frozenset(find_revision(changes, image) for image in self.blamed) - {""}
+        checks = (find_violations(changes, Expectation(m, blamed)) for m in sorted(self.models))
+        return [violation for found in checks for violation in found]
+
+    def tell(self) -> str:
+        """The story of the namespace, and the operator's last words."""
+        changes = read_changes(self.witness, self.namespace)
+        stories = [tell(changes, model) for model in sorted(self.models)]
+        return "\n".join([*stories, *self._operators_words()[-30:], *read_pressure()])
+
+    def _operators_words(self) -> list[str]:
+        if self.operator is None or not self.operator.log.exists():
+            return []
+        return [str(self.operator.log), *self.operator.log.read_text().splitlines()]
+
+    def delete_namespace(self) -> None:
+        """Leave nothing behind that takes the next scenario's processor time."""
+        self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+
+def read_pressure() -> list[str]:
+    """How much of the time somebody waited for a processor: a starved machine proves nothing."""
+    pressure = Path("/proc/pressure/cpu")
+    return [f"{pressure}: {pressure.read_text().splitlines()[0]}"] if pressure.exists() else []
+
+
+def make_scenario(
+    cluster: Cluster, apiserver: Apiserver, witness: Path, directory: Path, name: str
+) -> Scenario:
+    """A scenario in a new namespace named after it."""
+    words = re.sub("[^a-z0-9]+", "-", name.lower().removeprefix("test_"))
+    namespace = f"{words[:36]}-{zlib.crc32(name.encode()):08x}"
+    cluster.kubectl("create", "namespace", namespace)
+    return Scenario(cluster, apiserver, witness, directory, namespace)
+
+
+def find_revision(changes: Iterable[Change], image: str) -> str:
+    """The revision whose pods run an image, "" when there is none."""
+    for change in changes:
+        if change.kind == "Deployment":
+            containers = change.object["spec"]["template"]["spec"]["containers"]
+            if any(container["image"] == image for container in containers):
+                return revision_of(change.object)
+    return ""
+
+
+def phase(wanted: str) -> Holds:
+    """Holds of a ModelDeployment in a phase, of the spec as it is now."""
+
+    def holds(found: Json) -> bool:
+        status = found.get("status", {})
+        return is_current(found) and status.get("phase") == wanted
+
+    return named(holds, f"phase {wanted}")
+
+
+def condition(kind: str, status: str, reason: str | None = None) -> Holds:
+    """Holds of an object with a condition, of the spec as it is now."""
+
+    def holds(found: Json) -> bool:
+        has = get_condition(found, kind)
+        return (
+            is_current(found)
+            and has.get("status") == status
+            and reason in (None, has.get("reason"))
+        )
+
+    return named(holds, f"{kind}={status} {reason or ''}".strip())
+
+
+def in_state(state: str) -> Holds:
+    """Holds of a ModelDeployment in a state of its rollout, of the spec as it is now."""
+
+    def holds(found: Json) -> bool:
+        return is_current(found) and found["status"].get("rollout", {}).get("state") == state
+
+    return named(holds, f"state {state}")
+
+
+def weight(wanted: int, state: str | None = None) -> Holds:
+    """Holds of a ModelDeployment whose canary has a share (in a state)."""
+
+    def holds(found: Json) -> bool:
+        status = found.get("status", {})
+        has = status.get("canary", {}).get("weight", 0)
+        return has == wanted and state in (None, status.get("rollout", {}).get("state"))
+
+    return named(holds, f"a canary at {wanted} {state or ''}".strip())
+
+
+def is_current(found: Json) -> bool:
+    """Whether the status is about the spec as it is now."""
+    seen = found.get("status", {}).get("observedGeneration")
+    return bool(seen == found["metadata"].get("generation"))
+
+
+def get_condition(found: Json, kind: str) -> Json:
+    """One condition of an object; empty when it hasn't got it."""
+    conditions = found.get("status", {}).get("conditions", [])
+    return next((dict(c) for c in conditions if c["type"] == kind), {})
+
+
+def named(holds: Holds, words: str) -> Holds:
+    """Give a condition the words by which a failed wait names it."""
+    holds.__doc__ = words
+    return holds
+
+
+def describe(holds: Holds) -> str:
+    """The words of a condition."""
+    return holds.__doc__ or holds.__name__

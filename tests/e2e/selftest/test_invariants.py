@@ -1,0 +1,210 @@
+"""Each invariant's check finds a log that violates it, and passes the nearest one that doesn't."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.invariants import Expectation, check_namespaces, find_violations
+from tests.e2e.selftest.witnessed import (
+    MODEL,
+    Log,
+    canary,
+    promoted,
+    rolled_back,
+    serving,
+)
+
+
+def violated(log: Log, *blamed: str) -> list[str]:
+    expected = Expectation(MODEL, frozenset(blamed))
+    return [f"{v.invariant}: {v.message}" for v in find_violations(log.changes, expected)]
+
+
+@pytest.mark.parametrize(
+    ("log", "blamed"),
+    [
+        pytest.param(serving(), (), id="serving"),
+        pytest.param(promoted().accept().wait(9).scale("v1", 0), (), id="promoted"),
+        pytest.param(rolled_back(), ("v2",), id="rolled back"),
+        pytest.param(canary().model(generation=3).route(v1=100, v2=0), (), id="cancelled"),
+        pytest.param(
+            rolled_back().model(generation=2, annotations={"canarium.dev/retry": "v2@1"})
+            .scale("v2", 1).route(v1=80, v2=20), ("v2",), id="retried",
+        ),
+        pytest.param(
+            serving().ready("v1", 0).wait(1).model(generation=2).revision("v2", pods=1)
+            .route(v1=0, v2=100), (), id="a broken stable is replaced by what there is",
+        ),
+        pytest.param(
+            canary().model_deleted().deployment_deleted("v1").model(uid="another"), (),
+            id="deleted and created again",
+        ),
+        pytest.param(
+            canary().namespace_deleted().deployment_deleted("v1"), (), id="namespace deleted",
+        ),
+    ],
+)  # fmt: skip
+def test_a_rollout_as_it_should_be_violates_nothing(log: Log, blamed: tuple[str, ...]) -> None:
+    assert violated(log, *blamed) == []
+
+
+@pytest.mark.parametrize(
+    ("log", "want"),
+    [
+        (serving().route(v1=90), "weights don't sum to 100 in {'v1': 90}"),
+        (
+            serving().route(v1=120, v3=-20),
+            "a weight is not within 0 and 100 in {'v1': 120, '?iris-v3': -20}",
+        ),
+        (
+            serving().route(v1=80, v3=20),
+            "no such revision as ?iris-v3 in {'v1': 80, '?iris-v3': 20}",
+        ),
+    ],
+)
+def test_weights_that_make_no_sense_are_found(log: Log, want: str) -> None:
+    assert f"1 weights: {want}" in violated(log)
+
+
+@pytest.mark.parametrize(
+    ("log", "want"),
+    [
+        pytest.param(
+            serving().revision("v2", pods=1, ready=0).wait(1).route(v1=80, v2=20),
+            "v2 was raised to 20 without a ready pod",
+            id="none ready",
+        ),
+        pytest.param(
+            serving().revision("v2", pods=1).wait(1).route(v1=0, v2=100),
+            "v2 was raised to 100 with 1 of 2 ready pods",
+            id="too few ready",
+        ),
+        pytest.param(
+            Log().model().revision("v1", ready=0).route(v1=100),
+            "v1 was raised to 100 without a ready pod",
+            id="the first revision isn't ready",
+        ),
+        pytest.param(
+            canary().ready("v1", 1).wait(1).route(v1=100, v2=0),
+            "v1 was raised to 100 with 1 of 2 ready pods",
+            id="back to a stable that lost a pod",
+        ),
+    ],
+)
+def test_weight_before_capacity_is_found(log: Log, want: str) -> None:
+    assert f"2 capacity: {want}" in violated(log, "v2")
+
+
+@pytest.mark.parametrize(
+    ("pods", "want"), [(0, "without a ready pod"), (1, "with 1 of 2 ready pods")]
+)
+def test_a_leading_service_that_turns_too_early_is_found(pods: int, want: str) -> None:
+    log = serving().ready_pods("v1", 2).leads("v1").revision("v2", pods=2).wait(9)
+
+    log.ready_pods("v2", pods).wait(1).leads("v2")
+
+    assert violated(log) == [f"2 selection: v2 was raised to 100 {want}"]
+
+
+def test_taking_pods_from_the_revision_that_the_service_leads_to_is_found() -> None:
+    log = Log().model().revision("v1").ready_pods("v1", 2).leads("v1").scale("v1", 1)
+
+    assert violated(log) == [
+        "4 release: Deployment iris-v1 was left 1 of 2 pods that a rule still needs"
+    ]
+
+
+def test_a_pod_that_goes_between_look_and_write_is_nobodys_fault() -> None:
+    log = serving().revision("v2", pods=1).wait(9).ready("v2", 0).wait(0.1).route(v1=80, v2=20)
+
+    assert violated(log) == []
+
+
+def test_a_fall_without_a_cause_is_found() -> None:
+    log = canary().accept().wait(9).route(v1=100, v2=0)
+
+    assert violated(log) == ["3 falls: v2 fell from 20 to 0 without a cause"]
+
+
+def test_a_fall_back_after_promotion_is_found() -> None:
+    assert violated(promoted().wait(9).route(v1=100, v2=0)) == [
+        "3 falls: v2 fell from 100 to 0 without a cause"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("log", "want"),
+    [
+        pytest.param(
+            promoted().scale("v1", 0),
+            "Deployment iris-v1 was left 0 of 2 pods",
+            id="the new weight isn't accepted",
+        ),
+        pytest.param(
+            promoted().accept().wait(1).scale("v1", 0),
+            "Deployment iris-v1 was left 0 of 2 pods",
+            id="accepted but not settled",
+        ),
+        pytest.param(
+            canary().scale("v1", 1),
+            "Deployment iris-v1 was left 1 of 2 pods",
+            id="stable gets smaller during a rollout",
+        ),
+        pytest.param(
+            canary().accept().wait(9).deployment_deleted("v2"),
+            "Deployment iris-v2 was left 0 of 1 pods",
+            id="a canary with traffic is deleted",
+        ),
+    ],
+)
+def test_capacity_taken_before_weight_is_found(log: Log, want: str) -> None:
+    assert violated(log) == [f"4 release: {want} that a rule still needs"]
+
+
+def test_two_canaries_are_found() -> None:
+    log = canary().revision("v3", pods=1).route(v1=60, v2=20, v3=20)
+
+    assert violated(log) == ["5 canaries: traffic for v1, v2, v3"]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        pytest.param(rolled_back().scale("v2", 1), id="pods"),
+        pytest.param(rolled_back().route(v1=80, v2=20), id="weight"),
+        pytest.param(rolled_back().model(generation=3).scale("v2", 1), id="after an edit"),
+    ],
+)
+def test_a_rejected_revision_that_is_tried_again_is_found(again: Log) -> None:
+    assert "5 rejected: v2 is tried again" in violated(again, "v2")
+
+
+def written(manager: str, field: str) -> dict[str, Any]:
+    return {"managedFields": [{"manager": manager, "fieldsV1": {field: {}}}]}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "want"),
+    [
+        (written("canarium", "f:spec"), ["canarium wrote f:spec"]),
+        (written("python-requests", "f:metadata"), ["python-requests wrote f:metadata"]),
+        (written("canarium", "f:status"), []),
+        (written("kubectl-client-side-apply", "f:spec"), []),
+        ({"finalizers": ["kopf.zalando.org/x"]}, ["finalizers ['kopf.zalando.org/x']"]),
+        ({"annotations": {"canarium.dev/step": "2"}}, ["annotation canarium.dev/step"]),
+        ({"annotations": {"kopf.zalando.org/last": "2"}}, ["annotation kopf.zalando.org/last"]),
+        ({"annotations": {"canarium.dev/retry": "v2@1", "team": "risk"}}, []),
+    ],
+)
+def test_what_we_write_of_the_persons_object_is_found(
+    metadata: dict[str, Any], want: list[str]
+) -> None:
+    assert violated(Log().model(**metadata)) == [f"6 ownership: {words}" for words in want]
+
+
+def test_an_object_of_ours_in_another_namespace_is_found() -> None:
+    ours = [{"manager": "canarium"}]
+    log = Log().model()._write("Service", "x", {}, "v1", managedFields=ours)
+    log._write("Service", "y", {}, "v1", managedFields=ours, namespace="elsewhere")
+
+    assert [v.message for v in check_namespaces(log.changes)] == ["Service y is ours"]

@@ -1,0 +1,140 @@
+"""The load client keeps to its schedule, retries nothing, and counts whatever fails."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.e2e.traffic import Answer, Load, Report, read_report, read_version, send_load
+
+
+class Model:
+    """A server that answers as it is told to, and remembers when it was asked."""
+
+    def __init__(self) -> None:
+        self.status, self.delay, self.asked = 200, 0.0, 0
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        assert request.headers["Host"] == "iris.example.com"
+        assert request.content_type == "application/json"
+        await asyncio.sleep(self.delay)
+        return web.json_response({"model_version": "v2"}, status=self.status)
+
+
+@pytest.fixture
+async def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+async def url(model: Model) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_post("/infer", model.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/infer"
+    await runner.cleanup()
+
+
+async def run(tmp_path: Path, url: str, **load: float) -> Report:
+    wanted = Load(url, "iris.example.com", **{"rate": 50.0, "seconds": 0.4, **load}, body="{}")
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        await send_load(wanted, file, asyncio.Event())
+    return read_report(log)
+
+
+async def test_every_planned_request_is_sent_and_names_its_version(
+    tmp_path: Path, url: str, model: Model
+) -> None:
+    report = await run(tmp_path, url)
+
+    assert (report.planned, report.sent_share, report.failures) == (20, 1.0, ())
+    assert report.shares() == {"v2": 1.0}
+
+
+async def test_requests_leave_on_schedule_while_answers_are_slow(
+    tmp_path: Path, url: str, model: Model
+) -> None:
+    model.delay = 0.3
+
+    report = await run(tmp_path, url)
+
+    starts = [answer.start or 0.0 for answer in report.answers]
+    assert starts[-1] - starts[0] == pytest.approx(0.38, abs=0.1)
+
+
+async def test_an_error_counts_once_and_is_not_retried(
+    tmp_path: Path, url: str, model: Model
+) -> None:
+    model.status = 500
+
+    report = await run(tmp_path, url)
+
+    assert (model.asked, len(report.failures)) == (20, 20)
+    assert {answer.status for answer in report.failures} == {500}
+
+
+async def test_a_late_answer_is_a_failure(tmp_path: Path, url: str, model: Model) -> None:
+    model.delay = 1.0
+
+    report = await run(tmp_path, url, timeout=0.1)
+
+    assert [a.error for a in report.failures] == ["ServerTimeoutError"] * 20 or [
+        a.error for a in report.failures
+    ] == ["TimeoutError"] * 20
+
+
+async def test_a_refused_connection_is_a_failure(tmp_path: Path, unused_tcp_port: int) -> None:
+    report = await run(tmp_path, f"http://127.0.0.1:{unused_tcp_port}/infer")
+
+    assert len(report.failures) == len(report.sent) == 20
+    assert {answer.status for answer in report.failures} == {None}
+
+
+async def test_the_client_stops_when_asked_and_says_how_many_were_planned(
+    tmp_path: Path, url: str, model: Model
+) -> None:
+    stop, log = asyncio.Event(), tmp_path / "log"
+    asyncio.get_running_loop().call_later(0.2, stop.set)
+
+    with log.open("w") as file:
+        await send_load(Load(url, "iris.example.com", 50.0, 60.0, "{}"), file, stop)
+
+    assert 8 <= read_report(log).planned == model.asked <= 12
+
+
+def test_the_span_of_failures_runs_from_the_first_answer_to_the_last() -> None:
+    answers = [
+        Answer(0, 10.0, 10.0, 0.5, 200),
+        Answer(1, 11.0, 11.0, 0.5, 500),
+        Answer(2, 12.0, 12.0, 0.5, None, "TimeoutError"),
+        Answer(3, 13.0, 13.0, 1.0, 500),
+        Answer(4, 14.0, error="NotSent"),
+    ]
+    report = Report(5, tuple(answers))
+
+    assert report.failing_span() == 2.5
+    assert report.sent_share == 0.8
+    assert report.worst_lag == 0.0
+    assert report.between(11.0, 13.0).answers == tuple(answers[1:3])
+    assert Report(1, tuple(answers[:1])).failing_span() is None
+
+
+@pytest.mark.parametrize(
+    ("body", "want"),
+    [
+        (json.dumps({"model_version": "v3"}), "v3"),
+        (json.dumps({"model_version": None}), ""),
+        ("Internal Server Error", ""),
+        ("[]", ""),
+    ],
+)
+def test_the_version_is_what_the_answer_says(body: str, want: str) -> None:
+    assert read_version(body) == want

@@ -1,0 +1,140 @@
+"""Clusters that the workers of one test run share: whoever is first brings one up.
+
+Whoever is last takes it down. The workers know each other by the run's directory.
+"""
+
+import fcntl
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from tests.cluster import lifecycle
+from tests.cluster.cache import exclusive
+from tests.cluster.cluster import Cluster, make_list
+from tests.cluster.images.iris import build_iris
+from tests.cluster.lifecycle import Tier, Wish
+from tests.cluster.processes import Process, observe
+from tests.cluster.progress import Progress
+from tests.e2e.rights import make_rights
+from tests.e2e.running import ROOT
+
+SLOT_POLL_SECONDS = 0.2
+Prepare = Callable[[Cluster, Progress], None]
+
+
+def make_run_directory() -> Path:
+    """A directory that all workers of this test run share, and no other run."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"pid{os.getpid()}"
+    directory = Path(tempfile.gettempdir()) / f"canarium-e2e-{run[:12]}"
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+@contextmanager
+def share_cluster(tier: Tier, prepare: Prepare) -> Iterator[Cluster]:
+    """Lend the run's cluster of a tier; it is prepared once and goes with its last user.
+
+    A cluster named by CANARIUM_CLUSTER is used instead, where it is of the tier, and stays.
+    """
+    if (borrowed := find_borrowed(tier)) is not None:
+        prepare(borrowed, Progress())
+        yield borrowed
+        return
+    directory = make_run_directory()
+    name = f"{directory.name.removeprefix('canarium-')}-{tier}"
+    users = directory / f"{tier}.users"
+    try:
+        yield join(name, tier, users, prepare)
+    finally:
+        leave(name, users)
+
+
+def find_borrowed(tier: Tier) -> Cluster | None:
+    """The running cluster that the environment names, if it is of this tier."""
+    name = os.environ.get("CANARIUM_CLUSTER")
+    cluster = lifecycle.find(name) if name else None
+    simulated = cluster is not None and cluster.kind == "control-plane"
+    return cluster if simulated == (tier == "control-plane") else None
+
+
+def join(name: str, tier: Tier, users: Path, prepare: Prepare) -> Cluster:
+    """Bring the cluster up or find it up, and be counted among its users."""
+    with exclusive(users.with_suffix(".lock")):
+        others = read_users(users)
+        write_users(users, [*others, os.getpid()])
+        cluster = lifecycle.up(Wish(name=name, tier=tier), Progress())
+        if not others:
+            prepare(cluster, Progress())
+        return lifecycle.find(name)
+
+
+def leave(name: str, users: Path) -> None:
+    """Be counted out; the last one takes the cluster down."""
+    with exclusive(users.with_suffix(".lock")):
+        write_users(users, [pid for pid in read_users(users) if pid != os.getpid()])
+        if not read_users(users):
+            lifecycle.down(name, Progress())
+
+
+def read_users(users: Path) -> list[int]:
+    """The processes that use the cluster and still run."""
+    known = [Process(**row) for row in json.loads(users.read_text())] if users.exists() else []
+    return [process.pid for process in known if process.is_alive()]
+
+
+def write_users(users: Path, pids: list[int]) -> None:
+    """Write down who uses the cluster."""
+    found = [observe("user", pid) for pid in pids]
+    rows = [{name: getattr(p, name) for name in Process.__slots__} for p in found if p]
+    users.write_text(json.dumps(rows))
+
+
+@contextmanager
+def take_slot(slots: int) -> Iterator[None]:
+    """Wait until fewer than so many workers of this run play with real traffic, and be one."""
+    files = [make_run_directory() / f"slot-{number}" for number in range(slots)]
+    with ExitStack() as stack:
+        held = [stack.enter_context(file.open("w")) for file in files]
+        while not any(lock(file) for file in held):
+            time.sleep(SLOT_POLL_SECONDS)
+        yield
+
+
+def lock(file: TextIO) -> bool:
+    """Try to lock a file; it is unlocked when it is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def prepare_node(cluster: Cluster, progress: Progress) -> None:
+    """Everything that real traffic needs: the gateway, the model's images, our definitions."""
+    cluster.install_gateway(progress)
+    load_once(cluster, build_iris(progress), progress)
+    prepare_simulated(cluster, progress)
+
+
+def load_once(cluster: Cluster, archive: Path, progress: Progress) -> None:
+    """Load the images of an archive, unless this very archive was loaded before."""
+    with exclusive(cluster.directory / "loaded.lock"):
+        loaded = cluster.directory / f"{archive.stem}.loaded"
+        if not loaded.exists():
+            with progress.step("loading the model's images"):
+                cluster.load_image(archive)
+            loaded.touch()
+
+
+def prepare_simulated(cluster: Cluster, progress: Progress) -> None:
+    """Our definitions and rights alone; there is no gateway, and no Gateway API either."""
+    progress.say("applying our definitions and the operator's rights")
+    cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=make_list(make_rights()))
+    kinds = ["crd/modeldeployments.canarium.dev", "crd/modelrevisions.canarium.dev"]
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *kinds)

@@ -1,0 +1,24 @@
+"""The benchmark in small: it finishes, stays within what a rollout may ask for, and then rests.
+
+Times and memory of 20 objects on a busy machine say little; counts of requests say the same
+everywhere. docs/performance.md has the figures of large runs.
+"""
+
+import pytest
+
+from benchmarks.rollouts.fresh import Size, run_on_fresh_cluster
+from benchmarks.rollouts.report import find_targets, render_text
+from tests.cluster.progress import Progress
+
+SMALL = Size(objects=20, samples=3, rest_seconds=10.0)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("simulated")
+def test_twenty_rollouts_stay_within_their_requests_and_then_rest() -> None:
+    figures = run_on_fresh_cluster(SMALL, Progress())
+    table = "\n".join(render_text(figures))
+    allowed = find_targets(figures.objects).requests_per_rollout
+    assert figures.rolling.total <= allowed * figures.objects, table
+    assert figures.resting.writes == {}, table
+    assert len(figures.latencies) == SMALL.samples

@@ -1,0 +1,114 @@
+"""Gateways that are missing, that refuse, and that go away: the environment's fault, and healed.
+
+With a real gateway, and pods that only answer one line, so that they cost next to nothing.
+"""
+
+import json
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.cluster.program_image import PAUSE_IMAGE
+from tests.e2e.manifests import PUBLIC, Json, gateway, image, iris, make_model, rollout
+from tests.e2e.scenario import (
+    Scenario,
+    condition,
+    find_revision,
+    get_condition,
+    phase,
+    weight,
+)
+
+pytestmark = [pytest.mark.timeout(300, func_only=True)]
+SECONDS = 30.0
+ROUTE = "httproute.gateway.networking.k8s.io/iris"
+
+
+def answering(scenario: Scenario, version: str, *parents: Json, **spec: object) -> Json:
+    """A model whose pods answer every request with their version."""
+    answer = [
+        {"name": "PAUSE_LISTEN", "value": ":8080"},
+        {"name": "PAUSE_ANSWER", "value": json.dumps({"model_version": version})},
+    ]
+    probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+    return make_model(
+        {
+            "model": {"version": version},
+            "server": {"image": PAUSE_IMAGE, "env": answer, "readinessProbe": probe},
+            "traffic": {"parentRefs": list(parents), "hostnames": [scenario.host]},
+            **spec,
+        }
+    )
+
+
+def port_of(scenario: Scenario) -> int:
+    """Traefik's entry point, on which a listener of one's own can be."""
+    port = urlsplit(scenario.cluster.gateway_url or "").port
+    assert port is not None
+    return port
+
+
+def test_a_gateway_that_does_not_exist_is_named_until_it_does(scenario: Scenario) -> None:
+    scenario.apply(answering(scenario, "v1", {"name": "mine"}))
+    missing = scenario.wait(condition("Routed", "False", "GatewayNotFound"), SECONDS)
+
+    scenario.apply(gateway("mine", port_of(scenario)))
+
+    scenario.wait(phase("Healthy"), SECONDS)
+    assert f"{scenario.namespace}/mine" in get_condition(missing, "Routed")["message"]
+    assert "rejected" not in missing["status"]
+
+
+def test_a_gateway_that_refuses_is_quoted_until_it_takes_the_route(scenario: Scenario) -> None:
+    narrow = gateway("mine", port_of(scenario))
+    narrow["spec"]["listeners"][0]["hostname"] = "somebody-else.example.com"
+    scenario.apply(narrow, answering(scenario, "v1", {"name": "mine"}))
+    refused = scenario.wait(condition("Routed", "False", "NoMatchingListenerHostname"), SECONDS)
+
+    scenario.apply(gateway("mine", port_of(scenario)))
+
+    scenario.wait(phase("Healthy"), SECONDS)
+    route_says = get_condition(refused, "Routed")["message"]
+    assert route_says.partition(": ")[2], route_says
+
+
+def test_a_foreign_route_under_our_name_is_never_touched(scenario: Scenario) -> None:
+    about = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
+    theirs = {"parentRefs": [PUBLIC], "hostnames": ["theirs.example.com"]}
+    scenario.apply({**about, "metadata": {"name": "iris"}, "spec": theirs})
+    before = scenario.get("HTTPRoute", "iris")
+
+    scenario.apply(answering(scenario, "v1", PUBLIC))
+    found = scenario.wait(condition("Stalled", "True", "NameConflict"), SECONDS)
+
+    assert "HTTPRoute iris" in get_condition(found, "Stalled")["message"]
+    after = scenario.get("HTTPRoute", "iris")
+    assert before is not None
+    assert after is not None
+    assert (after["spec"], after["metadata"]["uid"]) == (before["spec"], before["metadata"]["uid"])
+    scenario.kubectl("delete", ROUTE)
+    scenario.wait(phase("Healthy"), 2 * SECONDS)
+
+
+def test_a_gateway_deleted_in_mid_rollout_and_created_again_blames_nobody(
+    scenario: Scenario,
+) -> None:
+    mine, terms = gateway("mine", port_of(scenario)), rollout((20, "8s"), (50, "3s"))
+    traffic = {"parentRefs": [{"name": "mine"}], "hostnames": [scenario.host]}
+    scenario.apply(mine, iris("v1", scenario.host, rollout=terms, traffic=traffic))
+    scenario.wait(phase("Healthy"), 90)
+    scenario.start_load()
+    scenario.apply(iris("v2", scenario.host, rollout=terms, traffic=traffic))
+    scenario.wait(weight(20, "Holding"), 60)
+
+    scenario.kubectl("delete", "gateway.gateway.networking.k8s.io/mine")
+    unrouted = scenario.wait(condition("Routed", "False"), SECONDS)
+    scenario.apply(mine)
+
+    healthy = scenario.wait(phase("Healthy"), 90)
+    assert "rejected" not in unrouted["status"]
+    assert "rejected" not in healthy["status"]
+    report = scenario.stop_load()
+    assert report.answers[-1].version == "v2"
+    promoted = find_revision(scenario.changes(), image("v2"))
+    assert healthy["status"]["stable"]["revision"] == promoted

@@ -1,0 +1,84 @@
+"""A good version's way to 100 percent on real pods under real traffic, and what may cross it.
+
+Every test's log is held against the invariants when it is over (conftest), and every client
+sends 20 requests a second without a retry.
+"""
+
+import pytest
+
+from tests.e2e.changes import Change
+from tests.e2e.invariants import SETTLE_SECONDS
+from tests.e2e.manifests import METRICS, image, rollout
+from tests.e2e.plays import UNJUDGED, change, promote, serve
+from tests.e2e.readings import (
+    find_full_weight,
+    find_scale_down,
+    find_stands,
+    find_worst_split,
+    find_zero_weight,
+    said_of_ready,
+)
+from tests.e2e.scenario import Scenario, find_revision, phase, weight
+from tests.e2e.traffic import Report
+
+pytestmark = [pytest.mark.timeout(420, func_only=True)]
+
+
+def assert_split_as_weighted(report: Report, changes: list[Change]) -> None:
+    """While a weight stood, answers were shared by it, give or take five points."""
+    stable, canary = (find_revision(changes, image(version)) for version in ("v1", "v2"))
+    stands = find_stands(changes, "iris", SETTLE_SECONDS)
+    stood = [stand for stand in stands if 0 < stand.shares.get(canary, 0) < 100]
+    assert [stand.shares for stand in stood] == [
+        {stable: 80, canary: 20},
+        {stable: 50, canary: 50},
+    ]
+    assert find_worst_split(changes, report, canary, "v2") <= 5
+
+
+def test_promotion_loses_no_request_and_shares_as_weighted(scenario: Scenario) -> None:
+    promote(scenario)
+
+    report, changes = scenario.stop_load(), scenario.changes()
+    assert not report.failures, report.describe_failures()
+    assert_split_as_weighted(report, changes)
+    assert said_of_ready(changes, report.answers[0].planned) == {"True"}
+    stable, promoted = (find_revision(changes, image(version)) for version in ("v1", "v2"))
+    guarded = find_scale_down(changes, stable) - find_full_weight(changes, promoted)
+    assert guarded >= 8
+    assert report.answers[-1].version == "v2"
+
+
+def test_going_back_to_stable_cancels_and_rejects_nobody(scenario: Scenario) -> None:
+    serve(scenario, "v2", UNJUDGED)
+    change(scenario, "v3", UNJUDGED)
+    scenario.wait(weight(20, "Holding"), 60)
+
+    change(scenario, "v2", UNJUDGED)
+    healthy = scenario.wait(phase("Healthy"), 60)
+
+    assert "rejected" not in healthy["status"]
+    report, changes = scenario.stop_load(), scenario.changes()
+    assert {answer.status for answer in report.failures} <= {500}
+    canary = find_revision(changes, image("v3"))
+    assert find_scale_down(changes, canary) > find_zero_weight(changes, canary)
+
+
+def test_a_killed_operator_goes_on_where_it_was(scenario: Scenario) -> None:
+    terms = rollout((20, "30s"), (50, "2s"), analysis=METRICS)
+    serve(scenario, "v1", terms)
+    change(scenario, "v2", terms)
+    before = scenario.wait(weight(20, "Holding"), 60)["status"]["rollout"]
+    assert scenario.operator is not None
+
+    scenario.operator.kill()
+    scenario.operator.start()
+
+    scenario.wait(phase("Healthy"), 120)
+    report, changes = scenario.stop_load(), scenario.changes()
+    assert not report.failures, report.describe_failures()
+    canary = find_revision(changes, image("v2"))
+    stands = find_stands(changes, "iris", SETTLE_SECONDS)
+    held = next(stand for stand in stands if stand.shares.get(canary) == 20)
+    assert before["verifiedAt"]
+    assert 29 <= held.seconds <= 40  # the hold, and not the hold once more
