@@ -47,6 +47,24 @@ def test_promotion_loses_no_request_and_shares_as_weighted(scenario: Scenario) -
     guarded = find_scale_down(changes, stable) - find_full_weight(changes, promoted)
     assert guarded >= 8
     assert report.answers[-1].version == "v2"
+    assert_only_status_is_ours(scenario)
+
+
+def assert_only_status_is_ours(scenario: Scenario) -> None:
+    """Who wrote what of the object: we its status, and the person all the rest."""
+    found = scenario.get("ModelDeployment", "iris")
+    assert found is not None
+    written = {
+        (entry["manager"], field)
+        for entry in found["metadata"]["managedFields"]
+        for field in entry["fieldsV1"]
+    }
+    person = "kubectl-client-side-apply"
+    assert written == {(person, "f:metadata"), (person, "f:spec"), ("canarium", "f:status")}
+    assert "finalizers" not in found["metadata"]
+    assert set(found["metadata"]["annotations"]) == {
+        "kubectl.kubernetes.io/last-applied-configuration"
+    }
 
 
 def test_going_back_to_stable_cancels_and_rejects_nobody(scenario: Scenario) -> None:
