@@ -13,10 +13,10 @@ Verdict = Literal["ok", "missed", ""]
 class Figures:
     """One run with `objects` ModelDeployments.
 
-    `rolling` holds the operator's requests from the first change until it rests again, `resting`
-    those of `rest_seconds` of rest. `cpu_seconds` (while rolling), `rest_cpu_seconds` and memory
-    (resident after rolling, peak of the whole run) are the operator's. `latencies` are seconds
-    from sending a change until its first status, one a sample.
+    `creating` and `rolling` hold the operator's requests until it rests again, `resting` those of
+    `rest_seconds` of rest. `cpu_seconds` (while rolling), `rest_cpu_seconds` and memory (resident
+    after rolling, peak of the whole run) are the operator's. `latencies` are seconds from sending
+    a change until its first status, one a sample.
     """
 
     objects: int
@@ -25,6 +25,7 @@ class Figures:
     cpu_seconds: float
     resident_mib: float
     peak_mib: float
+    creating: Tally
     rolling: Tally
     resting: Tally
     rest_seconds: float
@@ -87,6 +88,7 @@ def make_rows(figures: Figures) -> list[Row]:
             "CPU per rollout", 1000 * figures.cpu_seconds / n, t.cpu_milliseconds_per_rollout, "ms"
         ),
         _at_most("requests per rollout", figures.rolling.total / n, t.requests_per_rollout, ""),
+        Row("requests per creation", f"{figures.creating.total / n:.1f}"),
         Row("events per rollout", f"{figures.rolling.events / n:.1f}"),
         Row("conflicts (409) per rollout", f"{figures.rolling.conflicts / n:.2f}"),
         _at_most("resident memory, rolled", figures.resident_mib, t.resident_mib, "MiB"),

@@ -126,7 +126,7 @@ async def measure(setting: Setting, say: Callable[[str], None]) -> Figures:
 
 
 async def _measure_phases(run: Run) -> Figures:
-    setting = run.setting
+    setting, begun = run.setting, time.time()
     create_seconds = await run.create()
     run.say(f"created in {create_seconds:.1f} s; waiting for the operator to rest")
     await run.wait_until_quiet()
@@ -150,6 +150,7 @@ async def _measure_phases(run: Run) -> Figures:
         cpu_seconds=after.cpu_seconds - before.cpu_seconds,
         resident_mib=rolled.resident_mib,
         peak_mib=read_usage(setting.operator_pid).peak_mib,
+        creating=tally(run.requests, since=begun, until=since),
         rolling=tally(run.requests, since=since, until=until),
         resting=tally(run.requests, since=until, until=rested),
         rest_seconds=rested - until,

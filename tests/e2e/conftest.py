@@ -40,9 +40,10 @@ class Theatre:
         self.apiserver = Apiserver(cluster.kubeconfig)
 
 
-def open_theatre(tier: Tier, prepare: Prepare, directory: Path) -> Iterator[Theatre]:
+def open_theatre(tier: Tier, prepare: Prepare, run: Path, directory: Path) -> Iterator[Theatre]:
+    """A cluster of the run and a witness of this worker's own."""
     with ExitStack() as stack:
-        cluster = stack.enter_context(share_cluster(tier, prepare))
+        cluster = stack.enter_context(share_cluster(tier, prepare, run))
         child, log = start_witness(cluster.kubeconfig, directory)
         stack.callback(child.end)
         yield Theatre(cluster, log)
@@ -51,22 +52,29 @@ def open_theatre(tier: Tier, prepare: Prepare, directory: Path) -> Iterator[Thea
 
 
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    """A cluster that really runs pods, with a gateway and the model's images."""
-    yield from open_theatre("auto", prepare_node, tmp_path_factory.mktemp("node"))
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that all workers of this run share."""
+    mine = tmp_path_factory.getbasetemp()
+    return mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
 
 
 @pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+def node(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    """A cluster that really runs pods, with a gateway and the model's images."""
+    yield from open_theatre("auto", prepare_node, run, tmp_path_factory.mktemp("node"))
+
+
+@pytest.fixture(scope="session")
+def simulated(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
     """A control plane with simulated nodes and without Gateway API."""
     directory = tmp_path_factory.mktemp("simulated")
-    yield from open_theatre("control-plane", prepare_simulated, directory)
+    yield from open_theatre("control-plane", prepare_simulated, run, directory)
 
 
 @pytest.fixture
-def slot() -> Iterator[None]:
+def slot(run: Path) -> Iterator[None]:
     """A place among the scenarios with real traffic."""
-    with take_slot(os.cpu_count() or 1):
+    with take_slot(os.cpu_count() or 1, run):
         yield
 
 

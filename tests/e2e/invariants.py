@@ -241,17 +241,20 @@ def check_canaries(changes: Sequence[Change], expected: Expectation) -> Iterator
 
 
 def check_rejected(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
-    """5b: what was taken back is never tried again but by a person's retry."""
-    rejected: dict[str, str] = {}
+    """5b: what was taken back is tried again only by a retry that no earlier try has used up."""
+    down: set[str] = set()
+    used: dict[str, set[str]] = {}
     retry = ""
     for world, change in replay(changes, expected.model):
         if change.kind == "ModelDeployment":
             retry = (change.metadata.get("annotations") or {}).get(f"{PREFIX}retry", "")
-        for revision in _taken_back(world, change) & expected.blamed:
-            rejected[revision] = retry
-        for revision in _tried(world, change):
-            if rejected.get(revision) == retry and revision in rejected:
+        down |= _taken_back(world, change) & expected.blamed
+        for revision in _tried(world, change) & expected.blamed:
+            known = used.setdefault(revision, set())
+            if revision in down and retry in known:
                 yield _violation("5 rejected", change, f"{revision} is tried again")
+            known.add(retry)
+            down.discard(revision)
 
 
 def _taken_back(world: World, change: Change) -> set[str]:

@@ -91,7 +91,7 @@ def repeat(name: str, times: int) -> None:
     directory = Path(tempfile.mkdtemp(prefix="canarium-repeat-"))
     columns = [word.replace("-", " ") for word in COLUMNS.split()]
     with ExitStack() as stack:
-        cluster = stack.enter_context(share_cluster("auto", prepare_node))
+        cluster = stack.enter_context(share_cluster("auto", prepare_node, directory))
         child, witness = start_witness(cluster.kubeconfig, directory)
         stack.callback(child.end)
         print("| " + " | ".join(columns) + " |\n|" + " --- |" * len(columns), flush=True)

@@ -6,8 +6,8 @@ Whoever is last takes it down. The workers know each other by the run's director
 import fcntl
 import json
 import os
-import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,17 +27,11 @@ SLOT_POLL_SECONDS = 0.2
 Prepare = Callable[[Cluster, Progress], None]
 
 
-def make_run_directory() -> Path:
-    """A directory that all workers of this test run share, and no other run."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"pid{os.getpid()}"
-    directory = Path(tempfile.gettempdir()) / f"canarium-e2e-{run[:12]}"
-    directory.mkdir(exist_ok=True)
-    return directory
-
-
 @contextmanager
-def share_cluster(tier: Tier, prepare: Prepare) -> Iterator[Cluster]:
+def share_cluster(tier: Tier, prepare: Prepare, run: Path) -> Iterator[Cluster]:
     """Lend the run's cluster of a tier; it is prepared once and goes with its last user.
+
+    `run` is a directory that all workers of this test run share, and no other run.
 
     A cluster named by CANARIUM_CLUSTER is used instead, where it is of the tier, and stays.
     """
@@ -45,9 +39,7 @@ def share_cluster(tier: Tier, prepare: Prepare) -> Iterator[Cluster]:
         prepare(borrowed, Progress())
         yield borrowed
         return
-    directory = make_run_directory()
-    name = f"{directory.name.removeprefix('canarium-')}-{tier}"
-    users = directory / f"{tier}.users"
+    name, users = f"e2e-{zlib.crc32(bytes(run)):08x}-{tier}", run / f"{tier}.users"
     try:
         yield join(name, tier, users, prepare)
     finally:
@@ -67,10 +59,17 @@ def join(name: str, tier: Tier, users: Path, prepare: Prepare) -> Cluster:
     with exclusive(users.with_suffix(".lock")):
         others = read_users(users)
         write_users(users, [*others, os.getpid()])
-        cluster = lifecycle.up(Wish(name=name, tier=tier), Progress())
+        cluster = lifecycle.up(Wish(name=name, tier=tier, owned=True), Progress())
         if not others:
+            cluster.owner = observe("owner", find_run_process())
+            cluster.save()
             prepare(cluster, Progress())
         return lifecycle.find(name)
+
+
+def find_run_process() -> int:
+    """The process that lives as long as the run: should it crash, the next run cleans up."""
+    return os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
 
 
 def leave(name: str, users: Path) -> None:
@@ -95,9 +94,9 @@ def write_users(users: Path, pids: list[int]) -> None:
 
 
 @contextmanager
-def take_slot(slots: int) -> Iterator[None]:
+def take_slot(slots: int, run: Path) -> Iterator[None]:
     """Wait until fewer than so many workers of this run play with real traffic, and be one."""
-    files = [make_run_directory() / f"slot-{number}" for number in range(slots)]
+    files = [run / f"slot-{number}" for number in range(slots)]
     with ExitStack() as stack:
         held = [stack.enter_context(file.open("w")) for file in files]
         while not any(lock(file) for file in held):

@@ -173,6 +173,14 @@ def test_two_canaries_are_found() -> None:
         pytest.param(rolled_back().scale("v2", 1), id="pods"),
         pytest.param(rolled_back().route(v1=80, v2=20), id="weight"),
         pytest.param(rolled_back().model(generation=3).scale("v2", 1), id="after an edit"),
+        pytest.param(
+            rolled_back()
+            .model(annotations={"canarium.dev/retry": "v2@1"})
+            .scale("v2", 1)
+            .scale("v2", 0)
+            .scale("v2", 1),
+            id="twice by one retry",
+        ),
     ],
 )
 def test_a_rejected_revision_that_is_tried_again_is_found(again: Log) -> None:

@@ -22,6 +22,7 @@ FIGURES = Figures(
     cpu_seconds=2.6,
     resident_mib=104.0,
     peak_mib=111.7,
+    creating=Tally(counted={("create", "deployments"): 1900}, events=200),
     rolling=Tally(
         counted={("patch", "modeldeployments/status"): 1400, ("create", "deployments"): 200},
         events=1000,
@@ -42,6 +43,7 @@ def test_each_figure_stands_beside_its_target() -> None:
         Row("roll all, all UpToDate", "20.5 s", "≤ 20 s", "missed"),
         Row("CPU per rollout", "13 ms", "≤ 20 ms", "ok"),
         Row("requests per rollout", "8", "≤ 18", "ok"),
+        Row("requests per creation", "9.5"),
         Row("events per rollout", "5.0"),
         Row("conflicts (409) per rollout", "0.01"),
         Row("resident memory, rolled", "104 MiB", "≤ 105 MiB", "ok"),
