@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -43,25 +42,11 @@ from tests.e2e.conftest import Theatre
 from tests.e2e.rights import USER
 from tests.e2e.running import ROOT, Child, spawn
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    # kopf 1.45 leaves its connections to the collector when a watch of its own dies, which a test
-    # below provokes; the operator lives through that, and so do the tests that follow here.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.timeout(120)
 
 Json = dict[str, Any]
 LABELS = {"canarium.dev/model": "fraud", "canarium.dev/revision": "5d8f7c9b64"}
 PATIENCE = 30.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def left_connections() -> Iterator[None]:
-    """Let what kopf left behind be collected here, not under another module's test."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture
@@ -367,6 +352,19 @@ async def running(cluster: Cluster, namespace: str) -> AsyncIterator[tuple[Runti
     finally:
         task.cancel()
         await asyncio.wait([task])
+        await close_connections()
+
+
+async def close_connections() -> None:
+    """Close what kopf leaves to the collector when a watch of its own dies.
+
+    Else it would be found open, as an error, under whatever test runs next.
+    """
+    found = [item for item in gc.get_objects() if isinstance(item, asyncio.Transport)]
+    for transport in found:
+        if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
+            transport.abort()
+    await asyncio.sleep(0)
 
 
 def apply_model(cluster: Cluster, namespace: str, name: str) -> None:
