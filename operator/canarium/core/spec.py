@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from canarium.judge.metrics import Metric
 
-RouterName = Literal["Auto", "GatewayAPI", "Replicas"]
+RouterName = Literal["Auto", "GatewayAPI", "Replicas", "Traefik", "Istio"]
+Protocol = Literal["HTTP", "GRPC"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Traffic:
     """How requests reach the model. Without parent references there is only a Service."""
 
     router: RouterName = "Auto"
+    protocol: Protocol = "HTTP"
     parent_refs: tuple[ParentRef, ...] = ()
     hostnames: tuple[str, ...] = ()
     paths: tuple[PathMatch, ...] = (PathMatch(),)
@@ -43,13 +45,33 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """A request header by which requests are led to the canary; `value` a regex or a text."""
+
+    name: str
+    value: str
+    type: Literal["Exact", "RegularExpression"] = "Exact"
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One stage of a rollout: `weight` is the canary's share in percent, 1 to 100."""
+    """One stage of a rollout.
+
+    `weight` is the canary's share in percent, 0 to 100: a step that says none has that of the
+    step before. `mirror` is the percentage of stable's requests that the canary gets a copy of,
+    and requests with all of `headers` go to the canary, both in this step only. `replicas` or
+    `replicas_percent` (of stable's size) is how many pods the canary has at least; 0 for as many
+    as its traffic needs.
+    """
 
     name: str
     weight: int
     hold_seconds: float = 0.0
     approval: bool = False
+    mirror: int = 0
+    headers: tuple[HeaderMatch, ...] = ()
+    replicas: int = 0
+    replicas_percent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from canarium.core.actions import Kind, Ref
 from canarium.core.names import MODEL_LABEL, PORT_NAME, SERVICE_PORT, revision_selector
 from canarium.core.observed import Observed
-from canarium.core.spec import Traffic
+from canarium.core.spec import HeaderMatch, Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,9 @@ class Split:
     """How traffic should be shared: percent by revision, only those that get some, 100 in all.
 
     `primary` is the revision that in-cluster callers of the leading Service reach where the
-    router shifts traffic elsewhere: stable, unless it has no share at all.
+    router shifts traffic elsewhere: stable, unless it has no share at all. `canary` gets, beside
+    its weight (which may be none), the requests with all of `headers`, and copies of `mirror`
+    percent of all others; it is "" when it gets neither.
     """
 
     model: str
@@ -25,6 +27,9 @@ class Split:
     traffic: Traffic
     weights: tuple[tuple[str, int], ...]
     primary: str
+    canary: str = ""
+    headers: tuple[HeaderMatch, ...] = ()
+    mirror: int = 0
 
 
 @dataclass(frozen=True, slots=True)
