@@ -16,14 +16,16 @@ from canarium.api.durations import parse_duration, parse_factor, parse_ratio
 from canarium.api.problems import explain
 from canarium.api.rollout import Analysis, Rollout, Terms
 from canarium.api.rollout import Metric as MetricField
-from canarium.api.rollout import Step as StepField
 from canarium.api.rules import Model, find_problems
+from canarium.api.steps import Step as StepField
+from canarium.api.strategies import expand
 from canarium.api.traffic import ParentRef as ParentRefField
 from canarium.api.traffic import PathMatch as PathField
 from canarium.api.traffic import Traffic as TrafficField
 from canarium.core.normalise import DEFAULT_PORT, canonical_json, metrics_endpoint, normalise_source
 from canarium.core.spec import (
     AnalysisSpec,
+    HeaderMatch,
     MetricsEndpoint,
     ParentRef,
     PathMatch,
@@ -155,8 +157,12 @@ def _make_path(path: PathField) -> PathMatch:
 
 
 def _make_rollout(terms: Terms, written: Json) -> RolloutSpec:
+    steps = terms.steps or []
+    if isinstance(terms, Rollout) and terms.strategy is not None:
+        written = {**written, "steps": expand(terms.strategy)}
+        steps = [StepField.model_validate(step) for step in written["steps"]]
     given: dict[str, Any] = {
-        "steps": tuple(_make_step(step) for step in terms.steps or ()),
+        "steps": _make_steps(steps),
         "analysis": terms.analysis and _make_analysis(terms.analysis),
         "progress_deadline_seconds": _seconds(terms.progress_deadline),
         "guard_seconds": _seconds(terms.guard.duration if terms.guard else None),
@@ -168,12 +174,29 @@ def _make_rollout(terms: Terms, written: Json) -> RolloutSpec:
     return RolloutSpec(**_given(given))
 
 
-def _make_step(step: StepField) -> Step:
+def _make_steps(steps: list[StepField]) -> tuple[Step, ...]:
+    """A step that says no weight has that of the step before."""
+    weight, made = 0, []
+    for step in steps:
+        weight = step.weight or weight
+        made.append(_make_step(step, weight))
+    return tuple(made)
+
+
+def _make_step(step: StepField, weight: int) -> Step:
+    pods = step.replicas
     return Step(
         name=step.name,
-        weight=step.weight,
+        weight=weight,
         hold_seconds=_seconds(step.hold) or 0.0,
         approval=step.approval == "Manual",
+        mirror=(step.mirror.percent or 100) if step.mirror else 0,
+        headers=tuple(
+            HeaderMatch(header.name, header.value, header.type or "Exact")
+            for header in step.headers or ()
+        ),
+        replicas=pods if isinstance(pods, int) else 0,
+        replicas_percent=int(pods.removesuffix("%")) if isinstance(pods, str) else 0,
     )
 
 

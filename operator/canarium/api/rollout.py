@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from canarium.api.durations import DURATION_PATTERN, RATIO_PATTERN, parse_duration
 from canarium.api.rules import Model, Rule, keyed
-from canarium.api.scalars import (
-    DnsLabel,
-    Duration,
-    Factor,
-    Ratio,
-    at_least,
-    is_duration,
-    is_ratio,
-)
+from canarium.api.scalars import Duration, Factor, Ratio, at_least, is_duration, is_ratio
+from canarium.api.steps import Step
+from canarium.api.strategies import Strategy
 
 MetricName = Literal["error-rate", "latency-p50", "latency-p90", "latency-p95", "latency-p99"]
-
-
-class Step(Model):
-    """One stage of a rollout."""
-
-    name: DnsLabel
-    "Its name, shown in status and used by commands."
-    weight: Annotated[
-        int,
-        Field(ge=1, le=100),
-        Rule(
-            cel="self < 100",
-            message="100 follows by itself after the last step: leave this step out",
-            holds=lambda weight: weight < 100,
-        ),
-    ]
-    "Share of the traffic that the canary gets, in percent, 1 to 99."
-    hold: Duration | None = None
-    "How long the step lasts once its traffic is verified; 0s when left out."
-    approval: Literal["Manual"] | None = None
-    "Manual: wait, after the hold, until a person promotes."
 
 
 class Comparison(Model):
@@ -140,14 +112,23 @@ class Guard(Model):
 class Terms(Model):
     """What is copied when a rollout starts, so that it goes on as it began."""
 
-    rules: ClassVar = (
+    rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="!has(self.steps) || (self.steps.map(step, step.weight).isSorted()"
-            " && self.steps.all(a, self.steps.exists_one(b, a.weight == b.weight)))",
-            message="weights must rise from step to step",
-            holds=lambda terms: not _first_fallen(terms.steps),
+            cel="!has(self.steps)"
+            " || self.steps.filter(step, has(step.weight)).map(step, step.weight).isSorted()",
+            message="weights must not fall from step to step",
+            holds=lambda terms: _first_fallen(terms.steps) is None,
             at="steps",
             locate=lambda terms: f"steps[{_first_fallen(terms.steps)}].weight",
+        ),
+        Rule(
+            cel="!has(self.steps) || self.steps.filter(step, has(step.mirror) || has(step.weight))"
+            ".map(step, has(step.weight) ? 1 : 0).isSorted()",
+            message="a canary that gets requests of its own needs no copies: steps that mirror come"
+            " before the first weight",
+            holds=lambda terms: _first_late_mirror(terms.steps) is None,
+            at="steps",
+            locate=lambda terms: f"steps[{_first_late_mirror(terms.steps)}].mirror",
         ),
     )
 
@@ -161,16 +142,44 @@ class Terms(Model):
     "How long the previous version stays warm after promotion; 15m when left out."
 
 
-def _first_fallen(steps: list[Step] | None) -> int:
-    """Index of the first step whose weight isn't above the one before; 0 when all rise."""
-    weights = [step.weight for step in steps or ()]
-    pairs = enumerate(pairwise(weights), start=1)
-    return next((index for index, (before, after) in pairs if after <= before), 0)
+def _first_fallen(steps: list[Step] | None) -> int | None:
+    """Index of the first step whose weight is below one before; None when there is none."""
+    highest = 0
+    for index, step in enumerate(steps or ()):
+        if step.weight is not None and step.weight < highest:
+            return index
+        highest = step.weight or highest
+    return None
+
+
+def _first_late_mirror(steps: list[Step] | None) -> int | None:
+    """Index of the first step that mirrors after a weight; None when there is none."""
+    weighted = False
+    for index, step in enumerate(steps or ()):
+        if step.mirror is not None and step.weight is None and weighted:
+            return index
+        weighted = weighted or step.weight is not None
+    return None
 
 
 class Rollout(Terms):
     """How a new version is rolled out. Left out: to 100 as soon as it is ready."""
 
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *Terms.rules,
+        Rule(
+            cel="!has(self.strategy) || !has(self.steps)",
+            message="set strategy or steps, not both: a strategy is a name for steps, and"
+            " `canarium explain` prints them",
+            holds=lambda rollout: rollout.strategy is None or rollout.steps is None,
+            at="strategy",
+        ),
+    )
+
+    strategy: Strategy | None = None
+    """Steps that many people want, under a name. Canary: 5, 20, 50 %. BlueGreen: full size, seen by
+    header x-canary, until a person promotes. Shadow: copies of 10, then 50 % of the requests.
+    Rolling: 25, 50, 75 % as pods become ready. `canarium explain` prints them."""
     paused: bool | None = None
     "Stops all shifting where it is; a rollback still happens."
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] | None = None

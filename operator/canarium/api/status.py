@@ -70,6 +70,17 @@ class AnalysisRow(Model):
     "The evidence that makes it fail."
 
 
+class Header(Model):
+    """A request header by which requests are led to the canary."""
+
+    name: str
+    "Its name."
+    value: str
+    "Its value."
+    type: Literal["Exact", "RegularExpression"] | None = None
+    "How value is meant."
+
+
 class RevisionStatus(Model):
     """One revision that exists now."""
 
@@ -89,8 +100,25 @@ class RevisionStatus(Model):
     "Its share of the traffic in percent, as intended."
     share: int | None = None
     "The share it really gets, where weights round to whole pods."
+    mirror: int | None = None
+    "The percentage of requests that it gets a copy of, as intended."
+    headers: Annotated[list[Header], keyed("name")] | None = None
+    "Requests with all of these headers go to it, as intended."
+    restarted_at: Time | None = None
+    "When a person last had its pods replaced one by one."
     analysis: list[AnalysisRow] | None = None
     "How it is judged: one row for each check of each metric."
+
+
+class Override(Model):
+    """A person's rollback: this revision serves until the spec names another one than then."""
+
+    revision: str
+    "The revision that a person went back to."
+    instead: str
+    "The revision that the spec named then, and which is not tried meanwhile."
+    at: Time | None = None
+    "When."
 
 
 class RolloutStatus(Model):
@@ -181,7 +209,7 @@ class DeploymentStatus(Model):
     url: str | None = None
     "Where requests go."
     router: str | None = None
-    "What shifts the weight: GatewayAPI or Replicas."
+    "What shifts the weight: GatewayAPI, Traefik, Istio or Replicas."
     rollout: RolloutStatus | None = None
     "Where the rollout stands."
     stable: RevisionStatus | None = None
@@ -190,10 +218,14 @@ class DeploymentStatus(Model):
     "The revision being tried."
     previous: RevisionStatus | None = None
     "The revision before, kept warm while the guard lasts."
+    override: Override | None = None
+    "A person's rollback, while it holds instead of the spec."
     rejected: list[Rejection] | None = None
     "Revisions that are not tried again without a retry."
     last_handled_commands: dict[str, str] | None = None
     "The last command of each verb that was acted on."
+    ignored_commands: dict[str, str] | None = None
+    "Why the last command of a verb had no effect."
     replicas: int | None = None
     "Pods of the stable revision, for the scale subresource."
     selector: str | None = None

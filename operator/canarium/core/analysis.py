@@ -19,7 +19,7 @@ def make_measure(view: View, status: Status) -> Measure | None:
     """What to measure: from the write of a weight on, and through the guard."""
     judged, analysis = judged_revision(status), analysis_in_force(view, status)
     endpoint = _endpoint(view, judged)
-    if judged is None or analysis is None or endpoint is None or not judged.weight:
+    if judged is None or analysis is None or endpoint is None or not judged.is_routed:
         return None
     rollout, key = rollout_of(status), analysis_key(view, status)
     started = rollout.step_started_at or view.now
@@ -47,14 +47,20 @@ def judged_revision(status: Status) -> RevisionStatus | None:
     """The revision on trial: the canary while it gets traffic, the new stable in the guard."""
     state = rollout_of(status).state
     if state in ROLLING:
-        return status.canary if status.canary and status.canary.weight else None
+        return status.canary if status.canary and status.canary.is_routed else None
     return status.stable if state == "Guarding" else None
 
 
 def analysis_in_force(view: View, status: Status) -> AnalysisSpec | None:
-    """The analysis of this step; in the guard nothing serves beside, so absolute bounds only."""
-    analysis = view.rollout.analysis
-    if analysis is None or status.canary is not None:
+    """The analysis of this step.
+
+    None where the canary gets nothing to be judged by. Absolute bounds only in the guard, where
+    nothing serves beside, and where requests come by header: who sends it is no fair sample.
+    """
+    analysis, canary = view.rollout.analysis, status.canary
+    if analysis is None or (canary is not None and not canary.is_routed):
+        return None
+    if canary is not None and not canary.headers:
         return analysis
     absolute = tuple(
         replace(metric, max_increase=None, max_ratio=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from canarium.core.spec import Step
+
 
 def needed_replicas(weight: int, size: int) -> int:
     """Pods that must be available for `weight` percent, where `size` pods carry everything.
@@ -9,6 +11,20 @@ def needed_replicas(weight: int, size: int) -> int:
     max(1, ceil(weight * size / 100)); nothing is needed for no traffic.
     """
     return max(1, -(-weight * size // 100)) if weight > 0 else 0
+
+
+def step_replicas(step: Step, size: int) -> int:
+    """Pods of the canary that must be available for a step, where `size` pods carry everything.
+
+    For its weight, its copies, one for those who come by header, or as many as the step asks for.
+    """
+    return max(
+        needed_replicas(step.weight, size),
+        needed_replicas(step.mirror, size),
+        1 if step.headers else 0,
+        step.replicas,
+        needed_replicas(step.replicas_percent, size),
+    )
 
 
 def carried_weight(ready: int, size: int) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from canarium.core.actions import CAPACITY_MANAGER, Apply, Create, Delete, Ref, Write
-from canarium.core.drift import contains
+from canarium.core.drift import contains, read_restart
 from canarium.core.history import make_prunes, make_records
 from canarium.core.names import child_name, revision_selector
 from canarium.core.observed import DeploymentRecord, Meta, RevisionRecord
@@ -21,7 +21,7 @@ from canarium.core.resources.objects import (
     make_model_revision,
     make_service,
 )
-from canarium.core.status import RevisionStatus, Status
+from canarium.core.status import RevisionStatus, Status, format_time
 from canarium.core.view import View, rollout_of
 from canarium.routers.base import Child, Split, make_service_spec
 
@@ -77,7 +77,7 @@ def _make_revision(view: View, status: Status, part: RevisionStatus) -> Iterator
     if view.router(status).revision_services:
         yield from _make_revision_service(view, part)
     if record is not None:
-        yield from _make_template(view, record, deployment)
+        yield from _make_template(view, record, deployment, part)
     if (
         deployment is not None
         and deployment.replicas != part.replicas
@@ -91,14 +91,22 @@ def _deleting(deployment: DeploymentRecord) -> bool:
 
 
 def _make_template(
-    view: View, record: RevisionRecord, deployment: DeploymentRecord | None
+    view: View, record: RevisionRecord, deployment: DeploymentRecord | None, part: RevisionStatus
 ) -> Iterator[Write]:
-    ref = Ref("Deployment", record.meta.name)
+    ref, model = Ref("Deployment", record.meta.name), view.observed.model
+    asked = format_time(part.restarted_at) if part.restarted_at is not None else ""
     if deployment is None:
-        yield Create(ref, make_deployment(view.observed.model, record))
-    elif not _deleting(deployment) and not contains(deployment.template, record.template):
-        body = make_deployment(view.observed.model, record)
+        yield Create(ref, make_deployment(model, record, asked))
+    elif not _deleting(deployment) and _is_outdated(deployment, record, asked):
+        restarted_at = asked or read_restart(deployment.template)
+        body = make_deployment(model, record, restarted_at)
         yield Apply(ref, body, deployment.meta.resource_version)
+
+
+def _is_outdated(deployment: DeploymentRecord, record: RevisionRecord, asked: str) -> bool:
+    if asked and read_restart(deployment.template) != asked:
+        return True
+    return not contains(deployment.template, record.template)
 
 
 def _scale(deployment: DeploymentRecord, replicas: int) -> Apply:
@@ -134,10 +142,10 @@ def _may_write(view: View, status: Status) -> bool:
 
 
 def _may_get(view: View, status: Status, part: RevisionStatus) -> bool:
-    if part.replicas == 0 or part.weight <= view.live_share(part.revision, status):
+    if part.replicas == 0 or not view.is_raised(part, status):
         return True
     ready = view.ready(part.revision, status)
-    if ready >= view.needed(part.weight, status):
+    if ready >= view.needed(part, status):
         return True
     pods = view.observed.pods
     others = any(p.ready and p.revision != part.revision for p in pods)

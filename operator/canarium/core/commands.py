@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Verb = Literal["promote", "abort", "retry"]
-VERBS: tuple[Verb, ...] = ("abort", "retry", "promote")
+Verb = Literal["promote", "abort", "retry", "restart", "rollback"]
+VERBS: tuple[Verb, ...] = ("abort", "rollback", "retry", "promote", "restart")
 
 _FORM = re.compile(
     r"^(?P<revision>[a-z0-9]{1,63})(:(?P<step>[A-Za-z0-9-]{1,63}))?@(?P<id>\S{1,64})$"

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from canarium.core.analysis import current_result, last_result
-from canarium.core.capacity import needed_replicas
 from canarium.core.clock import held_seconds
 from canarium.core.faults import Fault
 from canarium.core.phases import awaits_approval, is_paused, is_up_to_date
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status
-from canarium.core.view import AT_REST, ROLLING, View, rollout_of
-from canarium.core.words import tidy
+from canarium.core.view import AT_REST, ROLLING, View, rollout_of, routed_replicas
+from canarium.core.words import describe_traffic, tidy
 from canarium.routers import Verification
 
 Truth = Literal["True", "False", "Unknown"]
@@ -134,6 +133,9 @@ def _tell_rest(view: View, status: Status) -> Headline:
         fault = view.fault(stable.revision)
         ready = f"{_version(stable)}: {stable.ready_replicas} of {stable.replicas} pods ready"
         return Headline("TooFewReplicas", f"{ready}; {fault.message}" if fault else ready)
+    if status.override is not None and not is_up_to_date(view, status):
+        words = "serves because a person went back to it; what the spec names waits for a change"
+        return Headline("Overridden", f"{_version(stable)} {words} of the spec, or a retry")
     return Headline("Serving", f"{_version(status.stable)} serves all")
 
 
@@ -153,7 +155,7 @@ def _where(view: View, status: Status) -> str:
     step = view.step(status)
     name = f" ({step.name})" if step.name else ""
     number = rollout_of(status).step
-    return f"step {number} of {len(view.steps)}{name} at {step.weight} %"
+    return f"step {number} of {len(view.steps)}{name} {describe_traffic(step)}"
 
 
 def _version(part: RevisionStatus | None) -> str:
@@ -192,7 +194,7 @@ def _condition(view: View, kind: str, truth: Truth, reason: str, message: str = 
 
 
 def _ready(view: View, status: Status) -> Condition:
-    parts = [part for part in (status.stable, status.canary) if part and part.weight > 0]
+    parts = [part for part in (status.stable, status.canary) if part and part.serves]
     verification = view.verify(status)
     if not parts:
         return _condition(view, "Ready", "False", "NotRouted", "no revision gets traffic yet")
@@ -210,7 +212,7 @@ def _ready(view: View, status: Status) -> Condition:
 def _needed(status: Status, part: RevisionStatus) -> int:
     at_rest = rollout_of(status).state in (*AT_REST, "Guarding")
     size = part.replicas if at_rest else rollout_of(status).peak_replicas
-    return min(part.replicas, needed_replicas(part.weight, size))
+    return min(part.replicas, routed_replicas(part, size))
 
 
 def _up_to_date(view: View, status: Status, headline: Headline) -> Condition:

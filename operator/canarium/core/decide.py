@@ -8,15 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from canarium.core.commands import VERBS, Command
-from canarium.core.moves import (
-    begin_first,
-    forgive,
-    record_command,
-    reenter_step,
-    set_weights,
-)
+from canarium.core.moves import begin_first, lift_override, reenter_step, set_weights
 from canarium.core.observed import DeploymentRecord
+from canarium.core.orders import dismiss_commands, take_orders
 from canarium.core.states import STATES
 from canarium.core.status import Rejection, RevisionStatus, Rollout, Status
 from canarium.core.view import ROLLING, View, copied_rollout, is_at_rest, rollout_of
@@ -33,10 +27,22 @@ def decide(view: View) -> Status:
         if found is None:
             return status
         status = found
-    status = _follow_clock(view, _follow_spec(view, status))
+    status = _follow_override(view, status)
+    ordered = take_orders(view, status)
+    if ordered.override != status.override:
+        return ordered  # what is wanted changes with it, so the next pass goes on
+    status = _follow_clock(view, _follow_spec(view, ordered))
     if _is_edited(view, status):
         return _adopt_edits(view, status)
-    return _dismiss_commands(view, _settle(view, status))
+    return dismiss_commands(view, _settle(view, status))
+
+
+def _follow_override(view: View, status: Status) -> Status:
+    """A person's rollback ends when the spec names another revision than it did then."""
+    override, named = status.override, view.named
+    if override is None or named is None or named.revision == override.instead:
+        return status
+    return lift_override(status)
 
 
 def _settle(view: View, status: Status) -> Status:
@@ -137,32 +143,16 @@ def _is_edited(view: View, status: Status) -> bool:
 def _adopt_edits(view: View, status: Status) -> Status:
     """Go on at the first step not below the present weight; nothing moves on before it is copied.
 
-    A rollback does not wait for that.
+    Of several with that weight, at the one with the present step's name. A rollback does not wait.
     """
-    weight = status.canary.weight if status.canary else 0
-    number = next(i for i, step in enumerate(view.steps, 1) if step.weight >= weight)
-    status = reenter_step(view, status, number)
+    status = reenter_step(view, status, _find_step(view, status))
     after = _settle(view, status)
     return after if rollout_of(after).state == "Reverting" else status
 
 
-def _dismiss_commands(view: View, status: Status) -> Status:
-    """Record the commands that can have no effect any more, so that they never surprise."""
-    for verb in VERBS:
-        command = view.command(verb, status)
-        if command is None or _is_awaited(view, status, command):
-            continue
-        if verb == "retry":
-            status = forgive(status, command.revision)
-        status = record_command(status, command)
-    return status
-
-
-def _is_awaited(view: View, status: Status, command: Command) -> bool:
-    """Whether a command may still have its effect: a retry waits for the old pods to go."""
-    state = rollout_of(status).state
-    if command.verb == "retry" and state == "Rejected":
-        return view.wanted is not None and command.revision == view.wanted.revision
-    if status.canary is None or command.revision != status.canary.revision:
-        return False
-    return state == "Reverting" if command.verb == "retry" else state in ROLLING
+def _find_step(view: View, status: Status) -> int:
+    weight = status.canary.weight if status.canary else 0
+    first = next(step.weight for step in view.steps if step.weight >= weight)
+    numbers = [number for number, step in enumerate(view.steps, 1) if step.weight == first]
+    name = rollout_of(status).step_name
+    return next((n for n in numbers if view.steps[n - 1].name == name), numbers[0])

@@ -11,11 +11,20 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from canarium.core.names import RESTART_ANNOTATION
+
 
 @lru_cache(maxsize=4096)
 def contains(live: bytes, rendered: str) -> bool:
     """Whether the live JSON has every field of the rendered JSON with the same value."""
     return _contains(json.loads(live), json.loads(rendered))
+
+
+@lru_cache(maxsize=4096)
+def read_restart(template: bytes) -> str:
+    """When a person last had the pods of this template replaced; "" when nobody did."""
+    meta = json.loads(template).get("metadata") or {}
+    return str((meta.get("annotations") or {}).get(RESTART_ANNOTATION) or "")
 
 
 def _contains(live: Any, ours: Any) -> bool:

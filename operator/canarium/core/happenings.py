@@ -7,11 +7,32 @@ from collections.abc import Iterator
 from canarium.core.actions import Event
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, rollout_of
+from canarium.core.words import describe_traffic
 
 
 def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
     """What happened between two statuses; nothing when the state stayed the same."""
-    return (*_tell_phase(before, after), *_tell_state(view, before, after))
+    return (
+        *_tell_phase(before, after),
+        *_tell_state(view, before, after),
+        *_tell_commands(before, after),
+    )
+
+
+def _tell_commands(before: Status, after: Status) -> Iterator[Event]:
+    """What people asked for that no change of state tells."""
+    for verb, text in after.last_handled_commands.items():
+        if before.last_handled_commands.get(verb) == text:
+            continue
+        if (why := after.ignored_commands.get(verb)) is not None:
+            words = f"{verb} {text.partition('@')[0]} has no effect: {why}"
+            yield Event("Warning", "CommandIgnored", "Command", words)
+        elif verb == "restart":
+            words = f"the pods of {_name(after.stable)} are replaced one by one"
+            yield Event("Normal", "Restarted", "Restart", words)
+        elif verb == "rollback" and after.override is not None:
+            words = f"a person goes back to revision {after.override.revision}"
+            yield Event("Normal", "Overridden", "Rollback", words)
 
 
 def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
@@ -22,10 +43,7 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
     if _is_new(before.canary, after.canary) and new.state != "Reverting":
         yield Event("Normal", "RolloutStarted", "Rollout", f"rolling out {version}")
     if new.state in ("Shifting", "Holding") and after.canary is not None:
-        weight = after.canary.weight
-        if before.canary is None or before.canary.weight != weight:
-            words = f"step {new.step} of {len(view.steps)}: {weight} % to {version}"
-            yield Event("Normal", "WeightShifted", "Shift", words)
+        yield from _tell_shift(view, before.canary, after)
     if new.state == "Scaling" and new.retreats > old.retreats:
         words = f"{version} has no ready pod left; its traffic goes back until it has"
         yield Event("Warning", "CanaryLost", "Retreat", words)
@@ -35,6 +53,19 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         yield from _tell_reverting(after)
     if new.state == "Broken":
         yield Event("Warning", new.reason, "Start", f"{version} cannot serve: {new.message}")
+
+
+def _tell_shift(view: View, was: RevisionStatus | None, after: Status) -> Iterator[Event]:
+    canary, number = after.canary, rollout_of(after).step
+    if canary is None or (was is not None and _traffic(was) == _traffic(canary)):
+        return
+    gets = describe_traffic(view.step(after))
+    words = f"step {number} of {len(view.steps)}: {_name(canary)} {gets}"
+    yield Event("Normal", "WeightShifted", "Shift", words)
+
+
+def _traffic(part: RevisionStatus) -> tuple[object, ...]:
+    return part.weight, part.mirror, part.headers
 
 
 def _is_new(before: RevisionStatus | None, after: RevisionStatus | None) -> bool:

@@ -56,20 +56,31 @@ def _end(view: View, status: Status, record: RevisionRecord) -> Mapping[str, Any
 def _outcome(status: Status, record: RevisionRecord) -> str:
     """How it stands with a revision, by where it is in status."""
     rollout = rollout_of(status)
+    if _is_gone_back_from(status, record):
+        return "RolledBack"
     if _is(status.canary, record):
         ended = rollout.state == "Reverting"
         return _ENDINGS[rollout.ending] if ended and rollout.ending else record.outcome
     if _is(status.stable, record):
         settled = rollout.state not in ("Starting", "Broken", "Shifting", "Guarding")
         return "Stable" if settled else record.outcome
-    if _is(status.previous, record):
-        return record.outcome
-    if record.outcome == "Stable":
-        return "Superseded"
+    return record.outcome if _is(status.previous, record) else _past_outcome(status, record)
+
+
+def _past_outcome(status: Status, record: RevisionRecord) -> str:
+    """How it ended for a revision that has no place in status any more."""
     if record.outcome:
-        return record.outcome
+        return "Superseded" if record.outcome == "Stable" else record.outcome
     refused = any(rejection.revision == record.revision for rejection in status.rejected)
     return "RolledBack" if refused else "Canceled"
+
+
+def _is_gone_back_from(status: Status, record: RevisionRecord) -> bool:
+    """Whether a person had another revision instead, which serves by now."""
+    override = status.override
+    if override is None or override.instead != record.revision:
+        return False
+    return not _is(status.stable, record)
 
 
 def _evidence(status: Status, record: RevisionRecord, outcome: str) -> Mapping[str, Any]:
@@ -79,6 +90,9 @@ def _evidence(status: Status, record: RevisionRecord, outcome: str) -> Mapping[s
     words: dict[str, Any] = {"evidence": dump(rows)} if rows else {}
     if outcome == "RolledBack" and refusal is not None:
         words |= {"reason": refusal.reason, "message": refusal.message}
+    elif outcome == "RolledBack" and status.override is not None:
+        message = f"a person went back to revision {status.override.revision}"
+        words |= {"reason": "Overridden", "message": message}
     return words
 
 
@@ -88,8 +102,7 @@ def make_prunes(view: View, status: Status) -> Iterator[Write]:
         return
     current = {part.revision for part in (status.stable, status.canary, status.previous) if part}
     named = set(view.live_weights(status))
-    if view.wanted is not None:
-        named.add(view.wanted.revision)
+    named |= {wish.revision for wish in (view.named, view.wanted) if wish is not None}
     past = [r for r in view.observed.revisions if r.revision not in current | named]
     past.sort(key=lambda record: record.started_at or record.meta.created_at, reverse=True)
     for record in past[view.rollout.revision_history_limit :]:

@@ -9,10 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from canarium.core.capacity import needed_replicas
+from canarium.core.capacity import step_replicas
 from canarium.core.commands import Command
 from canarium.core.revision import Wanted
-from canarium.core.status import Ending, Rejection, RevisionStatus, Rollout, State, Status
+from canarium.core.spec import Step
+from canarium.core.status import (
+    Ending,
+    Override,
+    Rejection,
+    RevisionStatus,
+    Rollout,
+    State,
+    Status,
+)
 from canarium.core.view import View, rollout_of
 from canarium.core.words import tidy
 
@@ -44,7 +53,7 @@ def begin(view: View, status: Status, wanted: Wanted) -> Status:
     known = wanted.record is not None and wanted.record.stable_at is not None
     straight = known or view.stable_is_dead(status)
     number = len(view.steps) if straight else 1
-    canary = wanted.status(replicas=needed_replicas(view.steps[number - 1].weight, size))
+    canary = wanted.status(replicas=step_replicas(view.steps[number - 1], size))
     fresh = Rollout(peak_replicas=size)
     tried = replace(status, canary=canary, previous=None, rollout=fresh)
     return _enter_step(view, set_weights(tried, 0), number)
@@ -62,14 +71,20 @@ def jump_to_closing(view: View, status: Status) -> Status:
 
 
 def reenter_step(view: View, status: Status, number: int) -> Status:
-    """Be in this step of edited steps: go on holding where the weight is the same."""
+    """Be in this step of edited steps: go on holding where its traffic is the same."""
     rollout, step = rollout_of(status), view.steps[number - 1]
-    weight = status.canary.weight if status.canary else 0
-    if rollout.state != "Scaling" and weight == step.weight:
+    if rollout.state != "Scaling" and _has_traffic(status.canary, step):
         return replace(status, rollout=replace(rollout, step=number, step_name=step.name))
     if (rollout.state, rollout.step, rollout.step_name) == ("Scaling", number, step.name):
         return status
     return _enter_step(view, status, number)
+
+
+def _has_traffic(canary: RevisionStatus | None, step: Step) -> bool:
+    if canary is None:
+        return False
+    has = (canary.weight, canary.mirror or 0, canary.headers)
+    return has == (step.weight, step.mirror, step.headers)
 
 
 def _enter_step(view: View, status: Status, number: int) -> Status:
@@ -88,7 +103,7 @@ def _enter_step(view: View, status: Status, number: int) -> Status:
         tests="",
         tests_key="",
     )
-    return grow_canary(moved, view.needed(step.weight, moved))
+    return grow_canary(moved, view.needed_by_step(moved))
 
 
 def grow_canary(status: Status, replicas: int) -> Status:
@@ -99,19 +114,23 @@ def grow_canary(status: Status, replicas: int) -> Status:
     )
 
 
-def shift(view: View, status: Status, weight: int) -> Status:
-    """Intend another split: `weight` percent for the canary, the rest for stable."""
+def shift(view: View, status: Status) -> Status:
+    """Intend the traffic of the step."""
+    step = view.step(status)
     moved = enter(view, status, "Shifting", verified_at=None, step_started_at=view.now)
-    return set_weights(moved, weight)
+    shared = set_weights(moved, step.weight)
+    canary = shared.canary
+    beside = canary and replace(canary, mirror=step.mirror or None, headers=step.headers)
+    return replace(shared, canary=beside)
 
 
 def set_weights(status: Status, canary_weight: int) -> Status:
-    """Share 100 percent between stable and canary."""
+    """Share 100 percent between stable and canary, which gets nothing else."""
     stable, canary = status.stable, status.canary
     return replace(
         status,
         stable=stable and replace(stable, weight=100 - canary_weight),
-        canary=canary and replace(canary, weight=canary_weight),
+        canary=canary and replace(canary, weight=canary_weight, mirror=None, headers=()),
     )
 
 
@@ -189,7 +208,30 @@ def forgive(status: Status, revision: str) -> Status:
     return replace(status, rejected=left)
 
 
-def record_command(status: Status, command: Command) -> Status:
-    """Remember that a command was handled; goes with its effect in one write."""
+def record_command(status: Status, command: Command, ignored: str = "") -> Status:
+    """Remember that a command was handled; goes with its effect in one write.
+
+    `ignored` says why it had none.
+    """
     handled = {**status.last_handled_commands, command.verb: command.text}
-    return replace(status, last_handled_commands=handled)
+    others = {verb: why for verb, why in status.ignored_commands.items() if verb != command.verb}
+    reasons = {**others, command.verb: tidy(ignored)} if ignored else others
+    return replace(status, last_handled_commands=handled, ignored_commands=reasons)
+
+
+def go_back(view: View, status: Status, revision: str) -> Status:
+    """Have a revision of the history instead of the one that the spec names, until that changes."""
+    named = view.named.revision if view.named else ""
+    override = Override(revision, named, view.now) if revision != named else None
+    return replace(forgive(status, revision), override=override)
+
+
+def lift_override(status: Status) -> Status:
+    """Have again what the spec names."""
+    return replace(status, override=None)
+
+
+def restart(view: View, status: Status) -> Status:
+    """Have stable's pods replaced, one by one."""
+    stable = status.stable
+    return replace(status, stable=stable and replace(stable, restarted_at=view.now))

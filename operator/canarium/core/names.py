@@ -8,6 +8,9 @@ PREFIX = "canarium.dev/"
 MODEL_LABEL = PREFIX + "model"
 REVISION_LABEL = PREFIX + "revision"
 
+RESTART_ANNOTATION = PREFIX + "restarted-at"
+"On the pods that were made for a person's restart."
+
 API_VERSION = "canarium.dev/v1alpha1"
 REVISION_ID_LENGTH = 10
 NAME_MAX_LENGTH = 63 - 1 - REVISION_ID_LENGTH

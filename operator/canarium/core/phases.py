@@ -27,6 +27,8 @@ def compute_phase(view: View, status: Status) -> Phase:
         return "Paused"
     if state == "Shifting" and status.canary is None:
         return "Pending"
+    if state == "Idle" and status.override is not None:
+        return "RolledBack"
     return PHASES[state]
 
 
@@ -43,7 +45,8 @@ def is_paused(view: View, status: Status) -> bool:
     refused = {rejection.revision for rejection in status.rejected}
     wanted = view.wanted.revision if view.wanted else ""
     resting = state in ("Idle", "Rejected")
-    waiting = resting and wanted not in refused and not is_up_to_date(view, status)
+    serving = status.stable.revision if status.stable else ""
+    waiting = resting and wanted not in refused and wanted != serving
     return waiting or state in ("Starting", "Guarding", *ROLLING)
 
 
@@ -54,5 +57,5 @@ def awaits_approval(view: View, status: Status) -> bool:
 
 def is_up_to_date(view: View, status: Status) -> bool:
     """Whether the revision that the spec names is stable."""
-    wanted, stable = view.wanted, status.stable
-    return wanted is not None and stable is not None and wanted.revision == stable.revision
+    named, stable = view.named, status.stable
+    return named is not None and stable is not None and named.revision == stable.revision

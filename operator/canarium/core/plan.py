@@ -47,6 +47,7 @@ def _intent(status: Status) -> tuple[object, ...]:
     return (
         *map(_intend, (status.stable, status.canary, status.previous)),
         status.rejected,
+        status.override,
         status.last_handled_commands,
         _decisions(status.rollout),
     )
@@ -55,7 +56,8 @@ def _intent(status: Status) -> tuple[object, ...]:
 def _intend(part: RevisionStatus | None) -> tuple[object, ...] | None:
     if part is None:
         return None
-    return (part.revision, part.digest, part.replicas, part.weight)
+    traffic = (part.weight, part.mirror, part.headers)
+    return (part.revision, part.digest, part.replicas, traffic, part.restarted_at)
 
 
 def _decisions(rollout: Rollout | None) -> tuple[object, ...] | None:

@@ -58,6 +58,15 @@ def compute_wanted(model: ModelObject, spec: Spec, revisions: Sequence[RevisionR
     )
 
 
+def recall(observed: Observed, revision: str) -> Wanted | None:
+    """A revision of the history, by its id; None unless its ModelRevision is there and ours."""
+    records = (r for r in observed.revisions if r.revision == revision)
+    record = next((r for r in records if is_authentic(observed.model, r)), None)
+    if record is None:
+        return None
+    return Wanted(record.revision, record.version, record.image, record.digest, record)
+
+
 def is_authentic(model: ModelObject, record: RevisionRecord) -> bool:
     """Whether a ModelRevision is ours to render: right owner, name and digest."""
     return _is_genuine(model, record) and not record.meta.deleting

@@ -13,6 +13,9 @@ from canarium.judge.metrics import Metric
 RouterName = Literal["Auto", "GatewayAPI", "Replicas", "Traefik", "Istio"]
 Protocol = Literal["HTTP", "GRPC"]
 
+CLOSING_NAME = "full"
+"The name of the step to 100, which follows by itself."
+
 
 @dataclass(frozen=True, slots=True)
 class ParentRef:

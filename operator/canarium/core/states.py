@@ -32,6 +32,7 @@ from canarium.core.moves import (
     withdraw,
 )
 from canarium.core.revision import Wanted
+from canarium.core.spec import CLOSING_NAME
 from canarium.core.status import RevisionStatus, State, Status
 from canarium.core.view import View, rollout_of
 from canarium.core.words import tidy
@@ -134,15 +135,14 @@ def scaling(view: View, status: Status) -> Status:
     """The canary gets the capacity that the step needs."""
     if (interrupted := _interrupt(view, status)) is not None:
         return interrupted
-    step = view.step(status)
-    status = grow_canary(status, view.needed(step.weight, status))
+    status = grow_canary(status, view.needed_by_step(status))
     canary = _canary(status)
     ready = view.ready(canary.revision, status)
     if view.stable_is_dead(status) and ready > 0 and not view.paused:
-        return shift(view, jump_to_closing(view, status), 100)
-    if ready >= view.needed(step.weight, status):
-        return status if _must_wait(view, status) else shift(view, status, step.weight)
-    if canary.weight and not ready and not view.stable_is_dead(status):
+        return shift(view, jump_to_closing(view, status))
+    if ready >= view.needed_by_step(status):
+        return status if _must_wait(view, status) else shift(view, status)
+    if canary.is_routed and not ready and not view.stable_is_dead(status):
         return retreat(view, status)
     if view.is_overdue(status) and view.is_unready(canary.revision) and not view.paused:
         words = _not_ready(view, status, canary)
@@ -255,7 +255,7 @@ def reverting(view: View, status: Status) -> Status:
     if (fix := _find_fix(view, status, canary)) is not None:
         return begin(view, status, fix)
     weight = _weight_left(view, status, stable, canary)
-    if weight != canary.weight:
+    if weight != canary.weight or canary.headers or canary.mirror:
         stopped = replace(rollout_of(status), verified_at=None, progress_at=view.now)
         return set_weights(replace(status, rollout=stopped), weight)
     if weight > 0:
@@ -299,7 +299,12 @@ STATES: dict[State, Callable[[View, Status], Status]] = {
 
 
 def _interrupt(view: View, status: Status) -> Status | None:
-    """What takes a canary back in Scaling, Shifting and Holding alike."""
+    """What takes a canary back in Scaling, Shifting and Holding alike, or hastens it."""
+    return _take_back(view, status) or _hasten(view, status) or _leave(view, status)
+
+
+def _take_back(view: View, status: Status) -> Status | None:
+    """A person's abort, the canary's own fault, a failed verdict."""
     canary = _canary(status)
     aborted, after = _take(view, status, "abort", canary.revision)
     if aborted:
@@ -308,13 +313,28 @@ def _interrupt(view: View, status: Status) -> Status | None:
         return revert(view, status, "Rejected", fault.reason, fault.message)
     if (failed := has_failed(view, status)) is not None:
         return revert(view, status, "Rejected", failed.reason, failed.message)
-    wanted = view.wanted
+    return None
+
+
+def _leave(view: View, status: Status) -> Status | None:
+    """Another revision than the canary is wanted now."""
+    canary, wanted = _canary(status), view.wanted
     if wanted is None or wanted.revision == canary.revision:
         return None
     if wanted.revision == _stable(status).revision:
         return revert(view, status, "Canceled", "WentBack", "the spec went back to stable")
     words = f"version {wanted.version or wanted.revision} is wanted now"
     return revert(view, status, "Superseded", "Superseded", words)
+
+
+def _hasten(view: View, status: Status) -> Status | None:
+    """A person promotes all the way: to the closing step, whatever step it is in."""
+    command = view.command("promote", status)
+    if command is None or command.step != CLOSING_NAME or view.is_closing(status):
+        return None
+    if command.revision != _canary(status).revision:
+        return None
+    return jump_to_closing(view, record_command(status, command))
 
 
 def _take(view: View, status: Status, verb: Verb, revision: str) -> tuple[bool, Status]:
@@ -346,7 +366,7 @@ def _is_settled(view: View, status: Status) -> bool:
 def _lose(view: View, status: Status) -> Status | None:
     """What happens when the canary's pods go away, which is nobody's fault that is known."""
     canary = _canary(status)
-    lost = canary.weight > 0 and view.ready(canary.revision, status) == 0
+    lost = canary.is_routed and view.ready(canary.revision, status) == 0
     if lost and not view.stable_is_dead(status):
         return retreat(view, status)
     if _is_short(view, status) and not view.is_written(status):
@@ -356,7 +376,7 @@ def _lose(view: View, status: Status) -> Status | None:
 
 def _is_short(view: View, status: Status) -> bool:
     canary = _canary(status)
-    needed = min(canary.replicas, view.needed(canary.weight, status))
+    needed = min(canary.replicas, view.needed(canary, status))
     return view.ready(canary.revision, status) < needed
 
 

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
+from canarium.core.spec import HeaderMatch
+
 State = Literal[
     "Starting",
     "Idle",
@@ -59,6 +61,8 @@ class RevisionStatus:
     `replicas` is how many pods it should have (the intent its Deployment is written from),
     `weight` the share of traffic in percent that its route is written from, `share` what it
     really gets where weights are approximated by whole pods, `digest` that of its pod template.
+    `mirror` (percent) and `headers` are what else a canary's route is written from.
+    `restarted_at` is when a person last had its pods replaced.
     """
 
     revision: str
@@ -69,7 +73,20 @@ class RevisionStatus:
     ready_replicas: int = 0
     weight: int = 0
     share: int | None = None
+    mirror: int | None = None
+    headers: tuple[HeaderMatch, ...] = ()
+    restarted_at: float | None = None
     analysis: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def serves(self) -> bool:
+        """Whether people get answers from it."""
+        return self.weight > 0 or bool(self.headers)
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether it gets any requests: people's own, or copies."""
+        return self.serves or bool(self.mirror)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +97,15 @@ class Rejection:
     version: str
     reason: str
     message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A person's rollback to `revision`: it holds while the spec names `instead`."""
+
+    revision: str
+    instead: str
     at: float
 
 
@@ -129,8 +155,11 @@ class Status:
     stable: RevisionStatus | None = None
     canary: RevisionStatus | None = None
     previous: RevisionStatus | None = None
+    override: Override | None = None
     rejected: tuple[Rejection, ...] = ()
     last_handled_commands: Mapping[str, str] = field(default_factory=dict)
+    ignored_commands: Mapping[str, str] = field(default_factory=dict)
+    "Why the last command of a verb had no effect; nothing of those that had."
     replicas: int = 0
     selector: str = ""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, cast
 
-from canarium.core.capacity import carried_weight, needed_replicas
+from canarium.core.capacity import carried_weight, needed_replicas, step_replicas
 from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.faults import Fault, find_fault
 from canarium.core.names import child_name
@@ -19,13 +19,13 @@ from canarium.core.observed import (
     PodRecord,
     RevisionRecord,
 )
-from canarium.core.revision import Wanted, compute_wanted, find_record
-from canarium.core.spec import RolloutSpec, Spec, Step, Traffic
+from canarium.core.revision import Wanted, compute_wanted, find_record, recall
+from canarium.core.spec import CLOSING_NAME, RolloutSpec, Spec, Step, Traffic
 from canarium.core.status import RevisionStatus, Rollout, Status
 from canarium.routers import ROUTERS, Router, Split, Verification, choose_router
 from canarium.routers.gatewayapi import find_route, read_traffic
 
-CLOSING_STEP = Step(name="full", weight=100)
+CLOSING_STEP = Step(name=CLOSING_NAME, weight=100)
 AT_REST = ("Starting", "Idle", "Rejected", "Broken")
 T = TypeVar("T")
 ROLLING = ("Scaling", "Shifting", "Holding")
@@ -35,12 +35,14 @@ ROLLING = ("Scaling", "Shifting", "Holding")
 class View:
     """One object at one moment. `now` is in seconds since the epoch.
 
-    `wanted` is None when the spec cannot be used: then nothing new is begun, and what runs goes
-    on by what was copied when it started.
+    `named` is the revision that the spec names; `wanted` is the same unless a person went back to
+    another. Both are None when the spec cannot be used: then nothing new is begun, and what runs
+    goes on by what was copied when it started.
     """
 
     observed: Observed
     now: float
+    named: Wanted | None
     wanted: Wanted | None
     rollout: RolloutSpec
     known: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -119,9 +121,13 @@ class View:
         service = child_name(self.model, revision)
         return sum(e.ready for e in self.observed.endpoints if e.service == service)
 
-    def needed(self, weight: int, status: Status) -> int:
-        """Pods that a share of `weight` percent needs, in this rollout."""
-        return needed_replicas(weight, rollout_of(status).peak_replicas)
+    def needed_by_step(self, status: Status) -> int:
+        """Pods of the canary that the step needs, in this rollout."""
+        return step_replicas(self.step(status), rollout_of(status).peak_replicas)
+
+    def needed(self, part: RevisionStatus, status: Status) -> int:
+        """Pods that a revision's share of the traffic needs, in this rollout."""
+        return routed_replicas(part, rollout_of(status).peak_replicas)
 
     def carried(self, revision: RevisionStatus, status: Status) -> int:
         """The highest share that a revision's ready pods carry, in percent."""
@@ -215,15 +221,20 @@ class View:
 
     def split(self, status: Status) -> Split | None:
         """How traffic should be shared by what status says; None while nothing is routed."""
-        parts = [part for part in (status.stable, status.canary) if part and part.weight > 0]
+        canary = status.canary
+        parts = [part for part in (status.stable, canary) if part and part.weight > 0]
         if not parts or status.stable is None:
             return None
+        beside = canary if canary and (canary.headers or canary.mirror) else None
         return Split(
             model=self.model,
             namespace=self.observed.model.meta.namespace,
             traffic=self.traffic(status),
             weights=tuple((part.revision, part.weight) for part in parts),
             primary=parts[0].revision,
+            canary=beside.revision if beside else "",
+            headers=beside.headers if beside else (),
+            mirror=beside.mirror or 0 if beside else 0,
         )
 
     def live_share(self, revision: str, status: Status) -> int:
@@ -231,6 +242,12 @@ class View:
         weights = self.router(status).live_weights(self.model, self.observed)
         total = sum(weights.values())
         return round(100 * weights.get(revision, 0) / total) if total else 0
+
+    def is_raised(self, part: RevisionStatus, status: Status) -> bool:
+        """Whether a revision is to get more than the live rules give it."""
+        if part.weight > self.live_share(part.revision, status):
+            return True
+        return part.is_routed and part.revision not in self.live_weights(status)
 
     def is_written(self, status: Status) -> bool:
         """Whether the route says what status intends, taken by the router or not."""
@@ -273,10 +290,21 @@ def make_view(observed: Observed, now: float) -> View:
     """Look at one object: only children that it owns count."""
     mine = _own_children(observed)
     model = mine.model
-    if model.spec is not None:
-        wanted = compute_wanted(model, model.spec, mine.revisions)
-        return View(mine, now, wanted, model.spec.rollout)
-    return View(mine, now, None, _copied_rollout(mine))
+    if model.spec is None:
+        return View(mine, now, None, None, _copied_rollout(mine))
+    named = compute_wanted(model, model.spec, mine.revisions)
+    return View(mine, now, named, _compute_wanted(mine, named), model.spec.rollout)
+
+
+def _compute_wanted(observed: Observed, named: Wanted) -> Wanted | None:
+    """What the spec names, unless a person went back and the spec has not changed since.
+
+    None when the revision that a person went back to has lost its ModelRevision.
+    """
+    override = observed.model.status.override
+    if override is None or override.instead != named.revision:
+        return named
+    return recall(observed, override.revision)
 
 
 def copied_rollout(view: View, status: Status) -> RolloutSpec | None:
@@ -287,6 +315,12 @@ def copied_rollout(view: View, status: Status) -> RolloutSpec | None:
     tried = status.canary or status.stable
     record = view.record(tried) if tried else None
     return record.rollout if record and not record.outcome else None
+
+
+def routed_replicas(part: RevisionStatus, size: int) -> int:
+    """Pods that must be ready for what a revision gets, where `size` pods carry everything."""
+    by_share = needed_replicas(max(part.weight, part.mirror or 0), size)
+    return max(by_share, 1 if part.headers else 0)
 
 
 def rollout_of(status: Status) -> Rollout:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from canarium.core.spec import Step
+
 MOST_CHARACTERS = 1024
 
 
@@ -9,3 +11,11 @@ def tidy(text: str) -> str:
     """One line of at most 1,024 characters, without control characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - 1] + "…"
+
+
+def describe_traffic(step: Step) -> str:
+    """What the canary gets in a step: "at 20 %", "with copies of 10 %"."""
+    parts = [f"at {step.weight} %"] if step.weight or not (step.mirror or step.headers) else []
+    parts += [f"with copies of {step.mirror} %"] if step.mirror else []
+    parts += [f"by header {header.name}" for header in step.headers]
+    return " and ".join(parts)

@@ -258,7 +258,18 @@ def complete() -> dict[str, Any]:
             "timeouts": {"request": "30s"},
         },
         spec__rollout={
-            "steps": [{"name": "five", "weight": 5, "hold": "1m30s", "approval": "Manual"}],
+            "steps": [
+                {"name": "shadow", "mirror": {"percent": 20}, "replicas": 2},
+                {
+                    "name": "testers",
+                    "headers": [
+                        {"name": "x-canary", "value": "1"},
+                        {"name": "x-team", "value": "a|b", "type": "RegularExpression"},
+                    ],
+                    "replicas": "50%",
+                },
+                {"name": "five", "weight": 5, "hold": "1m30s", "approval": "Manual"},
+            ],
             "analysis": {
                 "interval": "2s",
                 "initialDelay": "10s",
@@ -815,14 +826,66 @@ BAD_SPECS = [
         "write 1 or more",
         server_says="should be greater than or equal to 1",
     ),
+    bad(
+        {"rollout.steps.1.weight": 4},
+        "rollout.steps[1].weight",
+        "weights must not fall from step to step",
+        server_names="spec.rollout.steps",
+    ),
+    bad(
+        {"rollout.steps.1": {"name": "idle"}},
+        "rollout.steps[1]",
+        "a step of nothing but a name does nothing: give it a weight, mirror, headers, replicas,"
+        " hold or approval",
+    ),
+    bad(
+        {"rollout.steps.1.mirror": {}},
+        "rollout.steps[1].mirror",
+        "a canary that gets requests of its own needs no copies: write the mirror as a step of its"
+        " own, before the first weight",
+    ),
+    bad(
+        {"rollout.steps.1": {"name": "shadow", "mirror": {"percent": 10}}},
+        "rollout.steps[1].mirror",
+        "a canary that gets requests of its own needs no copies: steps that mirror come before the"
+        " first weight",
+        server_names="spec.rollout.steps",
+    ),
+    bad(
+        {"rollout.steps.0.mirror": {"percent": 0}},
+        "rollout.steps[0].mirror.percent",
+        "write 1 or more",
+        server_says="should be greater than or equal to 1",
+    ),
+    bad(
+        {"rollout.steps.1.replicas": "40%"},
+        "rollout.steps[1].replicas",
+        "fewer pods than the weight needs: write at least as many percent as weight, or leave"
+        " replicas out",
+    ),
     *(
         bad(
-            {"rollout.steps.1.weight": weight},
-            "rollout.steps[1].weight",
-            "weights must rise from step to step",
-            server_names="spec.rollout.steps",
+            {"rollout.steps.1.replicas": replicas},
+            "rollout.steps[1].replicas",
+            'write a number of pods such as 2, or a share of stable\'s such as "50%"',
         )
-        for weight in (5, 4)
+        for replicas in (0, "0%", "half")
+    ),
+    bad(
+        {"rollout.steps.0.headers": [{"name": "x canary", "value": "1"}]},
+        "rollout.steps[0].headers[0].name",
+        "write a header's name, such as x-canary",
+    ),
+    bad(
+        {"rollout.steps.0.name": "full"},
+        "rollout.steps[0].name",
+        "full is the closing step's name: choose another",
+    ),
+    bad(
+        {"rollout.strategy": "Canary"},
+        "rollout.strategy",
+        "set strategy or steps, not both: a strategy is a name for steps, and"
+        " `canarium explain` prints them",
     ),
     bad(
         {"rollout.steps.1.name": "five"},

@@ -3,15 +3,17 @@ import pathlib
 import time
 import timeit
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from canarium.api import parse_deployment, parse_rollout
 from canarium.api.parsing import image_version
+from canarium.api.strategies import Strategy, expand
 from canarium.core.normalise import canonical_json, normalise_source
 from canarium.core.spec import (
     AnalysisSpec,
+    HeaderMatch,
     MetricsEndpoint,
     ParentRef,
     PathMatch,
@@ -78,7 +80,19 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
             request_timeout="30s",
         ),
         rollout=RolloutSpec(
-            steps=(Step("five", 5, hold_seconds=90.0, approval=True),),
+            steps=(
+                Step("shadow", 0, mirror=20, replicas=2),
+                Step(
+                    "testers",
+                    0,
+                    headers=(
+                        HeaderMatch("x-canary", "1"),
+                        HeaderMatch("x-team", "a|b", "RegularExpression"),
+                    ),
+                    replicas_percent=50,
+                ),
+                Step("five", 5, hold_seconds=90.0, approval=True),
+            ),
             analysis=AnalysisSpec(
                 metrics=(
                     Metric("error-rate", "ErrorRate", max=0.05, max_increase=0.005),
@@ -96,6 +110,30 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
         ),
         metrics=MetricsEndpoint(port=8082, path="/metrics", profile="MLServer"),
     )
+
+
+def test_a_step_that_says_no_weight_has_that_of_the_step_before() -> None:
+    steps = [
+        {"name": "look", "hold": "1s"},
+        {"name": "five", "weight": 5},
+        {"name": "testers", "headers": [{"name": "x-canary", "value": "1"}]},
+        {"name": "half", "weight": 50},
+    ]
+    rollout = parse_deployment(plain(spec__rollout={"steps": steps})).rollout
+    assert [(step.name, step.weight) for step in rollout.steps] == [
+        ("look", 0),
+        ("five", 5),
+        ("testers", 5),
+        ("half", 50),
+    ]
+
+
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+def test_a_strategy_is_its_steps(strategy: Strategy) -> None:
+    named = parse_deployment(plain(spec__rollout={"strategy": strategy})).rollout
+    written = parse_deployment(plain(spec__rollout={"steps": expand(strategy)})).rollout
+    assert (named, named.raw) == (written, {"steps": expand(strategy)})
+    assert parse_rollout(named.raw).steps == named.steps
 
 
 def test_what_is_copied_into_a_revision_reads_back_as_the_same_rollout() -> None:
@@ -185,7 +223,7 @@ def test_every_broken_rule_is_told_at_once() -> None:
         plain(),
         {
             "spec.server.metrics": REMOVE,
-            "spec.rollout.steps.1.weight": 5,
+            "spec.rollout.steps.1.weight": 4,
             "spec.rollout.analysis.metrics.1.max": "5%",
             "spec.traffic": {"router": "GatewayAPI", "hostnames": ["a.example"]},
         },

@@ -11,11 +11,13 @@ from canarium.api.status import (
     AnalysisRow,
     Condition,
     DeploymentStatus,
+    Override,
     Rejection,
     RevisionStatus,
     RolloutStatus,
 )
 from canarium.core import status as core
+from canarium.core.spec import HeaderMatch
 from canarium.sources.profiles import PROFILES
 
 PAIRS = [
@@ -24,6 +26,7 @@ PAIRS = [
     (RevisionStatus, core.RevisionStatus),
     (RolloutStatus, core.Rollout),
     (Rejection, core.Rejection),
+    (Override, core.Override),
 ]
 
 REVISION = core.RevisionStatus(
@@ -35,6 +38,9 @@ REVISION = core.RevisionStatus(
     ready_replicas=3,
     weight=5,
     share=7,
+    mirror=20,
+    headers=(HeaderMatch("x-canary", "1"),),
+    restarted_at=1_700_000_000.5,
     analysis=(
         {
             "metric": "error-rate",
@@ -102,7 +108,9 @@ FULL = core.Status(
             at=1_700_000_000.0,
         ),
     ),
+    override=core.Override("5d8f7c9b64", "7b9d6f5c88", 1_700_000_000.0),
     last_handled_commands={"promote": "7b9d6f5c88:five@1"},
+    ignored_commands={"promote": "nothing is being rolled out"},
     replicas=4,
     selector="canarium.dev/model=fraud,canarium.dev/revision=5d8f7c9b64",
 )
@@ -114,6 +122,7 @@ FULL_OF: dict[Any, Any] = {
     core.RevisionStatus: REVISION,
     core.Rollout: FULL.rollout,
     core.Rejection: FULL.rejected[0],
+    core.Override: FULL.override,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from canarium.core.names import (
     API_VERSION,
     MODEL_LABEL,
+    RESTART_ANNOTATION,
     REVISION_LABEL,
     child_name,
     make_digest,
@@ -55,9 +56,22 @@ def make_model_revision(model: ModelObject, spec: Spec, wanted: Wanted) -> dict[
     }
 
 
-def make_deployment(model: ModelObject, record: RevisionRecord) -> dict[str, Any]:
-    """A revision's Deployment, without replicas: those are the capacity manager's."""
+ONE_BY_ONE = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+"Pods are replaced (for a restart) without ever being fewer, so no disruption budget is touched."
+
+
+def make_deployment(
+    model: ModelObject, record: RevisionRecord, restarted_at: str = ""
+) -> dict[str, Any]:
+    """A revision's Deployment, without replicas: those are the capacity manager's.
+
+    `restarted_at` (RFC 3339, "" for never) goes onto the pods, so that a new one replaces them.
+    """
     selector = revision_selector(model.meta.name, record.revision)
+    template = json.loads(record.template)
+    if restarted_at:
+        meta = template["metadata"]
+        meta["annotations"] = {**meta.get("annotations", {}), RESTART_ANNOTATION: restarted_at}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -65,7 +79,8 @@ def make_deployment(model: ModelObject, record: RevisionRecord) -> dict[str, Any
         "spec": {
             "revisionHistoryLimit": 1,
             "selector": {"matchLabels": selector},
-            "template": json.loads(record.template),
+            "strategy": ONE_BY_ONE,
+            "template": template,
         },
     }
 
