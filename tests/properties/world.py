@@ -33,6 +33,7 @@ from canarium.core.observed import (
     ServiceRecord,
     WriteFailure,
 )
+from canarium.core.origin import Origin
 from canarium.core.plan import plan
 from canarium.core.resources.pod_template import canonical_json
 from canarium.core.spec import (
@@ -235,7 +236,9 @@ class World:
         meta = Meta(NAMESPACE, NAME, UID, str(self.resource_version), generation=self.generation)
         commands = dict(self.commands)
         return Observed(
-            model=ModelObject(meta, self.spec, commands=commands, status=self.status),
+            model=ModelObject(
+                meta, self.spec, commands=commands, status=self.status, origin=self._origin()
+            ),
             revisions=tuple(self.revisions.values()),
             deployments=tuple(self.deployments.values()),
             pods=tuple(self.pods.values()),
@@ -247,6 +250,9 @@ class World:
             analysis=self._judge(),
             failures=self.failures,
         )
+
+    def _origin(self) -> Origin:
+        return Origin(self.generation, "kubectl-client-side-apply", "Update", 1_700_000_000.0)
 
     def _endpoints(self) -> list[EndpointsRecord]:
         return [

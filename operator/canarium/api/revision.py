@@ -28,6 +28,39 @@ class Source(Model):
     "spec.pod of the ModelDeployment."
 
 
+class OriginSource(Model):
+    """The sync or release that the ModelDeployment said it belongs to."""
+
+    kind: Literal["Application", "Kustomization", "HelmRelease", "Release"]
+    "An Argo CD Application, a Flux Kustomization or HelmRelease, or a Helm release."
+    name: str
+    "Its name."
+    namespace: str | None = None
+    "Its namespace, where the mark says so."
+
+
+class Origin(Model):
+    """Where the revision came from, as the ModelDeployment said when the revision was made.
+
+    Nothing here has a length limit: for want of an origin no rollout is to fail.
+    """
+
+    generation: int | None = None
+    "metadata.generation of the ModelDeployment when the revision was made."
+    manager: str | None = None
+    "The field manager that wrote last among those that own a part of model, server or pod."
+    operation: str | None = None
+    "How it wrote: Apply (server-side apply) or Update (anything else)."
+    written_at: Time | None = None
+    "When it did, to the second."
+    change_cause: str | None = None
+    "The annotation kubernetes.io/change-cause, as it was then."
+    git_revision: str | None = None
+    "The annotation canarium.dev/git-revision, as it was then."
+    source: OriginSource | None = None
+    "The sync or release that it belongs to; whether that wrote it, manager says."
+
+
 class RevisionSpec(Model):
     """What the revision is. It cannot be changed."""
 
@@ -49,6 +82,8 @@ class RevisionSpec(Model):
     "The pod template made from it, as one canonical JSON string."
     digest: Annotated[str, Field(max_length=64)]
     "SHA-256 of the template, in hexadecimal."
+    origin: Origin | None = None
+    "Where it came from; left out by versions of Canarium that didn't record it."
 
 
 class RevisionStatus(Model):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from canarium.core.origin import Origin
 from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec
 from canarium.core.status import Status
 from canarium.errors import Problem
@@ -209,6 +210,8 @@ class ModelObject:
     commands: Mapping[str, str] = field(default_factory=dict)
     "Verb to the whole annotation value, of the verbs that we know."
     status: Status = field(default_factory=Status)
+    origin: Origin = field(default_factory=Origin)
+    "Where the spec of this generation came from."
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,15 @@ from canarium.core.observed import (
     RouteRecord,
     ServiceRecord,
 )
+from canarium.core.origin import Origin, Writer, make_origin
 from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec
-from canarium.core.status import Status, parse
+from canarium.core.status import Status, parse, parse_time
 from canarium.errors import Problem, SpecError
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 COMMANDS = ("promote", "abort", "retry")
+MAKES_A_REVISION = frozenset({"f:model", "f:server", "f:pod"})
+"The parts of spec whose writer a revision has."
 
 
 class _Wire(Struct, rename="camel", gc=False):
@@ -329,9 +332,10 @@ def project_revision(raw: bytes | Raw) -> RevisionRecord:
 
 
 def project_model(body: Mapping[str, Any], known: ModelObject | None = None) -> ModelObject:
-    """A ModelDeployment; the spec is parsed again only when its generation isn't the known one."""
+    """A ModelDeployment; the spec is parsed again only when its generation is new."""
     meta = _make_meta(msgspec.convert(body["metadata"], _Metadata))
-    spec, problems = _reuse_spec(meta, known) or _make_spec(body)
+    same = known if known is not None and _is_same_generation(meta, known) else None
+    spec, problems = (same.spec, same.problems) if same else _make_spec(body)
     annotations = body["metadata"].get("annotations") or {}
     return ModelObject(
         meta=meta,
@@ -341,6 +345,7 @@ def project_model(body: Mapping[str, Any], known: ModelObject | None = None) -> 
             verb: annotations[PREFIX + verb] for verb in COMMANDS if PREFIX + verb in annotations
         },
         status=_make_status(body.get("status") or {}),
+        origin=same.origin if same else _make_origin(meta, body["metadata"]),
     )
 
 
@@ -422,12 +427,8 @@ def _is_ready(endpoint: _Endpoint) -> bool:
     return endpoint.conditions is None or endpoint.conditions.ready is not False
 
 
-def _reuse_spec(
-    meta: Meta, known: ModelObject | None
-) -> tuple[Spec | None, tuple[Problem, ...]] | None:
-    if known is None or known.meta.uid != meta.uid or known.meta.generation != meta.generation:
-        return None
-    return known.spec, known.problems
+def _is_same_generation(meta: Meta, known: ModelObject) -> bool:
+    return known.meta.uid == meta.uid and known.meta.generation == meta.generation
 
 
 def _make_spec(body: Mapping[str, Any]) -> tuple[Spec | None, tuple[Problem, ...]]:
@@ -435,6 +436,28 @@ def _make_spec(body: Mapping[str, Any]) -> tuple[Spec | None, tuple[Problem, ...
         return parse_deployment(body), ()
     except SpecError as error:
         return None, error.problems
+
+
+def _make_origin(meta: Meta, metadata: Mapping[str, Any]) -> Origin:
+    """Of managedFields, which are as large as the object, only names and times are kept."""
+    entries = metadata.get("managedFields") or ()
+    return make_origin(
+        meta.generation,
+        [_make_writer(entry) for entry in entries if _owns_a_revision(entry)],
+        meta.labels,
+        metadata.get("annotations") or {},
+        f"{meta.namespace}/{meta.name}",
+    )
+
+
+def _owns_a_revision(entry: Mapping[str, Any]) -> bool:
+    owned = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+    return not MAKES_A_REVISION.isdisjoint(owned)
+
+
+def _make_writer(entry: Mapping[str, Any]) -> Writer:
+    at = parse_time(entry["time"]) if entry.get("time") else 0.0
+    return Writer(sys.intern(entry.get("manager", "")), entry.get("operation", ""), at)
 
 
 def _make_status(raw: Mapping[str, Any]) -> Status:

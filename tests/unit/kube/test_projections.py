@@ -16,6 +16,7 @@ from canarium.core.observed import (
     RouteRecord,
     ServiceRecord,
 )
+from canarium.core.origin import Origin
 from canarium.core.spec import MetricsEndpoint
 from canarium.core.status import Status
 from canarium.errors import Problem
@@ -278,6 +279,47 @@ def test_a_spec_is_parsed_again_only_for_a_new_generation() -> None:
     assert again.spec is first.spec
     assert edited.spec is not first.spec
     assert project_model(make_model(metadata={"uid": "next"}), first).spec is not first.spec
+
+
+def entry(manager: str, at: str, owned: Json, **more: Any) -> Json:
+    """One entry of managedFields, of an Update."""
+    return {
+        "manager": manager,
+        "operation": "Update",
+        "time": at,
+        "fieldsV1": {"f:metadata": {"f:labels": {}}, **owned},
+        **more,
+    }
+
+
+def test_a_model_tells_who_wrote_what_makes_its_revision() -> None:
+    server: Json = {"f:spec": {"f:server": {"f:image": {}}}}
+    replicas: Json = {"f:spec": {"f:scaling": {"f:replicas": {}}}}
+    status: Json = {"f:status": {"f:phase": {}}}
+    fields = [
+        entry("argocd-controller", "2023-11-14T22:13:20Z", server),
+        entry("kubectl-scale", "2023-11-14T22:13:30Z", replicas, subresource="scale"),
+        entry("canarium", "2023-11-14T22:13:40Z", status, subresource="status"),
+        {"manager": "kubectl-annotate", "operation": "Update"},
+    ]
+    said = {"kubernetes.io/change-cause": "retrained"}
+    metadata = {"managedFields": fields, "annotations": said}
+
+    model = project_model(make_model(generation=2, metadata=metadata))
+
+    assert model.origin == Origin(
+        2, "argocd-controller", "Update", 1_700_000_000.0, change_cause="retrained"
+    )
+
+
+def test_an_origin_is_read_again_only_for_a_new_generation() -> None:
+    server: Json = {"f:spec": {"f:server": {}}}
+    first = project_model(make_model())
+    touched = {"managedFields": [entry("kubectl-edit", "2023-11-14T22:13:20Z", server)]}
+    again = project_model(make_model(version=2, metadata=touched), first)
+    edited = project_model(make_model(version=3, generation=2, metadata=touched), again)
+    assert first.origin == again.origin == Origin(generation=1)
+    assert edited.origin == Origin(2, "kubectl-edit", "Update", 1_700_000_000.0)
 
 
 def test_a_status_that_cannot_be_read_is_as_good_as_lost() -> None:

@@ -18,6 +18,7 @@ from canarium.core.names import (
 from canarium.core.observed import ModelObject, RevisionRecord
 from canarium.core.revision import Wanted, render_template
 from canarium.core.spec import Spec
+from canarium.core.status import dump
 
 
 def make_meta(model: ModelObject, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def make_meta(model: ModelObject, name: str, labels: Mapping[str, str]) -> dict[
 
 
 def make_model_revision(model: ModelObject, spec: Spec, wanted: Wanted) -> dict[str, Any]:
-    """The ModelRevision: what it was made from and what it renders to, immutable."""
+    """The ModelRevision: what it was made from, by whom, and what it renders to, immutable."""
     template = render_template(model.meta.name, wanted.revision, spec)
     labels = revision_selector(model.meta.name, wanted.revision)
     return {
@@ -52,6 +53,7 @@ def make_model_revision(model: ModelObject, spec: Spec, wanted: Wanted) -> dict[
             "template": template,
             "digest": make_digest(template),
             "rollout": spec.rollout.raw,
+            "origin": dump(model.origin),
         },
     }
 
