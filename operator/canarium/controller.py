@@ -19,7 +19,7 @@ from canarium.core.status import Status
 from canarium.errors import CanariumError, ConflictError, NotFoundError
 from canarium.kube.backoff import Backoff
 from canarium.kube.cache import Cache
-from canarium.kube.client import Client
+from canarium.kube.client import Api
 from canarium.kube.metrics import Metrics
 from canarium.kube.projections import project_meta, project_model_json
 from canarium.kube.refusals import explain, is_stale
@@ -81,7 +81,7 @@ class Controller:
         self,
         *,
         plan: Planner,
-        client: Client,
+        client: Api,
         cache: Cache,
         queue: WorkQueue,
         recorder: Recording,

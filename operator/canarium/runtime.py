@@ -32,32 +32,10 @@ from canarium.kube.events import Recorder
 from canarium.kube.lease import Lease
 from canarium.kube.metrics import Metrics
 from canarium.kube.probes import serve_probes
-from canarium.kube.projections import (
-    Projection,
-    project_deployment,
-    project_endpoints,
-    project_gateway,
-    project_meta,
-    project_model,
-    project_model_json,
-    project_pod,
-    project_revision,
-    project_route,
-    project_service,
-)
-from canarium.kube.reflector import Reflector
-from canarium.kube.resources import (
-    DEPLOYMENTS,
-    ENDPOINT_SLICES,
-    GATEWAYS,
-    HTTP_ROUTES,
-    MODEL_DEPLOYMENTS,
-    MODEL_REVISIONS,
-    PODS,
-    SERVICES,
-    Resource,
-)
-from canarium.kube.store import Store, is_newer
+from canarium.kube.projections import project_meta, project_model, project_model_json
+from canarium.kube.resources import MODEL_DEPLOYMENTS
+from canarium.kube.store import is_newer
+from canarium.kube.watching import make_reflectors
 from canarium.kube.workqueue import WorkQueue
 from canarium.measuring import Measurements
 
@@ -69,8 +47,6 @@ RESYNC_AFTER_START = (3.0, 30.0)
 STALE_SECONDS = 150.0
 "A cache of which nothing was heard for this long (bookmarks come each minute) is stale."
 LEASE_NAME = "canarium-operator"
-OURS = "canarium.dev/model"
-OF_REVISIONS = "canarium.dev/model,canarium.dev/revision"
 MISSING_CRD = "ModelDeployments are not served: install Canarium's CRDs (kubectl apply -f crds/)"
 
 
@@ -121,7 +97,7 @@ class Runtime:
             measurements=self.measurements,
             metrics=self.metrics,
         )
-        self.reflectors = self._make_reflectors()
+        self.reflectors = make_reflectors(self.client, self.cache, options.namespaces)
         self.listed = asyncio.Event()
         self._resync_due = asyncio.Event()
         self._came_back = asyncio.Event()
@@ -300,37 +276,6 @@ class Runtime:
             age = reflector.age
             if age != float("inf"):
                 self.metrics.cache_age.labels(reflector.resource.plural).set(age)
-
-    def _make_reflectors(self) -> list[Reflector]:
-        kinds: tuple[tuple[Resource, Store[Any], Projection, str], ...] = (
-            (MODEL_REVISIONS, self.cache.revisions, project_revision, OURS),
-            (DEPLOYMENTS, self.cache.deployments, project_deployment, OURS),
-            (PODS, self.cache.pods, project_pod, OURS),
-            (SERVICES, self.cache.services, project_service, OURS),
-            (ENDPOINT_SLICES, self.cache.endpoints, project_endpoints, OF_REVISIONS),
-            (HTTP_ROUTES, self.cache.routes, project_route, OURS),
-        )
-        reflectors = [
-            Reflector(
-                self.client,
-                resource,
-                store,
-                project,
-                selector=selector,
-                namespace=namespace,
-                on_state=self._note_state,
-            )
-            for resource, store, project, selector in kinds
-            for namespace in self.options.namespaces or (None,)
-        ]
-        gateways = Reflector(
-            self.client, GATEWAYS, self.cache.gateways, project_gateway, optional=True
-        )
-        return [*reflectors, gateways]
-
-    def _note_state(self) -> None:
-        routes = [r for r in self.reflectors if r.resource is HTTP_ROUTES]
-        self.cache.set_gateway_api(any(r.state == "synced" for r in routes))
 
 
 async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -83,6 +83,77 @@ def _explain(payload: bytes) -> tuple[str, str]:
     except msgspec.DecodeError:
         return "", payload[:500].decode("utf-8", "replace")
     return failure.reason or "", failure.message or ""
+
+
+class Api(Protocol):
+    """What the parts of the operator ask of an apiserver, real or simulated.
+
+    `Client` says more about each method, and what they raise.
+    """
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
+        """Read one object."""
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], manager: str
+    ) -> bytes:
+        """Create an object that must not exist."""
+
+    async def apply(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Mapping[str, Any],
+        manager: str,
+        *,
+        force: bool,
+    ) -> bytes:
+        """Server-side apply."""
+
+    async def patch_status(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        status: Mapping[str, Any],
+        *,
+        resource_version: str,
+        manager: str,
+    ) -> bytes:
+        """Write the whole status over the version that was read."""
+
+    async def merge(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        manager: str,
+        subresource: str | None = None,
+    ) -> bytes:
+        """JSON merge patch."""
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, uid: str, resource_version: str
+    ) -> bytes:
+        """Delete exactly this object."""
+
+    def list_pages(
+        self, resource: Resource, namespace: str | None = None, selector: str = ""
+    ) -> AsyncIterator[Page]:
+        """Every page of a list."""
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        selector: str,
+        resource_version: str,
+        timeout_seconds: int,
+    ) -> AsyncGenerator[bytes, None]:
+        """The lines of a watch, until it ends."""
 
 
 class Client:

@@ -19,7 +19,7 @@ import msgspec
 
 from canarium.errors import ApiError, CanariumError, NotFoundError, UnavailableError
 from canarium.kube.backoff import Backoff
-from canarium.kube.client import Client
+from canarium.kube.client import Api
 from canarium.kube.projections import Projection
 from canarium.kube.resources import Resource
 from canarium.kube.store import Store
@@ -63,7 +63,7 @@ class Reflector:
 
     def __init__(
         self,
-        client: Client,
+        client: Api,
         resource: Resource,
         store: Store[Any],
         project: Projection,

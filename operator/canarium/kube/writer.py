@@ -23,7 +23,7 @@ from canarium.core.actions import (
 from canarium.core.observed import Meta, ModelObject
 from canarium.errors import CanariumError, ConflictError, NotFoundError
 from canarium.kube.cache import PROJECTIONS, Cache
-from canarium.kube.client import Client
+from canarium.kube.client import Api
 from canarium.kube.projections import project_meta
 from canarium.kube.resources import CHILDREN
 from canarium.kube.store import model_key, own_key
@@ -54,7 +54,7 @@ _decode_deleted = msgspec.json.Decoder(_Deleted).decode
 class Writer:
     """Writes children of one ModelDeployment after the other."""
 
-    def __init__(self, client: Client, cache: Cache) -> None:
+    def __init__(self, client: Api, cache: Cache) -> None:
         self._client = client
         self._cache = cache
 
