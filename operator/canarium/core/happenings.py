@@ -16,7 +16,23 @@ def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
         *_tell_phase(before, after),
         *_tell_state(view, before, after),
         *_tell_commands(before, after),
+        *_tell_drift(view, before, after),
     )
+
+
+def _tell_drift(view: View, before: Status, after: Status) -> Iterator[Event]:
+    """Routes that the router had taken as they were meant, and that say something else now."""
+    meta, split = view.observed.model.meta, view.split(after)
+    routed = next((c for c in before.conditions if c.type == "Routed"), None)
+    if routed is None or (routed.status, routed.observed_generation) != ("True", meta.generation):
+        return
+    if split is None or split != view.split(before):
+        return
+    router = view.router(after)
+    for child in router.make_routes(split):
+        if not router.is_current(split, view.observed, child):
+            words = f"{child.ref.kind} {child.ref.name} was changed by somebody; it is put right"
+            yield Event("Warning", "DriftCorrected", "Route", words)
 
 
 def _tell_commands(before: Status, after: Status) -> Iterator[Event]:

@@ -389,11 +389,21 @@ def test_a_lost_status_finds_what_is_routed_to_be_stable() -> None:
     assert (world.state, world.stable, world.routed()) == ("Idle", "1", {world.revision("1"): 100})
 
 
-def test_an_edited_route_is_put_right() -> None:
-    world = rolling()
+def test_an_edited_route_is_put_right_and_reported_once() -> None:
+    world = rolling(hold=100.0)
+    world.run_until("Holding")
+    world.settle()
     world.edit_weight(20, 90)
     world.settle()
+    world.run(5.0)
     assert world.routed()[world.revision("2")] == 20
+    assert world.events.count("DriftCorrected") == 1
+
+
+def test_our_own_writes_of_a_route_are_not_reported_as_drift() -> None:
+    world = rolling()
+    world.run_until("Idle")
+    assert (world.stable, world.events.count("DriftCorrected")) == ("2", 0)
 
 
 def test_a_scaled_spec_grows_stable_at_once_and_shrinks_it_only_at_rest() -> None:
