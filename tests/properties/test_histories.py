@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from canarium.core.spec import Traffic
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -141,8 +141,6 @@ TestHistories = History.TestCase
 TestHistories.settings = settings(
     max_examples=60,
     stateful_step_count=40,
-    deadline=None,
     report_multiple_bugs=False,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes longer than reading
-    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -29,6 +29,7 @@ from tests.unit.kube.wire import Json, dump, make_model, make_object, make_servi
 FRAUD = ("risk", "fraud")
 SERVICE = Ref("Service", "fraud")
 DEPLOYMENT = Ref("Deployment", "fraud-5d8f7c9b64")
+ROUTE = Ref("HTTPRoute", "fraud")
 REVISION = Ref("ModelRevision", "fraud-5d8f7c9b64")
 QUOTA = ApiError(403, "Forbidden", "exceeded quota: pods")
 HEALTHY = {"phase": "Healthy", "reason": "Serving"}
@@ -121,8 +122,7 @@ async def test_status_goes_before_children_and_events_come_last() -> None:
     shell = Shell(Plan(status=HEALTHY, writes=(create(),), events=(SHIFTED,)), Plan())
     assert await shell.work() == [
         "status ModelDeployment fraud",
-        "get Service fraud",
-        "apply Service fraud",
+        "create Service fraud",
     ]
     assert shell.events == [SHIFTED]
 
@@ -207,7 +207,7 @@ async def test_replicas_are_applied_by_their_own_manager_over_the_version_decide
 async def test_a_foreign_object_under_our_name_is_never_touched() -> None:
     foreign = make_service(ownerReferences=[], labels={})
     shell = Shell(Plan(writes=(create(),)), objects=(foreign,))
-    assert await shell.run() == ["get Service fraud"]
+    assert await shell.run() == ["create Service fraud", "get Service fraud"]
     assert shell.client.objects["Service", "fraud"] is foreign
     (failure,) = shell.plan.seen[-1].failures
     assert (failure.reason, "left alone" in failure.message) == ("NameConflict", True)
@@ -217,11 +217,11 @@ async def test_children_of_an_earlier_object_of_the_same_name_are_waited_for() -
     shell = Shell(
         Plan(writes=(create(),)), objects=(make_service(ownerReferences=owned_by("dead")),)
     )
-    assert await shell.run() == ["get Service fraud"]
+    assert await shell.run() == ["create Service fraud", "get Service fraud"]
     assert shell.plan.seen[-1].failures[0].reason == "WaitingForDeletion"
     del shell.client.objects["Service", "fraud"]
     shell.clock.advance(2.0)
-    assert (await shell.run())[:2] == ["get Service fraud", "apply Service fraud"]
+    assert (await shell.run())[:1] == ["create Service fraud"]
 
 
 async def test_a_revision_under_our_name_that_is_not_ours_is_found_by_creating_it() -> None:
@@ -236,20 +236,37 @@ async def test_a_revision_under_our_name_that_is_not_ours_is_found_by_creating_i
 
 async def test_a_child_of_ours_that_the_cache_had_missed_is_taken_in_and_not_written() -> None:
     shell = Shell(Plan(writes=(create(),)), Plan(), objects=(make_service(),))
-    assert await shell.work() == ["get Service fraud", "get Service fraud"]
+    assert await shell.work() == ["create Service fraud", "get Service fraud", "get Service fraud"]
     await shell.run()
     assert [service.meta.name for service in shell.plan.seen[-1].services] == ["fraud"]
 
 
 async def test_a_child_of_ours_that_lost_its_label_gets_it_back() -> None:
     shell = Shell(Plan(writes=(create(),)), Plan(), objects=(make_service(labels={}),))
-    assert await shell.work() == ["get Service fraud", "force Service fraud"]
+    assert await shell.work() == [
+        "create Service fraud",
+        "get Service fraud",
+        "force Service fraud",
+    ]
+
+
+async def test_a_route_is_looked_up_and_applied_so_that_fields_can_be_taken_away_again() -> None:
+    shell = Shell(Plan(writes=(create(ROUTE),)), Plan())
+    assert await shell.work() == ["get HTTPRoute fraud", "apply HTTPRoute fraud"]
+
+
+async def test_a_foreign_route_under_our_name_is_never_touched() -> None:
+    foreign = make_object("HTTPRoute", "fraud")
+    shell = Shell(Plan(writes=(create(ROUTE),)), objects=(foreign,))
+    assert await shell.run() == ["get HTTPRoute fraud"]
+    assert shell.client.objects["HTTPRoute", "fraud"] is foreign
+    assert shell.plan.seen[-1].failures[0].reason == "NameConflict"
 
 
 async def test_a_refused_write_stops_the_pass_and_the_core_hears_why() -> None:
     shell = Shell(Plan(writes=(create(), create(DEPLOYMENT)), events=(SHIFTED,)))
-    shell.client.refuse("apply Service fraud", *[QUOTA] * 9)
-    assert await shell.run() == ["get Service fraud", "apply Service fraud"]
+    shell.client.refuse("create Service fraud", *[QUOTA] * 9)
+    assert await shell.run() == ["create Service fraud"]
     assert shell.plan.seen[-1].failures == (
         WriteFailure("Service", "fraud", "QuotaExceeded", "exceeded quota: pods"),
     )
@@ -257,7 +274,7 @@ async def test_a_refused_write_stops_the_pass_and_the_core_hears_why() -> None:
 
 async def test_news_make_no_retry_storm_of_a_refused_write() -> None:
     shell = Shell(Plan(writes=(create(),)))
-    shell.client.refuse("apply Service fraud", *[QUOTA] * 99)
+    shell.client.refuse("create Service fraud", *[QUOTA] * 99)
     await shell.run()
     for _ in range(20):
         shell.queue.add(FRAUD)
@@ -266,18 +283,18 @@ async def test_news_make_no_retry_storm_of_a_refused_write() -> None:
 
 async def test_a_refused_write_is_tried_again_ever_more_rarely() -> None:
     shell = Shell(Plan(writes=(create(),)))
-    shell.client.refuse("apply Service fraud", *[QUOTA] * 999)
+    shell.client.refuse("create Service fraud", *[QUOTA] * 999)
     await shell.run()
     for _ in range(3600):
         shell.clock.advance(1.0)
         await shell.run()
-    tries = shell.client.requests.count("apply Service fraud")
+    tries = shell.client.requests.count("create Service fraud")
     assert 60 <= tries <= 140
 
 
 async def test_a_write_that_goes_through_at_last_is_no_failure_any_more() -> None:
     shell = Shell(Plan(writes=(create(),)), Plan(writes=(create(),)), Plan(writes=(apply("100"),)))
-    shell.client.refuse("apply Service fraud", QUOTA)
+    shell.client.refuse("create Service fraud", QUOTA)
     await shell.run()
     shell.clock.advance(1.0)
     await shell.work()
@@ -288,7 +305,7 @@ async def test_a_write_that_goes_through_at_last_is_no_failure_any_more() -> Non
 
 async def test_a_failure_of_a_write_that_nobody_wants_any_more_is_forgotten() -> None:
     shell = Shell(Plan(writes=(create(),)), Plan(), Plan())
-    shell.client.refuse("apply Service fraud", QUOTA)
+    shell.client.refuse("create Service fraud", QUOTA)
     await shell.run()
     shell.queue.add(FRAUD)
     await shell.run()

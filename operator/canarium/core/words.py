@@ -9,6 +9,8 @@ MOST_CHARACTERS = 1024
 
 def tidy(text: str) -> str:
     """One line of at most 1,024 characters, without control characters."""
+    if text.isprintable() and len(text) <= MOST_CHARACTERS and "  " not in text:
+        return text.strip()
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - 1] + "…"
 

@@ -1,7 +1,6 @@
 """Carries out one write of a plan, and takes the answer into the cache at once.
 
-A child is never adopted: before one is created its name is looked up, and an object of somebody
-else's under it is left as it is.
+A child is never adopted: an object of somebody else's under its name is left as it is.
 """
 
 from __future__ import annotations
@@ -27,6 +26,11 @@ from canarium.kube.client import Api
 from canarium.kube.projections import project_meta
 from canarium.kube.resources import CHILDREN
 from canarium.kube.store import model_key, own_key
+
+POSTED = ("ModelRevision", "Deployment", "Service")
+"""Kinds of which we never take a field away again: they are created by POST, which the apiserver
+refuses when the name is taken. What POST wrote, a later apply without it would leave standing, so
+routes are looked up and applied instead."""
 
 
 class RefusedError(CanariumError):
@@ -96,13 +100,13 @@ class Writer:
     async def _create_new(self, namespace: str, write: Create) -> Meta | None:
         """Create the child; when the name is taken, the metadata of what has it."""
         ref = write.ref
-        raw = await self._fetch(namespace, ref) if ref.kind != "ModelRevision" else None
+        if ref.kind in POSTED:
+            return await self._post(namespace, write)
+        raw = await self._fetch(namespace, ref)
         if raw is not None:
             return project_meta(raw)
-        if ref.kind != "ModelRevision":
-            await self._put(namespace, ref, write.body, OWNER_MANAGER, force=False)
-            return None
-        return await self._post(namespace, write)
+        await self._put(namespace, ref, write.body, OWNER_MANAGER, force=False)
+        return None
 
     async def _post(self, namespace: str, write: Create) -> Meta | None:
         resource = CHILDREN[write.ref.kind]

@@ -275,14 +275,14 @@ def _places(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]
 PLACES = [path for path in _places(complete()) if path]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(JSON)
 def test_no_json_makes_the_parser_fail_in_another_way(value: Any) -> None:
     body = value if isinstance(value, dict) else {"spec": value}
     refuses_politely(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(PLACES), JSON)
 @example(("spec", "rollout", "steps", "0", "weight"), 10**400)
 @example(("spec", "server", "image"), "\ud800")
