@@ -21,7 +21,7 @@ from canarium.core.actions import (
 )
 from canarium.core.drift import contains, read_restart
 from canarium.core.history import make_prunes, make_records
-from canarium.core.names import child_name, revision_selector
+from canarium.core.names import child_name
 from canarium.core.observed import DeploymentRecord, RevisionRecord
 from canarium.core.resources.objects import (
     make_capacity,
@@ -37,8 +37,7 @@ from canarium.routers.base import (
     find_route,
     find_service,
     is_current,
-    make_child,
-    make_service_spec,
+    make_revision_service,
 )
 
 SETTLED = ("Idle", "Rejected", "Scaling", "Holding", "Guarding", "Starting", "Broken")
@@ -132,11 +131,9 @@ def _scale(deployment: DeploymentRecord, replicas: int) -> Apply:
 
 
 def _make_revision_service(view: View, status: Status, part: RevisionStatus) -> Iterator[Write]:
-    name = child_name(view.model, part.revision)
-    selector = revision_selector(view.model, part.revision)
-    child = make_child("Service", name, make_service_spec(selector, view.traffic(status)))
+    child = make_revision_service(view.model, part.revision, view.traffic(status).protocol)
     if not is_current(view.observed, child):
-        body = make_service(view.observed.model, name, part.revision, child.spec)
+        body = make_service(view.observed.model, child.ref.name, part.revision, child.spec)
         yield _put(view, child.ref, body)
 
 

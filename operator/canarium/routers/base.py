@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any
+from typing import Protocol as Interface
 
 from canarium.core.actions import Kind, Ref, RouteKind
 from canarium.core.names import (
@@ -18,7 +20,7 @@ from canarium.core.names import (
     revision_selector,
 )
 from canarium.core.observed import Observed, RouteRecord, ServiceRecord
-from canarium.core.spec import HeaderMatch, Step, Traffic
+from canarium.core.spec import HeaderMatch, Protocol, Step, Traffic
 from canarium.routers.drift import says_same
 
 
@@ -65,7 +67,7 @@ class Child:
     text: str
 
 
-class Router(Protocol):
+class Router(Interface):
     """One way to share traffic."""
 
     name: str
@@ -98,6 +100,9 @@ class Router(Protocol):
     def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
         """What the live objects say of gateways, host names, paths and timeouts; None if none."""
 
+    def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
+        """Whether what the routes attach to exists; one that is gone may be replaced any time."""
+
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """The real share in percent of each revision; None where weights are exact."""
 
@@ -118,15 +123,23 @@ def make_child(kind: Kind, name: str, spec: dict[str, Any]) -> Child:
 
 def make_leading_service(split: Split, selector: Mapping[str, str]) -> Child:
     """The Service of the model's own name."""
-    return make_child("Service", split.model, make_service_spec(selector, split.traffic))
+    return make_child("Service", split.model, _make_service_spec(selector, split.traffic.protocol))
 
 
-def make_service_spec(selector: Mapping[str, str], traffic: Traffic) -> dict[str, Any]:
+@lru_cache(maxsize=4096)
+def make_revision_service(model: str, revision: str, protocol: Protocol) -> Child:
+    """The Service of one revision, to which routes lead."""
+    selector = revision_selector(model, revision)
+    name = child_name(model, revision)
+    return make_child("Service", name, _make_service_spec(selector, protocol))
+
+
+def _make_service_spec(selector: Mapping[str, str], protocol: Protocol) -> dict[str, Any]:
     """A Service on port 80 that leads to the container port `http`, and on 9000 to `grpc`."""
     ports = [
         {"name": PORT_NAME, "port": SERVICE_PORT, "targetPort": PORT_NAME, "protocol": "TCP"},
     ]
-    if traffic.protocol == "GRPC":
+    if protocol == "GRPC":
         grpc = {"name": GRPC_PORT_NAME, "port": GRPC_SERVICE_PORT, "targetPort": GRPC_PORT_NAME}
         ports.append({**grpc, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"})
     return {"selector": dict(selector), "ports": ports}

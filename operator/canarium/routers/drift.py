@@ -1,8 +1,8 @@
 """Whether a live route or Service still says what we render.
 
-Everything of ours has to be there, lists with just our items, and nothing beside that leads requests
-elsewhere. The apiserver fills in defaults and later versions of a kind bring new fields: neither
-is drift, or we would write for ever. Results are remembered by value.
+Everything of ours has to be there, lists with just our items, and nothing beside it that leads
+requests elsewhere. The apiserver fills in defaults and later versions of a kind bring new fields:
+neither is drift, or we would write for ever. Results are remembered by value.
 """
 
 from __future__ import annotations

@@ -86,6 +86,11 @@ class GatewayAPI:
         route = next(iter(_find_routes(model, observed)), None)
         return _read_route(route.kind, route.spec).traffic if route else None
 
+    def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
+        """Whether all the Gateways exist."""
+        known = {(g.meta.namespace, g.meta.name) for g in observed.gateways}
+        return all((ref.namespace, ref.name) in known for ref in traffic.parent_refs)
+
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """Weights are exact here."""
         return None
@@ -148,7 +153,9 @@ def _make_main_rule(split: Split) -> Json:
     return {
         **({"matches": matches} if matches else {}),
         **({"filters": [_make_mirror(split)]} if split.mirror else {}),
-        "backendRefs": [_make_backend(split, revision, weight) for revision, weight in split.weights],
+        "backendRefs": [
+            _make_backend(split, revision, weight) for revision, weight in split.weights
+        ],
         **_make_timeouts(split),
     }
 

@@ -65,6 +65,10 @@ class Replicas:
         """A Service says nothing of gateways, host names and paths."""
         return None
 
+    def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
+        """There is nothing to attach to."""
+        return True
+
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """Ready pods of each revision that is in the split, in percent of them all."""
         revisions = [revision for revision, _ in split.weights]
