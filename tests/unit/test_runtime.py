@@ -50,7 +50,12 @@ async def test_nothing_is_ready_before_everything_was_listed() -> None:
         "services",
         "endpointslices",
         "httproutes",
+        "grpcroutes",
+        "ingressroutes",
+        "traefikservices",
+        "virtualservices",
         "gateways",
+        "gatewayclasses",
     ]
 
 
@@ -58,7 +63,7 @@ async def test_each_namespace_has_its_own_caches_but_gateways_are_everybodys() -
     runtime = make_runtime(namespaces=("a", "b"))
     places = [(r.resource.plural, r.namespace) for r in runtime.reflectors]
     assert places[:2] == [("modelrevisions", "a"), ("modelrevisions", "b")]
-    assert places[-1] == ("gateways", None)
+    assert places[-2:] == [("gateways", None), ("gatewayclasses", None)]
 
 
 @pytest.mark.parametrize(
@@ -86,15 +91,15 @@ async def test_missing_crds_are_said_and_waited_for(caplog: pytest.LogCaptureFix
     assert caplog.text.count(MISSING_CRD) == 1
 
 
-async def test_gateway_api_is_there_when_routes_were_listed() -> None:
+async def test_a_kind_of_routes_is_there_when_it_was_listed() -> None:
     runtime = make_runtime()
     runtime.take_model(make_model())
     runtime.queue.done(await runtime.queue.get())
     (routes,) = (r for r in runtime.reflectors if r.resource.plural == "httproutes")
     routes._enter("synced")
-    assert (runtime.cache.gateway_api, runtime.queue.depth) == (True, 1)
+    assert (runtime.cache.installed, runtime.queue.depth) == (frozenset({"HTTPRoute"}), 1)
     routes._enter("absent")
-    assert runtime.cache.gateway_api is False
+    assert runtime.cache.installed == frozenset()
 
 
 def test_kopf_run_takes_its_options_from_the_environment() -> None:

@@ -30,6 +30,7 @@ from canarium.api.scalars import (
     UrlPath,
     UserId,
 )
+from canarium.core.normalise import DEFAULT_PORT
 from canarium.core.quantities import parse_quantity
 
 EnvName = Annotated[
@@ -349,8 +350,26 @@ class Container(Model):
 class Server(Container):
     """The model server's container, named server in the pod."""
 
+    rules: ClassVar = (
+        Rule(
+            cel=f"!has(self.grpcPort) || ((has(self.port) ? self.port : {DEFAULT_PORT})"
+            " != self.grpcPort"
+            " && (!has(self.metrics) || !has(self.metrics.port)"
+            " || self.metrics.port != self.grpcPort))",
+            message="gRPC needs a port of its own, other than port and metrics.port",
+            holds=lambda server: (
+                server.grpc_port is None
+                or server.grpc_port
+                not in (server.port or DEFAULT_PORT, server.metrics and server.metrics.port)
+            ),
+            at="grpcPort",
+        ),
+    )
+
     port: PortNumber | None = None
     "Port that answers requests; 8080 when left out. Named http in the pod."
+    grpc_port: PortNumber | None = None
+    "Port that answers gRPC, for traffic.protocol GRPC. Named grpc in the pod."
     metrics: Metrics | None = None
     "Where the server counts its answers; rollout.analysis needs it."
 

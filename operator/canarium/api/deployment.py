@@ -57,6 +57,17 @@ class DeploymentSpec(Model):
             at="server.metrics",
         ),
         Rule(
+            cel="!has(self.traffic) || !has(self.traffic.protocol)"
+            " || self.traffic.protocol != 'GRPC' || has(self.server.grpcPort)",
+            message="traffic.protocol GRPC needs a port to lead to: add server.grpcPort",
+            holds=lambda spec: (
+                spec.traffic is None
+                or spec.traffic.protocol != "GRPC"
+                or spec.server.grpc_port is not None
+            ),
+            at="server.grpcPort",
+        ),
+        Rule(
             cel="!has(self.server.volumeMounts) || self.server.volumeMounts.all(mount,"
             " has(self.pod) && has(self.pod.volumes)"
             " && self.pod.volumes.exists(volume, volume.name == mount.name))",

@@ -133,6 +133,7 @@ def _make_traffic(traffic: TrafficField | None, namespace: str) -> Traffic:
         return Traffic()
     given: dict[str, Any] = {
         "router": traffic.router,
+        "protocol": traffic.protocol,
         "paths": tuple(_make_path(path) for path in traffic.paths or ()),
         "request_timeout": traffic.timeouts and traffic.timeouts.request,
     }

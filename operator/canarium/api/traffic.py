@@ -119,12 +119,25 @@ class Traffic(Model):
             holds=_no_two_alike,
             at="parentRefs",
         ),
+        Rule(
+            cel="!has(self.protocol) || self.protocol != 'GRPC'"
+            " || !(has(self.paths) || has(self.timeouts))",
+            message="protocol GRPC is routed by host names and headers, and each call has a"
+            " deadline of its own: remove paths and timeouts",
+            holds=lambda traffic: (
+                traffic.protocol != "GRPC" or (traffic.paths is None and traffic.timeouts is None)
+            ),
+            locate=lambda traffic: "timeouts" if traffic.paths is None else "paths",
+        ),
     )
 
     router: Literal["Auto", "GatewayAPI", "Replicas"] | None = None
     """What shifts the weight. GatewayAPI: an HTTPRoute. Replicas: the numbers of pods behind a
     Service, so weights round to whole pods. Auto (when left out): GatewayAPI with parentRefs,
     Replicas without."""
+    protocol: Literal["HTTP", "GRPC"] | None = None
+    """What callers speak; HTTP when left out. GRPC leads to server.grpcPort: by a GRPCRoute, and on
+    port 9000 of the Service."""
     parent_refs: Annotated[list[ParentRef], Field(max_length=8)] | None = None
     "The Gateways that the route attaches to."
     hostnames: Annotated[list[Hostname], Field(max_length=16)] | None = None

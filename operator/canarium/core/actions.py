@@ -9,7 +9,8 @@ from typing import Any, Literal
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge.metrics import Metric
 
-Kind = Literal["ModelRevision", "Deployment", "Service", "HTTPRoute"]
+RouteKind = Literal["HTTPRoute", "GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"]
+Kind = Literal["ModelRevision", "Deployment", "Service"] | RouteKind
 
 OWNER_MANAGER = "canarium"
 CAPACITY_MANAGER = "canarium-capacity"

@@ -6,24 +6,39 @@ first, so that a restart at any instant finds out what was meant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
-from canarium.core.actions import CAPACITY_MANAGER, Apply, Create, Delete, Ref, Write
+from canarium.core.actions import (
+    CAPACITY_MANAGER,
+    Apply,
+    Create,
+    Delete,
+    Ref,
+    RouteKind,
+    Write,
+)
 from canarium.core.drift import contains, read_restart
 from canarium.core.history import make_prunes, make_records
-from canarium.core.names import child_name, revision_selector
-from canarium.core.observed import DeploymentRecord, Meta, RevisionRecord
+from canarium.core.names import child_name
+from canarium.core.observed import DeploymentRecord, RevisionRecord
 from canarium.core.resources.objects import (
     make_capacity,
     make_deployment,
-    make_http_route,
     make_model_revision,
+    make_route,
     make_service,
 )
 from canarium.core.status import RevisionStatus, Status, format_time
 from canarium.core.view import View, rollout_of
-from canarium.routers.base import Child, Split, make_service_spec
+from canarium.routers.base import (
+    Child,
+    find_route,
+    find_service,
+    is_current,
+    make_revision_service,
+)
 
 SETTLED = ("Idle", "Rejected", "Scaling", "Holding", "Guarding", "Starting", "Broken")
 
@@ -75,7 +90,7 @@ def _make_missing_revision(view: View, status: Status) -> Create | None:
 def _make_revision(view: View, status: Status, part: RevisionStatus) -> Iterator[Write]:
     record, deployment = view.record(part), view.deployment(part.revision)
     if view.router(status).revision_services:
-        yield from _make_revision_service(view, part)
+        yield from _make_revision_service(view, status, part)
     if record is not None:
         yield from _make_template(view, record, deployment, part)
     if (
@@ -115,12 +130,11 @@ def _scale(deployment: DeploymentRecord, replicas: int) -> Apply:
     return Apply(Ref("Deployment", deployment.meta.name), body, version, CAPACITY_MANAGER)
 
 
-def _make_revision_service(view: View, part: RevisionStatus) -> Iterator[Write]:
-    name = child_name(view.model, part.revision)
-    if not any(service.meta.name == name for service in view.observed.services):
-        spec = make_service_spec(revision_selector(view.model, part.revision))
-        body = make_service(view.observed.model, name, part.revision, spec)
-        yield Create(Ref("Service", name), body)
+def _make_revision_service(view: View, status: Status, part: RevisionStatus) -> Iterator[Write]:
+    child = make_revision_service(view.model, part.revision, view.traffic(status).protocol)
+    if not is_current(view.observed, child):
+        body = make_service(view.observed.model, child.ref.name, part.revision, child.spec)
+        yield _put(view, child.ref, body)
 
 
 def _make_routes(view: View, status: Status) -> Iterator[Write]:
@@ -129,10 +143,10 @@ def _make_routes(view: View, status: Status) -> Iterator[Write]:
         return
     router = view.router(status)
     for child in router.make_routes(split):
-        if child.ref.kind == "HTTPRoute" and not view.observed.gateway_api:
+        if child.ref.kind in router.route_kinds and child.ref.kind not in view.observed.installed:
             continue
         if not router.is_current(split, view.observed, child):
-            yield _make_route(view, split, child)
+            yield _make_route(view, child)
 
 
 def _may_write(view: View, status: Status) -> bool:
@@ -152,20 +166,18 @@ def _may_get(view: View, status: Status, part: RevisionStatus) -> bool:
     return ready > 0 and (not others or not view.live_weights(status))
 
 
-def _make_route(view: View, split: Split, child: Child) -> Write:
-    model, live = view.observed.model, _live(view, child.ref)
-    if child.ref.kind == "Service":
-        body = make_service(model, split.model, "", child.spec)
-    else:
-        body = make_http_route(model, split.model, child.spec)
-    if live is None:
-        return Create(child.ref, body)
-    return Apply(child.ref, body, live.resource_version)
+def _make_route(view: View, child: Child) -> Write:
+    model, ref = view.observed.model, child.ref
+    if ref.kind == "Service":
+        return _put(view, ref, make_service(model, ref.name, "", child.spec))
+    return _put(view, ref, make_route(model, cast("RouteKind", ref.kind), ref.name, child.spec))
 
 
-def _live(view: View, ref: Ref) -> Meta | None:
-    records = view.observed.services if ref.kind == "Service" else view.observed.routes
-    return next((record.meta for record in records if record.meta.name == ref.name), None)
+def _put(view: View, ref: Ref, body: Mapping[str, Any]) -> Write:
+    """Create an object, or write over the one that lives."""
+    is_service = ref.kind == "Service"
+    found = find_service(view.observed, ref.name) if is_service else find_route(view.observed, ref)
+    return Apply(ref, body, found.meta.resource_version) if found else Create(ref, body)
 
 
 def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[Ref]:
@@ -204,12 +216,15 @@ def _make_retired(view: View, status: Status) -> Iterator[Write]:
 
 
 def _left_routes(view: View, status: Status) -> Iterator[Write]:
-    """Routes of another router than the one in use, once this one works."""
-    if view.spec is None or view.router(status).route_kinds:
+    """Routes that the router in use, which works by now, does not need (any more)."""
+    if view.spec is None or not view.observed.routes:
         return
+    router, split = view.router(status), view.split(status)
+    needed = {child.ref for child in router.make_routes(split)} if split else set()
     for route in view.observed.routes:
-        if route.meta.name == view.model and not route.meta.deleting:
-            ref = Ref("HTTPRoute", route.meta.name)
+        ref = Ref(route.kind, route.meta.name)
+        unknown = split is None and route.kind in router.route_kinds
+        if ref not in needed and not unknown and not route.meta.deleting:
             yield Delete(ref, uid=route.meta.uid, resource_version=route.meta.resource_version)
 
 
@@ -217,7 +232,6 @@ def _before_down(view: View, downward: list[Write]) -> Iterator[Ref]:
     """Capacity is taken only on what a live read says of the route."""
     if not downward:
         return
-    if any(route.meta.name == view.model for route in view.observed.routes):
-        yield Ref("HTTPRoute", view.model)
+    yield from (Ref(route.kind, route.meta.name) for route in view.observed.routes)
     if any(service.meta.name == view.model for service in view.observed.services):
         yield Ref("Service", view.model)

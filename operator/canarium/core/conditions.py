@@ -240,7 +240,10 @@ def _stalled(view: View, status: Status, phase: str, headline: Headline) -> Cond
 def _routed(view: View, status: Status) -> Condition:
     verification: Verification = view.verify(status)
     if verification.accepted:
-        return _condition(view, "Routed", "True", "Accepted", view.router_name(status))
+        choice = view.router_choice(status)
+        words = f"{choice.name}: {choice.why}"
+        told = f"{words}; {verification.message}" if verification.message else words
+        return _condition(view, "Routed", "True", "Accepted", told)
     truth: Truth = "False" if verification.refused or view.split(status) is None else "Unknown"
     return _condition(view, "Routed", truth, verification.reason, verification.message)
 

@@ -19,6 +19,9 @@ NAME_MAX_LENGTH = 63 - 1 - REVISION_ID_LENGTH
 
 SERVICE_PORT = 80
 PORT_NAME = "http"
+GRPC_SERVICE_PORT = 9000
+"The gRPC port of our Services, whatever the container's number is."
+GRPC_PORT_NAME = "grpc"
 
 
 def make_revision_id(canonical: str, clashes: int = 0) -> str:

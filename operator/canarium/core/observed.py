@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from canarium.core.actions import RouteKind
 from canarium.core.origin import Origin
 from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec
 from canarium.core.status import Status
@@ -127,11 +128,15 @@ class RouteParent:
 
 @dataclass(frozen=True, slots=True)
 class RouteRecord:
-    """An HTTPRoute; `spec` is its spec as JSON bytes."""
+    """A route object of any kind; `spec` is its spec as JSON bytes.
+
+    `parents` is what gateways say of it, for the kinds in which they say anything.
+    """
 
     meta: Meta
     spec: bytes
     parents: tuple[RouteParent, ...] = ()
+    kind: RouteKind = "HTTPRoute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,17 @@ class GatewayRecord:
     class_name: str
     programmed: bool = False
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayClassRecord:
+    """A GatewayClass: whose it is, and what its controller says that it can do."""
+
+    meta: Meta
+    controller: str
+    accepted: bool = False
+    supported_features: tuple[str, ...] = ()
+    "Empty when the controller says nothing, which many don't."
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +242,9 @@ class Observed:
     endpoints: tuple[EndpointsRecord, ...] = ()
     routes: tuple[RouteRecord, ...] = ()
     gateways: tuple[GatewayRecord, ...] = ()
-    gateway_api: bool = False
-    "Whether the cluster serves gateway.networking.k8s.io/v1 HTTPRoutes."
+    gateway_classes: tuple[GatewayClassRecord, ...] = ()
+    "Those of the gateways."
+    installed: frozenset[RouteKind] = frozenset()
+    "The kinds of routes that the cluster serves."
     analysis: AnalysisResult | None = None
     failures: tuple[WriteFailure, ...] = ()

@@ -117,8 +117,5 @@ def _on_trial(status: Status) -> RevisionStatus | None:
 
 
 def _make_url(view: View, status: Status) -> str:
-    traffic, meta = view.traffic(status), view.observed.model.meta
-    if view.router_name(status) == "GatewayAPI" and traffic.hostnames:
-        secure = any(ref.section_name == "https" for ref in traffic.parent_refs)
-        return f"{'https' if secure else 'http'}://{traffic.hostnames[0]}"
-    return f"http://{meta.name}.{meta.namespace}.svc"
+    meta, outside = view.observed.model.meta, view.router(status).make_url(view.traffic(status))
+    return outside or f"http://{meta.name}.{meta.namespace}.svc"

@@ -46,6 +46,11 @@ class Traffic:
     paths: tuple[PathMatch, ...] = (PathMatch(),)
     request_timeout: str | None = None
 
+    @property
+    def is_outward(self) -> bool:
+        """Whether host names or paths are asked for, which a Service alone cannot serve."""
+        return bool(self.hostnames) or self.paths != (PathMatch(),)
+
 
 @dataclass(frozen=True, slots=True)
 class HeaderMatch:

@@ -22,8 +22,15 @@ from canarium.core.observed import (
 from canarium.core.revision import Wanted, compute_wanted, find_record, recall
 from canarium.core.spec import CLOSING_NAME, RolloutSpec, Spec, Step, Traffic
 from canarium.core.status import RevisionStatus, Rollout, Status
-from canarium.routers import ROUTERS, Router, Split, Verification, choose_router
-from canarium.routers.gatewayapi import find_route, read_traffic
+from canarium.routers import (
+    ROUTERS,
+    Choice,
+    Router,
+    Split,
+    Verification,
+    choose_router,
+    find_router,
+)
 
 CLOSING_STEP = Step(name=CLOSING_NAME, weight=100)
 AT_REST = ("Starting", "Idle", "Rejected", "Broken")
@@ -181,12 +188,16 @@ class View:
 
     def router_name(self, status: Status) -> str:
         """Its name, as in `status.router`."""
+        return self.router_choice(status).name
+
+    def router_choice(self, status: Status) -> Choice:
+        """Its name, and why it is this one."""
         spec = self.spec
         if spec is not None and (not status.router or is_at_rest(status)):
-            return choose_router(spec.traffic)
+            return choose_router(spec.traffic, self.observed, status.router)
         if status.router in ROUTERS:
-            return status.router
-        return "GatewayAPI" if find_route(self.observed, self.model) else "Replicas"
+            return Choice(status.router, "as when the rollout began")
+        return Choice(find_router(self.model, self.observed), "what is routed, is routed so")
 
     def live_weights(self, status: Status) -> Mapping[str, int]:
         """The revisions that the live rules name, with their weights.
@@ -207,17 +218,11 @@ class View:
         spec = self.spec
         if spec is not None and is_at_rest(status):
             return _resolve(spec.traffic, self.observed.model)
-        route = find_route(self.observed, self.model)
-        if route is not None and self.router_name(status) == "GatewayAPI":
-            live = read_traffic(route)
-            if spec is None or self._has_gateways(live):
-                return live
+        router = self.router(status)
+        live = router.read_traffic(self.model, self.observed)
+        if live is not None and (spec is None or router.has_parents(live, self.observed)):
+            return live
         return _resolve(spec.traffic, self.observed.model) if spec else Traffic()
-
-    def _has_gateways(self, traffic: Traffic) -> bool:
-        """Whether the gateways still exist; one that is gone for good may be replaced."""
-        known = {(g.meta.namespace, g.meta.name) for g in self.observed.gateways}
-        return all((ref.namespace, ref.name) in known for ref in traffic.parent_refs)
 
     def split(self, status: Status) -> Split | None:
         """How traffic should be shared by what status says; None while nothing is routed."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
+from canarium.core.actions import RouteKind
 from canarium.core.observed import (
     AnalysisResult,
     DeploymentRecord,
     EndpointsRecord,
+    GatewayClassRecord,
     GatewayRecord,
     ModelObject,
     Observed,
@@ -21,18 +24,19 @@ from canarium.core.observed import (
 from canarium.core.spec import ParentRef
 from canarium.kube.projections import (
     Projection,
+    make_route_projection,
     project_deployment,
     project_revision,
-    project_route,
     project_service,
 )
+from canarium.kube.resources import ROUTES
 from canarium.kube.store import Key, Store, own_key
 
 PROJECTIONS: dict[str, Projection] = {
     "ModelRevision": project_revision,
     "Deployment": project_deployment,
     "Service": project_service,
-    "HTTPRoute": project_route,
+    **{kind: make_route_projection(kind) for kind in ROUTES},
 }
 "How the kinds that we write become records."
 
@@ -49,15 +53,18 @@ class Cache:
     ) -> None:
         self._wake = wake
         soon = wake_soon or wake
-        self.gateway_api = False
+        self.installed: frozenset[RouteKind] = frozenset()
         self.models: Store[ModelObject] = Store(own_key, wake)
         self.revisions: Store[RevisionRecord] = Store(on_change=soon)
         self.deployments: Store[DeploymentRecord] = Store(on_change=soon)
         self.pods: Store[PodRecord] = Store(on_change=soon)
         self.services: Store[ServiceRecord] = Store(on_change=soon)
         self.endpoints: Store[EndpointsRecord] = Store(on_change=soon)
-        self.routes: Store[RouteRecord] = Store(on_change=soon)
+        self.routes: dict[RouteKind, Store[RouteRecord]] = {
+            kind: Store(on_change=soon) for kind in ROUTES
+        }
         self.gateways: Store[GatewayRecord] = Store(own_key, self._wake_attached)
+        self.gateway_classes: Store[GatewayClassRecord] = Store(own_key, self._wake_class)
 
     def children(self, kind: str) -> Store[Any]:
         """The store of a kind that we write."""
@@ -65,7 +72,7 @@ class Cache:
             "ModelRevision": self.revisions,
             "Deployment": self.deployments,
             "Service": self.services,
-            "HTTPRoute": self.routes,
+            **dict(self.routes.items()),
         }
         return stores[kind]
 
@@ -76,7 +83,7 @@ class Cache:
         failures: tuple[WriteFailure, ...] = (),
     ) -> Observed:
         """Everything that is known about one object now."""
-        key = own_key(model)
+        key, gateways = own_key(model), self._find_gateways(model)
         return Observed(
             model=model,
             revisions=self.revisions.of(key),
@@ -84,17 +91,18 @@ class Cache:
             pods=self.pods.of(key),
             services=self.services.of(key),
             endpoints=self.endpoints.of(key),
-            routes=self.routes.of(key),
-            gateways=self._find_gateways(model),
-            gateway_api=self.gateway_api,
+            routes=tuple(chain.from_iterable(store.of(key) for store in self.routes.values())),
+            gateways=gateways,
+            gateway_classes=self._find_classes(gateways),
+            installed=self.installed,
             analysis=analysis,
             failures=failures,
         )
 
-    def set_gateway_api(self, served: bool) -> None:
-        """Note whether the cluster serves HTTPRoutes; a change concerns every object."""
-        if served != self.gateway_api:
-            self.gateway_api = served
+    def set_installed(self, kinds: frozenset[RouteKind]) -> None:
+        """Note the kinds of routes that the cluster serves; a change concerns every object."""
+        if kinds != self.installed:
+            self.installed = kinds
             self.wake_all()
 
     def wake_all(self) -> None:
@@ -105,6 +113,16 @@ class Cache:
     def _find_gateways(self, model: ModelObject) -> tuple[GatewayRecord, ...]:
         found = (self.gateways.get(*key) for key in _gateway_keys(model))
         return tuple(gateway for gateway in found if gateway is not None)
+
+    def _find_classes(self, gateways: tuple[GatewayRecord, ...]) -> tuple[GatewayClassRecord, ...]:
+        found = (self.gateway_classes.get("", name) for name in {g.class_name for g in gateways})
+        return tuple(known for known in found if known is not None)
+
+    def _wake_class(self, changed: Key) -> None:
+        for key in self.gateways.keys():  # noqa: SIM118 - a store is no mapping
+            gateway = self.gateways.get(*key)
+            if gateway is not None and ("", gateway.class_name) == changed:
+                self._wake_attached(key)
 
     def _wake_attached(self, gateway: Key) -> None:
         for key in self.models.keys():  # noqa: SIM118 - a store is no mapping

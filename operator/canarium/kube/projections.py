@@ -16,12 +16,14 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from canarium.api import parse_deployment, parse_rollout
 from canarium.api.parsing import image_version
+from canarium.core.actions import RouteKind
 from canarium.core.names import PREFIX, REVISION_LABEL
 from canarium.core.normalise import canonical_json, metrics_endpoint, normalise_source
 from canarium.core.observed import (
     ContainerState,
     DeploymentRecord,
     EndpointsRecord,
+    GatewayClassRecord,
     GatewayRecord,
     Meta,
     ModelObject,
@@ -189,6 +191,24 @@ class _Gateway(_Object):
     status: _GatewayStatus | None = None
 
 
+class _Feature(_Wire):
+    name: str = ""
+
+
+class _GatewayClassSpec(_Wire):
+    controller_name: str = ""
+
+
+class _GatewayClassStatus(_Wire):
+    conditions: list[_Condition] | None = None
+    supported_features: list[str | _Feature] | None = None
+
+
+class _GatewayClass(_Object):
+    spec: _GatewayClassSpec
+    status: _GatewayClassStatus | None = None
+
+
 class _RevisionSpec(_Wire):
     source: Raw = Raw(b"{}")
     template: str = ""
@@ -213,6 +233,7 @@ _decode_pod = msgspec.json.Decoder(_Pod).decode
 _decode_service = msgspec.json.Decoder(_Service).decode
 _decode_slice = msgspec.json.Decoder(_EndpointSlice).decode
 _decode_route = msgspec.json.Decoder(_Route).decode
+_decode_class = msgspec.json.Decoder(_GatewayClass).decode
 _decode_gateway = msgspec.json.Decoder(_Gateway).decode
 _decode_revision = msgspec.json.Decoder(_Revision).decode
 _decode_object = msgspec.json.Decoder(_Object).decode
@@ -283,14 +304,34 @@ def project_endpoints(raw: bytes | Raw) -> EndpointsRecord:
     )
 
 
-def project_route(raw: bytes | Raw) -> RouteRecord:
-    """An HTTPRoute with what each gateway says of it."""
-    wire = _decode_route(raw)
-    parents = wire.status.parents if wire.status else None
-    return RouteRecord(
+def make_route_projection(kind: RouteKind) -> Callable[[bytes | Raw], RouteRecord]:
+    """Make the projection of routes of a kind, each with what gateways say of it."""
+
+    def project(raw: bytes | Raw) -> RouteRecord:
+        wire = _decode_route(raw)
+        parents = wire.status.parents if wire.status else None
+        return RouteRecord(
+            meta=_make_meta(wire.metadata),
+            spec=bytes(wire.spec),
+            parents=tuple(_make_parent(item, wire.metadata.namespace) for item in parents or ()),
+            kind=kind,
+        )
+
+    return project
+
+
+def project_gateway_class(raw: bytes | Raw) -> GatewayClassRecord:
+    """A GatewayClass; older versions list features as texts, newer ones as objects with a name."""
+    wire = _decode_class(raw)
+    status = wire.status or _GatewayClassStatus()
+    accepted = _find_condition(status.conditions, "Accepted")
+    return GatewayClassRecord(
         meta=_make_meta(wire.metadata),
-        spec=bytes(wire.spec),
-        parents=tuple(_make_parent(item, wire.metadata.namespace) for item in parents or ()),
+        controller=wire.spec.controller_name,
+        accepted=accepted is not None and accepted.status == "True",
+        supported_features=tuple(
+            item if isinstance(item, str) else item.name for item in status.supported_features or ()
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from canarium.core.actions import RouteKind
 from canarium.errors import ApiError
 
 
@@ -49,10 +50,23 @@ PODS = Resource("Pod", "v1", "pods")
 SERVICES = Resource("Service", "v1", "services")
 ENDPOINT_SLICES = Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
 HTTP_ROUTES = Resource("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
+GRPC_ROUTES = Resource("GRPCRoute", "gateway.networking.k8s.io/v1", "grpcroutes")
+INGRESS_ROUTES = Resource("IngressRoute", "traefik.io/v1alpha1", "ingressroutes")
+TRAEFIK_SERVICES = Resource("TraefikService", "traefik.io/v1alpha1", "traefikservices")
+VIRTUAL_SERVICES = Resource("VirtualService", "networking.istio.io/v1", "virtualservices")
+GATEWAY_CLASSES = Resource("GatewayClass", "gateway.networking.k8s.io/v1", "gatewayclasses")
 GATEWAYS = Resource("Gateway", "gateway.networking.k8s.io/v1", "gateways")
 LEASES = Resource("Lease", "coordination.k8s.io/v1", "leases")
 EVENTS = Resource("Event", "events.k8s.io/v1", "events")
 
-CHILDREN = {
-    resource.kind: resource for resource in (MODEL_REVISIONS, DEPLOYMENTS, SERVICES, HTTP_ROUTES)
+ROUTES: dict[RouteKind, Resource] = {
+    "HTTPRoute": HTTP_ROUTES,
+    "GRPCRoute": GRPC_ROUTES,
+    "IngressRoute": INGRESS_ROUTES,
+    "TraefikService": TRAEFIK_SERVICES,
+    "VirtualService": VIRTUAL_SERVICES,
+}
+CHILDREN: dict[str, Resource] = {
+    **{resource.kind: resource for resource in (MODEL_REVISIONS, DEPLOYMENTS, SERVICES)},
+    **dict(ROUTES.items()),
 }

@@ -6,26 +6,27 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from canarium.kube.cache import Cache
+from canarium.kube.cache import PROJECTIONS, Cache
 from canarium.kube.client import Api
 from canarium.kube.projections import (
     Projection,
     project_deployment,
     project_endpoints,
     project_gateway,
+    project_gateway_class,
     project_pod,
     project_revision,
-    project_route,
     project_service,
 )
 from canarium.kube.reflector import Reflector
 from canarium.kube.resources import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
+    GATEWAY_CLASSES,
     GATEWAYS,
-    HTTP_ROUTES,
     MODEL_REVISIONS,
     PODS,
+    ROUTES,
     SERVICES,
     Resource,
 )
@@ -33,6 +34,9 @@ from canarium.kube.store import Store
 
 OURS = "canarium.dev/model"
 OF_REVISIONS = "canarium.dev/model,canarium.dev/revision"
+OPTIONAL = frozenset(ROUTES) - {"HTTPRoute"}
+"Kinds that most clusters lack; looked for more rarely."
+ABSENT_SECONDS = {False: 30.0, True: 120.0}
 
 
 def make_reflectors(
@@ -43,21 +47,22 @@ def make_reflectors(
 ) -> list[Reflector]:
     """A reflector a kind and namespace (without namespaces one for all); Gateways are everybody's.
 
-    The cache is told whether HTTPRoutes are served.
+    The cache is told which kinds of routes are served. Those of other makers than Gateway API's
+    may also be forbidden: then they are taken for absent.
     """
-    kinds: tuple[tuple[Resource, Store[Any], Projection, str], ...] = (
+    kinds: list[tuple[Resource, Store[Any], Projection, str]] = [
         (MODEL_REVISIONS, cache.revisions, project_revision, OURS),
         (DEPLOYMENTS, cache.deployments, project_deployment, OURS),
         (PODS, cache.pods, project_pod, OURS),
         (SERVICES, cache.services, project_service, OURS),
         (ENDPOINT_SLICES, cache.endpoints, project_endpoints, OF_REVISIONS),
-        (HTTP_ROUTES, cache.routes, project_route, OURS),
-    )
+        *((ROUTES[kind], store, PROJECTIONS[kind], OURS) for kind, store in cache.routes.items()),
+    ]
     reflectors: list[Reflector] = []
 
     def note_state() -> None:
-        routes = [r for r in reflectors if r.resource is HTTP_ROUTES]
-        cache.set_gateway_api(any(r.state == "synced" for r in routes))
+        served = {r.resource.kind for r in reflectors if r.state == "synced"}
+        cache.set_installed(frozenset(kind for kind in ROUTES if kind in served))
 
     reflectors += [
         Reflector(
@@ -67,13 +72,19 @@ def make_reflectors(
             project,
             selector=selector,
             namespace=namespace,
+            optional=resource.kind in OPTIONAL,
+            absent_seconds=ABSENT_SECONDS[resource.kind in OPTIONAL],
             clock=clock,
             on_state=note_state,
         )
         for resource, store, project, selector in kinds
         for namespace in namespaces or (None,)
     ]
-    gateways = Reflector(
-        client, GATEWAYS, cache.gateways, project_gateway, optional=True, clock=clock
+    everybodys: tuple[tuple[Resource, Store[Any], Projection], ...] = (
+        (GATEWAYS, cache.gateways, project_gateway),
+        (GATEWAY_CLASSES, cache.gateway_classes, project_gateway_class),
     )
-    return [*reflectors, gateways]
+    return reflectors + [
+        Reflector(client, resource, store, project, optional=True, clock=clock)
+        for resource, store, project in everybodys
+    ]

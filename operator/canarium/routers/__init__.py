@@ -1,22 +1,58 @@
 """Routers: weights in, route objects out; a route's status in, "has it taken them?" out. Pure.
 
-One file a router. A new one is a class with the five members of `Router`, named in `ROUTERS`.
+One file a router. A new one is a class with the members of `Router`, named in `ROUTERS`.
 """
 
 from __future__ import annotations
 
-from canarium.core.spec import RouterName, Traffic
+from dataclasses import dataclass
+
+from canarium.core.observed import Observed
+from canarium.core.spec import Traffic
 from canarium.routers.base import Router, Split, Verification
 from canarium.routers.gatewayapi import GatewayAPI
 from canarium.routers.replicas import Replicas
 
-__all__ = ["ROUTERS", "Router", "Split", "Verification", "choose_router"]
+__all__ = ["ROUTERS", "Choice", "Router", "Split", "Verification", "choose_router", "find_router"]
 
 ROUTERS: dict[str, Router] = {router.name: router for router in (GatewayAPI(), Replicas())}
 
+_WITHOUT_PARENTS = ("Replicas",)
+"What `Auto` takes for host names that no Gateway is named for, the first that is installed."
 
-def choose_router(traffic: Traffic) -> str:
-    """Resolve `Auto`: a Gateway when one is named, whole pods behind a Service otherwise."""
-    names: dict[RouterName, str] = {"GatewayAPI": "GatewayAPI", "Replicas": "Replicas"}
-    automatic = "GatewayAPI" if traffic.parent_refs else "Replicas"
-    return names.get(traffic.router, automatic)
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A router by name, and why it is this one."""
+
+    name: str
+    why: str
+
+
+def choose_router(traffic: Traffic, observed: Observed, current: str = "") -> Choice:
+    """Resolve `Auto` by what is asked for and what is installed.
+
+    `current`, the router in use, stays as long as it would do: what is installed beside it later
+    is no reason to route a model anew.
+    """
+    if traffic.router != "Auto":
+        return Choice(traffic.router, "spec.traffic.router names it")
+    if traffic.parent_refs:
+        return Choice("GatewayAPI", "parentRefs name a Gateway")
+    if not traffic.is_outward:
+        return Choice("Replicas", "no Gateway, host name or path is given")
+    would_do = [name for name in _WITHOUT_PARENTS if _is_installed(name, observed)]
+    chosen = current if current in would_do else next(iter(would_do), "")
+    if not chosen:
+        return Choice(_WITHOUT_PARENTS[0], "host names or paths are given, but no Gateway")
+    return Choice(chosen, f"host names or paths without a Gateway, and {chosen} is installed")
+
+
+def _is_installed(name: str, observed: Observed) -> bool:
+    return observed.installed.issuperset(ROUTERS[name].route_kinds)
+
+
+def find_router(model: str, observed: Observed) -> str:
+    """The router whose objects live, when nothing else says which is in use."""
+    found = (r.name for r in ROUTERS.values() if r.read_traffic(model, observed) is not None)
+    return next(found, "Replicas")

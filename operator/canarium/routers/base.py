@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any
+from typing import Protocol as Interface
 
-from canarium.core.actions import Kind, Ref
-from canarium.core.names import MODEL_LABEL, PORT_NAME, SERVICE_PORT, revision_selector
-from canarium.core.observed import Observed
-from canarium.core.spec import HeaderMatch, Traffic
+from canarium.core.actions import Kind, Ref, RouteKind
+from canarium.core.names import (
+    GRPC_PORT_NAME,
+    GRPC_SERVICE_PORT,
+    MODEL_LABEL,
+    PORT_NAME,
+    SERVICE_PORT,
+    child_name,
+    revision_selector,
+)
+from canarium.core.observed import Observed, RouteRecord, ServiceRecord
+from canarium.core.spec import HeaderMatch, Protocol, Step, Traffic
+from canarium.routers.drift import says_same
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,8 @@ class Split:
 class Verification:
     """Whether the router has taken what was written last, and if not, why, in its own words.
 
-    `refused` tells a refusal (somebody has to act) from a wait.
+    `refused` tells a refusal (somebody has to act) from a wait. What is accepted may have a
+    message too: how much the router's word is worth.
     """
 
     accepted: bool
@@ -47,13 +60,14 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A route object as it should be: its reference and its `spec`."""
+    """A route object as it should be: its reference, its `spec`, and the same as JSON."""
 
     ref: Ref
     spec: Mapping[str, Any]
+    text: str
 
 
-class Router(Protocol):
+class Router(Interface):
     """One way to share traffic."""
 
     name: str
@@ -65,8 +79,8 @@ class Router(Protocol):
     "Whether a share reaches every ready pod of the model, whatever its revision."
     revision_services: bool
     "Whether each revision needs a Service of its own."
-    route_kinds: tuple[Kind, ...]
-    "The kinds beside the leading Service; one that another router left behind is deleted."
+    route_kinds: tuple[RouteKind, ...]
+    "The kinds beside the leading Service; what is not among `make_routes` of them is deleted."
 
     def make_routes(self, split: Split) -> tuple[Child, ...]:
         """The objects that carry this split."""
@@ -78,20 +92,62 @@ class Router(Protocol):
         """Whether the split is what the router works by now."""
 
     def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
-        """The revisions that a live rule names, whoever wrote it, with their weights."""
+        """The revisions that a live rule names, whoever wrote it, with their weights.
+
+        One that is named by a header or a mirror alone is there with weight 0: it needs its pods.
+        """
+
+    def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
+        """What the live objects say of gateways, host names, paths and timeouts; None if none."""
+
+    def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
+        """Whether what the routes attach to exists; one that is gone may be replaced any time."""
 
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """The real share in percent of each revision; None where weights are exact."""
 
+    def make_url(self, traffic: Traffic) -> str:
+        """Where the model is reached from outside; "" when it is only from inside the cluster."""
 
-def make_service_spec(selector: Mapping[str, str], *, headless: bool = False) -> dict[str, Any]:
-    """A Service on port 80 that leads to the container port named `http`."""
-    port = {"name": PORT_NAME, "port": SERVICE_PORT, "targetPort": PORT_NAME, "protocol": "TCP"}
-    return {
-        **({"clusterIP": "None"} if headless else {}),
-        "selector": dict(selector),
-        "ports": [port],
-    }
+    def explain_undeliverable(self, step: Step, traffic: Traffic, observed: Observed) -> str:
+        """What of a step this router cannot deliver, and what to write instead; "" when it can.
+
+        What isn't there yet (a Gateway, its class, the kinds) is no reason: that may come.
+        """
+
+
+def make_child(kind: Kind, name: str, spec: dict[str, Any]) -> Child:
+    """A route object, with its JSON made once."""
+    return Child(Ref(kind, name), spec, json.dumps(spec, separators=(",", ":")))
+
+
+def make_leading_service(split: Split, selector: Mapping[str, str]) -> Child:
+    """The Service of the model's own name."""
+    return make_child("Service", split.model, _make_service_spec(selector, split.traffic.protocol))
+
+
+@lru_cache(maxsize=4096)
+def make_revision_service(model: str, revision: str, protocol: Protocol) -> Child:
+    """The Service of one revision, to which routes lead."""
+    selector = revision_selector(model, revision)
+    name = child_name(model, revision)
+    return make_child("Service", name, _make_service_spec(selector, protocol))
+
+
+def _make_service_spec(selector: Mapping[str, str], protocol: Protocol) -> dict[str, Any]:
+    """A Service on port 80 that leads to the container port `http`, and on 9000 to `grpc`."""
+    ports = [
+        {"name": PORT_NAME, "port": SERVICE_PORT, "targetPort": PORT_NAME, "protocol": "TCP"},
+    ]
+    if protocol == "GRPC":
+        grpc = {"name": GRPC_PORT_NAME, "port": GRPC_SERVICE_PORT, "targetPort": GRPC_PORT_NAME}
+        ports.append({**grpc, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"})
+    return {"selector": dict(selector), "ports": ports}
+
+
+def service_port(traffic: Traffic) -> int:
+    """The port of our Services that a route leads to."""
+    return GRPC_SERVICE_PORT if traffic.protocol == "GRPC" else SERVICE_PORT
 
 
 def primary_selector(split: Split) -> dict[str, str]:
@@ -102,3 +158,38 @@ def primary_selector(split: Split) -> dict[str, str]:
 def model_selector(split: Split) -> dict[str, str]:
     """The selector of all the model's pods, whatever their revision."""
     return {MODEL_LABEL: split.model}
+
+
+def find_service(observed: Observed, name: str) -> ServiceRecord | None:
+    """The live Service of this name."""
+    return next((s for s in observed.services if s.meta.name == name), None)
+
+
+def find_route(observed: Observed, ref: Ref) -> RouteRecord | None:
+    """The live route object that is meant."""
+    return next((r for r in observed.routes if (r.kind, r.meta.name) == (ref.kind, ref.name)), None)
+
+
+def is_current(observed: Observed, child: Child) -> bool:
+    """Whether the live object says what this one says, and nothing else that matters."""
+    ref = child.ref
+    found = find_service(observed, ref.name) if ref.kind == "Service" else find_route(observed, ref)
+    return found is not None and says_same(ref.kind, found.spec, child.text)
+
+
+def verify_written(children: tuple[Child, ...], observed: Observed) -> Verification | None:
+    """What is still to be written of a router's own objects; None when nothing is.
+
+    The leading Service is for callers in the cluster: no gateway waits for it.
+    """
+    for child in children:
+        if child.ref.kind != "Service" and not is_current(observed, child):
+            words = f"{child.ref.kind} {child.ref.name} is being written"
+            return Verification(False, "RoutePending", words)
+    return None
+
+
+def by_revision(model: str, observed: Observed, backends: Mapping[str, int]) -> dict[str, int]:
+    """Weights by revision, from weights by the names of the revisions' Services."""
+    names = {d.revision: child_name(model, d.revision) for d in observed.deployments}
+    return {revision: backends[name] for revision, name in names.items() if name in backends}

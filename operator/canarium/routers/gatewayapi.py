@@ -1,4 +1,4 @@
-"""Router `GatewayAPI`: an HTTPRoute with weighted backends, one Service for each revision.
+"""Router `GatewayAPI`: an HTTPRoute or GRPCRoute with weighted backends, one Service a revision.
 
 The route counts as taken when every gateway that it names says Accepted and ResolvedRefs about
 the generation that was written last; Traefik, for one, may then still serve the one before for
@@ -9,103 +9,182 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from canarium.core.actions import Kind, Ref
-from canarium.core.names import SERVICE_PORT, child_name
+from canarium.core.actions import Ref, RouteKind
+from canarium.core.names import child_name
 from canarium.core.observed import (
-    GatewayRecord,
     Observed,
     RouteCondition,
     RouteParent,
     RouteRecord,
 )
-from canarium.core.spec import ParentRef, PathMatch, Traffic
-from canarium.routers.base import Child, Split, Verification, make_service_spec, primary_selector
-from canarium.routers.replicas import find_service, read_selector
-
-NOT_INSTALLED = (
-    "the cluster does not serve gateway.networking.k8s.io/v1: install the Gateway API CRDs and a "
-    "gateway controller, or set spec.traffic.router to Replicas"
+from canarium.core.spec import ParentRef, PathMatch, Protocol, Step, Traffic
+from canarium.routers.base import (
+    Child,
+    Split,
+    Verification,
+    by_revision,
+    find_route,
+    is_current,
+    make_child,
+    make_leading_service,
+    primary_selector,
+    service_port,
+    verify_written,
 )
+from canarium.routers.capabilities import explain_class, find_gateway
+
 _REQUIRED = ("Accepted", "ResolvedRefs")
+_KINDS: Mapping[Protocol, RouteKind] = {"HTTP": "HTTPRoute", "GRPC": "GRPCRoute"}
+
+Json = dict[str, Any]
 
 
 class GatewayAPI:
-    """Shares single requests by the weights of an HTTPRoute's backends."""
+    """Shares single requests by the weights of a route's backends."""
 
     name = "GatewayAPI"
     settle_seconds = 2.5
     drain_seconds = 0.0
     mixes_pods = False
     revision_services = True
-    route_kinds: tuple[Kind, ...] = ("HTTPRoute",)
+    route_kinds: tuple[RouteKind, ...] = ("HTTPRoute", "GRPCRoute")
 
     def make_routes(self, split: Split) -> tuple[Child, ...]:
-        """The leading Service for callers in the cluster, and the HTTPRoute."""
-        service = Child(Ref("Service", split.model), make_service_spec(primary_selector(split)))
-        return (service, Child(Ref("HTTPRoute", split.model), _make_route_spec(split)))
+        """The leading Service for callers in the cluster, and the route."""
+        return _make_routes(split)
 
     def is_current(self, split: Split, observed: Observed, child: Child) -> bool:
         """Whether the live object says the same as `child`."""
-        if child.ref.kind == "Service":
-            service = find_service(observed, child.ref.name)
-            return service is not None and read_selector(service.spec) == child.spec["selector"]
-        route = find_route(observed, child.ref.name)
-        return route is not None and _read_route(route.spec) == _desired(split)
+        return is_current(observed, child)
 
     def verify(self, split: Split, observed: Observed) -> Verification:
         """Ask the route's own status, for every gateway that it names."""
-        if not observed.gateway_api:
-            return Verification(False, "GatewayAPINotInstalled", NOT_INSTALLED, refused=True)
-        route = find_route(observed, split.model)
-        if route is None or _read_route(route.spec) != _desired(split):
-            return Verification(False, "RoutePending", f"HTTPRoute {split.model} is being written")
+        kind = _KINDS[split.traffic.protocol]
+        if kind not in observed.installed:
+            return Verification(False, "GatewayAPINotInstalled", _not_installed(kind), refused=True)
+        if (missing := verify_written(self.make_routes(split), observed)) is not None:
+            return missing
+        route = find_route(observed, Ref(kind, split.model))
+        if route is None:
+            raise AssertionError("what is written is there")
         troubles = (_verify_parent(ref, route, observed) for ref in split.traffic.parent_refs)
         return next((t for t in troubles if t is not None), Verification(accepted=True))
 
     def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
-        """Whom the live HTTPRoute sends to."""
-        route = find_route(observed, model)
-        weights = dict(_read_route(route.spec)[1]) if route else {}
-        names = {d.revision: child_name(model, d.revision) for d in observed.deployments}
-        return {revision: weights[name] for revision, name in names.items() if name in weights}
+        """Whom the live routes send to."""
+        backends: dict[str, int] = {}
+        for route in _find_routes(model, observed):
+            backends |= dict(_read_route(route.kind, route.spec).backends)
+        return by_revision(model, observed, backends)
+
+    def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
+        """What the live route says of gateways, host names, paths and timeouts."""
+        route = next(iter(_find_routes(model, observed)), None)
+        return _read_route(route.kind, route.spec).traffic if route else None
+
+    def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
+        """Whether all the Gateways exist."""
+        known = {(g.meta.namespace, g.meta.name) for g in observed.gateways}
+        return all((ref.namespace, ref.name) in known for ref in traffic.parent_refs)
 
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """Weights are exact here."""
         return None
 
+    def make_url(self, traffic: Traffic) -> str:
+        """By the first host name; https when a listener of that name is asked for."""
+        if not traffic.hostnames:
+            return ""
+        secure = any(ref.section_name == "https" for ref in traffic.parent_refs)
+        return f"{'https' if secure else 'http'}://{traffic.hostnames[0]}"
 
-def find_route(observed: Observed, name: str) -> RouteRecord | None:
-    """The live HTTPRoute of this name."""
-    return next((route for route in observed.routes if route.meta.name == name), None)
+    def explain_undeliverable(self, step: Step, traffic: Traffic, observed: Observed) -> str:
+        """Ask what the controllers of all the gateways can do."""
+        answers = (explain_class(step, traffic, ref, observed) for ref in traffic.parent_refs)
+        return next((answer for answer in answers if answer), "")
 
 
-def read_traffic(route: RouteRecord) -> Traffic:
-    """What a live HTTPRoute says of gateways, host names, paths and timeouts."""
-    return _read_route(route.spec)[0]
+def _not_installed(kind: RouteKind) -> str:
+    return (
+        f"the cluster does not serve {kind}s of gateway.networking.k8s.io/v1: install the Gateway "
+        "API CRDs and a gateway controller, or set spec.traffic.router to Replicas"
+    )
 
 
-def _make_route_spec(split: Split) -> dict[str, Any]:
+def _find_routes(model: str, observed: Observed) -> list[RouteRecord]:
+    kinds = GatewayAPI.route_kinds
+    return [r for r in observed.routes if r.kind in kinds and r.meta.name == model]
+
+
+# What is written
+
+
+@lru_cache(maxsize=4096)
+def _make_routes(split: Split) -> tuple[Child, ...]:
+    service = make_leading_service(split, primary_selector(split))
+    kind = _KINDS[split.traffic.protocol]
+    return (service, make_child(kind, split.model, _make_route_spec(split)))
+
+
+def _make_route_spec(split: Split) -> Json:
     traffic = split.traffic
-    rule: dict[str, Any] = {
-        "matches": [{"path": {"type": p.type, "value": p.value}} for p in traffic.paths],
-        "backendRefs": [
-            {"name": child_name(split.model, revision), "port": SERVICE_PORT, "weight": weight}
-            for revision, weight in split.weights
-        ],
-    }
-    if traffic.request_timeout:
-        rule["timeouts"] = {"request": traffic.request_timeout}
     return {
         "parentRefs": [_make_parent(ref) for ref in traffic.parent_refs],
         **({"hostnames": list(traffic.hostnames)} if traffic.hostnames else {}),
-        "rules": [rule],
+        "rules": [*_make_header_rules(split), _make_main_rule(split)],
     }
 
 
-def _make_parent(ref: ParentRef) -> dict[str, Any]:
+def _make_header_rules(split: Split) -> Iterator[Json]:
+    """The rule for the requests that are led to the canary; it comes first, and matches more."""
+    if split.headers:
+        headers = [{"type": h.type, "name": h.name, "value": h.value} for h in split.headers]
+        matches = [{**match, "headers": headers} for match in _make_matches(split) or [{}]]
+        backends = [_make_backend(split, split.canary, 100)]
+        yield {"matches": matches, "backendRefs": backends, **_make_timeouts(split)}
+
+
+def _make_main_rule(split: Split) -> Json:
+    matches = _make_matches(split)
+    return {
+        **({"matches": matches} if matches else {}),
+        **({"filters": [_make_mirror(split)]} if split.mirror else {}),
+        "backendRefs": [
+            _make_backend(split, revision, weight) for revision, weight in split.weights
+        ],
+        **_make_timeouts(split),
+    }
+
+
+def _make_matches(split: Split) -> list[Json]:
+    """One a path; a GRPCRoute has none and answers every method."""
+    if split.traffic.protocol == "GRPC":
+        return []
+    return [{"path": {"type": p.type, "value": p.value}} for p in split.traffic.paths]
+
+
+def _make_mirror(split: Split) -> Json:
+    backend = {"name": child_name(split.model, split.canary), "port": service_port(split.traffic)}
+    # Without a percentage it is an older, more widely supported feature.
+    part = {"percent": split.mirror} if split.mirror < 100 else {}
+    return {"type": "RequestMirror", "requestMirror": {"backendRef": backend, **part}}
+
+
+def _make_backend(split: Split, revision: str, weight: int) -> Json:
+    name = child_name(split.model, revision)
+    return {"name": name, "port": service_port(split.traffic), "weight": weight}
+
+
+def _make_timeouts(split: Split) -> Json:
+    timeout = split.traffic.request_timeout
+    return {"timeouts": {"request": timeout}} if timeout else {}
+
+
+def _make_parent(ref: ParentRef) -> Json:
     return {
         "name": ref.name,
         "namespace": ref.namespace,
@@ -114,43 +193,61 @@ def _make_parent(ref: ParentRef) -> dict[str, Any]:
     }
 
 
-_Weights = tuple[tuple[str, int], ...]
+# What is read
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A live route: its traffic, and the weights of all backends that any rule names."""
+
+    traffic: Traffic
+    backends: tuple[tuple[str, int], ...]
 
 
 @lru_cache(maxsize=4096)
-def _desired(split: Split) -> tuple[Traffic, _Weights, int]:
-    return _read_route(json.dumps(_make_route_spec(split)).encode())
-
-
-@lru_cache(maxsize=4096)
-def _read_route(spec: bytes) -> tuple[Traffic, _Weights, int]:
-    """Traffic, weights by backend, and how much there is that we never write (rules, filters)."""
+def _read_route(kind: RouteKind, spec: bytes) -> _Reading:
     route = json.loads(spec)
     rules = route.get("rules") or [{}]
-    first = rules[0]
-    backends = first.get("backendRefs") or []
+    main = _find_main_rule(rules)
     traffic = Traffic(
         router="GatewayAPI",
+        protocol="GRPC" if kind == "GRPCRoute" else "HTTP",
         parent_refs=tuple(
             ParentRef(r["name"], r.get("namespace", ""), r.get("sectionName"), r.get("port"))
             for r in route.get("parentRefs") or []
         ),
         hostnames=tuple(route.get("hostnames") or ()),
-        paths=tuple(_read_paths(first.get("matches") or [])),
-        request_timeout=(first.get("timeouts") or {}).get("request"),
+        paths=tuple(_read_paths(main.get("matches") or [{}])),
+        request_timeout=(main.get("timeouts") or {}).get("request"),
     )
-    foreign = len(rules) - 1 + len(first.get("filters") or ())
-    return traffic, tuple((b["name"], b.get("weight", 1)) for b in backends), foreign
+    backends = dict.fromkeys(_read_named(rules), 0)
+    backends |= {b["name"]: b.get("weight", 1) for b in main.get("backendRefs") or []}
+    return _Reading(traffic, tuple(backends.items()))
 
 
-def _read_paths(matches: list[dict[str, Any]]) -> Iterator[PathMatch]:
+def _find_main_rule(rules: list[Json]) -> Json:
+    """The rule for requests without special headers; we write it last."""
+    plain = [rule for rule in rules if not any(m.get("headers") for m in rule.get("matches") or ())]
+    return (plain or rules)[-1]
+
+
+def _read_named(rules: list[Json]) -> Iterator[str]:
+    """Every Service that a rule sends requests or copies of them to."""
+    for rule in rules:
+        yield from (backend["name"] for backend in rule.get("backendRefs") or ())
+        for part in rule.get("filters") or ():
+            if mirror := part.get("requestMirror"):
+                yield mirror["backendRef"]["name"]
+
+
+def _read_paths(matches: list[Json]) -> Iterator[PathMatch]:
     for match in matches:
         path = match.get("path") or {}
         yield PathMatch(path.get("type", "PathPrefix"), path.get("value", "/"))
 
 
 def _verify_parent(ref: ParentRef, route: RouteRecord, observed: Observed) -> Verification | None:
-    gateway = _find_gateway(ref, observed)
+    gateway = find_gateway(ref, observed)
     where = f"Gateway {ref.namespace}/{ref.name}"
     if gateway is None:
         return Verification(False, "GatewayNotFound", f"{where} does not exist", refused=True)
@@ -177,18 +274,6 @@ def _trouble(
         words = f"{where}: {condition.message or condition.reason}"
         return Verification(False, condition.reason or "RouteRefused", words, refused=True)
     return None
-
-
-def _find_gateway(ref: ParentRef, observed: Observed) -> GatewayRecord | None:
-    return next(
-        (
-            gateway
-            for gateway in observed.gateways
-            if (gateway.meta.namespace, gateway.meta.name) == (ref.namespace, ref.name)
-            and not gateway.meta.deleting
-        ),
-        None,
-    )
 
 
 def _is_about(parent: RouteParent, ref: ParentRef) -> bool:

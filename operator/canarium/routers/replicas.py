@@ -10,14 +10,17 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 
-from canarium.core.actions import Kind, Ref
+from canarium.core.actions import RouteKind
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
-from canarium.core.observed import Observed, ServiceRecord
+from canarium.core.observed import Observed
+from canarium.core.spec import Step, Traffic
 from canarium.routers.base import (
     Child,
     Split,
     Verification,
-    make_service_spec,
+    find_service,
+    is_current,
+    make_leading_service,
     model_selector,
     primary_selector,
 )
@@ -31,16 +34,15 @@ class Replicas:
     drain_seconds = 1.0
     mixes_pods = True
     revision_services = False
-    route_kinds: tuple[Kind, ...] = ()
+    route_kinds: tuple[RouteKind, ...] = ()
 
     def make_routes(self, split: Split) -> tuple[Child, ...]:
         """The leading Service, with the selector of this stage of the shift."""
-        return (Child(Ref("Service", split.model), make_service_spec(_selector(split))),)
+        return _make_routes(split)
 
     def is_current(self, split: Split, observed: Observed, child: Child) -> bool:
-        """Whether the live Service selects just these pods."""
-        service = find_service(observed, child.ref.name)
-        return service is not None and read_selector(service.spec) == child.spec["selector"]
+        """Whether the live Service selects just these pods, by our ports."""
+        return is_current(observed, child)
 
     def verify(self, split: Split, observed: Observed) -> Verification:
         """The Service is the route: once it is written, endpoints follow."""
@@ -52,12 +54,20 @@ class Replicas:
     def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
         """Whom the Service's selector covers, by their ready pods."""
         service = find_service(observed, model)
-        selector = read_selector(service.spec) if service else {}
+        selector = _read_selector(service.spec) if service else {}
         if selector.get(MODEL_LABEL) != model:
             return {}
         if REVISION_LABEL in selector:
             return {selector[REVISION_LABEL]: 100}
         return {d.revision: d.ready_replicas for d in observed.deployments}
+
+    def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
+        """A Service says nothing of gateways, host names and paths."""
+        return None
+
+    def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
+        """There is nothing to attach to."""
+        return True
 
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """Ready pods of each revision that is in the split, in percent of them all."""
@@ -68,17 +78,28 @@ class Replicas:
             return None
         return {revision: round(100 * count / total) for revision, count in ready.items()}
 
+    def make_url(self, traffic: Traffic) -> str:
+        """It is reached from inside the cluster alone."""
+        return ""
 
-def find_service(observed: Observed, name: str) -> ServiceRecord | None:
-    """The live Service of this name."""
-    return next((s for s in observed.services if s.meta.name == name), None)
+    def explain_undeliverable(self, step: Step, traffic: Traffic, observed: Observed) -> str:
+        """Pods behind one Service get whole connections, whatever is in them."""
+        wanted = "mirror" if step.mirror else "headers" if step.headers else ""
+        if not wanted:
+            return ""
+        return (
+            f"router Replicas shares whole pods and cannot deliver {wanted}: leave {wanted} out, "
+            "or name a Gateway in spec.traffic.parentRefs"
+        )
 
 
 @lru_cache(maxsize=4096)
-def read_selector(spec: bytes) -> dict[str, str]:
-    """The selector in a live Service's spec."""
+def _make_routes(split: Split) -> tuple[Child, ...]:
+    mixed = len(split.weights) > 1
+    selector = model_selector(split) if mixed else primary_selector(split)
+    return (make_leading_service(split, selector),)
+
+
+@lru_cache(maxsize=4096)
+def _read_selector(spec: bytes) -> dict[str, str]:
     return dict(json.loads(spec).get("selector") or {})
-
-
-def _selector(split: Split) -> dict[str, str]:
-    return model_selector(split) if len(split.weights) > 1 else primary_selector(split)

@@ -20,6 +20,7 @@ class _Remove:
 REMOVE = _Remove()
 "Put this in place of a value to take the field away."
 
+GRPC = {"protocol": "GRPC", "parentRefs": [{"name": "public"}]}
 PROBE = {"httpGet": {"port": "http", "path": "/v2/health/ready"}}
 
 
@@ -154,6 +155,7 @@ def complete() -> dict[str, Any]:
         spec__server={
             **container,
             "port": 9000,
+            "grpcPort": 9001,
             "metrics": {"port": 8082, "path": "/metrics", "profile": "MLServer"},
         },
         spec__pod={
@@ -249,6 +251,7 @@ def complete() -> dict[str, Any]:
         },
         spec__traffic={
             "router": "GatewayAPI",
+            "protocol": "HTTP",
             "parentRefs": [
                 {"name": "public", "namespace": "gateways", "sectionName": "https", "port": 443},
                 {"name": "public"},
@@ -763,6 +766,29 @@ BAD_SPECS = [
         {"traffic": {"router": "GatewayAPI"}},
         "traffic.parentRefs",
         "router GatewayAPI needs parentRefs: name the Gateway to attach to",
+    ),
+    *(
+        bad(
+            {"server.grpcPort": 9000, "traffic": {**GRPC, name: value}},
+            f"traffic.{name}",
+            "protocol GRPC is routed by host names and headers, and each call has a deadline of its"
+            " own: remove paths and timeouts",
+            server_names="spec.traffic",
+        )
+        for name, value in (("paths", [{"value": "/a"}]), ("timeouts", {"request": "3s"}))
+    ),
+    bad(
+        {"traffic": GRPC},
+        "server.grpcPort",
+        "traffic.protocol GRPC needs a port to lead to: add server.grpcPort",
+    ),
+    *(
+        bad(
+            {"server.grpcPort": port},
+            "server.grpcPort",
+            "gRPC needs a port of its own, other than port and metrics.port",
+        )
+        for port in (8080, 8082)
     ),
     bad(
         {"traffic": {"router": "Replicas", "parentRefs": [{"name": "public"}]}},

@@ -61,7 +61,11 @@ def test_the_complete_example_renders_everything_that_it_asks_for() -> None:
         "enableServiceLinks",
         "initContainers",
     }
-    assert set(server) == set(asked) - {"port", "metrics"} | {"lifecycle", "name", "ports"}
+    assert set(server) == set(asked) - {"port", "grpcPort", "metrics"} | {
+        "lifecycle",
+        "name",
+        "ports",
+    }
     assert set(sidecar) == set(beside) | {"restartPolicy"}
     assert template["metadata"]["annotations"] == source["pod"]["annotations"]
     assert template["spec"]["terminationGracePeriodSeconds"] == 60
@@ -75,10 +79,11 @@ def test_the_complete_example_renders_everything_that_it_asks_for() -> None:
         ({"metrics": {}}, {"http": 8080}),
         ({"metrics": {"port": 8080}}, {"http": 8080}),
         ({"port": 9000, "metrics": {"port": 8082}}, {"http": 9000, "metrics": 8082}),
+        ({"grpcPort": 8081}, {"http": 8080, "grpc": 8081}),
     ],
     ids=str,
 )
-def test_metrics_have_a_port_of_their_own_only_when_it_is_another(
+def test_metrics_and_grpc_have_a_port_of_their_own_only_when_it_is_another(
     server: Json, ports: dict[str, int]
 ) -> None:
     rendered = server_of(render(server))["ports"]

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from canarium.core.observed import (
     ContainerState,
     DeploymentRecord,
     EndpointsRecord,
+    GatewayClassRecord,
     GatewayRecord,
     Meta,
     Owner,
@@ -21,14 +23,15 @@ from canarium.core.spec import MetricsEndpoint
 from canarium.core.status import Status
 from canarium.errors import Problem
 from canarium.kube.projections import (
+    make_route_projection,
     project_deployment,
     project_endpoints,
     project_gateway,
+    project_gateway_class,
     project_model,
     project_model_json,
     project_pod,
     project_revision,
-    project_route,
     project_service,
 )
 
@@ -183,8 +186,9 @@ def test_a_route_tells_what_each_gateway_says_and_about_which_generation() -> No
         "controllerName": "traefik.io/gateway-controller",
         "conditions": [accepted],
     }
-    body = make_object("HTTPRoute", "fraud", spec={"rules": []}, status={"parents": [parent]})
-    assert project_route(dump(body)) == RouteRecord(
+    body = make_object("GRPCRoute", "fraud", spec={"rules": []}, status={"parents": [parent]})
+    assert make_route_projection("GRPCRoute")(dump(body)) == RouteRecord(
+        kind="GRPCRoute",
         meta=meta("fraud"),
         spec=b'{"rules": []}',
         parents=(
@@ -219,6 +223,25 @@ def test_a_gateway_is_programmed_or_says_why_not(
     )
     assert project_gateway(dump(body)) == GatewayRecord(
         meta=meta("public"), class_name="traefik", programmed=programmed, message=message
+    )
+
+
+@pytest.mark.parametrize("features", [["HTTPRoute", "GRPCRoute"], None])
+@pytest.mark.parametrize("shape", [str, lambda name: {"name": name}], ids=["texts", "objects"])
+def test_a_gateway_class_lists_its_features_in_the_shape_of_its_time(
+    shape: Callable[[str], Any], features: list[str] | None
+) -> None:
+    listed = {"supportedFeatures": [shape(name) for name in features]} if features else {}
+    accepted = [{"type": "Accepted", "status": "True"}]
+    spec = {"controllerName": "example.com/controller"}
+    body = make_object(
+        "GatewayClass", "public", spec=spec, status={"conditions": accepted, **listed}
+    )
+    assert project_gateway_class(dump(body)) == GatewayClassRecord(
+        meta=meta("public"),
+        controller="example.com/controller",
+        accepted=True,
+        supported_features=tuple(features or ()),
     )
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from canarium.core.actions import RouteKind
 from canarium.core.names import (
     API_VERSION,
     MODEL_LABEL,
@@ -110,11 +111,22 @@ def make_service(
     }
 
 
-def make_http_route(model: ModelObject, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """An HTTPRoute."""
+_ROUTE_VERSIONS: Mapping[RouteKind, str] = {
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "GRPCRoute": "gateway.networking.k8s.io/v1",
+    "IngressRoute": "traefik.io/v1alpha1",
+    "TraefikService": "traefik.io/v1alpha1",
+    "VirtualService": "networking.istio.io/v1",
+}
+
+
+def make_route(
+    model: ModelObject, kind: RouteKind, name: str, spec: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A route object of any router's kind."""
     return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
+        "apiVersion": _ROUTE_VERSIONS[kind],
+        "kind": kind,
         "metadata": make_meta(model, name, {MODEL_LABEL: model.meta.name}),
         "spec": dict(spec),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from canarium.core.names import MODEL_LABEL, PORT_NAME, REVISION_LABEL
+from canarium.core.names import GRPC_PORT_NAME, MODEL_LABEL, PORT_NAME, REVISION_LABEL
 from canarium.core.normalise import canonical_json, normalise_source
 
 __all__ = ["canonical_json", "make_pod_template"]
@@ -102,6 +102,8 @@ def _make_server(server: Mapping[str, Any]) -> dict[str, Any]:
 def _make_ports(server: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The metrics get a port of their own name only when it isn't the server's own port."""
     ports = {PORT_NAME: server["port"]}
+    if "grpcPort" in server:
+        ports[GRPC_PORT_NAME] = server["grpcPort"]
     metrics_port = server.get("metrics", {}).get("port", server["port"])
     if metrics_port != server["port"]:
         ports["metrics"] = metrics_port

@@ -1,0 +1,136 @@
+"""What a Gateway's controller can do beyond weights and exact headers.
+
+Read from the features that its GatewayClass lists; where it lists none, known of the common
+controllers by name. What is unknown is taken for impossible: a rule that a gateway cannot carry
+out is at best ignored, and at worst answered with 404 for everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from canarium.core.observed import GatewayClassRecord, GatewayRecord, Observed
+from canarium.core.spec import HeaderMatch, ParentRef, Step, Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """`part_mirror` is to mirror a percentage; `grpc_mirror` has no name in supportedFeatures."""
+
+    mirror: bool = False
+    part_mirror: bool = False
+    regex_headers: bool = False
+    grpc: bool = False
+    grpc_mirror: bool = False
+
+
+_EVERYTHING = Capabilities(
+    mirror=True, part_mirror=True, regex_headers=True, grpc=True, grpc_mirror=True
+)
+KNOWN: Mapping[str, Capabilities] = {
+    "gateway.envoyproxy.io/gatewayclass-controller": _EVERYTHING,
+    "istio.io/gateway-controller": _EVERYTHING,
+    "gateway.nginx.org/nginx-gateway-controller": _EVERYTHING,
+    "io.cilium/gateway-controller": Capabilities(
+        mirror=True, part_mirror=True, regex_headers=True, grpc=True
+    ),
+    "kgateway.dev/kgateway": Capabilities(
+        mirror=True, part_mirror=True, regex_headers=True, grpc=True
+    ),
+    "projectcontour.io/gateway-controller": Capabilities(
+        mirror=True, regex_headers=True, grpc=True, grpc_mirror=True
+    ),
+    "networking.gke.io/gateway": Capabilities(mirror=True, part_mirror=True),
+    "traefik.io/gateway-controller": Capabilities(regex_headers=True, grpc=True),
+}
+"""Facts of July 2026, for the newest versions then.
+
+Mirrors and GRPCRoute: the conformance reports that the controllers' makers sent to
+kubernetes-sigs/gateway-api (conformance/reports/v1.3.0 to v1.5: Envoy Gateway 1.8, Istio 1.30,
+Cilium 1.20, NGINX Gateway Fabric 2.6, Contour 1.33, kgateway 2.3, GKE 1.5.0, Traefik 3.7).
+Regular expressions in headers and mirrors in a GRPCRoute, which have no feature: the controllers'
+sources; False where there was nothing to be found.
+"""
+_MIRROR, _PART_MIRROR = "HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror"
+
+
+def find_capabilities(found: GatewayClassRecord) -> Capabilities | None:
+    """What a class's controller can do; None while it hasn't said that the class is its own."""
+    known = KNOWN.get(found.controller)
+    features = frozenset(found.supported_features)
+    if not features:
+        return known or (Capabilities(grpc=True) if found.accepted else None)
+    known = known or Capabilities()
+    mirror = _MIRROR in features
+    return Capabilities(
+        mirror=mirror,
+        part_mirror=_PART_MIRROR in features,
+        regex_headers=known.regex_headers,
+        grpc="GRPCRoute" in features,
+        grpc_mirror=mirror and known.grpc_mirror,
+    )
+
+
+def explain_class(step: Step, traffic: Traffic, ref: ParentRef, observed: Observed) -> str:
+    """What of a step one Gateway cannot deliver, and what to write instead; "" when it can."""
+    gateway = find_gateway(ref, observed)
+    found = gateway and find_class(gateway, observed)
+    can = find_capabilities(found) if found else None
+    if found is None or can is None:
+        return ""
+    who = f"the GatewayClass {found.meta.name} of Gateway {ref.namespace}/{ref.name}"
+    trouble = _explain(step, traffic, can)
+    return f"{who} {trouble}" if trouble else ""
+
+
+def _explain(step: Step, traffic: Traffic, can: Capabilities) -> str:
+    if traffic.protocol == "GRPC" and not can.grpc:
+        return "does not serve GRPCRoutes: name a Gateway of another class in spec.traffic"
+    if step.mirror:
+        trouble = _explain_mirror(step, traffic, can)
+        if trouble:
+            return trouble
+    return "" if can.regex_headers else _explain_headers(step.headers)
+
+
+def _explain_mirror(step: Step, traffic: Traffic, can: Capabilities) -> str:
+    if traffic.protocol == "GRPC" and not can.grpc_mirror:
+        return "is not known to mirror gRPC: write a weight or headers instead of mirror"
+    if not can.mirror:
+        return (
+            f"does not list the feature {_MIRROR}: write a weight or headers instead of mirror, "
+            "or name a Gateway of a class that mirrors, or take router Traefik or Istio"
+        )
+    if step.mirror < 100 and not can.part_mirror:
+        return f"does not list the feature {_PART_MIRROR}: write mirror: {{percent: 100}}"
+    return ""
+
+
+def _explain_headers(headers: tuple[HeaderMatch, ...]) -> str:
+    regex = next((header for header in headers if header.type == "RegularExpression"), None)
+    if regex is None:
+        return ""
+    return (
+        f"is not known to match headers by regular expressions: give the header {regex.name} "
+        "a value of type Exact"
+    )
+
+
+def find_gateway(ref: ParentRef, observed: Observed) -> GatewayRecord | None:
+    """The Gateway that is meant, unless it is going away."""
+    return next(
+        (
+            gateway
+            for gateway in observed.gateways
+            if (gateway.meta.namespace, gateway.meta.name) == (ref.namespace, ref.name)
+            and not gateway.meta.deleting
+        ),
+        None,
+    )
+
+
+def find_class(gateway: GatewayRecord, observed: Observed) -> GatewayClassRecord | None:
+    """The class of a Gateway."""
+    classes = observed.gateway_classes
+    return next((found for found in classes if found.meta.name == gateway.class_name), None)
