@@ -14,7 +14,7 @@ from typing import Any
 from canarium.sim.apiserver import Change, Key, is_deleting, is_ready, labels_of
 from canarium.sim.gateway import read_rules
 from canarium.sim.simulation import Simulation
-from canarium.sim.traffic import read_version
+from canarium.sim.traffic import Answers, read_version
 
 from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL, needed, revision_of
 from tests.e2e.invariants import OURS, SLACK_SECONDS
@@ -160,7 +160,8 @@ class Observer:
         if trial is None or after.get(trial.revision, 0) >= before.get(trial.revision, 0):
             return
         version = self._name(trial.revision)
-        blamed = trial.excused or self._sim.script.verdict(version) != "Pass"
+        judged = self._sim.script.verdict(version), self._sim.traffic.answers(version)
+        blamed = trial.excused or judged != ("Pass", Answers())
         pods = self._pods_of(trial.revision)
         assert blamed or not pods or not all(map(is_ready, pods)), (
             f"3: {version} fell from {before} to {after} without a cause"

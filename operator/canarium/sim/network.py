@@ -212,9 +212,11 @@ class Connection:
         await self._die_at(request, "before")
         if request.number:
             self._network.note(request)
-        _refuse(trouble, request)
-        answer = act()
-        await self._die_at(request, "after")
+        try:
+            _refuse(trouble, request)
+            answer = act()
+        finally:
+            await self._die_at(request, "after")
         if trouble == "Lost":
             await asyncio.sleep(LOST_AFTER_SECONDS)
             raise UnavailableError(f"{request}: no answer")

@@ -88,6 +88,10 @@ class Traffic:
             self._count(flow)
         self._answers[version] = answers or Answers()
 
+    def answers(self, version: str) -> Answers:
+        """How a version answers now."""
+        return self._answers.get(version, Answers())
+
     def lost(self, key: Key) -> float:
         """How many requests nobody answered, though somebody could have."""
         flow = self._flows[key]

@@ -16,6 +16,7 @@ from tests.simulated.play import Play, serving
 
 CRASHING = Behaviour(failing="Crash")
 
+
 def roll_out(play: Play) -> None:
     play.want("2")
     play.until("Idle", "2")
