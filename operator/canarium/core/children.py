@@ -193,7 +193,8 @@ def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[
 def _make_downward(view: View, status: Status) -> Iterator[Write]:
     """What takes something away; never while the router may still work by what was before."""
     rollout = rollout_of(status)
-    drained_at = (rollout.progress_at or 0.0) + view.router(status).drain_seconds
+    since = rollout.progress_at or rollout.step_started_at or 0.0
+    drained_at = since + view.router(status).drain_seconds
     if rollout.state not in SETTLED or view.now < drained_at:
         return
     if view.split(status) is not None and not view.verify(status).accepted:

@@ -122,9 +122,14 @@ def _follow_spec(view: View, status: Status) -> Status:
 
 
 def _follow_clock(view: View, status: Status) -> Status:
-    """Progress is counted from the last pod that became ready, and not at all while paused."""
+    """Progress is counted from the last pod that became ready, and not at all while it cannot be.
+
+    That is while somebody pauses, and while the environment keeps the pods from coming.
+    """
     rollout, tried = rollout_of(status), status.canary or status.stable
-    if view.paused and rollout.state in ("Starting", *ROLLING):
+    fault = view.fault(tried.revision) if tried else None
+    hindered = view.paused or (fault is not None and fault.whose == "Environment")
+    if hindered and rollout.state in ("Starting", *ROLLING):
         return replace(status, rollout=replace(rollout, progress_at=None))
     better = tried is not None and view.ready(tried.revision, status) > tried.ready_replicas
     if rollout.progress_at is None or (better and rollout.state not in ("Idle", "Rejected")):

@@ -166,7 +166,7 @@ class ApiServer:
         self._check_served(kind)
         live = self._objects.get(kind, {}).get(key)
         _check_version(live, body.get("metadata", {}).get("resourceVersion"))
-        start = live.body if live else {"kind": kind, "metadata": _identify(body, key)}
+        start = live.body if live else {"kind": kind, "metadata": {}}
         owners = live.owners if live else {}
         after, owned = fields.apply(start, owners, manager, body, force=force)
         return self._commit(kind, key, {**body, **after}, owned, manager)
@@ -219,7 +219,7 @@ class ApiServer:
         """Take an object out for good."""
         live = self._objects[kind].pop(key)
         body = {**live.body, "metadata": {**live.body["metadata"], "resourceVersion": self._next()}}
-        self._tell("DELETED", kind, key, manager, live, Stored(body, live.owners))
+        self._tell("DELETED", (kind, key), manager, live, Stored(body, live.owners))
 
     # What every write goes through
 
@@ -234,7 +234,7 @@ class ApiServer:
             admit(kind, body)
         stored = Stored(self._stamp(kind, key, live, body), owners)
         self._objects.setdefault(kind, {})[key] = stored
-        self._tell("MODIFIED" if live else "ADDED", kind, key, by, live, stored)
+        self._tell("MODIFIED" if live else "ADDED", (kind, key), by, live, stored)
         return stored
 
     def _stamp(self, kind: str, key: Key, live: Stored | None, body: Json) -> Json:
@@ -260,8 +260,14 @@ class ApiServer:
         return self.version
 
     def _tell(
-        self, type_: ChangeType, kind: str, key: Key, by: str, before: Stored | None, after: Stored
+        self,
+        type_: ChangeType,
+        where: tuple[str, Key],
+        by: str,
+        before: Stored | None,
+        after: Stored,
     ) -> None:
+        kind, key = where
         change = Change(self._now(), type_, kind, key, by, before, after)
         history = self._history.setdefault(kind, deque())
         history.append(change)
@@ -287,8 +293,10 @@ def is_deleting(body: Json) -> bool:
     return "deletionTimestamp" in body["metadata"]
 
 
-def _identify(body: Json, key: Key) -> Json:
-    return {"namespace": key[0], "name": key[1]}
+def is_ready(pod: Json) -> bool:
+    """Whether a pod says that it can be sent requests."""
+    conditions = pod["status"].get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def _content(body: Json) -> Json:

@@ -1,0 +1,1 @@
+"""A simulated cluster in virtual time, in which the real core and controller roll models out."""

@@ -1,0 +1,93 @@
+"""One operator process: the real controller, cache, queue, reflectors and measurements, wired up.
+
+It is started as `runtime` starts the real one: nothing is worked on before every kind was listed.
+Killing it leaves nothing behind but what it wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from canarium.controller import Controller, Measuring, Planner, Recording
+from canarium.core.observed import ModelObject
+from canarium.kube.cache import Cache
+from canarium.kube.projections import project_meta, project_model_json
+from canarium.kube.reflector import Reflector
+from canarium.kube.resources import MODEL_DEPLOYMENTS
+from canarium.kube.watching import make_reflectors
+from canarium.kube.workqueue import WorkQueue
+from canarium.sim.network import Connection
+
+WORKERS = 4
+
+
+class MakeMeasuring(Protocol):
+    """Makes what measures for one operator process, out of its cache and queue."""
+
+    def __call__(self, cache: Cache, queue: WorkQueue) -> Measuring:
+        """Make it."""
+
+
+class Operator:
+    """The operator's parts in one loop; `planner` is the core's `plan`, or a wrong one."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        planner: Planner,
+        recorder: Recording,
+        make_measuring: MakeMeasuring,
+        now: Callable[[], float],
+    ) -> None:
+        self.connection = connection
+        self._loop = asyncio.get_running_loop()
+        self.queue = WorkQueue(self._loop)
+        self.cache = Cache(self.queue.add, self.queue.add_soon)
+        self.measuring = make_measuring(self.cache, self.queue)
+        self.reflectors = [self._make_models(), *make_reflectors(connection, self.cache, clock=now)]
+        self.controller = Controller(
+            plan=planner,
+            client=connection,
+            cache=self.cache,
+            queue=self.queue,
+            recorder=recorder,
+            measurements=self.measuring,
+            now=now,
+        )
+        self._tasks = [
+            *(self._loop.create_task(reflector.run()) for reflector in self.reflectors),
+            self._loop.create_task(self._work()),
+        ]
+
+    def resync(self) -> None:
+        """Look at every object anew."""
+        self.cache.wake_all()
+
+    def kill(self) -> None:
+        """End at once; whatever is on its way is never heard of again."""
+        self.connection.dead = True
+        for task in self._tasks:
+            task.cancel()
+        for key in self.cache.models.keys():  # noqa: SIM118 - a store is no mapping
+            self.measuring.ensure(key, None)
+
+    def _make_models(self) -> Reflector:
+        """What kopf's watch does in the real process."""
+
+        def project(raw: bytes) -> ModelObject:
+            meta = project_meta(raw)
+            return project_model_json(raw, self.cache.models.get(meta.namespace, meta.name))
+
+        return Reflector(
+            self.connection, MODEL_DEPLOYMENTS, self.cache.models, project, clock=self._loop.time
+        )
+
+    async def _work(self) -> None:
+        await asyncio.gather(*(reflector.synced.wait() for reflector in self.reflectors))
+        self.cache.wake_all()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self.controller.work())

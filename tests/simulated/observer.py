@@ -1,0 +1,325 @@
+"""Asserts the design's invariants after every change, from the simulated objects alone.
+
+The operator's status is never read. What counts as "in force" is what the simulated gateway really
+routes by, which no operator can see.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from canarium.sim.apiserver import Change, Key, is_deleting, is_ready, labels_of
+from canarium.sim.gateway import read_rules
+from canarium.sim.simulation import Simulation
+from canarium.sim.traffic import Answers, read_version
+
+from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL, needed, revision_of
+from tests.e2e.invariants import OURS, SLACK_SECONDS
+
+Json = dict[str, Any]
+Shares = dict[str, int]
+Ready = Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Trial:
+    """A canary since it was first given traffic."""
+
+    revision: str
+    excused: str = ""
+    "Why its share may fall: its own fault, the environment's, or a person's act."
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is known of one model from watching."""
+
+    size: int = 1
+    "The smallest size that the person has asked for since one revision has had everything."
+    looks: deque[tuple[float, Ready]] = field(default_factory=deque)
+    trial: Trial | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    "Revisions that were rolled back, with the retry command of that time."
+    served: set[str] = field(default_factory=set)
+
+
+class Observer:
+    """Looks at every change; what must never happen is an AssertionError that says what did."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self._sim = sim
+        self._server = sim.server
+        self._watched: dict[Key, Watched] = {}
+        self.changes = 0
+        sim.observe(self.look)
+
+    def look(self, change: Change) -> None:
+        self.changes += 1
+        key = change.key[0], labels_of(change.body).get(MODEL_LABEL, "")
+        if change.kind == "ModelDeployment":
+            self._look_at_model(change)
+        elif change.by in OURS:
+            self._check_home(change, key)
+        watched = self._watched.get(key)
+        if watched is None:
+            return
+        if change.kind == "HTTPRoute":
+            self._look_at_route(change, key, watched)
+        elif change.kind == "Service" and change.by in OURS:
+            self._check_selection(change, key, watched)
+            self._check_release(change, key, watched)
+        elif change.kind == "Deployment" and change.by in OURS:
+            self._check_release(change, key, watched)
+            self._check_retried(change, key, watched)
+        elif change.kind == "Pod":
+            self._look_at_pod(change, watched)
+        elif change.kind == "ModelRevision":
+            self._look_at_revision(change, key, watched)
+        if change.kind in ("Pod", "EndpointSlice", "Service"):
+            self._remember(key, watched)
+        self._settle(key, watched)
+
+    # The person's object
+
+    def _look_at_model(self, change: Change) -> None:
+        watched = self._watched.setdefault(change.key, Watched())
+        if change.type == "DELETED":
+            del self._watched[change.key]
+            return
+        if change.by in OURS:
+            was, now = dict(change.was or {}), dict(change.body)
+            for body in (was, now):
+                body.pop("status", None)
+                body["metadata"] = {**body["metadata"], "resourceVersion": ""}
+            assert was == now, f"6: {change.by} wrote more of the object than its status"
+            return
+        watched.size = min(watched.size, self._wanted_size(change.key))
+        if watched.trial:
+            watched.trial.excused = "a person's act"
+
+    def _wanted_size(self, key: Key) -> int:
+        body = self._server.find("ModelDeployment", key) or {"spec": {}}
+        return int(body["spec"].get("scaling", {}).get("replicas", 1))
+
+    def _check_home(self, change: Change, key: Key) -> None:
+        assert key in self._watched or change.type == "DELETED", (
+            f"6: {change.kind} {change.key} was written where no model of its name is"
+        )
+
+    # The route
+
+    def _look_at_route(self, change: Change, key: Key, watched: Watched) -> None:
+        spec_was = change.was["spec"] if change.was else {}
+        if change.type == "DELETED" or spec_was == change.body["spec"]:
+            return
+        before, after = self._shares(key, spec_was), self._shares(key, change.body["spec"])
+        if change.by not in OURS:
+            if watched.trial:
+                watched.trial.excused = "somebody else wrote the route"
+            return
+        self._check_weights(key, after)
+        for revision, share in after.items():
+            if share > before.get(revision, 0):
+                self._check_raise(key, watched, revision, share)
+        self._check_fall(watched, before, after)
+        self._try(key, watched, before, after)
+
+    def _shares(self, key: Key, spec: Json) -> Shares:
+        shares: Shares = {}
+        for rule in read_rules(spec):
+            for name, weight in rule.items():
+                revision = self._revision_behind(key, name)
+                shares[revision] = shares.get(revision, 0) + weight
+        return shares
+
+    def _revision_behind(self, key: Key, service: str) -> str:
+        found = self._server.find("Service", (key[0], service))
+        return revision_of(found) if found else f"?{service}"
+
+    def _check_weights(self, key: Key, shares: Shares) -> None:
+        assert sum(shares.values()) == 100, f"1: {shares}"
+        assert all(0 <= share <= 100 for share in shares.values()), f"1: {shares}"
+        unknown = shares.keys() - {revision_of(r) for r in self._of(key, "ModelRevision")}
+        assert not unknown, f"1: no such revision as {unknown}"
+        assert sum(share > 0 for share in shares.values()) <= 2, f"5: {shares}"
+
+    def _check_raise(self, key: Key, watched: Watched, revision: str, share: int) -> None:
+        looks = self._recent(watched)
+        mine = max(look.get(revision, 0) for look in looks)
+        others = min(sum(look.values()) - look.get(revision, 0) for look in looks)
+        need = needed(share, watched.size)
+        words = f"2: {self._name(revision)} was raised to {share} with {mine} of {need} ready"
+        assert mine > 0 or (not others and not watched.size), words
+        assert mine >= need or not others, words
+
+    def _check_fall(self, watched: Watched, before: Shares, after: Shares) -> None:
+        trial = watched.trial
+        if trial is None or after.get(trial.revision, 0) >= before.get(trial.revision, 0):
+            return
+        version = self._name(trial.revision)
+        judged = self._sim.script.verdict(version), self._sim.traffic.answers(version)
+        blamed = trial.excused or judged != ("Pass", Answers())
+        pods = self._pods_of(trial.revision)
+        assert blamed or not pods or not all(map(is_ready, pods)), (
+            f"3: {version} fell from {before} to {after} without a cause"
+        )
+
+    def _try(self, key: Key, watched: Watched, before: Shares, after: Shares) -> None:
+        """Note whose trial begins with this write, or ends."""
+        rises = [r for r, share in after.items() if share and not before.get(r)]
+        for revision in rises:
+            self._check_forgiven(key, watched, revision)
+            if revision not in watched.served:
+                watched.trial = Trial(revision)
+        watched.served = {r for r, share in after.items() if share}
+        if watched.trial and watched.trial.revision not in watched.served:
+            watched.trial = None
+
+    # The leading Service
+
+    def _check_selection(self, change: Change, key: Key, watched: Watched) -> None:
+        """2 for callers in the cluster: the Service turns to a revision that carries them."""
+        if change.key != key or change.type == "DELETED":
+            return
+        before, after = _selected(change.was), _selected(change.body)
+        if after in ("", before):
+            return
+        pods = {
+            revision_of(d): sum(map(is_ready, self._pods_of(revision_of(d))))
+            for d in self._of(key, "Deployment")
+        }
+        mine, others = pods.get(after, 0), sum(pods.values()) - pods.get(after, 0)
+        recent = max(mine, *(look.get(after, 0) for look in self._recent(watched)))
+        words = f"2: the Service turned to {self._name(after)}: {mine} of {watched.size} ready"
+        assert recent >= needed(100, watched.size) or not others or before == "", words
+        assert recent > 0 or not others, words
+
+    # Capacity
+
+    def _check_release(self, change: Change, key: Key, watched: Watched) -> None:
+        left = _left(change)
+        if left is None:
+            return
+        revision, replicas = left
+        share = max(self._shares_in_force(key, revision), default=0)
+        need = needed(share, watched.size) if watched.size else 0
+        assert replicas >= need, (
+            f"4: {change.kind} of {self._name(revision)} was left {replicas} of {need} pods"
+        )
+
+    def _shares_in_force(self, key: Key, revision: str) -> Iterator[int]:
+        """What every rule that somebody may still work by gives to a revision."""
+        route = self._server.find("HTTPRoute", key)
+        live = read_rules(route["spec"]) if route else ()
+        gateway = self._sim.gateway
+        for rule in (*live, *gateway.rules(key), *gateway.rules_to_come(key)):
+            total = sum(rule.values()) or 1
+            mine = (w for name, w in rule.items() if name == f"{key[1]}-{revision}")
+            yield 100 * sum(mine) // total
+        service = self._server.find("Service", key)
+        if service is not None and _selected(service) == revision:
+            yield 100
+
+    # Rejections
+
+    def _look_at_revision(self, change: Change, key: Key, watched: Watched) -> None:
+        outcome = change.body.get("status", {}).get("outcome")
+        revision = revision_of(change.body)
+        if outcome == "RolledBack" and change.type != "DELETED":
+            watched.refused.setdefault(revision, self._retry(key))
+        if change.type == "DELETED":
+            watched.refused.pop(revision, None)
+
+    def _check_retried(self, change: Change, key: Key, watched: Watched) -> None:
+        had = change.was["spec"]["replicas"] if change.was else 0
+        if change.type != "DELETED" and change.body["spec"]["replicas"] > had == 0:
+            self._check_forgiven(key, watched, revision_of(change.body))
+
+    def _check_forgiven(self, key: Key, watched: Watched, revision: str) -> None:
+        retry = watched.refused.get(revision)
+        assert retry is None or retry != self._retry(key), (
+            f"5: {self._name(revision)} was rolled back and is tried again"
+        )
+        watched.refused.pop(revision, None)
+
+    def _retry(self, key: Key) -> str:
+        found = self._server.find("ModelDeployment", key) or {"metadata": {}}
+        return str((found["metadata"].get("annotations") or {}).get("canarium.dev/retry", ""))
+
+    # What is seen
+
+    def _look_at_pod(self, change: Change, watched: Watched) -> None:
+        """A canary whose pod stops being ready is excused."""
+        trial = watched.trial
+        if trial is None or revision_of(change.body) != trial.revision or change.was is None:
+            return
+        lost = is_ready(change.was) and not is_ready(change.body)
+        if lost or (is_deleting(change.body) and not is_deleting(change.was)):
+            trial.excused = trial.excused or "a pod was lost"
+
+    def _remember(self, key: Key, watched: Watched) -> None:
+        """Keep what was ready at which time, for as long as a look may be old."""
+        now = self._sim.now()
+        ready: dict[str, int] = {}
+        for deployment in self._of(key, "Deployment"):
+            revision = revision_of(deployment)
+            slices = self._server.find("EndpointSlice", (key[0], f"{key[1]}-{revision}-x"))
+            if slices is None:
+                ready[revision] = sum(map(is_ready, self._pods_of(revision)))
+            else:
+                ready[revision] = sum(e["conditions"]["ready"] for e in slices["endpoints"])
+        if not watched.looks or watched.looks[-1][1] != ready:
+            watched.looks.append((now, ready))
+        while len(watched.looks) > 1 and watched.looks[1][0] < now - SLACK_SECONDS:
+            watched.looks.popleft()
+
+    def _recent(self, watched: Watched) -> list[Ready]:
+        """What could be seen within the time that a look may be old."""
+        begin = self._sim.now() - SLACK_SECONDS
+        while len(watched.looks) > 1 and watched.looks[1][0] < begin:
+            watched.looks.popleft()
+        return [ready for _, ready in watched.looks] or [{}]
+
+    def _settle(self, key: Key, watched: Watched) -> None:
+        """While one revision has everything, the size is what the person asks for now."""
+        route = self._server.find("HTTPRoute", key)
+        shares = self._shares(key, route["spec"]) if route else {}
+        if sum(share > 0 for share in shares.values()) <= 1:
+            watched.size = self._wanted_size(key)
+
+    def _of(self, key: Key, kind: str) -> list[Json]:
+        found = self._server.all_of(kind)
+        return [
+            body
+            for body in found
+            if (body["metadata"]["namespace"], labels_of(body).get(MODEL_LABEL)) == key
+        ]
+
+    def _pods_of(self, revision: str) -> list[Json]:
+        found = self._server.all_of("Pod")
+        return [pod for pod in found if revision_of(pod) == revision and not is_deleting(pod)]
+
+    def _name(self, revision: str) -> str:
+        """The revision's version."""
+        found = self._server.all_of("ModelRevision")
+        return next((read_version(r) for r in found if revision_of(r) == revision), revision)
+
+
+def _left(change: Change) -> tuple[str, int] | None:
+    """The revision that a write takes capacity from, and what it leaves of it."""
+    revision = revision_of(change.body)
+    if change.type == "DELETED":
+        return (revision, 0) if revision else None
+    if change.kind != "Deployment" or change.was is None:
+        return None
+    replicas = int(change.body["spec"]["replicas"])
+    return (revision, replicas) if replicas < int(change.was["spec"]["replicas"]) else None
+
+
+def _selected(service: Json | None) -> str:
+    """The one revision that a Service selects; "" for none or several."""
+    selector = (service or {}).get("spec", {}).get("selector") or {}
+    return str(selector.get(REVISION_LABEL, ""))
