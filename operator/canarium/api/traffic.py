@@ -106,11 +106,51 @@ class Traffic(Model):
             at="parentRefs",
         ),
         Rule(
-            cel="(has(self.parentRefs) && self.parentRefs.size() > 0)"
+            cel="!has(self.router) || self.router != 'Replicas'"
             " || !(has(self.hostnames) || has(self.paths) || has(self.timeouts))",
-            message="hostnames, paths and timeouts are a gateway's business: add parentRefs",
-            holds=lambda traffic: bool(traffic.parent_refs) or not _gateway_field(traffic),
+            message="router Replicas has a Service alone: remove hostnames, paths and timeouts, or"
+            " choose another router",
+            holds=lambda traffic: traffic.router != "Replicas" or not _gateway_field(traffic),
             locate=_gateway_field,
+        ),
+        Rule(
+            cel="!has(self.router) || self.router != 'Traefik'"
+            " || !has(self.parentRefs) || self.parentRefs.size() == 0",
+            message="router Traefik answers at Traefik's entry points by host name, not through a"
+            " Gateway: remove parentRefs, or choose GatewayAPI",
+            holds=lambda traffic: traffic.router != "Traefik" or not traffic.parent_refs,
+            at="parentRefs",
+        ),
+        Rule(
+            cel="!has(self.router) || self.router != 'Traefik'"
+            " || (has(self.hostnames) && self.hostnames.size() > 0)"
+            " || (has(self.paths) && self.paths.size() > 0)",
+            message="router Traefik would answer for every host: add hostnames or paths",
+            holds=lambda traffic: (
+                traffic.router != "Traefik" or bool(traffic.hostnames or traffic.paths)
+            ),
+            at="hostnames",
+        ),
+        Rule(
+            cel="!has(self.router) || self.router != 'Traefik' || !has(self.timeouts)",
+            message="router Traefik knows no timeout of a request: remove timeouts, or set them for"
+            " the whole entry point in Traefik",
+            holds=lambda traffic: traffic.router != "Traefik" or traffic.timeouts is None,
+            at="timeouts",
+        ),
+        Rule(
+            cel="!has(self.timeouts) || has(self.router) && self.router != 'Auto'"
+            " || has(self.parentRefs) || has(self.hostnames) || has(self.paths)",
+            message="timeouts are a gateway's business: add parentRefs, or hostnames",
+            holds=lambda traffic: (
+                traffic.timeouts is None
+                or traffic.router not in (None, "Auto")
+                or any(
+                    given is not None
+                    for given in (traffic.parent_refs, traffic.hostnames, traffic.paths)
+                )
+            ),
+            at="timeouts",
         ),
         Rule(
             cel="!has(self.parentRefs)"
@@ -131,15 +171,16 @@ class Traffic(Model):
         ),
     )
 
-    router: Literal["Auto", "GatewayAPI", "Replicas"] | None = None
-    """What shifts the weight. GatewayAPI: an HTTPRoute. Replicas: the numbers of pods behind a
-    Service, so weights round to whole pods. Auto (when left out): GatewayAPI with parentRefs,
-    Replicas without."""
+    router: Literal["Auto", "GatewayAPI", "Traefik", "Istio", "Replicas"] | None = None
+    """What shifts the weight. GatewayAPI: an HTTPRoute or GRPCRoute. Traefik: an IngressRoute and
+    TraefikServices. Istio: a VirtualService. Replicas: the numbers of pods behind a Service, so
+    weights round to whole pods. Auto (when left out): GatewayAPI with parentRefs; with hostnames
+    or paths alone Traefik or Istio, whichever is installed; else Replicas."""
     protocol: Literal["HTTP", "GRPC"] | None = None
     """What callers speak; HTTP when left out. GRPC leads to server.grpcPort: by a GRPCRoute, and on
     port 9000 of the Service."""
     parent_refs: Annotated[list[ParentRef], Field(max_length=8)] | None = None
-    "The Gateways that the route attaches to."
+    "The Gateways that the route attaches to; Istio's own Gateways with router Istio."
     hostnames: Annotated[list[Hostname], Field(max_length=16)] | None = None
     "Host names that the route answers; the gateway's own when left out."
     paths: Annotated[list[PathMatch], Field(max_length=16)] | None = None

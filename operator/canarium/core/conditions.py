@@ -20,7 +20,14 @@ from canarium.routers import Verification
 
 Truth = Literal["True", "False", "Unknown"]
 
-_UNANSWERED = ("GatewayAPINotInstalled", "GatewayNotFound", "GatewayNotProgrammed", "NameConflict")
+_UNANSWERED = (
+    "GatewayAPINotInstalled",
+    "TraefikNotInstalled",
+    "IstioNotInstalled",
+    "GatewayNotFound",
+    "GatewayNotProgrammed",
+    "NameConflict",
+)
 _FINAL_FAILURES = ("NameConflict",)
 _WAITS = {
     "NoData": "stays, since there is nothing to judge the canary by",

@@ -11,13 +11,16 @@ from canarium.core.observed import Observed
 from canarium.core.spec import Traffic
 from canarium.routers.base import Router, Split, Verification
 from canarium.routers.gatewayapi import GatewayAPI
+from canarium.routers.istio import Istio
 from canarium.routers.replicas import Replicas
+from canarium.routers.traefik import Traefik
 
 __all__ = ["ROUTERS", "Choice", "Router", "Split", "Verification", "choose_router", "find_router"]
 
-ROUTERS: dict[str, Router] = {router.name: router for router in (GatewayAPI(), Replicas())}
+_ALL: tuple[Router, ...] = (GatewayAPI(), Traefik(), Istio(), Replicas())
+ROUTERS: dict[str, Router] = {router.name: router for router in _ALL}
 
-_WITHOUT_PARENTS = ("Replicas",)
+_WITHOUT_PARENTS = ("Traefik", "Istio")
 "What `Auto` takes for host names that no Gateway is named for, the first that is installed."
 
 
@@ -41,15 +44,16 @@ def choose_router(traffic: Traffic, observed: Observed, current: str = "") -> Ch
         return Choice("GatewayAPI", "parentRefs name a Gateway")
     if not traffic.is_outward:
         return Choice("Replicas", "no Gateway, host name or path is given")
-    would_do = [name for name in _WITHOUT_PARENTS if _is_installed(name, observed)]
+    would_do = [name for name in _WITHOUT_PARENTS if _would_do(name, traffic, observed)]
     chosen = current if current in would_do else next(iter(would_do), "")
     if not chosen:
         return Choice(_WITHOUT_PARENTS[0], "host names or paths are given, but no Gateway")
     return Choice(chosen, f"host names or paths without a Gateway, and {chosen} is installed")
 
 
-def _is_installed(name: str, observed: Observed) -> bool:
-    return observed.installed.issuperset(ROUTERS[name].route_kinds)
+def _would_do(name: str, traffic: Traffic, observed: Observed) -> bool:
+    installed = observed.installed.issuperset(ROUTERS[name].route_kinds)
+    return installed and not (name == "Traefik" and traffic.request_timeout)
 
 
 def find_router(model: str, observed: Observed) -> str:

@@ -177,6 +177,21 @@ def is_current(observed: Observed, child: Child) -> bool:
     return found is not None and says_same(ref.kind, found.spec, child.text)
 
 
+def find_missing(router: Router, traffic: Traffic, observed: Observed) -> Verification | None:
+    """What to do about kinds of the router that the cluster does not serve; None when it does."""
+    if observed.installed.issuperset(router.route_kinds):
+        return None
+    kinds = " and ".join(f"{kind}s" for kind in router.route_kinds)
+    words = f"the cluster does not serve {kinds}: install {router.name}, or choose another router"
+    if traffic.router == "Auto":
+        words = (
+            "host names and paths without a Gateway need Traefik's own kinds (which know no "
+            "timeouts) or Istio's, and the cluster serves neither: name a Gateway in "
+            "spec.traffic.parentRefs, or install one of them"
+        )
+    return Verification(False, f"{router.name}NotInstalled", words, refused=True)
+
+
 def verify_written(children: tuple[Child, ...], observed: Observed) -> Verification | None:
     """What is still to be written of a router's own objects; None when nothing is.
 

@@ -44,7 +44,7 @@ KNOWN: Mapping[str, Capabilities] = {
     "networking.gke.io/gateway": Capabilities(mirror=True, part_mirror=True),
     "traefik.io/gateway-controller": Capabilities(regex_headers=True, grpc=True),
 }
-"""Facts of July 2026, for the newest versions then.
+"""As of Gateway API v1.5 and the newest versions then.
 
 Mirrors and GRPCRoute: the conformance reports that the controllers' makers sent to
 kubernetes-sigs/gateway-api (conformance/reports/v1.3.0 to v1.5: Envoy Gateway 1.8, Istio 1.30,

@@ -37,9 +37,45 @@ _GATEWAY_API: Mapping[str, tuple[Any, ...]] = {
     "sessionPersistence": (),
     "timeouts": (),
 }
+_TRAEFIK: Mapping[str, tuple[Any, ...]] = {
+    "failover": (),
+    "highestRandomWeight": (),
+    "kind": ("Service",),
+    "middlewares": (),
+    "mirroring": (),
+    "namespace": (),
+    "percent": (),
+    "port": (),
+    "priority": (0,),
+    "scheme": (),
+    "sticky": (),
+    "syntax": (),
+    "weight": (),
+    "weighted": (),
+}
+_ISTIO: Mapping[str, tuple[Any, ...]] = {
+    "delegate": (),
+    "directResponse": (),
+    "fault": (),
+    "headers": (),
+    "match": (),
+    "mirror": (),
+    "mirrorPercentage": (),
+    "mirrors": (),
+    "redirect": (),
+    "rewrite": (),
+    "route": (),
+    "subset": (),
+    "timeout": (),
+    "uri": (),
+    "weight": (0,),
+}
 _TELLING: Mapping[Kind, Mapping[str, tuple[Any, ...]]] = {
     "HTTPRoute": _GATEWAY_API,
     "GRPCRoute": _GATEWAY_API,
+    "IngressRoute": _TRAEFIK,
+    "TraefikService": _TRAEFIK,
+    "VirtualService": _ISTIO,
 }
 """By kind, the fields that lead requests elsewhere when somebody adds them, with the values that
 the apiserver fills in (those say nothing)."""

@@ -21,6 +21,7 @@ REMOVE = _Remove()
 "Put this in place of a value to take the field away."
 
 GRPC = {"protocol": "GRPC", "parentRefs": [{"name": "public"}]}
+TRAEFIK = {"router": "Traefik", "hostnames": ["a.example"]}
 PROBE = {"httpGet": {"port": "http", "path": "/v2/health/ready"}}
 
 
@@ -795,11 +796,37 @@ BAD_SPECS = [
         "traffic.parentRefs",
         "router Replicas uses no gateway: remove parentRefs, or choose GatewayAPI",
     ),
+    *(
+        bad(
+            {"traffic": {"router": "Replicas", name: value}},
+            f"traffic.{name}",
+            "router Replicas has a Service alone: remove hostnames, paths and timeouts, or choose"
+            " another router",
+            server_names="spec.traffic",
+        )
+        for name, value in (("hostnames", ["a.example"]), ("timeouts", {"request": "3s"}))
+    ),
     bad(
-        {"traffic": {"hostnames": ["a.example"]}},
+        {"traffic": {"timeouts": {"request": "3s"}}},
+        "traffic.timeouts",
+        "timeouts are a gateway's business: add parentRefs, or hostnames",
+    ),
+    bad(
+        {"traffic": {**TRAEFIK, "parentRefs": [{"name": "public"}]}},
+        "traffic.parentRefs",
+        "router Traefik answers at Traefik's entry points by host name, not through a Gateway:"
+        " remove parentRefs, or choose GatewayAPI",
+    ),
+    bad(
+        {"traffic": {"router": "Traefik"}},
         "traffic.hostnames",
-        "hostnames, paths and timeouts are a gateway's business: add parentRefs",
-        server_names="spec.traffic",
+        "router Traefik would answer for every host: add hostnames or paths",
+    ),
+    bad(
+        {"traffic": {**TRAEFIK, "timeouts": {"request": "3s"}}},
+        "traffic.timeouts",
+        "router Traefik knows no timeout of a request: remove timeouts, or set them for the whole"
+        " entry point in Traefik",
     ),
     bad(
         {"traffic": {"parentRefs": [{"name": "public"}, {"name": "public"}]}},
@@ -835,10 +862,10 @@ BAD_SPECS = [
         DURATION,
     ),
     bad(
-        {"traffic": {"router": "Istio"}},
+        {"traffic": {"router": "NGINX"}},
         "traffic.router",
-        "write one of 'Auto', 'GatewayAPI' or 'Replicas'",
-        server_says='supported values: "Auto", "GatewayAPI", "Replicas"',
+        "write one of 'Auto', 'GatewayAPI', 'Traefik', 'Istio' or 'Replicas'",
+        server_says='supported values: "Auto", "GatewayAPI", "Traefik", "Istio", "Replicas"',
     ),
     # Steps
     bad(

@@ -231,7 +231,6 @@ def test_every_broken_rule_is_told_at_once() -> None:
     assert [problem.field for problem in problems_of(wrong)] == [
         "spec.server.metrics",
         "spec.traffic.parentRefs",
-        "spec.traffic.hostnames",
         "spec.rollout.steps[1].weight",
         "spec.rollout.analysis.metrics[1].max",
     ]
