@@ -7,12 +7,12 @@ routes by, which no operator can see.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from canarium.sim.apiserver import Change, Key, is_deleting, is_ready, labels_of
-from canarium.sim.gateway import read_rules
+from canarium.sim.gateway import Rule, main_rule, read_rules
 from canarium.sim.simulation import Simulation
 from canarium.sim.traffic import Answers, read_version
 
@@ -120,40 +120,52 @@ class Observer:
             if watched.trial:
                 watched.trial.excused = "somebody else wrote the route"
             return
-        self._check_weights(key, after)
-        for revision, share in after.items():
-            if share > before.get(revision, 0):
-                self._check_raise(key, watched, revision, share)
+        self._check_rules(key, read_rules(change.body["spec"]))
+        self._check_raises(key, watched, spec_was, change.body["spec"])
         self._check_fall(watched, before, after)
         self._try(key, watched, before, after)
 
     def _shares(self, key: Key, spec: Json) -> Shares:
+        """The weights of ordinary requests by revision."""
+        return self._by_revision(key, main_rule(read_rules(spec)).weights)
+
+    def _by_revision(self, key: Key, weights: Mapping[str, int]) -> Shares:
         shares: Shares = {}
-        for rule in read_rules(spec):
-            for name, weight in rule.items():
-                revision = self._revision_behind(key, name)
-                shares[revision] = shares.get(revision, 0) + weight
+        for name, weight in weights.items():
+            revision = self._revision_behind(key, name)
+            shares[revision] = shares.get(revision, 0) + weight
         return shares
 
     def _revision_behind(self, key: Key, service: str) -> str:
         found = self._server.find("Service", (key[0], service))
         return revision_of(found) if found else f"?{service}"
 
-    def _check_weights(self, key: Key, shares: Shares) -> None:
-        assert sum(shares.values()) == 100, f"1: {shares}"
-        assert all(0 <= share <= 100 for share in shares.values()), f"1: {shares}"
-        unknown = shares.keys() - {revision_of(r) for r in self._of(key, "ModelRevision")}
-        assert not unknown, f"1: no such revision as {unknown}"
-        assert sum(share > 0 for share in shares.values()) <= 2, f"5: {shares}"
+    def _check_rules(self, key: Key, rules: Sequence[Rule]) -> None:
+        existing = {revision_of(r) for r in self._of(key, "ModelRevision")}
+        named = set[str]()
+        for rule in rules:
+            shares = self._by_revision(key, rule.weights)
+            assert sum(shares.values()) == 100, f"1: {shares}"
+            assert all(0 <= share <= 100 for share in shares.values()), f"1: {shares}"
+            copied = self._by_revision(key, rule.copies)
+            named |= {r for r, share in shares.items() if share} | copied.keys()
+        assert named <= existing, f"1: no such revision as {named - existing}"
+        assert len(named) <= 2, f"5: {named}"
 
-    def _check_raise(self, key: Key, watched: Watched, revision: str, share: int) -> None:
+    def _check_raises(self, key: Key, watched: Watched, before: Json, after: Json) -> None:
+        """2: what a revision needs for the rules that are written, it has."""
+        was, now = read_rules(before), read_rules(after)
         looks = self._recent(watched)
-        mine = max(look.get(revision, 0) for look in looks)
-        others = min(sum(look.values()) - look.get(revision, 0) for look in looks)
-        need = needed(share, watched.size)
-        words = f"2: {self._name(revision)} was raised to {share} with {mine} of {need} ready"
-        assert mine > 0 or (not others and not watched.size), words
-        assert mine >= need or not others, words
+        for revision in {revision_of(d) for d in self._of(key, "Deployment")}:
+            service = f"{key[1]}-{revision}"
+            need = pods_needed(now, service, watched.size)
+            if need <= pods_needed(was, service, watched.size) and not _rises(was, now, service):
+                continue
+            mine = max(look.get(revision, 0) for look in looks)
+            others = min(sum(look.values()) - look.get(revision, 0) for look in looks)
+            words = f"2: {self._name(revision)} was raised with {mine} of {need} ready: {after}"
+            assert mine > 0 or (not others and not watched.size), words
+            assert mine >= need or not others, words
 
     def _check_fall(self, watched: Watched, before: Shares, after: Shares) -> None:
         trial = watched.trial
@@ -204,24 +216,19 @@ class Observer:
         if left is None:
             return
         revision, replicas = left
-        share = max(self._shares_in_force(key, revision), default=0)
-        need = needed(share, watched.size) if watched.size else 0
+        need = self._need_in_force(key, revision, watched.size)
         assert replicas >= need, (
             f"4: {change.kind} of {self._name(revision)} was left {replicas} of {need} pods"
         )
 
-    def _shares_in_force(self, key: Key, revision: str) -> Iterator[int]:
-        """What every rule that somebody may still work by gives to a revision."""
-        route = self._server.find("HTTPRoute", key)
+    def _need_in_force(self, key: Key, revision: str, size: int) -> int:
+        """The pods that a revision needs for every rule that somebody may still work by."""
+        route, gateway = self._server.find("HTTPRoute", key), self._sim.gateway
         live = read_rules(route["spec"]) if route else ()
-        gateway = self._sim.gateway
-        for rule in (*live, *gateway.rules(key), *gateway.rules_to_come(key)):
-            total = sum(rule.values()) or 1
-            mine = (w for name, w in rule.items() if name == f"{key[1]}-{revision}")
-            yield 100 * sum(mine) // total
+        rules = (*live, *gateway.rules(key), *gateway.rules_to_come(key))
         service = self._server.find("Service", key)
-        if service is not None and _selected(service) == revision:
-            yield 100
+        led = needed(100, size) if service and _selected(service) == revision else 0
+        return max(led, pods_needed(rules, f"{key[1]}-{revision}", size)) if size else 0
 
     # Rejections
 
@@ -306,6 +313,22 @@ class Observer:
         """The revision's version."""
         found = self._server.all_of("ModelRevision")
         return next((read_version(r) for r in found if revision_of(r) == revision), revision)
+
+
+def pods_needed(rules: Iterable[Rule], service: str, size: int) -> int:
+    """The pods that a revision needs for its share, its copies, and those who come by header."""
+    return max((_pods_of_rule(rule, service, size) for rule in rules), default=0)
+
+
+def _pods_of_rule(rule: Rule, service: str, size: int) -> int:
+    if rule.by_header:
+        return 1 if rule.weights.get(service) else 0
+    share = round(rule.share(service))
+    return max(needed(share, size), needed(rule.copies.get(service, 0), size))
+
+
+def _rises(was: Sequence[Rule], now: Sequence[Rule], service: str) -> bool:
+    return main_rule(now).share(service) > main_rule(was).share(service)
 
 
 def _left(change: Change) -> tuple[str, int] | None:

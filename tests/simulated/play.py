@@ -9,6 +9,7 @@ from typing import Any
 from canarium.controller import Planner
 from canarium.core.plan import plan
 from canarium.sim.apiserver import Change
+from canarium.sim.gateway import main_rule, read_rules
 from canarium.sim.simulation import Simulation
 
 from tests.e2e.changes import revision_of
@@ -34,6 +35,7 @@ def make_manifest(
 ) -> Json:
     """A ModelDeployment as a person writes it; steps are (weight, hold)."""
     listed = [{"name": f"w{weight}", "weight": weight, "hold": hold} for weight, hold in steps]
+    stages = {} if "strategy" in rollout else {"steps": listed}
     analysis = {"analysis": {"minRequests": 20, "metrics": [ERROR_RATE]}} if judged else {}
     traffic = {"router": "GatewayAPI", "parentRefs": [PUBLIC], "hostnames": [f"{name}.example.com"]}
     return {
@@ -49,7 +51,7 @@ def make_manifest(
             "scaling": {"replicas": replicas},
             **({"traffic": traffic} if gateway else {}),
             "rollout": {
-                "steps": listed,
+                **stages,
                 **analysis,
                 "guard": {"duration": guard},
                 "progressDeadline": "1m",
@@ -90,6 +92,10 @@ class Play(Simulation):
         """Until the canary is meant to have so much."""
         self.run_until(lambda: self.status(KEY).get("canary", {}).get("weight") == weight)
 
+    def until_waiting(self) -> None:
+        """Until it waits for a person."""
+        self.run_until(lambda: self.phase == "Paused")
+
     def is_in(self, state: str, version: str = "") -> bool:
         return self.state(KEY) == state and version in ("", self.stable)
 
@@ -123,11 +129,11 @@ class Play(Simulation):
 
     @property
     def weights(self) -> dict[str, int]:
-        """The weights of the live route by version."""
+        """The weights of the live route, for ordinary requests, by version."""
         route = self.server.find("HTTPRoute", KEY)
-        backends = route["spec"]["rules"][0]["backendRefs"] if route else []
+        weights = main_rule(read_rules(route["spec"])).weights if route else {}
         names = {f"fraud-{self.revision(v)}": v for v in self.versions()}
-        return {names[b["name"]]: b["weight"] for b in backends}
+        return {names[name]: weight for name, weight in weights.items()}
 
     @property
     def shares(self) -> dict[str, float]:

@@ -55,6 +55,18 @@ def go_back_in_the_guard(play: Play) -> None:
     play.until("Idle", "1")
 
 
+def go_blue_green(play: Play) -> None:
+    play.want("2", strategy="BlueGreen")
+    play.until_waiting()
+    play.ask("promote", "2")
+    play.until("Idle", "2")
+
+
+def go_by_shadow(play: Play) -> None:
+    play.want("2", strategy="Shadow")
+    play.until("Idle", "2", most_seconds=1800.0)
+
+
 STORIES: dict[str, Callable[[Play], None]] = {
     "a rollout": roll_out,
     "a rollback": roll_back,
@@ -63,16 +75,24 @@ STORIES: dict[str, Callable[[Play], None]] = {
     "a cancel": go_back,
     "a cancel in the guard": go_back_in_the_guard,
 }
+BY_GATEWAY_ALONE = {"blue/green": go_blue_green, "a shadow": go_by_shadow}
 
 
-@pytest.mark.parametrize("router", ["gateway", "replicas"])
+PLAYS = [
+    *((story, router) for story in STORIES for router in ("gateway", "replicas")),
+    *((story, "gateway") for story in BY_GATEWAY_ALONE),
+]
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("story", STORIES)
-def test_killed_at_any_write_the_end_is_the_same(story: str, moment: str, router: str) -> None:
+@pytest.mark.parametrize(("story", "router"), PLAYS)
+def test_killed_at_any_write_the_end_is_the_same(story: str, router: str, moment: str) -> None:
+    tell = (STORIES | BY_GATEWAY_ALONE)[story]
     options = {"gateway": router == "gateway"}
-    writes, end = play_through(STORIES[story], options)
+    writes, end = play_through(tell, options)
     for number in range(1, writes + 1):
-        _, found = play_through(STORIES[story], options, (number, moment))
+        _, found = play_through(tell, options, (number, moment))
         assert found == end, f"killed {moment} write {number} of {writes}"
 
 

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any, Literal
 
 import msgspec
+
 from canarium.core.status import format_time
 from canarium.errors import ApiError, ConflictError, GoneError, NotFoundError
 from canarium.sim import fields

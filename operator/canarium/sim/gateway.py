@@ -7,7 +7,7 @@ gateway may accept a route some seconds before it routes by it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +16,24 @@ from canarium.sim.fields import Json
 
 CONTROLLER = "example.com/gateway"
 Answer = Literal["Accept", "Refuse", "Never"]
-Rule = Mapping[str, int]
-"Weights by Service."
+CLASS = "example"
+FEATURES = ("HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror", "GRPCRoute")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a route: weights by Service, and percent of its requests copied by Service.
+
+    With `by_header` it is only for requests that carry a certain header.
+    """
+
+    weights: Mapping[str, int]
+    copies: Mapping[str, int]
+    by_header: bool = False
+
+    def share(self, service: str) -> float:
+        """Percent of the rule's requests that a Service is sent."""
+        return 100 * self.weights.get(service, 0) / (sum(self.weights.values()) or 1)
 
 
 @dataclass(slots=True)
@@ -35,6 +51,7 @@ class Gateway:
 
     def __init__(self, server: ApiServer, loop: asyncio.AbstractEventLoop, key: Key) -> None:
         self.manners = Manners()
+        self.features = FEATURES
         self.acted: Callable[[Key], None] = lambda _key: None
         self.key = key
         self._server = server
@@ -45,12 +62,22 @@ class Gateway:
         server.listen(self._look)
 
     def install(self) -> None:
-        """Have the Gateway there and programmed."""
+        """Have the Gateway and its class there and programmed."""
+        accepted = [{"type": "Accepted", "status": "True"}]
+        features = [{"name": name} for name in self.features]
+        about = {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "metadata": {"name": CLASS},
+            "spec": {"controllerName": CONTROLLER},
+            "status": {"conditions": accepted, "supportedFeatures": features},
+        }
+        if self._server.find("GatewayClass", ("", CLASS)) is None:
+            self._server.create("GatewayClass", "", about, "person")
         status = {"conditions": [{"type": "Programmed", "status": "True"}]}
         body = {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "metadata": {"name": self.key[1]},
-            "spec": {"gatewayClassName": "example"},
+            "spec": {"gatewayClassName": CLASS},
             "status": status,
         }
         self._server.create("Gateway", self.key[0], body, "person")
@@ -122,15 +149,25 @@ class Gateway:
 
 
 def read_rules(spec: Json) -> tuple[Rule, ...]:
-    """The weights by Service of each rule in an HTTPRoute's spec."""
-    rules = []
-    for rule in spec.get("rules") or ():
-        weights: dict[str, int] = {}
-        for backend in rule.get("backendRefs") or ():
-            name = backend["name"]
-            weights[name] = weights.get(name, 0) + backend.get("weight", 1)
-        rules.append(weights)
-    return tuple(rules)
+    """The rules in an HTTPRoute's spec, in their order."""
+    return tuple(_read_rule(rule) for rule in spec.get("rules") or ())
+
+
+def main_rule(rules: Sequence[Rule]) -> Rule:
+    """The rule for requests without a special header."""
+    return next((rule for rule in rules if not rule.by_header), Rule({}, {}))
+
+
+def _read_rule(rule: Json) -> Rule:
+    weights: dict[str, int] = {}
+    for backend in rule.get("backendRefs") or ():
+        weights[backend["name"]] = weights.get(backend["name"], 0) + backend.get("weight", 1)
+    mirrors = [
+        part["requestMirror"] for part in rule.get("filters") or () if "requestMirror" in part
+    ]
+    copies = {mirror["backendRef"]["name"]: mirror.get("percent", 100) for mirror in mirrors}
+    by_header = any("headers" in match for match in rule.get("matches") or ())
+    return Rule(weights, copies, by_header)
 
 
 def _make_condition(kind: str, generation: int, *, accepted: bool) -> Json:

@@ -33,6 +33,8 @@ from canarium.sim.verdicts import Script, judge_counts
 EPOCH = 1_800_000_000.0
 PERSON = "kubectl"
 GATEWAY = ("gateways", "public")
+NOT_INSTALLED = frozenset({"GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"})
+"Kinds that this cluster doesn't serve: its gateway speaks HTTPRoute."
 REMEMBERED = 10_000
 "Writes and events that are kept for questions afterwards."
 
@@ -55,6 +57,7 @@ class Simulation:
         self.loop = VirtualLoop()
         self.network = Network(note=self._note_write)
         self.server = ApiServer(self.now)
+        self.server.absent |= NOT_INSTALLED
         self.pods = Pods(self.server, self.loop)
         self.endpoints = Endpoints(self.server, self.loop)
         self.gateway = Gateway(self.server, self.loop, GATEWAY)

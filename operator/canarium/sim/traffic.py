@@ -17,7 +17,7 @@ from canarium.judge import Reading, Sample
 from canarium.sim.apiserver import ApiServer, Change, Key, is_ready, labels_of
 from canarium.sim.endpoints import Endpoints
 from canarium.sim.fields import Json
-from canarium.sim.gateway import Gateway, Rule
+from canarium.sim.gateway import Gateway, Rule, main_rule
 from canarium.sources.pods import Measurement, PodTarget, ScrapeError
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, math.inf)
@@ -52,6 +52,7 @@ class Flow:
 
     since: float
     shares: dict[str, float] = field(default_factory=dict)
+    copies: dict[str, float] = field(default_factory=dict)
     counts: dict[str, Count] = field(default_factory=dict)
     lost: float = 0.0
     "Requests that went where nobody is ready, though somebody was ready elsewhere."
@@ -106,11 +107,16 @@ class Traffic:
 
     def split(self, key: Key) -> dict[str, float]:
         """The share of the requests that each revision is sent now; "" is nobody."""
-        rules = self._gateway.rules(key)
         if self._server.find("HTTPRoute", key) is not None:
-            return self._split_by_rule(key, rules[0]) if rules else {}
+            return self._split_by_rule(key, main_rule(self._gateway.rules(key)))
         service = self._server.find("Service", key)
         return self._split_by_pods(service) if service else {}
+
+    def copies(self, key: Key) -> dict[str, float]:
+        """The share of the requests that each revision gets copies of."""
+        copies = main_rule(self._gateway.rules(key)).copies
+        found = {self._ready_behind(key, name): percent / 100 for name, percent in copies.items()}
+        return {revision: share for revision, share in found.items() if revision}
 
     def read(self, target: PodTarget) -> Count | None:
         """All that was answered by the revision of one pod; None when it doesn't say."""
@@ -150,7 +156,7 @@ class Traffic:
         """Who is sent what may have changed: count what was, go on with what is."""
         if flow := self._flows.get(key):
             self._advance(flow)
-            flow.shares = self.split(key)
+            flow.shares, flow.copies = self.split(key), self.copies(key)
 
     def _advance(self, flow: Flow) -> None:
         now = self._now()
@@ -160,6 +166,8 @@ class Traffic:
                 flow.counts.setdefault(revision, Count()).due += requests * share
             else:
                 flow.lost += requests * share
+        for revision, share in flow.copies.items():
+            flow.counts.setdefault(revision, Count()).due += requests * share
 
     def _count(self, flow: Flow) -> None:
         """Draw the answers to all requests that were sent until now."""
@@ -180,15 +188,19 @@ class Traffic:
             count.buckets[next(i for i, bound in enumerate(BOUNDS) if seconds <= bound)] += 1
 
     def _split_by_rule(self, key: Key, rule: Rule) -> dict[str, float]:
-        total, shares = sum(rule.values()), dict[str, float]()
-        for name, weight in rule.items():
-            service = self._server.find("Service", (key[0], name))
-            pods = self._endpoints.pods_behind(service) if service else []
-            ready = next((pod for pod in pods if is_ready(pod)), None)
-            revision = _revision(ready) if ready else ""
+        shares: dict[str, float] = {}
+        for name, weight in rule.weights.items():
             if weight:
-                shares[revision] = shares.get(revision, 0.0) + weight / total
+                revision = self._ready_behind(key, name)
+                shares[revision] = shares.get(revision, 0.0) + rule.share(name) / 100
         return shares if self._is_anybody_ready(key) else {}
+
+    def _ready_behind(self, key: Key, name: str) -> str:
+        """The revision that a Service leads to, "" when none of its pods is ready."""
+        service = self._server.find("Service", (key[0], name))
+        pods = self._endpoints.pods_behind(service) if service else []
+        ready = next((pod for pod in pods if is_ready(pod)), None)
+        return _revision(ready) if ready else ""
 
     def _split_by_pods(self, service: Json) -> dict[str, float]:
         pods = [pod for pod in self._endpoints.pods_behind(service) if is_ready(pod)]
