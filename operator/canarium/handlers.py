@@ -15,7 +15,6 @@ import kopf
 
 from canarium.core.names import API_VERSION
 from canarium.core.plan import plan
-from canarium.kube.config import Cluster, load_cluster
 from canarium.runtime import Options, Runtime
 
 logger = logging.getLogger(__name__)
@@ -97,24 +96,10 @@ def configure(settings: kopf.OperatorSettings) -> None:
 
 
 @kopf.on.login()
-def login(memo: kopf.Memo, **_: Any) -> kopf.ConnectionInfo:
-    """The same credentials that the rest of the process uses, read anew."""
-    runtime: Runtime | None = memo.get("runtime")
-    return make_connection(runtime.cluster if runtime else load_cluster())
-
-
-def make_connection(cluster: Cluster) -> kopf.ConnectionInfo:
-    """What kopf wants to know of a cluster."""
-    return kopf.ConnectionInfo(
-        server=cluster.server,
-        ca_data=cluster.ca or None,
-        insecure=cluster.insecure,
-        token=cluster.read_token() or None,
-        certificate_data=cluster.certificate or None,
-        private_key_data=cluster.key or None,
-        proxy_url=cluster.proxy,
-        default_namespace=cluster.namespace,
-    )
+async def login(memo: kopf.Memo, **_: Any) -> kopf.AiohttpSession:
+    """A session with the same credentials that the rest of the process uses, read anew."""
+    runtime: Runtime = memo.runtime
+    return runtime.log_in()
 
 
 @kopf.on.event(GROUP, VERSION, "modeldeployments")

@@ -28,6 +28,7 @@ from canarium.kube.backoff import Backoff
 from canarium.kube.cache import Cache
 from canarium.kube.client import Client
 from canarium.kube.config import Cluster, load_cluster
+from canarium.kube.connections import open_session
 from canarium.kube.events import Recorder
 from canarium.kube.lease import Lease
 from canarium.kube.metrics import Metrics
@@ -103,6 +104,7 @@ class Runtime:
         self._came_back = asyncio.Event()
         self._serves_models = True
         self._main: asyncio.Task[Any] | None = None
+        self._login: tuple[str, kopf.AiohttpSession] | None = None
 
     # What kopf's handlers bring
 
@@ -117,6 +119,22 @@ class Runtime:
         """A ModelDeployment that kopf saw going; whatever was begun for it ends."""
         meta = body["metadata"]
         self.cache.models.drop(meta["namespace"], meta["name"], meta["resourceVersion"])
+
+    def log_in(self) -> kopf.AiohttpSession:
+        """What kopf is to talk to the apiserver with.
+
+        With the same credentials it gets the same again: so it sees when there are no others to
+        try, and its watch gives up instead of asking without end.
+        """
+        token = self.cluster.read_token()
+        if self._login is None or self._login[0] != token:
+            login = kopf.AiohttpSession(
+                server=self.cluster.server,
+                default_namespace=self.cluster.namespace,
+                aiohttp_session=open_session(self.cluster, token),
+            )
+            self._login = token, login
+        return self._login[1]
 
     # The process
 
@@ -261,7 +279,15 @@ class Runtime:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await _cancel(tasks)
+            await _cancel(_find_tasks_of("kopf"))
+            await self._log_out()
         return next((task.exception() for task in done if not task.cancelled()), None)
+
+    async def _log_out(self) -> None:
+        """Close kopf's session, which it does itself only when it is not interrupted."""
+        login, self._login = self._login, None
+        if login is not None:
+            await login[1].aiohttp_session.close()
 
     def _take_signals(self) -> None:
         """Take the process's signals back from kopf: they are to end the whole of it."""
@@ -281,7 +307,22 @@ class Runtime:
 async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks, timeout=10.0)
+    if tasks:
+        await asyncio.wait(tasks, timeout=10.0)
+
+
+def _find_tasks_of(package: str) -> list[asyncio.Task[Any]]:
+    """The tasks that still run a coroutine of a package's.
+
+    Kopf's root tasks leave behind what they had begun (its look at what the cluster serves, say),
+    and that goes on to ask, and to open connections, beside the kopf that is started next.
+    """
+    return [task for task in asyncio.all_tasks() if _module_of(task).split(".")[0] == package]
+
+
+def _module_of(task: asyncio.Task[Any]) -> str:
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    return str(frame.f_globals["__name__"]) if frame is not None else ""
 
 
 def _settle_memory() -> None:

@@ -18,7 +18,7 @@ from tests.e2e.apiserver import Apiserver
 from tests.e2e.changes import read_changes
 from tests.e2e.invariants import check_namespaces
 from tests.e2e.rights import USER
-from tests.e2e.running import ROOT, RunningOperator, start_witness
+from tests.e2e.running import RunningOperator, start_witness
 from tests.e2e.scenario import Scenario, make_scenario
 from tests.e2e.stage import Prepare, prepare_node, prepare_simulated, share_cluster, take_slot
 
@@ -27,13 +27,8 @@ LONGEST_FIRST = ("test_rollouts", "test_faults", "test_bad_input", "test_gateway
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left alone with one."""
-    for item in items:
-        forgive_found_connections(item)
     order = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
-
-
-UNRAISABLE = "ignore::pytest.PytestUnraisableExceptionWarning"
 
 
 class Theatre:
@@ -113,14 +108,3 @@ def play(theatre: Theatre, directory: Path, name: str, *, lease: bool) -> Iterat
             found.load.stop()
         violations = found.find_violations()
         assert not violations, "\n".join([*map(str, violations), found.tell()])
-
-
-def forgive_found_connections(item: pytest.Item) -> None:
-    """A connection that is found open is no failure of the test under which it is found.
-
-    One in-process runtime of test_shell leaves a connection to the apiserver to the collector, at
-    a time of its choosing; which one is not known yet. Elsewhere such a find stays an error.
-    """
-    if item.path.is_relative_to(ROOT / "tests" / "e2e"):
-        item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
-        item.add_marker(pytest.mark.filterwarnings(UNRAISABLE))

@@ -1,9 +1,10 @@
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from canarium.core.actions import Plan
-from canarium.handlers import EndlessBackoffs, make_connection
+from canarium.handlers import EndlessBackoffs
 from canarium.kube.config import Cluster
 from canarium.runtime import MISSING_CRD, Options, Runtime
 
@@ -119,12 +120,14 @@ def test_kopf_never_runs_out_of_tries() -> None:
     assert (delays[:8], delays[-1]) == ([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0], 30.0)
 
 
-def test_kopf_logs_in_with_the_same_credentials() -> None:
-    cluster = Cluster(server="https://here", ca="CA", token="t", namespace="canarium")  # noqa: S106
-    info = make_connection(cluster)
-    assert (info.server, info.ca_data, info.token, info.trust_env) == (
-        "https://here",
-        "CA",
-        "t",
-        False,
-    )
+async def test_kopf_logs_in_with_the_same_credentials_until_there_are_others() -> None:
+    runtime = make_runtime()
+    runtime.cluster = replace(NOWHERE, token="old")  # noqa: S106
+    first, again = runtime.log_in(), runtime.log_in()
+    runtime.cluster = replace(runtime.cluster, token="new")  # noqa: S106
+    renewed = runtime.log_in()
+    said = [login.aiohttp_session.headers["Authorization"] for login in (first, again, renewed)]
+    for login in (first, renewed):
+        await login.aiohttp_session.close()
+    assert (first == again, first == renewed, first.server) == (True, False, NOWHERE.server)
+    assert said == ["Bearer old", "Bearer old", "Bearer new"]

@@ -16,7 +16,6 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from canarium import __version__
 from canarium.errors import (
     ApiError,
     ConflictError,
@@ -25,6 +24,7 @@ from canarium.errors import (
     UnavailableError,
 )
 from canarium.kube.config import Cluster
+from canarium.kube.connections import open_session
 from canarium.kube.resources import Resource
 
 JSON = "application/json"
@@ -183,18 +183,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         """Open the session; connections are made as they are needed."""
-        connector = aiohttp.TCPConnector(limit=0, ssl=self.cluster.make_ssl_context() or True)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            headers={
-                "User-Agent": f"canarium/{__version__}",
-                "Accept": JSON,
-                "Accept-Encoding": "identity",
-            },
-            proxy=self.cluster.proxy,
-            trust_env=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._session = open_session(self.cluster)
         return self
 
     async def __aexit__(
