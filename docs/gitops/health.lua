@@ -11,27 +11,32 @@ local function is(kind, wanted)
   return conditions[kind] ~= nil and conditions[kind].status == wanted
 end
 
-local function health(verdict, otherwise)
-  return { status = verdict, message = status.message or otherwise }
+local function health(verdict, message)
+  return { status = verdict, message = message or status.message or status.phase }
 end
 
 -- What status says is about an earlier spec, or nothing has been said yet.
 if status.observedGeneration ~= obj.metadata.generation then
-  return { status = "Progressing", message = "waits for Canarium to see this change" }
+  return health("Progressing", "waits for Canarium to see this change")
 end
 
 -- Rolled back, failed, refused, or overridden by a person: it won't go on by itself.
 if is("Stalled", "True") then
-  return health("Degraded", "stalled")
+  return health("Degraded")
 end
 
 -- Paused, or at a step that waits for approval: it goes on when a person says so.
 if status.phase == "Paused" then
-  return health("Suspended", "waits for a person")
+  return health("Suspended")
 end
 
-if is("Reconciling", "True") or not is("Ready", "True") or not is("UpToDate", "True") then
-  return health("Progressing", "on its way")
+if is("Reconciling", "True") then
+  return health("Progressing")
 end
 
-return health("Healthy", "serves")
+-- Nothing is being rolled out, but some of the pods are missing: they usually come back.
+if not is("Ready", "True") then
+  return health("Progressing", conditions.Ready and conditions.Ready.message)
+end
+
+return health("Healthy")
