@@ -61,8 +61,11 @@ bench: $(STAMP) ## N rollouts side by side against the targets (N=200)
 bench-judge: $(STAMP) ## How often the judge is wrong, and how soon it is right (minutes)
 	@$(BIN)/python -m benchmarks.judge
 
+record: $(STAMP) ## Record anew what docs/gitops is tested on (tests/golden/gitops)
+	@$(BIN)/python -m tests.e2e.record
+
 lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements-dev.lock
 
-.PHONY: help venv format lint check test demo cluster-up cluster-down e2e bench bench-judge lock
+.PHONY: help venv format lint check test demo cluster-up cluster-down e2e bench bench-judge record lock

@@ -10,6 +10,7 @@ from typing import get_args
 
 from tests.cluster import lifecycle
 from tests.cluster.binaries import (
+    GITOPS,
     KUBEBIN,
     KWOK_PROGRAM,
     PAUSE,
@@ -101,7 +102,7 @@ def run_kubectl(arguments: argparse.Namespace) -> int:
 def run_build(arguments: argparse.Namespace) -> None:
     """Fill the cache."""
     progress = Progress()
-    for program in (KUBEBIN, KWOK_PROGRAM, PAUSE):
+    for program in (KUBEBIN, KWOK_PROGRAM, PAUSE, GITOPS):
         build(program, progress)
     fetch_kwok_stages(progress)
     fetch_gateway_api(progress)

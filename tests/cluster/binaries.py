@@ -53,6 +53,7 @@ KWOK_PROGRAM = GoProgram(
     "kwok", "sigs.k8s.io/kwok/cmd/kwok", f"kwok {KWOK.removeprefix('v')}, which simulates nodes"
 )
 PAUSE = GoProgram("pause", ".", "the pause program")
+GITOPS = GoProgram("gitops", ".", "Flux's and Argo CD's view of objects (2 minutes the first time)")
 
 
 def build(program: GoProgram, progress: Progress) -> Path:

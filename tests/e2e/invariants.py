@@ -22,7 +22,8 @@ from tests.e2e.changes import (
 
 OURS = frozenset({"canarium", "canarium-capacity"})
 PREFIX = "canarium.dev/"
-COMMANDS = frozenset({"promote", "abort", "retry"})
+PEOPLES = frozenset({"promote", "abort", "retry", "restart", "rollback", "git-revision"})
+"The annotations under our prefix that people write: commands, and what they say of a revision."
 PERSON = "kubectl"
 "How the field managers of a person's tools begin."
 SLACK_SECONDS = 0.3
@@ -299,7 +300,7 @@ def _ownership_problems(change: Change) -> Iterator[str]:
         yield f"finalizers {change.metadata['finalizers']}"
     for name in change.metadata.get("annotations") or {}:
         prefix, _, verb = name.rpartition("/")
-        if "kopf" in prefix or (f"{prefix}/" == PREFIX and verb not in COMMANDS):
+        if "kopf" in prefix or (f"{prefix}/" == PREFIX and verb not in PEOPLES):
             yield f"annotation {name}"
 
 

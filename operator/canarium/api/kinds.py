@@ -5,7 +5,9 @@ Parsing needs the specs alone, so nothing that runs all the time imports this.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from canarium.api.deployment import NAME_RULE, DeploymentSpec
 from canarium.api.revision import RevisionSpec, RevisionStatus
@@ -22,8 +24,11 @@ class ModelDeployment(Model):
 
     spec: DeploymentSpec
     "What is wanted."
-    status: DeploymentStatus | None = None
-    "What is."
+    status: Annotated[
+        # Without it, whoever reads a new object before we do (kstatus, say) finds nothing amiss.
+        DeploymentStatus | None, Field(json_schema_extra={"default": {"observedGeneration": -1}})
+    ] = None
+    "What is; observedGeneration is -1 until Canarium has seen the object."
 
 
 class ModelRevision(Model):

@@ -137,9 +137,9 @@ def test_everything_in_a_spec_has_a_limit() -> None:
     assert where(unlimited, OF_SPEC) == []
 
 
-def test_only_the_size_has_a_default_and_none_is_in_what_makes_a_revision() -> None:
-    assert where(lambda _, node: "default" in node) == ["spec.scaling"]
-    assert DEPLOYMENT["properties"]["spec"]["properties"]["scaling"]["default"] == {"replicas": 1}
+def test_only_size_and_status_have_a_default_and_none_is_in_what_makes_a_revision() -> None:
+    defaults = {path: node["default"] for path, node in EVERY_NODE if "default" in node}
+    assert defaults == {"spec.scaling": {"replicas": 1}, "status": {"observedGeneration": -1}}
 
 
 def test_named_things_are_maps() -> None:

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from canarium.core.commands import VERBS
 from canarium.core.names import make_digest
 from canarium.core.observed import (
     ContainerState,
@@ -286,6 +287,12 @@ def test_a_model_brings_its_spec_its_commands_and_its_status() -> None:
     assert (model.spec.image, model.problems) == ("registry/fraud:7", ())
     assert model.commands == {"promote": "5d8f7c9b64@1"}
     assert model.status == Status(observed_generation=1, phase="Healthy")
+
+
+def test_a_model_brings_the_commands_of_every_verb() -> None:
+    commands = {verb: f"5d8f7c9b64@{verb}" for verb in VERBS}
+    annotations = {f"canarium.dev/{verb}": text for verb, text in commands.items()}
+    assert project_model(make_model(metadata={"annotations": annotations})).commands == commands
 
 
 def test_a_spec_that_cannot_be_used_comes_with_what_is_wrong() -> None:
