@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from canarium.api import parse_deployment
 from canarium.cli.exits import Exit
-from canarium.cli.report import find_record, read_revision, read_steps, read_terms
+from canarium.cli.report import read_revision, read_steps, read_terms
 from canarium.core.names import PREFIX
 from canarium.core.normalise import canonical_json, normalise_source
 from canarium.core.spec import CLOSING_NAME
@@ -89,10 +89,12 @@ def bind_abort(model: Json) -> Order:
 
 
 def bind_retry(model: Json, records: Sequence[Json], *, revision: str | None) -> Order:
-    """Lift a rejection: of the revision that the spec names, unless another one is named."""
+    """Lift a rejection, or end a rollback: have what the spec names, unless another is named."""
     status = _status(model)
     if _rollout(model).get("state") == "Broken" and status.get("stable") and revision is None:
         return make_order("retry", status["stable"]["revision"])
+    if status.get("override") and revision is None:
+        return make_order("retry", status["override"]["instead"])
     rejected = {one["revision"]: one for one in status.get("rejected") or ()}
     if not rejected:
         _refuse(f"no revision is rejected: {_describe(model)}")
@@ -125,17 +127,10 @@ def bind_restart(model: Json) -> Order:
     return make_order("restart", stable["revision"])
 
 
-def bind_rollback(model: Json, records: Sequence[Json], *, to: str) -> Order:
+def bind_rollback(records: Sequence[Json], *, to: str) -> Order:
     """Go to a revision in history, by its id (or how it begins) or its version."""
     known = [_read_record(record) for record in records]
-    revision = _choose(to, known, "in history")
-    stable = (_status(model).get("stable") or {}).get("revision")
-    if revision == stable and not _status(model).get("canary"):
-        _refuse(f"{_name(_status(model)['stable'])} serves already")
-    if not (find_record(records, revision).get("status") or {}).get("stableAt"):
-        chosen = next(one for one in known if one["revision"] == revision)
-        _refuse(f"{_name(chosen)} never was stable: `canarium history` marks those that were")
-    return make_order("rollback", revision)
+    return make_order("rollback", _choose(to, known, "in history"))
 
 
 def _read_record(record: Json) -> Json:

@@ -21,7 +21,7 @@ import yaml
 from kubernetes.aio import client, config
 
 from canarium.cli.refusals import explain_refusal, explain_unreachable
-from canarium.errors import CommandError
+from canarium.errors import CommandError, UnavailableError
 
 Json = dict[str, Any]
 
@@ -136,7 +136,8 @@ class Connection:
             )  # fmt: skip
             answer = await self.api.call_api(*prepared, _request_timeout=_timeout(verb))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise CommandError(explain_unreachable(error, self.api.configuration.host)) from error
+            words = explain_unreachable(error, self.api.configuration.host)
+            raise UnavailableError(words) from error
         response: aiohttp.ClientResponse = answer.response
         if response.status >= 400:
             async with response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,6 @@ Json = dict[str, Any]
 
 ATTEMPTS = 5
 "Somebody else may write the object at the same moment; a status is written every few seconds."
-EVENT_SECONDS = 2.0
-"Events are sent beside the work: how long the one that gives the reason is waited for."
 
 
 def add_parser(subparsers: Any) -> None:
@@ -102,7 +100,7 @@ def _bind(arguments: argparse.Namespace, model: Json, records: list[Json]) -> Or
         "abort": lambda: binding.bind_abort(model),
         "retry": lambda: binding.bind_retry(model, records, revision=arguments.revision),
         "restart": lambda: binding.bind_restart(model),
-        "rollback": lambda: binding.bind_rollback(model, records, to=arguments.to),
+        "rollback": lambda: binding.bind_rollback(records, to=arguments.to),
     }
     return binders[arguments.verb]()
 
@@ -110,26 +108,26 @@ def _bind(arguments: argparse.Namespace, model: Json, records: list[Json]) -> Or
 async def _tell_outcome(
     connection: Connection, arguments: argparse.Namespace, before: Json, order: Order
 ) -> int:
-    from canarium.cli.effects import tell_effect  # noqa: PLC0415
+    from canarium.cli import effects  # noqa: PLC0415
 
     seen = [before]
     try:
         async with asyncio.timeout(arguments.timeout):
-            after = await _wait_until_handled(connection, arguments.name, order, seen)
+            await _wait_until_handled(connection, arguments.name, order, seen)
     except TimeoutError:
-        _complain(_explain_silence(order, seen[-1], arguments.timeout))
+        _complain(effects.tell_silence(order, seen[-1], arguments.timeout))
         return Exit.TIMEOUT
-    if effect := tell_effect(order, before, after):
-        _say(effect)
-        return Exit.DONE
-    _complain(f"no effect: {await _find_reason(connection, after, order)}")
-    return Exit.REFUSED
+    if reason := effects.find_reason(order, seen[-1]):
+        _complain(f"no effect: {reason}")
+        return Exit.REFUSED
+    _say(effects.tell_effect(order, seen[-1]))
+    return Exit.DONE
 
 
 async def _wait_until_handled(
     connection: Connection, name: str, order: Order, seen: list[Json]
-) -> Json:
-    """The object once the operator has acted on the command; `seen` gets what was seen on the way."""
+) -> None:
+    """Return once the operator has acted on the command; `seen` gets the object as it changes."""
     from canarium.cli.effects import is_handled, is_replaced  # noqa: PLC0415
     from canarium.cli.following import follow_model  # noqa: PLC0415
 
@@ -137,27 +135,10 @@ async def _wait_until_handled(
         async for model in models:
             seen.append(model)
             if is_handled(order, model):
-                return model
+                return
             if is_replaced(order, model):
-                raise CommandError(f"another {order.verb} came, or a sync took it away", Exit.REFUSED)
-    raise AssertionError("following never ends by itself")
-
-
-def _explain_silence(order: Order, model: Json, seconds: float) -> str:
-    status = model.get("status") or {}
-    state = (status.get("rollout") or {}).get("state")
-    if order.verb == "promote" and state in ("Scaling", "Shifting", "Holding"):
-        return f"written, and takes effect once the step holds; still: {status.get('message', '')}"
-    return (
-        f"written, but nobody has acted on it within {seconds:g} s:"
-        " does the operator run, and does it serve this namespace?"
-    )
-
-
-async def _find_reason(connection: Connection, model: Json, order: Order) -> str:
-    """Why a command did nothing: the operator's event about it, else what status says."""
-    status = model.get("status") or {}
-    return str(status.get("message") or "the operator had nothing to do")
+                words = f"another {order.verb} was given, or a sync took the annotation away"
+                raise CommandError(words, Exit.REFUSED)
 
 
 def _say(text: str) -> None:

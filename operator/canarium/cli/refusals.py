@@ -7,7 +7,7 @@ import ssl
 
 import aiohttp
 
-from canarium.errors import CommandError, ConflictError, NotAllowedError
+from canarium.errors import CommandError, ConflictError, NotAllowedError, UnavailableError
 
 INSTALL = (
     "the cluster does not know Canarium's kinds: install them with"
@@ -33,7 +33,8 @@ def explain_refusal(
     if status == 409:
         return ConflictError(status, reason, message)
     words = message or f"HTTP {status}"
-    return CommandError(f"the cluster refused to {verb} {plural} {where}: {words}")
+    kind = UnavailableError if status == 429 or status >= 500 else CommandError
+    return kind(f"the cluster refused to {verb} {plural} {where}: {words}")
 
 
 def explain_missing(name: str, where: str) -> str:
