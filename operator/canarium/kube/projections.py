@@ -17,6 +17,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from canarium.api import parse_deployment, parse_rollout
 from canarium.api.parsing import image_version
 from canarium.core.actions import RouteKind
+from canarium.core.commands import VERBS
 from canarium.core.names import PREFIX, REVISION_LABEL
 from canarium.core.normalise import canonical_json, metrics_endpoint, normalise_source
 from canarium.core.observed import (
@@ -41,7 +42,6 @@ from canarium.core.status import Status, parse, parse_time
 from canarium.errors import Problem, SpecError
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-COMMANDS = ("promote", "abort", "retry")
 MAKES_A_REVISION = frozenset({"f:model", "f:server", "f:pod"})
 "The parts of spec whose writer a revision has."
 
@@ -383,7 +383,7 @@ def project_model(body: Mapping[str, Any], known: ModelObject | None = None) -> 
         spec=spec,
         problems=problems,
         commands={
-            verb: annotations[PREFIX + verb] for verb in COMMANDS if PREFIX + verb in annotations
+            verb: annotations[PREFIX + verb] for verb in VERBS if PREFIX + verb in annotations
         },
         status=_make_status(body.get("status") or {}),
         origin=same.origin if same else _make_origin(meta, body["metadata"]),
