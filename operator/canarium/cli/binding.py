@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from canarium.api import parse_deployment
 from canarium.cli.exits import Exit
@@ -56,7 +56,7 @@ def bind_promote(
     present = _rollout(model).get("step", 0)
     number = present if step is None else _find_step(step, names)
     if number < present:
-        _refuse(f"step {step} is over: step {present} ({names[present - 1]}) is under way")
+        raise _refusal(f"step {step} is over: step {present} ({names[present - 1]}) is under way")
     return make_order("promote", canary, str(number))
 
 
@@ -65,7 +65,7 @@ def _find_step(step: str, names: Sequence[str]) -> int:
         return names.index(step) + 1
     if step.isdecimal() and 1 <= int(step) <= len(names):
         return int(step)
-    _refuse(f"there is no step {step}: there are {', '.join(names)}")
+    raise _refusal(f"there is no step {step}: there are {', '.join(names)}")
 
 
 def _read_canary(model: Json) -> str:
@@ -74,10 +74,12 @@ def _read_canary(model: Json) -> str:
     if state in TRYING and status.get("canary"):
         return str(status["canary"]["revision"])
     if state == "Guarding":
-        _refuse(f"{_name(status['stable'])} is promoted already; abort takes it back")
+        raise _refusal(f"{_name(status['stable'])} is promoted already; abort takes it back")
     if state == "Reverting" and status.get("canary"):
-        _refuse(f"{_name(status['canary'])} is being taken back: {status.get('message', '')}")
-    _refuse(f"nothing is being rolled out: {_describe(model)}")
+        raise _refusal(
+            f"{_name(status['canary'])} is being taken back: {status.get('message', '')}"
+        )
+    raise _refusal(f"nothing is being rolled out: {_describe(model)}")
 
 
 def bind_abort(model: Json) -> Order:
@@ -97,14 +99,16 @@ def bind_retry(model: Json, records: Sequence[Json], *, revision: str | None) ->
         return make_order("retry", status["override"]["instead"])
     rejected = {one["revision"]: one for one in status.get("rejected") or ()}
     if not rejected:
-        _refuse(f"no revision is rejected: {_describe(model)}")
+        raise _refusal(f"no revision is rejected: {_describe(model)}")
     if revision is not None:
         return make_order("retry", _choose(revision, list(rejected.values()), "rejected"))
     wanted = find_wanted(model, records)
     if wanted in rejected:
         return make_order("retry", wanted)
     known = _list_names(rejected.values())
-    _refuse(f"the revision that the spec names is not rejected; name one with --revision: {known}")
+    raise _refusal(
+        f"the revision that the spec names is not rejected; name one with --revision: {known}"
+    )
 
 
 def find_wanted(model: Json, records: Sequence[Json]) -> str:
@@ -112,7 +116,7 @@ def find_wanted(model: Json, records: Sequence[Json]) -> str:
     try:
         canonical = parse_deployment(model).canonical
     except SpecError as error:
-        _refuse(f"the spec cannot be carried out, mend it first: {error}")
+        raise _refusal(f"the spec cannot be carried out, mend it first: {error}") from error
     for record in records:
         if canonical_json(normalise_source(record["spec"]["source"])) == canonical:
             return read_revision(record)
@@ -123,7 +127,7 @@ def bind_restart(model: Json) -> Order:
     """Replace stable's pods one by one."""
     stable = _status(model).get("stable")
     if not stable:
-        _refuse(f"there is no stable revision yet: {_describe(model)}")
+        raise _refusal(f"there is no stable revision yet: {_describe(model)}")
     return make_order("restart", stable["revision"])
 
 
@@ -149,8 +153,8 @@ def _choose(text: str, known: Sequence[Json], where: str) -> str:
     if len(matches) == 1:
         return str(matches[0]["revision"])
     if matches:
-        _refuse(f"{text} may be {_list_names(matches)}: name one by its id")
-    _refuse(f"no revision {text} is {where}: there is {_list_names(known) or 'none'}")
+        raise _refusal(f"{text} may be {_list_names(matches)}: name one by its id")
+    raise _refusal(f"no revision {text} is {where}: there is {_list_names(known) or 'none'}")
 
 
 def _list_names(parts: Any) -> str:
@@ -177,5 +181,5 @@ def _rollout(model: Json) -> Json:
     return found
 
 
-def _refuse(message: str) -> NoReturn:
-    raise CommandError(message, Exit.REFUSED)
+def _refusal(message: str) -> CommandError:
+    return CommandError(message, Exit.REFUSED)

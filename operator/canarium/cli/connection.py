@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import aiohttp
 import yaml
 from kubernetes.aio import client, config
 
-from canarium.cli.refusals import explain_refusal, explain_unreachable
+from canarium.cli.refusals import Kind, Request, explain_refusal, explain_unreachable
 from canarium.errors import CommandError, UnavailableError
 
 Json = dict[str, Any]
@@ -32,15 +32,6 @@ MERGE_PATCH = "application/merge-patch+json"
 MANAGER = "kubectl-canarium"
 "The field manager of what a person writes with the commands."
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of object and where the apiserver has it."""
-
-    name: str
-    prefix: str
-    plural: str
 
 
 MODELS = Kind("ModelDeployment", "/apis/canarium.dev/v1alpha1", "modeldeployments")
@@ -63,30 +54,30 @@ class Connection:
 
     async def get(self, kind: Kind, name: str) -> Json:
         """One object of the namespace."""
-        return await self._send("get", "GET", kind, self.namespace, name)
+        return await self._send(Request("get", kind, self.namespace, name))
 
     async def list(
         self, kind: Kind, *, everywhere: bool = False, query: Mapping[str, str] | None = None
     ) -> Json:
         """A list with `items` and `metadata.resourceVersion`; `query` may hold selectors."""
         namespace = "" if everywhere else self.namespace
-        return await self._send("list", "GET", kind, namespace, query=query)
+        return await self._send(Request("list", kind, namespace, query=query or {}))
 
     async def merge(self, kind: Kind, name: str, patch: Mapping[str, Any]) -> Json:
         """Merge-patch an object of the namespace: None removes a field."""
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
-        return await self._send("patch", "PATCH", kind, self.namespace, name, query, patch)
+        return await self._send(Request("patch", kind, self.namespace, name, query, patch))
 
     async def watch(
         self, kind: Kind, since: str, query: Mapping[str, str]
-    ) -> AsyncIterator[tuple[str, Json]]:
+    ) -> AsyncGenerator[tuple[str, Json]]:
         """Yield (type, object) of each change in the namespace after a resourceVersion.
 
         Ends when the apiserver ends it (after WATCH_SECONDS); WatchEndedError when it is too old.
         """
         asked = {"watch": "1", "resourceVersion": since, "allowWatchBookmarks": "true", **query}
         asked["timeoutSeconds"] = str(WATCH_SECONDS)
-        response = await self._open("watch", "GET", kind, self.namespace, "", asked)
+        response = await self._open(Request("watch", kind, self.namespace, query=asked))
         try:
             async for line in response.content:
                 event = json.loads(line)
@@ -94,47 +85,31 @@ class Connection:
                     raise WatchEndedError
                 yield event["type"], event["object"]
         except (aiohttp.ClientError, TimeoutError):
-            return
+            return  # it is begun anew, and fails then if the cluster is really away
         finally:
             response.close()
 
-    async def _send(
-        self,
-        verb: str,
-        method: str,
-        kind: Kind,
-        namespace: str,
-        name: str = "",
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-    ) -> Json:
-        response = await self._open(verb, method, kind, namespace, name, query or {}, body)
-        async with response:
+    async def _send(self, request: Request) -> Json:
+        async with await self._open(request) as response:
             answer: Json = json.loads(await response.read())
             return answer
 
-    async def _open(
-        self,
-        verb: str,
-        method: str,
-        kind: Kind,
-        namespace: str,
-        name: str,
-        query: Mapping[str, str],
-        body: Mapping[str, Any] | None = None,
-    ) -> aiohttp.ClientResponse:
+    async def _open(self, request: Request) -> aiohttp.ClientResponse:
         """Send a request; the response with its body still to be read."""
         headers = {"Accept": "application/json"}
-        if body is not None:
+        if request.body is not None:
             headers["Content-Type"] = MERGE_PATCH
-        inside = "/namespaces/{namespace}" if namespace else ""
-        path = f"{kind.prefix}{inside}/{kind.plural}" + ("/{name}" if name else "")
         try:
             prepared = await self.api.param_serialize(
-                method, path, {"namespace": namespace, "name": name}, list(query.items()), headers,
-                body, auth_settings=["BearerToken"],
-            )  # fmt: skip
-            answer = await self.api.call_api(*prepared, _request_timeout=_timeout(verb))
+                "GET" if request.body is None else "PATCH",
+                request.path,
+                {"namespace": request.namespace, "name": request.name},
+                list(request.query.items()),
+                headers,
+                request.body,
+                auth_settings=["BearerToken"],
+            )
+            answer = await self.api.call_api(*prepared, _request_timeout=_timeout(request))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             words = explain_unreachable(error, self.api.configuration.host)
             raise UnavailableError(words) from error
@@ -142,18 +117,18 @@ class Connection:
         if response.status >= 400:
             async with response:
                 text = await response.text()
-            raise explain_refusal(response.status, text, verb, kind.plural, name, namespace)
+            raise explain_refusal(request, response.status, text)
         return response
 
 
-def _timeout(verb: str) -> aiohttp.ClientTimeout:
-    if verb == "watch":
+def _timeout(request: Request) -> aiohttp.ClientTimeout:
+    if request.verb == "watch":
         return aiohttp.ClientTimeout(total=None, sock_read=WATCH_SECONDS + REQUEST_SECONDS)
     return aiohttp.ClientTimeout(total=REQUEST_SECONDS)
 
 
 @asynccontextmanager
-async def connect(arguments: argparse.Namespace) -> AsyncIterator[Connection]:
+async def connect(arguments: argparse.Namespace) -> AsyncGenerator[Connection]:
     """Connect as the options say: kubeconfig, context, namespace; in a pod as the pod."""
     settings = client.Configuration()
     try:
@@ -168,20 +143,26 @@ async def connect(arguments: argparse.Namespace) -> AsyncIterator[Connection]:
 
 async def _load(settings: client.Configuration, kubeconfig: str | None, context: str | None) -> str:
     """Fill in the client's settings; the namespace of the context."""
-    paths = _find_kubeconfigs(kubeconfig)
-    if not paths:
-        if not _POD_NAMESPACE.exists():
-            raise CommandError("no kubeconfig: name one with --kubeconfig or $KUBECONFIG")
-        config.load_incluster_config(client_configuration=settings)
-        return _POD_NAMESPACE.read_text(encoding="utf-8").strip()
-    _check_context(paths, context)
-    joined = os.pathsep.join(map(str, paths))
-    loader = await config.load_kube_config(joined, context, settings, persist_config=False)
+    files = find_kubeconfigs(kubeconfig)
+    if not files:
+        return _load_pod(settings)
+    _check_context(files, context)
+    loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
+        os.pathsep.join(map(str, files)), context, settings, persist_config=False
+    )
     chosen: Json = loader.current_context["context"]
     return str(chosen.get("namespace") or "")
 
 
-def _find_kubeconfigs(named: str | None) -> list[Path]:
+def _load_pod(settings: client.Configuration) -> str:
+    """Be the ServiceAccount of the pod that this runs in."""
+    if not _POD_NAMESPACE.exists():
+        raise CommandError("no kubeconfig: name one with --kubeconfig or $KUBECONFIG")
+    config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+    return _POD_NAMESPACE.read_text(encoding="utf-8").strip()
+
+
+def find_kubeconfigs(named: str | None) -> list[Path]:
     """Which files there are; a file that a person names has to be there."""
     if named:
         path = Path(named).expanduser()

@@ -6,10 +6,11 @@ An apiserver that is away for a while is waited for, once the first list has suc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
-from canarium.cli.connection import MODELS, Connection, Json, Kind, WatchEndedError
+from canarium.cli.connection import MODELS, Connection, Json, WatchEndedError
+from canarium.cli.refusals import Kind
 from canarium.errors import CommandError, UnavailableError
 
 AGAIN_SECONDS = 1.0
@@ -21,7 +22,7 @@ Found = dict[str, Json]
 
 async def follow(
     connection: Connection, kind: Kind, query: Mapping[str, str]
-) -> AsyncIterator[Found]:
+) -> AsyncGenerator[Found]:
     """Yield all objects that the selectors in `query` choose: at once, and at each change."""
     found: Found | None = None
     since = ""
@@ -52,7 +53,7 @@ def _apply(found: Found, change: str, item: Json) -> Found:
     return others if change == "DELETED" else {**others, name: item}
 
 
-async def follow_model(connection: Connection, name: str) -> AsyncIterator[Json]:
+async def follow_model(connection: Connection, name: str) -> AsyncGenerator[Json]:
     """Yield a ModelDeployment: as it is, and as it becomes. CommandError when it is deleted."""
     yield await connection.get(MODELS, name)  # which says what there is instead when it is missing
     query = {"fieldSelector": f"metadata.name={name}"}

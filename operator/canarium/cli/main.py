@@ -112,7 +112,7 @@ def _complete(prog: str) -> None:
     """Answer the shell's question what could come next, and end."""
     import argcomplete  # noqa: PLC0415 - only for TAB
 
-    argcomplete.autocomplete(make_parser(all_modules(), prog))
+    argcomplete.autocomplete(make_parser(all_modules(), prog), always_complete_options=False)
 
 
 def _print_version(_arguments: argparse.Namespace) -> int:

@@ -24,9 +24,7 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
 
 def add_name(parser: argparse.ArgumentParser) -> None:
     """Add the ModelDeployment's name."""
-    complete_models(
-        parser.add_argument("name", metavar="NAME", help="name of the ModelDeployment")
-    )
+    complete_models(parser.add_argument("name", metavar="NAME", help="name of the ModelDeployment"))
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +62,9 @@ def seconds(text: str) -> float:
     try:
         return parse_duration(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"write a duration such as 90s or 1h30m, not {text!r}") from None
+        raise argparse.ArgumentTypeError(
+            f"write a duration such as 90s or 1h30m, not {text!r}"
+        ) from None
 
 
 def _complete(action: argparse.Action, what: str) -> None:

@@ -36,10 +36,14 @@ def add_parser(subparsers: Any) -> None:
     _add(subparsers, "abort", "take the canary back and reject it (in the guard: the new version)")
     retry = _add(subparsers, "retry", "try a rejected revision again")
     complete_revisions(
-        retry.add_argument("--revision", help="id or version; the one that the spec names if left out")
+        retry.add_argument(
+            "--revision", help="id or version; the one that the spec names if left out"
+        )
     )
     _add(subparsers, "restart", "replace the pods of the stable version one by one")
-    rollback = _add(subparsers, "rollback", "go back to a revision in history, whatever the spec says")
+    rollback = _add(
+        subparsers, "rollback", "go back to a revision in history, whatever the spec says"
+    )
     complete_revisions(
         rollback.add_argument("--to", metavar="REVISION", required=True, help="its id or version")
     )

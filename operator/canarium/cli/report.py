@@ -128,7 +128,9 @@ class Report:
     rejected: tuple[Refusal, ...]
 
 
-def make_report(model: Json, records: Sequence[Json], pods: Sequence[Json] | None, now: float) -> Report:
+def make_report(
+    model: Json, records: Sequence[Json], pods: Sequence[Json] | None, now: float
+) -> Report:
     """Tell of a ModelDeployment by itself, its ModelRevisions and its pods (None: not allowed)."""
     metadata, status = model["metadata"], model.get("status") or {}
     rollout = status.get("rollout") or {}
@@ -165,7 +167,7 @@ def read_condition(model: Json, kind: str) -> Json:
 
 
 def read_terms(model: Json, records: Sequence[Json]) -> Json:
-    """Steps, analysis and guard that the rollout goes by: those copied when it began, or the spec's.
+    """Steps, analysis and guard that the rollout goes by: copied when it began, or spec's.
 
     A strategy is expanded into its steps.
     """
@@ -213,7 +215,7 @@ def _tell_revision(role: Role, part: Json, pods: Sequence[Json] | None) -> Revis
         weight=part.get("weight", 0),
         share=part.get("share"),
         mirror=part.get("mirror"),
-        headers=_tell_headers(part.get("headers") or ()),
+        headers=tell_headers(part.get("headers") or ()),
         replicas=part.get("replicas", 0),
         ready_replicas=part.get("readyReplicas", 0),
         restarted_at=read_time(part.get("restartedAt")),
@@ -226,7 +228,8 @@ def _name(item: Json) -> str:
     return str(item["metadata"]["name"])
 
 
-def _tell_headers(headers: Iterable[Json]) -> tuple[str, ...]:
+def tell_headers(headers: Iterable[Json]) -> tuple[str, ...]:
+    """Header matches as people read them: name=value, or name~regular expression."""
     return tuple(
         f"{one['name']}{'~' if one.get('type') == 'RegularExpression' else '='}{one['value']}"
         for one in headers
@@ -314,7 +317,7 @@ def _tell_step(number: int, step: Step, mark: Mark, held: float | None) -> Stage
         mark=mark,
         weight=step.weight,
         mirror=step.mirror,
-        headers=_tell_headers(
+        headers=tell_headers(
             {"name": h.name, "value": h.value, "type": h.type} for h in step.headers
         ),
         capacity=str(step.replicas) if step.replicas else percent,
@@ -340,7 +343,9 @@ def _tell_guard(model: Json, records: Sequence[Json], now: float) -> Guard | Non
 def _tell_override(override: Json | None) -> Override | None:
     if not override:
         return None
-    return Override(override["revision"], override.get("instead", ""), read_time(override.get("at")))
+    return Override(
+        override["revision"], override.get("instead", ""), read_time(override.get("at"))
+    )
 
 
 def _tell_rejected(rejected: Iterable[Json], records: Sequence[Json]) -> Iterable[Refusal]:

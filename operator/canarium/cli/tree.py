@@ -46,7 +46,9 @@ def _head(report: Report) -> RenderableType:
     title = Text.assemble((report.name, "bold"), f" in {report.namespace}: ", phase(report.phase))
     if report.reason not in ("", report.phase):
         title.append(f", {report.reason}")
-    where = ", ".join(part for part in (report.url, report.router and f"router {report.router}") if part)
+    where = ", ".join(
+        part for part in (report.url, report.router and f"router {report.router}") if part
+    )
     return Group(*(line for line in (title, *_words(report), Text(where, "dim")) if line.plain))
 
 
@@ -111,20 +113,19 @@ def _pod_cells(pod: Pod, now: float, *, ascii_only: bool) -> list[str | Text]:
 
 def tell_steps(steps: Sequence[Stage], *, ascii_only: bool) -> list[Text]:
     """A line for each step: mark, number, name, what the canary gets, what ends it."""
-    return align(
-        [
-            (
-                mark(step.mark, ascii_only=ascii_only),
-                str(step.number),
-                Text(step.name, "bold" if step.mark == "Now" else ""),
-                f"{step.weight:3} %",
-                describe_extras(step.mirror, step.headers),
-                f"{step.capacity} pods" if step.capacity else "",
-                _describe_end(step),
-            )
-            for step in steps
-        ]
-    )
+    return align([_step_cells(step, ascii_only=ascii_only) for step in steps])
+
+
+def _step_cells(step: Stage, *, ascii_only: bool) -> list[str | Text]:
+    return [
+        mark(step.mark, ascii_only=ascii_only),
+        str(step.number),
+        Text(step.name, "bold" if step.mark == "Now" else ""),
+        f"{step.weight:3} %",
+        describe_extras(step.mirror, step.headers),
+        f"{step.capacity} pods" if step.capacity else "",
+        _describe_end(step),
+    ]
 
 
 def _describe_end(step: Stage) -> str:
@@ -140,7 +141,12 @@ def _describe_end(step: Stage) -> str:
 def _tell_rejected(rejected: Sequence[Refusal], now: float, *, ascii_only: bool) -> Iterator[Tree]:
     for one in rejected[:REJECTED_SHOWN]:
         at = f"{format_age(now - one.at)} ago" if one.at is not None else ""
-        cells = [Text(one.version or "-", "bold"), Text(one.revision, "dim"), one.reason, at]
+        cells: list[str | Text] = [
+            Text(one.version or "-", "bold"),
+            Text(one.revision, "dim"),
+            one.reason,
+            at,
+        ]
         branch = Tree(Group(*align([cells]), Text(one.message, "dim")), guide_style="dim")
         _hang(branch, tell_verdicts(one.verdicts, ascii_only=ascii_only))
         yield branch
