@@ -1,4 +1,4 @@
-"""What a ModelDeployment's rollout comes to: its steps as written out, and the pods they take. Pure."""
+"""What a rollout comes to: its steps written out, and the pods that they take. Pure."""
 
 from __future__ import annotations
 

@@ -118,6 +118,8 @@ class Report:
     url: str
     router: str
     ready: bool
+    unready: str
+    "Why it is not Ready, if it is not."
     up_to_date: bool
     seen: bool
     "Whether the operator has seen the spec as it is now."
@@ -133,7 +135,7 @@ def make_report(
 ) -> Report:
     """Tell of a ModelDeployment by itself, its ModelRevisions and its pods (None: not allowed)."""
     metadata, status = model["metadata"], model.get("status") or {}
-    rollout = status.get("rollout") or {}
+    rollout, ready = status.get("rollout") or {}, read_condition(model, "Ready")
     return Report(
         name=metadata["name"],
         namespace=metadata.get("namespace", ""),
@@ -143,7 +145,8 @@ def make_report(
         state=rollout.get("state", ""),
         url=status.get("url", ""),
         router=status.get("router", ""),
-        ready=read_condition(model, "Ready").get("status") == "True",
+        ready=ready.get("status") == "True",
+        unready="" if ready.get("status") == "True" else ready.get("message", ""),
         up_to_date=read_condition(model, "UpToDate").get("status") == "True",
         seen=is_seen(model),
         revisions=tuple(_tell_revisions(status, pods)),

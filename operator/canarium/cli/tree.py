@@ -61,7 +61,7 @@ def _words(report: Report) -> Iterator[Text]:
         words = f"a person rolled back to {over.revision}; the spec names {over.instead}"
         yield Text(words, "yellow")
     if report.revisions and not report.ready:
-        yield Text("not Ready: see `kubectl describe` for the condition", "red")
+        yield Text(f"not Ready: {report.unready}", "red")
 
 
 def _revision_cells(revision: Revision, now: float) -> list[str | Text]:
@@ -87,6 +87,13 @@ def describe_extras(mirror: int, headers: Sequence[str], share: int | None = Non
     parts += [" and ".join(headers)] if headers else []
     parts += [f"really {share} %"] if share is not None else []
     return ", ".join(parts)
+
+
+def describe_capacity(capacity: str) -> str:
+    """What `replicas` of a step asks for: a number of pods, or a share of stable's."""
+    if not capacity:
+        return ""
+    return f"{capacity} of stable's pods" if capacity.endswith("%") else f"{capacity} pods"
 
 
 def _tell_pods(pods: Sequence[Pod] | None, now: float, *, ascii_only: bool) -> Iterator[Text]:
@@ -123,19 +130,21 @@ def _step_cells(step: Stage, *, ascii_only: bool) -> list[str | Text]:
         Text(step.name, "bold" if step.mark == "Now" else ""),
         f"{step.weight:3} %",
         describe_extras(step.mirror, step.headers),
-        f"{step.capacity} pods" if step.capacity else "",
+        describe_capacity(step.capacity),
         _describe_end(step),
     ]
 
 
 def _describe_end(step: Stage) -> str:
-    hold = format_duration(step.hold_seconds)
-    if step.held_seconds is not None:
-        held = f"held {format_age(step.held_seconds)} of {hold}"
+    hold = format_duration(step.hold_seconds) if step.hold_seconds else ""
+    if step.held_seconds is None:
+        parts = [f"hold {hold}" if hold else "", "approval" if step.approval else ""]
     else:
-        held = f"hold {hold}" if step.hold_seconds else ""
-    approval = "approval" if step.approval else ""
-    return ", ".join(part for part in (held, approval) if part)
+        held = f"held {format_age(step.held_seconds)}" + (f" of {hold}" if hold else "")
+        over = step.held_seconds >= step.hold_seconds
+        waits = "waits for a person: canarium promote" if over else "approval"
+        parts = [held, waits if step.approval else ""]
+    return ", ".join(part for part in parts if part)
 
 
 def _tell_rejected(rejected: Sequence[Refusal], now: float, *, ascii_only: bool) -> Iterator[Tree]:
@@ -147,8 +156,10 @@ def _tell_rejected(rejected: Sequence[Refusal], now: float, *, ascii_only: bool)
             one.reason,
             at,
         ]
-        branch = Tree(Group(*align([cells]), Text(one.message, "dim")), guide_style="dim")
+        branch = Tree(align([cells])[0], guide_style="dim")
         _hang(branch, tell_verdicts(one.verdicts, ascii_only=ascii_only))
+        if one.message and not one.verdicts:
+            branch.add(Text(one.message, "dim"))
         yield branch
     if len(rejected) > REJECTED_SHOWN:
         yield Tree(f"and {len(rejected) - REJECTED_SHOWN} earlier ones")

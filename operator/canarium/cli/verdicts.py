@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from canarium.cli.terminal import align, mark
@@ -24,7 +25,7 @@ def tell_verdicts(rows: Sequence[Row], *, ascii_only: bool) -> Iterator[Renderab
         if _passed(row) or not row.get("message"):
             yield line
         else:
-            yield Group(line, Text(f"  {row['message']}", "dim"))
+            yield Group(line, Padding(Text(row["message"], "dim"), (0, 0, 0, 3)))
 
 
 def _cells(row: Row, *, ascii_only: bool) -> list[str | Text]:
