@@ -66,6 +66,12 @@ def suggest_words(words: Sequence[str]) -> list[str]:
 
     from canarium.cli.main import all_modules, make_parser  # noqa: PLC0415
 
+    class Finder(CompletionFinder):
+        """Leaves alone the file descriptors of whoever asks."""
+
+        def _init_debug_stream(self) -> None:
+            """Debug nothing: the default takes descriptor 9, whatever that is."""
+
     *before, last = words
     line = " ".join(["canarium", *(shlex.quote(word) for word in before), last])
     asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": _SEPARATOR, "COMP_LINE": line}
@@ -74,7 +80,7 @@ def suggest_words(words: Sequence[str]) -> list[str]:
     kept = {name: os.environ.get(name) for name in asked}
     os.environ.update(asked)
     try:
-        CompletionFinder()(
+        Finder()(
             make_parser(all_modules()),
             always_complete_options=False,
             exit_method=_leave,

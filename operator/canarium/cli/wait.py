@@ -60,7 +60,8 @@ async def _run(arguments: argparse.Namespace) -> int:
         except TimeoutError:
             end = None
     if end is None:
-        sys.stderr.write(f"canarium: {arguments.name} is not over within the timeout\n")
+        when = f"within {arguments.timeout:g} s" if arguments.timeout else "yet"
+        sys.stderr.write(f"canarium: {arguments.name} is not over {when}\n")
         return Exit.TIMEOUT
     (sys.stdout if end.code is Exit.DONE else sys.stderr).write(f"{end.message}\n")
     return end.code

@@ -81,8 +81,10 @@ REFUSED: dict[str, tuple[Callable[[], Order], str]] = {
     ),
     "being taken back": (
         lambda: bind_abort(objects.REVERTING),
-        "v7 (7b9d6f5c88) is being taken back: going back: canary: 9 of 30 failed (30%);"
-        " allowed: 5%",
+        (
+            "v7 (7b9d6f5c88) is being taken back: going back: canary: 9 of 30 failed (30%);"
+            " allowed: 5%"
+        ),
     ),
     "no such step": (
         lambda: promote(objects.HOLDING, "fifth"),
@@ -102,8 +104,10 @@ REFUSED: dict[str, tuple[Callable[[], Order], str]] = {
     ),
     "another one is rejected": (
         lambda: retry(OTHER),
-        "the revision that the spec names is not rejected;"
-        " name one with --revision: v8 (9f66b19ced)",
+        (
+            "the revision that the spec names is not rejected;"
+            " name one with --revision: v8 (9f66b19ced)"
+        ),
     ),
     "that one is not rejected": (
         lambda: retry(objects.ROLLED_BACK, "v6"),
@@ -154,7 +158,7 @@ def test_the_core_understands_what_is_written() -> None:
     read = pending_commands({order.verb: order.text for order in orders}, {})
     assert [(c.verb, c.revision, c.step or "") for c in read.values()] == sorted(
         ((order.verb, order.revision, order.step) for order in orders),
-        key=lambda one: VERBS.index(one[0]),  # type: ignore[arg-type]
+        key=lambda one: VERBS.index(one[0]),
     )
 
 

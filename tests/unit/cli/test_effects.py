@@ -63,8 +63,10 @@ def test_the_operators_reason_is_given_for_a_command_without_effect() -> None:
         (
             "promote",
             objects.SCALING,
-            "written; it takes effect once its step holds. Now: step 1 of 3 (five) at 5 %:"
-            " waits for 1 ready canary pods",
+            (
+                "written; it takes effect once its step holds. Now: step 1 of 3 (five) at 5 %:"
+                " waits for 1 ready canary pods"
+            ),
         ),
         (
             "retry",
@@ -74,8 +76,10 @@ def test_the_operators_reason_is_given_for_a_command_without_effect() -> None:
         (
             "abort",
             objects.HOLDING,
-            "written, but nobody has acted on it within 30 s: does the operator run, and does it"
-            " serve this namespace?",
+            (
+                "written, but nobody has acted on it within 30 s: does the operator run, and does it"
+                " serve this namespace?"
+            ),
         ),
     ],
     ids=["promote", "retry", "abort"],
