@@ -32,6 +32,18 @@ class ConfigError(CanariumError):
     """The operator's own settings cannot be used: a kubeconfig, a context, an address."""
 
 
+class CommandError(CanariumError):
+    """What a person asked for on the command line cannot be done; `code` is the exit code."""
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NotAllowedError(CommandError):
+    """The cluster says that this person has no right to do it."""
+
+
 class ApiError(CanariumError):
     """The apiserver refused a request.
 

@@ -1,0 +1,160 @@
+"""What a rollout comes to: its steps written out, and the pods that they take. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.text import Text
+
+from canarium.api import format_duration, parse_deployment
+from canarium.cli.report import tell_headers
+from canarium.cli.terminal import align
+from canarium.cli.tree import describe_extras
+from canarium.core.capacity import step_replicas
+from canarium.core.names import API_VERSION
+from canarium.core.spec import CLOSING_NAME, AnalysisSpec, RolloutSpec, Step
+from canarium.errors import Problem, SpecError
+from canarium.judge.metrics import Metric
+
+Json = Mapping[str, Any]
+
+_CLOSING = Step(name=CLOSING_NAME, weight=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A step and the pods that it takes, of the canary and of stable."""
+
+    step: str
+    canary: int
+    stable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """`steps` are as one would write them in spec.rollout.steps; 100 follows by itself."""
+
+    name: str
+    strategy: str
+    replicas: int
+    steps: tuple[Json, ...]
+    pods: tuple[Need, ...]
+    rollout: RolloutSpec
+
+    def value(self) -> Json:
+        """The same for programs."""
+        needs = [
+            {"step": one.step, "canary": one.canary, "stable": one.stable} for one in self.pods
+        ]
+        return {
+            "name": self.name,
+            **({"strategy": self.strategy} if self.strategy else {}),
+            "replicas": self.replicas,
+            "steps": list(self.steps),
+            "pods": needs,
+            "guard": format_duration(self.rollout.guard_seconds),
+        }
+
+
+def make_expansion(manifest: Json, replicas: int | None = None) -> Expansion:
+    """Expand a manifest, at a size of stable (the spec's own if None).
+
+    Raises SpecError with every problem of the manifest.
+    """
+    if manifest.get("apiVersion") != API_VERSION:
+        raise SpecError(Problem("apiVersion", f"write {API_VERSION}"))
+    spec = parse_deployment(manifest)
+    size = max(1, spec.replicas if replicas is None else replicas)
+    written = manifest["spec"].get("rollout") or {}
+    return Expansion(
+        name=manifest["metadata"]["name"],
+        strategy=written.get("strategy", ""),
+        replicas=size,
+        steps=tuple(spec.rollout.raw.get("steps", ())),
+        pods=tuple(_need(step, size) for step in (*spec.rollout.steps, _CLOSING)),
+        rollout=spec.rollout,
+    )
+
+
+def _need(step: Step, size: int) -> Need:
+    return Need(step.name, step_replicas(step, size), size)
+
+
+def tell_expansion(expansion: Expansion) -> Iterator[Text]:
+    """The lines that people read."""
+    strategy = f", strategy {expansion.strategy}" if expansion.strategy else ""
+    yield Text.assemble((expansion.name, "bold"), f"{strategy}: {_pods(expansion.replicas)} stable")
+    header = ["", "STEP", "WEIGHT", "BESIDE", "CANARY", "ENDS"]
+    steps = (*expansion.rollout.steps, _CLOSING)
+    rows = [
+        _cells(number, step, need)
+        for number, (step, need) in enumerate(zip(steps, expansion.pods, strict=True), 1)
+    ]
+    yield from align(_drop_empty([header, *rows]), gap=3)
+    most = max(need.canary + need.stable for need in expansion.pods)
+    yield Text(f"at most {_pods(most)} at a time")
+    yield Text(_tell_guard(expansion.rollout))
+    yield from _tell_analysis(expansion.rollout.analysis)
+
+
+def _drop_empty(rows: list[list[str]]) -> list[list[str]]:
+    """The columns in which something stands below the header."""
+    filled = [any(column[1:]) for column in zip(*rows, strict=True)]
+    return [[cell for cell, keep in zip(row, filled, strict=True) if keep] for row in rows]
+
+
+def _cells(number: int, step: Step, need: Need) -> list[str]:
+    headers = tell_headers({"name": h.name, "value": h.value, "type": h.type} for h in step.headers)
+    return [
+        str(number),
+        step.name,
+        f"{step.weight:4} %",
+        describe_extras(step.mirror, headers),
+        _pods(need.canary),
+        _tell_end(step),
+    ]
+
+
+def _tell_end(step: Step) -> str:
+    if step.name == CLOSING_NAME:
+        return "when the router has taken it"
+    held = f"after {format_duration(step.hold_seconds)}" if step.hold_seconds else ""
+    approved = "when a person promotes" if step.approval else ""
+    return ", ".join(part for part in (held, approved) if part) or "when its traffic flows"
+
+
+def _tell_guard(rollout: RolloutSpec) -> str:
+    if not rollout.guard_seconds:
+        return "no guard: the previous revision goes at once"
+    return f"guard of {format_duration(rollout.guard_seconds)}: the previous revision stays warm"
+
+
+def _tell_analysis(analysis: AnalysisSpec | None) -> Iterator[Text]:
+    if analysis is None:
+        yield Text("no analysis: judged on its pods' health alone", "yellow")
+        return
+    for metric in analysis.metrics:
+        yield Text(f"judged by {metric.name}: {_tell_bounds(metric)}")
+    yield Text(f"a step passes with at least {analysis.min_requests} answers of the canary")
+
+
+def _tell_bounds(metric: Metric) -> str:
+    errors = metric.kind == "ErrorRate"
+    bounds = []
+    if metric.max is not None:
+        bounds.append(f"max {_percent(metric.max) if errors else format_duration(metric.max)}")
+    if metric.max_increase is not None:
+        bounds.append(f"stable + {_percent(metric.max_increase)}")
+    if metric.max_ratio is not None:
+        bounds.append(f"stable x {metric.max_ratio:g}")
+    return ", ".join(bounds)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
+
+
+def _pods(count: int) -> str:
+    return f"{count} pod" if count == 1 else f"{count} pods"

@@ -1,0 +1,108 @@
+"""`canarium explain`: what a manifest means, without a cluster: its steps, pods and problems."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from canarium.cli.exits import Exit
+from canarium.cli.options import add_output
+from canarium.errors import CommandError, SpecError
+
+if TYPE_CHECKING:
+    from canarium.cli.expansion import Expansion
+
+Json = Mapping[str, Any]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "explain",
+        help="print the steps of a manifest with their pods, and what is wrong with it",
+        description="Print what a ModelDeployment's rollout means: its steps (a strategy is"
+        " expanded), how many pods each takes, and what is wrong with it. Needs no cluster.",
+    )
+    parser.add_argument("file", metavar="FILE", help="a manifest; - for standard input")
+    parser.add_argument(
+        "--replicas", type=_count, metavar="N", help="stable's size; spec.scaling's if left out"
+    )
+    add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"write a number of pods, 1 or more, not {text!r}")
+    return int(text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Explain each ModelDeployment of the file, and return the exit code: 1 with problems."""
+    from canarium.cli.expansion import make_expansion  # noqa: PLC0415 - brings pydantic
+
+    explained: list[Expansion] = []
+    code = Exit.DONE
+    for manifest in _read_manifests(arguments.file):
+        try:
+            explained.append(make_expansion(manifest, arguments.replicas))
+        except SpecError as error:
+            code = Exit.REFUSED
+            for problem in error.problems:
+                sys.stderr.write(f"{arguments.file}: {_name(manifest)}: {problem}\n")
+    _print(explained, arguments.output)
+    return code
+
+
+def _name(manifest: Json) -> str:
+    metadata = manifest.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return str(name or "ModelDeployment without a name")
+
+
+def _read_manifests(file: str) -> list[Json]:
+    """The ModelDeployments in a file. CommandError when there is none, or it cannot be read."""
+    import yaml  # noqa: PLC0415 - only here
+
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        documents = list(_flatten(yaml.safe_load_all(text)))
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{file} is no text") from error
+    except yaml.YAMLError as error:
+        raise CommandError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+    found = [item for item in documents if item.get("kind") == "ModelDeployment"]
+    if not found:
+        raise CommandError(f"{file} holds no ModelDeployment")
+    return found
+
+
+def _flatten(documents: Iterator[Any]) -> Iterator[Json]:
+    """The objects of a stream, those inside Lists too."""
+    for document in documents:
+        if isinstance(document, dict):
+            items = document.get("items")
+            yield from _flatten(iter(items)) if isinstance(items, list) else [document]
+
+
+def _print(explained: list[Expansion], form: str | None) -> None:
+    if not explained:
+        return
+    from canarium.cli.expansion import tell_expansion  # noqa: PLC0415 - needs the extra packages
+    from canarium.cli.terminal import make_console, print_value  # noqa: PLC0415
+
+    if form is not None:
+        values = [expansion.value() for expansion in explained]
+        print_value(values[0] if len(values) == 1 else values, form)
+        return
+    console = make_console()
+    for index, expansion in enumerate(explained):
+        if index:
+            console.print()
+        for line in tell_expansion(expansion):
+            console.print(line)

@@ -1,0 +1,99 @@
+"""What is asked of an apiserver, and why it refuses, in one sentence with the cure."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from canarium.errors import CommandError, ConflictError, NotAllowedError, UnavailableError
+
+INSTALL = (
+    "the cluster does not know Canarium's kinds: install them with"
+    " `canarium crds | kubectl apply --server-side -f -`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object and where the apiserver has it."""
+
+    name: str
+    prefix: str
+    plural: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of an apiserver: `verb` as RBAC names it; without a namespace, in all."""
+
+    verb: str
+    kind: Kind
+    namespace: str = ""
+    name: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+
+    @property
+    def path(self) -> str:
+        """The URL's path, with places for namespace and name."""
+        inside = "/namespaces/{namespace}" if self.namespace else ""
+        return f"{self.kind.prefix}{inside}/{self.kind.plural}" + ("/{name}" if self.name else "")
+
+    @property
+    def where(self) -> str:
+        """In which namespace, in words."""
+        return f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
+
+
+def explain_refusal(request: Request, status: int, text: str) -> Exception:
+    """The error for an HTTP status of 400 or above; `text` is the body, a Status or not."""
+    reason, message, about = _read_status(text)
+    what = f"{request.verb} {request.kind.plural} {request.where}"
+    if status == 401:
+        return CommandError("the cluster does not know you: log in anew, or choose --context")
+    if status == 403:
+        return NotAllowedError(f"you may not {what}: ask for that right, or choose -n, --context")
+    if status == 404:
+        missing = f"there is no {request.kind.name} {request.name} {request.where}"
+        known = bool(about and request.name)
+        return CommandError(
+            f"{missing}: `canarium get -A` shows all there are" if known else INSTALL
+        )
+    if status == 409:
+        return ConflictError(status, reason, message)
+    kind = UnavailableError if status == 429 or status >= 500 else CommandError
+    return kind(f"the cluster refused to {what}: {message or f'HTTP {status}'}")
+
+
+def explain_unreachable(error: Exception, host: str) -> str:
+    """That no answer came, by what stood in the way."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError):
+        return f"the certificate of {host} is not trusted: {error}; check the kubeconfig"
+    if isinstance(error, TimeoutError):
+        return f"{host} does not answer: check the network, or choose another --context"
+    return (
+        f"{host} cannot be reached ({_first_line(error)}): is the cluster up, and --context right?"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    cause = getattr(error, "os_error", None) or error
+    words = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return str(words).splitlines()[0]
+
+
+def _read_status(text: str) -> tuple[str, str, str]:
+    """Reason, message and the object's name of a Status; an unknown kind's 404 has no name."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return "", text.strip()[:200], ""
+    if not isinstance(found, dict):
+        return "", "", ""
+    details = found.get("details") or {}
+    return found.get("reason", ""), found.get("message", ""), details.get("name", "")

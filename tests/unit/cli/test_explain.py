@@ -1,0 +1,110 @@
+"""`canarium explain`: strategies written out, pods counted, problems named. No cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from canarium.api.strategies import Strategy, expand
+from canarium.cli.main import main
+
+from tests.unit.cli.golden import compare
+
+Json = dict[str, Any]
+
+
+def write(path: Path, *manifests: Json) -> str:
+    path.write_text(yaml.safe_dump_all(manifests))
+    return str(path)
+
+
+def make_manifest(**rollout: Any) -> Json:
+    return {
+        "apiVersion": "canarium.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "fraud"},
+        "spec": {
+            "server": {"image": "registry.example.com/fraud:v7"},
+            "scaling": {"replicas": 3},
+            "rollout": rollout,
+        },
+    }
+
+
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+def test_a_strategy_is_written_out(
+    strategy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "a.yaml", make_manifest(strategy=strategy))
+    assert main(["explain", file, "--replicas", "10"]) == 0
+    compare(f"explain-{strategy.lower()}.txt", capsys.readouterr().out)
+
+
+def test_the_example_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    example = Path(__file__).parents[3] / "examples" / "iris" / "modeldeployment.yaml"
+    assert main(["explain", str(example)]) == 0
+    compare("explain-example.txt", capsys.readouterr().out)
+
+
+def test_the_steps_for_programs_can_be_pasted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "a.yaml", make_manifest(strategy="BlueGreen"))
+    assert main(["explain", file, "-o", "yaml"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == {
+        "name": "fraud",
+        "strategy": "BlueGreen",
+        "replicas": 3,
+        "steps": expand("BlueGreen"),
+        "pods": [
+            {"step": "preview", "canary": 3, "stable": 3},
+            {"step": "full", "canary": 3, "stable": 3},
+        ],
+        "guard": "15m",
+    }
+
+
+def test_each_problem_is_named_with_its_field(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = [{"name": "a", "weight": 50}, {"name": "b", "weight": 10}]
+    old = {**make_manifest(), "apiVersion": "canarium.dev/v1"}
+    nameless = {**make_manifest(), "metadata": {}}
+    file = write(tmp_path / "a.yaml", make_manifest(steps=steps), old, nameless)
+    assert main(["explain", file]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines()[:2] == [
+        f"{file}: fraud: spec.rollout.steps[1].weight: weights must not fall from step to step",
+        f"{file}: fraud: apiVersion: write canarium.dev/v1alpha1",
+    ]
+    assert f"{file}: ModelDeployment without a name: metadata.name: " in printed.err
+
+
+def test_what_is_right_is_explained_beside_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = make_manifest(guard={"duration": "soon"})
+    listed = {"kind": "List", "items": [make_manifest(), {"kind": "Service"}]}
+    assert main(["explain", write(tmp_path / "a.yaml", wrong, listed)]) == 1
+    assert capsys.readouterr().out.startswith("fraud: 3 pods stable\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("kind: Service\n", "holds no ModelDeployment"),
+        ("a: [", "is no YAML: "),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_of_no_use_is_said_to_be_so(
+    text: str | None, want: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.yaml"
+    if text is not None:
+        file.write_text(text)
+    assert main(["explain", str(file)]) == 2
+    assert capsys.readouterr().err.startswith(f"canarium: {file} {want}")
