@@ -47,7 +47,7 @@ from canarium.core.spec import (
 )
 from canarium.core.status import Status, parse
 from canarium.judge.metrics import Metric
-from canarium.routers.gatewayapi import read_traffic
+from canarium.routers import ROUTERS
 
 UID = "uid-of-the-model"
 NAMESPACE = "risk"
@@ -280,7 +280,7 @@ class World:
             endpoints=tuple(self._endpoints()),
             routes=tuple(self.routes.values()),
             gateways=(self.gateway,) if self.gateway else (),
-            gateway_api=self.gateway_api,
+            installed=frozenset({"HTTPRoute"}) if self.gateway_api else frozenset(),
             analysis=self._judge(),
             failures=self.failures,
         )
@@ -630,4 +630,6 @@ def serving(version: str = "1", **options: Any) -> World:
 
 
 def traffic_of(world: World) -> Traffic:
-    return read_traffic(world.routes[NAME])
+    traffic = ROUTERS["GatewayAPI"].read_traffic(NAME, world.observe())
+    assert traffic is not None
+    return traffic

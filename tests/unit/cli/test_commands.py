@@ -246,8 +246,8 @@ REFUSED = [
         f"GET {REVISIONS}",
         (403, make_refusal(403, "Forbidden")),
         (
-            "you may not list modelrevisions in namespace risk: ask for that right, or choose -n,"
-            " --context"
+            "you may not list modelrevisions in namespace risk: ask for that right,"
+            " or choose -n, --context"
         ),
     ),
     (
@@ -261,8 +261,8 @@ REFUSED = [
         "PATCH",
         (403, make_refusal(403, "Forbidden")),
         (
-            "you may not patch modeldeployments in namespace risk: ask for that right, or choose -n,"
-            " --context"
+            "you may not patch modeldeployments in namespace risk: ask for that right,"
+            " or choose -n, --context"
         ),
     ),
     (

@@ -77,8 +77,8 @@ def test_the_operators_reason_is_given_for_a_command_without_effect() -> None:
             "abort",
             objects.HOLDING,
             (
-                "written, but nobody has acted on it within 30 s: does the operator run, and does it"
-                " serve this namespace?"
+                "written, but nobody has acted on it within 30 s: does the operator run, and does"
+                " it serve this namespace?"
             ),
         ),
     ],

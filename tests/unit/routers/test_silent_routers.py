@@ -54,14 +54,8 @@ def test_what_is_not_written_yet_is_waited_for(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        (
-            "Traefik",
-            "the cluster does not serve TraefikServices and IngressRoutes: install Traefik",
-        ),
-        ("Istio", "the cluster does not serve VirtualServices: install Istio"),
-    ],
+    ("name", "kinds"),
+    [("Traefik", "TraefikServices and IngressRoutes"), ("Istio", "VirtualServices")],
 )
 def test_kinds_that_are_not_installed_are_named(name: str, kinds: str) -> None:
     found = ROUTERS[name].verify(split_for(name), observe(installed=frozenset()))
