@@ -22,7 +22,7 @@ from canarium.core.actions import (
 from canarium.core.drift import contains, read_restart
 from canarium.core.history import make_prunes, make_records
 from canarium.core.names import child_name
-from canarium.core.observed import DeploymentRecord, RevisionRecord
+from canarium.core.observed import DeploymentRecord, RevisionRecord, RouteRecord
 from canarium.core.resources.objects import (
     make_capacity,
     make_deployment,
@@ -218,15 +218,37 @@ def _make_retired(view: View, status: Status) -> Iterator[Write]:
 
 def _left_routes(view: View, status: Status) -> Iterator[Write]:
     """Routes that the router in use, which works by now, does not need (any more)."""
-    if view.spec is None or not view.observed.routes:
+    until = left_until(view, status)
+    if until is None or view.now < until:
         return
-    router, split = view.router(status), view.split(status)
-    needed = {child.ref for child in router.make_routes(split)} if split else set()
-    for route in view.observed.routes:
+    for route in _find_left(view, status):
         ref = Ref(route.kind, route.meta.name)
-        unknown = split is None and route.kind in router.route_kinds
-        if ref not in needed and not unknown and not route.meta.deleting:
-            yield Delete(ref, uid=route.meta.uid, resource_version=route.meta.resource_version)
+        yield Delete(ref, uid=route.meta.uid, resource_version=route.meta.resource_version)
+
+
+def left_until(view: View, status: Status) -> float | None:
+    """When routes that are not needed may go: requests need what was just created in their place.
+
+    None when there are none. Creation is told in whole seconds.
+    """
+    left = _find_left(view, status)
+    if not left:
+        return None
+    created = (r.meta.created_at for r in view.observed.routes if r not in left)
+    return max(created, default=0.0) + 1.0 + view.router(status).settle_seconds
+
+
+def _find_left(view: View, status: Status) -> list[RouteRecord]:
+    if view.spec is None or not view.observed.routes:
+        return []
+    router, split = view.router(status), view.split(status)
+    if split is None:
+        kept = [route for route in view.observed.routes if route.kind in router.route_kinds]
+    else:
+        needed = {child.ref for child in router.make_routes(split)}
+        kept = [r for r in view.observed.routes if Ref(r.kind, r.meta.name) in needed]
+    routes = view.observed.routes
+    return [route for route in routes if route not in kept and not route.meta.deleting]
 
 
 def _before_down(view: View, downward: list[Write]) -> Iterator[Ref]:

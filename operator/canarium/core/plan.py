@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from canarium.core.actions import Plan
 from canarium.core.analysis import make_measure
-from canarium.core.children import Writes, make_writes
+from canarium.core.children import Writes, left_until, make_writes
 from canarium.core.clock import ends_at, resumes_at
 from canarium.core.decide import decide
 from canarium.core.happenings import make_events
@@ -95,7 +95,7 @@ def _moments(view: View, status: Status) -> list[float | None]:
     moments = [ends_at(rollout, holds[state]), rollout.verified_at] if state in holds else []
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
-    moments.append(resumes_at(rollout))
+    moments += [resumes_at(rollout), left_until(view, status)]
     if rollout.progress_at is not None:
         moments.append(rollout.progress_at + view.router(status).drain_seconds)
     return moments
