@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome
+from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome, RouteKind
 from canarium.core.capacity import needed_replicas
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.normalise import normalise_source
@@ -49,6 +49,8 @@ from canarium.core.status import Status, parse
 from canarium.judge.metrics import Metric
 from canarium.routers import ROUTERS
 
+from tests.properties.other_routes import read_shares
+
 UID = "uid-of-the-model"
 NAMESPACE = "risk"
 NAME = "fraud"
@@ -61,6 +63,7 @@ THROTTLE_SECONDS = 2.0
 "How long a gateway may go on by the rules before those that it has accepted."
 PROXY_SECONDS = 0.9
 "How long connections may reach a pod that a Service no longer selects."
+_HTTP_ROUTES: tuple[RouteKind, ...] = ("HTTPRoute",)
 ERROR_RATE = Metric(name="error-rate", kind="ErrorRate", max=0.05)
 
 
@@ -150,6 +153,10 @@ class World:
     pods: dict[str, PodRecord] = field(default_factory=dict)
     gateway: GatewayRecord | None = None
     gateway_api: bool = True
+    installed: frozenset[RouteKind] = frozenset()
+    "Kinds of routes of other makers."
+    others: dict[RouteKind, dict[str, RouteRecord]] = field(default_factory=dict)
+    "The routes of those kinds, by kind and name."
     unready: set[str] = field(default_factory=set)
     "Revisions whose pods don't become ready."
     crashing: set[str] = field(default_factory=set)
@@ -278,15 +285,18 @@ class World:
             pods=tuple(self.pods.values()),
             services=tuple(self.services.values()),
             endpoints=tuple(self._endpoints()),
-            routes=tuple(self.routes.values()),
+            routes=(*self.routes.values(), *self._other_routes()),
             gateways=(self.gateway,) if self.gateway else (),
-            installed=frozenset({"HTTPRoute"}) if self.gateway_api else frozenset(),
+            installed=self.installed | frozenset(_HTTP_ROUTES if self.gateway_api else ()),
             analysis=self._judge(),
             failures=self.failures,
         )
 
     def _origin(self) -> Origin:
         return Origin(self.generation, "kubectl-client-side-apply", "Update", 1_700_000_000.0)
+
+    def _other_routes(self) -> list[RouteRecord]:
+        return [route for routes in self.others.values() for route in routes.values()]
 
     def _endpoints(self) -> list[EndpointsRecord]:
         return [
@@ -389,7 +399,7 @@ class World:
             "Service": self.services,
             "HTTPRoute": self.routes,
         }
-        return stores[kind]
+        return stores[kind] if kind in stores else self.others.setdefault(cast("Any", kind), {})
 
     def _meta(self, body: Any, *, generation: int = 1) -> Meta:
         meta = body["metadata"]
@@ -428,8 +438,9 @@ class World:
         elif kind == "Service":
             self.services[name] = ServiceRecord(meta, json.dumps(spec).encode())
         else:
-            assert self.gateway_api, "the kind is not installed"
-            self.routes[name] = RouteRecord(meta, json.dumps(spec).encode())
+            route_kind = cast("RouteKind", kind)
+            assert route_kind in self.observe().installed, "the kind is not installed"
+            self._store(kind)[name] = RouteRecord(meta, json.dumps(spec).encode(), kind=route_kind)
 
     def _apply(self, kind: str, name: str, write: Apply) -> None:
         live = self._store(kind)[name]
@@ -529,6 +540,8 @@ class World:
 
     def routed(self) -> dict[str, int]:
         """Weight by revision, as the live objects say."""
+        if any(self.others.values()):
+            return self._routed_otherwise()
         if NAME in self.routes:
             main = self._rules()[-1]
             return {_revision_in(b): b["weight"] for b in main["backendRefs"]}
@@ -540,6 +553,11 @@ class World:
         assert selector == {MODEL_LABEL: NAME}
         parts = (self.status.stable, self.status.canary)
         return {part.revision: part.weight for part in parts if part and part.weight}
+
+    def _routed_otherwise(self) -> dict[str, int]:
+        """By the routes of other makers; what a header or a mirror alone names comes with 0."""
+        shares = read_shares(self.others)
+        return {name.removeprefix(f"{NAME}-"): weight for name, weight in shares.items()}
 
     def _rules(self) -> list[dict[str, Any]]:
         """The rules of the route: those for headers first, the main one last."""
@@ -560,7 +578,9 @@ class World:
 
         Requests with a header may be few: they count as one percent.
         """
-        demands = {revision: weight for revision, weight in self.routed().items() if weight}
+        routed, exact = self.routed(), not any(self.others.values())
+        named = {revision: max(weight, 1) for revision, weight in routed.items()}
+        demands = {r: weight for r, weight in named.items() if routed[r] or not exact}
         for revision, percent in self.mirrored().items():
             demands[revision] = max(demands.get(revision, 0), percent)
         for revision in self.led_by_header():

@@ -247,8 +247,9 @@ def _find_left(view: View, status: Status) -> list[RouteRecord]:
     else:
         needed = {child.ref for child in router.make_routes(split)}
         kept = [r for r in view.observed.routes if Ref(r.kind, r.meta.name) in needed]
-    routes = view.observed.routes
-    return [route for route in routes if route not in kept and not route.meta.deleting]
+    left = (r for r in view.observed.routes if r not in kept and not r.meta.deleting)
+    # What is led to goes after what leads to it, which is their order by name.
+    return sorted(left, key=lambda route: (route.kind, route.meta.name))
 
 
 def _before_down(view: View, downward: list[Write]) -> Iterator[Ref]:
