@@ -1,0 +1,316 @@
+"""What a sync from Git does in the middle of a rollout: nothing, unless Git says something new.
+
+On a real control plane with simulated nodes; router Replicas. The sync is kubectl under the field
+managers of the sync tools.
+"""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from canarium.core.status import parse_time
+
+from tests.cluster.gitops_view import judge
+from tests.e2e.changes import Change, revision_of
+from tests.e2e.manifests import Json, rollout, simulated
+from tests.e2e.rights import USER
+from tests.e2e.scenario import Scenario, get_condition, in_state, phase
+
+pytestmark = [pytest.mark.timeout(180, func_only=True)]
+SECONDS = 45.0
+STEPS = rollout((50, "6s"), guard={"duration": "2s"})
+SERVER_SIDE = ("apply", "--server-side", "--field-manager=argocd-controller", "-f", "-")
+REPLACE = ("replace", "--field-manager=argocd-controller", "-f", "-")
+CLIENT_SIDE = ("apply", "--field-manager=argocd-controller", "-f", "-")
+APPROVED: Json = {
+    "steps": [{"name": "half", "weight": 50, "approval": "Manual"}],
+    "guard": {"duration": "0s"},
+}
+
+
+def named(name: str, manifest: Json, **annotations: str) -> Json:
+    """The same model under another name."""
+    return {**manifest, "metadata": {"name": name, "annotations": annotations}}
+
+
+def sync(rehearsal: Scenario, manifest: Json, words: Sequence[str] = SERVER_SIDE) -> None:
+    """What a sync tool does: put the manifest in Git on the cluster."""
+    rehearsal.models.add(manifest["metadata"]["name"])
+    rehearsal.kubectl(*words, stdin=json.dumps(manifest))
+
+
+@contextmanager
+def syncing(run: Callable[[], None]) -> Iterator[Counter[str]]:
+    """Sync once a second until the block ends; counts how often it was done."""
+    done: Counter[str] = Counter()
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(1.0):
+            run()
+            done["syncs"] += 1
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield done
+    finally:
+        ended.set()
+        thread.join(30)
+
+
+def versions_of(changes: Sequence[Change], model: str) -> list[Change]:
+    """Every version of one ModelDeployment."""
+    return [c for c in changes if c.kind == "ModelDeployment" and c.name == model]
+
+
+def story(versions: Sequence[Change]) -> list[tuple[float, str]]:
+    """When each stage began: state, step and weights in one word."""
+    told: list[tuple[float, str]] = []
+    for change in versions:
+        stage = describe(change.object.get("status", {}))
+        if not told or told[-1][1] != stage:
+            told.append((change.time, stage))
+    return told
+
+
+def describe(status: Json) -> str:
+    stage = status.get("rollout", {})
+    shares = (status.get(part, {}).get("weight") for part in ("stable", "canary"))
+    return f"{stage.get('state')} {stage.get('step')} {'/'.join(map(str, shares))}"
+
+
+def hold_of(told: Sequence[tuple[float, str]]) -> float:
+    """How long the first step held, in seconds."""
+    return next(b[0] - a[0] for a, b in pairwise(told) if a[1].startswith("Holding 1"))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One write of the operator's: when it was answered, and what it was."""
+
+    time: float
+    what: str
+
+
+def read_writes(rehearsal: Scenario, model: str, since: float) -> list[Written]:
+    """The operator's writes about one model that were carried out, from the audit log.
+
+    A cluster that is used again has those of an earlier run of the same name: hence `since`.
+    """
+    assert rehearsal.cluster.audit_log is not None
+    found = []
+    for entry in read_entries(rehearsal.cluster.audit_log):
+        about = entry.get("objectRef", {})
+        reads = entry["verb"] in ("get", "list", "watch")
+        ours = entry["user"]["username"] == USER and not reads
+        mine = about.get("namespace") == rehearsal.namespace
+        carried_out = entry["responseStatus"]["code"] < 300
+        if ours and mine and carried_out and about.get("name", "").startswith(model):
+            what = f"{entry['verb']} {about['resource']}/{about.get('subresource', '')}"
+            found.append(Written(parse_time(entry["stageTimestamp"]), what))
+    return [write for write in found if write.time > since]
+
+
+def read_entries(log: Path) -> Iterator[Json]:
+    """The requests that were answered."""
+    for line in log.read_text().splitlines(keepends=True):
+        if line.endswith("\n") and (entry := json.loads(line))["stage"] == "ResponseComplete":
+            yield entry
+
+
+def in_hold(told: Sequence[tuple[float, str]], writes: Sequence[Written]) -> list[str]:
+    """What was written while the first step held, but for its very beginning and end."""
+    (begun, end), *_ = [
+        (now[0], after[0]) for now, after in pairwise(told) if now[1].startswith("Holding 1")
+    ]
+    return [write.what for write in writes if begun + 1.0 < write.time < end - 0.5]
+
+
+def count_children(writes: Sequence[Written]) -> Counter[str]:
+    """The writes of everything but the status, whose counts of ready pods come as they may."""
+    return Counter(w.what for w in writes if w.what != "patch modeldeployments/status")
+
+
+def wait_for_rest(rehearsal: Scenario, model: str) -> None:
+    """Wait until a model is Healthy, and only one of its revisions has pods."""
+    found = rehearsal.wait(phase("Healthy"), SECONDS, model=model)
+    stable = found["status"]["stable"]["revision"]
+    for deployment in rehearsal.all_of("Deployment"):
+        name = deployment["metadata"]["name"]
+        if name.startswith(f"{model}-") and revision_of(deployment) != stable:
+            rehearsal.wait_for("Deployment", name, is_empty, SECONDS)
+
+
+def is_empty(found: Json) -> bool:
+    """a Deployment of no pods"""
+    return bool(found["spec"]["replicas"] == 0)
+
+
+@pytest.mark.parametrize("words", [SERVER_SIDE, CLIENT_SIDE], ids=["server-side", "client-side"])
+def test_a_sync_of_the_same_manifest_during_a_rollout_changes_nothing(
+    rehearsal: Scenario, words: Sequence[str]
+) -> None:
+    models, begun = ("quiet", "synced"), time.time()
+    for tag in ("v1", "v2"):
+        for name in models:
+            sync(rehearsal, named(name, simulated(tag, rollout=STEPS)), words)
+        for name in models if tag == "v1" else ():
+            wait_for_rest(rehearsal, name)
+    manifest = named("synced", simulated("v2", rollout=STEPS))
+    with syncing(lambda: sync(rehearsal, manifest, words)) as done:
+        for name in models:
+            wait_for_rest(rehearsal, name)
+
+    changes = rehearsal.changes()
+    versions = [versions_of(changes, name) for name in models]
+    quiet, synced = map(story, versions)
+    writes = [read_writes(rehearsal, name, begun) for name in models]
+    assert done["syncs"] >= 4
+    assert [stage for _, stage in synced] == [stage for _, stage in quiet]
+    assert hold_of(synced) == pytest.approx(hold_of(quiet), abs=0.5)
+    assert in_hold(synced, writes[1]) == in_hold(quiet, writes[0]) == []
+    assert count_children(writes[1]) == count_children(writes[0])
+    assert [seen[-1].metadata["generation"] for seen in versions] == [2, 2]
+
+
+def test_a_sync_that_strips_annotations_loses_only_pending_commands(rehearsal: Scenario) -> None:
+    git = named("iris", simulated("v2", rollout=APPROVED))
+    rehearsal.apply(simulated("v1", rollout=APPROVED))
+    rehearsal.wait(phase("Healthy"), SECONDS)
+    sync(rehearsal, git, REPLACE)
+    canary = rehearsal.wait(phase("Paused"), SECONDS)["status"]["canary"]["revision"]
+    assert rehearsal.operator is not None
+
+    rehearsal.operator.stop()
+    rehearsal.command("promote", canary)
+    sync(rehearsal, git, REPLACE)
+    rehearsal.operator.start()
+    sync(rehearsal, named("iris", simulated("v2", rollout={**APPROVED, "paused": False})))
+    waiting = rehearsal.wait(phase("Paused"), SECONDS)
+    rehearsal.command("promote", canary)
+    handled = rehearsal.wait(lambda found: "promote" in commands_of(found), SECONDS)
+    sync(rehearsal, git, REPLACE)
+    healthy = rehearsal.wait(phase("Healthy"), SECONDS)
+
+    assert "promote" not in commands_of(waiting)
+    assert commands_of(healthy) == commands_of(handled)
+    assert "canarium.dev/promote" not in healthy["metadata"].get("annotations", {})
+    assert healthy["status"]["stable"]["version"] == "v2"
+
+
+def commands_of(found: Json) -> Json:
+    """The commands that were acted on."""
+    handled: Json = found["status"].get("lastHandledCommands", {})
+    return handled
+
+
+def test_replicas_in_git_are_gits(rehearsal: Scenario) -> None:
+    terms = rollout((50, "6s"), guard={"duration": "0s"})
+    sync(rehearsal, simulated("v1", rollout=terms))
+    rehearsal.wait(phase("Healthy"), SECONDS)
+    sync(rehearsal, simulated("v2", rollout=terms))
+    with syncing(lambda: sync(rehearsal, simulated("v2", rollout=terms))):
+        wait_for_rest(rehearsal, "iris")
+    sync(rehearsal, simulated("v2", rollout=terms, scaling={"replicas": 3}))
+    found = rehearsal.wait(
+        lambda found: phase("Healthy")(found) and found["status"]["replicas"] == 3, SECONDS
+    )
+
+    sizes = sizes_of(rehearsal.changes())
+    assert sizes.pop(found["status"]["stable"]["revision"])[-3:] == [1, 2, 3]
+    assert [size[-2:] for size in sizes.values()] == [[2, 0]]
+    assert all(len(size) <= 3 for size in sizes.values())
+    assert owners_of_replicas(found) == {"argocd-controller"}
+
+
+def sizes_of(changes: Sequence[Change]) -> dict[str, list[int]]:
+    """The sizes that each revision's Deployment was given, in order."""
+    found: dict[str, list[int]] = {}
+    for change in changes:
+        if change.kind == "Deployment" and not change.deleted:
+            sizes = found.setdefault(revision_of(change.object), [])
+            if (size := change.object["spec"]["replicas"]) not in sizes[-1:]:
+                sizes.append(size)
+    return found
+
+
+def owners_of_replicas(found: Json) -> set[str]:
+    """Who owns spec.scaling.replicas."""
+    return {
+        entry["manager"]
+        for entry in found["metadata"]["managedFields"]
+        if "f:scaling" in entry.get("fieldsV1", {}).get("f:spec", {})
+    }
+
+
+def test_a_revision_tells_where_it_came_from(rehearsal: Scenario) -> None:
+    tracking = f"models:canarium.dev/ModelDeployment:{rehearsal.namespace}/iris"
+    said = {
+        "argocd.argoproj.io/tracking-id": tracking,
+        "canarium.dev/git-revision": "main@4f0c2aa",
+        "kubernetes.io/change-cause": "retrained on October",
+    }
+    sync(rehearsal, named("iris", simulated("v1"), **said))
+    first = rehearsal.wait(phase("Healthy"), SECONDS)
+    image = {"spec": {"server": {"image": "registry.example.com/iris:v2"}}}
+    words = ("patch", "mdep/iris", "--type=merge", "--field-manager=kubectl-edit")
+    rehearsal.kubectl(*words, "-p", json.dumps(image))
+    second = rehearsal.wait(phase("Healthy"), SECONDS)
+
+    synced, edited = (origin_of(rehearsal, found) for found in (first, second))
+    assert synced.pop("writtenAt") <= edited.pop("writtenAt")
+    about = {
+        "changeCause": "retrained on October",
+        "gitRevision": "main@4f0c2aa",
+        "source": {"kind": "Application", "name": "models"},
+    }
+    assert synced == {
+        "generation": 1,
+        "manager": "argocd-controller",
+        "operation": "Apply",
+        **about,
+    }
+    assert edited == {"generation": 2, "manager": "kubectl-edit", "operation": "Update", **about}
+
+
+def origin_of(rehearsal: Scenario, found: Json) -> Json:
+    """The origin of the revision that serves."""
+    name = f"iris-{found['status']['stable']['revision']}"
+    revision = rehearsal.get("ModelRevision", name)
+    assert revision is not None
+    origin: Json = revision["spec"]["origin"]
+    return origin
+
+
+def test_no_tool_calls_a_change_done_before_it_is(rehearsal: Scenario) -> None:
+    rehearsal.apply(simulated("v1", rollout=STEPS))
+    rehearsal.wait(phase("Healthy"), SECONDS)
+    rehearsal.apply(simulated("v2", rollout=STEPS))
+    rehearsal.wait(in_state("Holding"), SECONDS)
+    rehearsal.wait(phase("Healthy"), SECONDS)
+
+    kind = {"apiVersion": "canarium.dev/v1alpha1", "kind": "ModelDeployment"}
+    seen = versions_of(rehearsal.changes(), "iris")
+    versions = [{**kind, **change.object} for change in seen]
+    shown = judge(versions)
+
+    done = [is_done(version) for version in versions]
+    assert [view.kstatus for view in shown] == ["Current" if d else "InProgress" for d in done]
+    assert [view.flux for view in shown] == ["Current" if d else "InProgress" for d in done]
+    assert [view.argo for view in shown] == ["Healthy" if d else "Progressing" for d in done]
+    assert [a for a, b in pairwise([*done, None]) if a != b] == [False, True, False, True]
+
+
+def is_done(found: Json) -> bool:
+    """Whether the spec as it is now is what serves, with all its pods."""
+    seen = found.get("status", {}).get("observedGeneration") == found["metadata"]["generation"]
+    wanted = ("UpToDate", "Ready")
+    return seen and all(get_condition(found, kind).get("status") == "True" for kind in wanted)
