@@ -170,6 +170,7 @@ def test_going_back_in_history_holds_until_a_retry(rehearsal: Scenario) -> None:
 
     assert (restarted.code, restarted.out.startswith("restarting the pods of ")) == (0, True)
     assert (back.code, back.out.startswith("going back to ")) == (0, True)
+    assert ": step 2 of 2 (full) at 100 %" in back.out
     assert (refused.code, refused.err.startswith("RolledBack, Overridden: ")) == (1, True)
     assert overridden["status"]["stable"]["version"] == "v1"
     assert nothing == Said(1, "", "canarium: no effect: it serves already\n")
