@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from canarium.api import parse_deployment
-from canarium.cli.main import main
+from canarium.cli.main import COMMANDS, main
 from canarium.core.names import API_VERSION
 from canarium.kube.metrics import Metrics
 
@@ -99,7 +99,7 @@ def test_every_canarium_command_that_is_named_exists(
     document: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = re.findall(
-        r"(?:^|[ /])canarium ((?:operator|crds|version)\b[^|#\n>]*)",
+        rf"(?:^|[ /])canarium ((?:{'|'.join([*COMMANDS, 'version'])})\b[^|#\n>)]*)",
         words_of_code(document),
         re.MULTILINE,
     )

@@ -40,7 +40,8 @@ def tell_effect(order: Order, model: Json) -> str:
     """What it did, and what is going on since, in a sentence."""
     done = _DONE[order.verb].format(revision=order.revision)
     message = _status(model).get("message")
-    return f"{done}: {message}" if message else done
+    beside = order.verb == "restart"  # of which the message, about the rollout, says nothing
+    return done if beside or not message else f"{done}: {message}"
 
 
 def tell_silence(order: Order, model: Json, seconds: float) -> str:

@@ -25,6 +25,8 @@ Json = dict[str, Any]
 
 ATTEMPTS = 5
 "Somebody else may write the object at the same moment; a status is written every few seconds."
+SEQUEL_SECONDS = 1.0
+"How long the first sign of what a command sets going is waited for."
 
 
 def add_parser(subparsers: Any) -> None:
@@ -116,11 +118,14 @@ async def _tell_outcome(
 
     seen = [before]
     try:
-        async with asyncio.timeout(arguments.timeout):
+        async with asyncio.timeout(arguments.timeout) as limit:
             await _wait_until_handled(connection, arguments.name, order, seen)
+            limit.reschedule(asyncio.get_running_loop().time() + SEQUEL_SECONDS)
+            await _wait_for_sequel(connection, arguments.name, order, seen)
     except TimeoutError:
-        _complain(effects.tell_silence(order, seen[-1], arguments.timeout))
-        return Exit.TIMEOUT
+        if not effects.is_handled(order, seen[-1]):
+            _complain(effects.tell_silence(order, seen[-1], arguments.timeout))
+            return Exit.TIMEOUT
     if reason := effects.find_reason(order, seen[-1]):
         _complain(f"no effect: {reason}")
         return Exit.REFUSED
@@ -143,6 +148,27 @@ async def _wait_until_handled(
             if is_replaced(order, model):
                 words = f"another {order.verb} was given, or a sync took the annotation away"
                 raise CommandError(words, Exit.REFUSED)
+
+
+async def _wait_for_sequel(
+    connection: Connection, name: str, order: Order, seen: list[Json]
+) -> None:
+    """Return once what these commands set going has begun: they are recorded one write before."""
+    from canarium.cli.effects import find_reason  # noqa: PLC0415
+    from canarium.cli.following import follow_model  # noqa: PLC0415
+
+    handled = seen[-1]
+    if order.verb not in ("retry", "rollback") or find_reason(order, handled):
+        return
+    async with aclosing(follow_model(connection, name)) as models:
+        async for model in models:
+            seen.append(model)
+            if _message(model) != _message(handled):
+                return
+
+
+def _message(model: Json) -> str:
+    return str((model.get("status") or {}).get("message"))
 
 
 def _say(text: str) -> None:

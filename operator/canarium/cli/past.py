@@ -40,7 +40,12 @@ class Past:
 def tell_past(model: Json, records: Sequence[Json]) -> list[Past]:
     """All revisions, the latest first."""
     told = [_tell(model.get("status") or {}, record) for record in records]
-    return sorted(told, key=lambda one: one.started_at or 0.0, reverse=True)
+    return sorted(told, key=_age, reverse=True)
+
+
+def _age(one: Past) -> tuple[float, float]:
+    """What to sort by: of those that began in the same second, what ended first was first."""
+    return one.started_at or 0.0, one.ended_at or float("inf")
 
 
 def choose(told: Sequence[Past], text: str) -> list[Past]:

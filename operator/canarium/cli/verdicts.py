@@ -25,7 +25,7 @@ def tell_verdicts(rows: Sequence[Row], *, ascii_only: bool) -> Iterator[Renderab
         if _passed(row) or not row.get("message"):
             yield line
         else:
-            yield Group(line, Padding(Text(row["message"], "dim"), (0, 0, 0, 3)))
+            yield Group(line, Padding(Text(row["message"], "dim"), (0, 0, 0, 3), expand=False))
 
 
 def _cells(row: Row, *, ascii_only: bool) -> list[str | Text]:

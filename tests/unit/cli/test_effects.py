@@ -31,7 +31,7 @@ def handled(verb: str, **ignored: str) -> Json:
         ("promote", "promoted: going back"),
         ("abort", "aborted: going back"),
         ("retry", "tried again: going back"),
-        ("restart", "restarting the pods of 7b9d6f5c88 one by one: going back"),
+        ("restart", "restarting the pods of 7b9d6f5c88 one by one"),
         ("rollback", "going back to 7b9d6f5c88: going back"),
     ],
 )

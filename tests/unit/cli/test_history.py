@@ -55,6 +55,14 @@ def test_everything_is_there_for_programs_too() -> None:
     compare("history.yaml", yaml.safe_dump(dump(refused), sort_keys=False))
 
 
+def test_of_two_that_began_in_the_same_second_the_one_that_ended_later_is_later() -> None:
+    first = make_record(V7, "v7", outcome="Stable", endedAt=ago(299.5))
+    second = make_record(V8, "v8", outcome="RolledBack", endedAt=ago(298))
+    third = make_record("1a2b3c4d5e", "v9")
+    told = tell_past(objects.HEALTHY, [second, first, third])
+    assert [one.version for one in told] == ["v9", "v8", "v7"]
+
+
 def test_one_is_chosen_by_id_or_version() -> None:
     told = tell_past(objects.HOLDING, PAST)
     assert [one.version for one in choose(told, V7)] == ["v7"]
