@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome
+from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome, RouteKind
 from canarium.core.capacity import needed_replicas
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.normalise import normalise_source
@@ -49,6 +49,8 @@ from canarium.core.status import Status, parse
 from canarium.judge.metrics import Metric
 from canarium.routers import ROUTERS
 
+from tests.properties.other_routes import read_shares
+
 UID = "uid-of-the-model"
 NAMESPACE = "risk"
 NAME = "fraud"
@@ -57,11 +59,16 @@ GATEWAY_TRAFFIC = Traffic(
     parent_refs=(ParentRef("public", "gateways"),),
     hostnames=("fraud.example.com",),
 )
+THROTTLE_SECONDS = 2.0
+"How long a gateway may go on by the rules before those that it has accepted."
+PROXY_SECONDS = 0.9
+"How long connections may reach a pod that a Service no longer selects."
+_HTTP_ROUTES: tuple[RouteKind, ...] = ("HTTPRoute",)
 ERROR_RATE = Metric(name="error-rate", kind="ErrorRate", max=0.05)
 
 
 def make_rollout(
-    *weights: int,
+    *weights: int | Step,
     hold: float = 10.0,
     approval: tuple[int, ...] = (),
     analysis: bool = False,
@@ -70,8 +77,12 @@ def make_rollout(
     paused: bool = False,
     history: int = 10,
 ) -> RolloutSpec:
+    """Steps by their weights; whole steps stand as they are."""
     steps = tuple(
-        Step(name=f"step-{w}", weight=w, hold_seconds=hold, approval=w in approval) for w in weights
+        w
+        if isinstance(w, Step)
+        else Step(f"step-{w}", w, hold_seconds=hold, approval=w in approval)
+        for w in weights
     )
     return RolloutSpec(
         steps=steps,
@@ -81,11 +92,23 @@ def make_rollout(
         paused=paused,
         revision_history_limit=history,
         raw={
-            "steps": [{"name": s.name, "weight": s.weight, "hold": s.hold_seconds} for s in steps],
+            "steps": [_write_step(step) for step in steps],
             "guard": guard,
             "analysis": analysis,
         },
     )
+
+
+def _write_step(step: Step) -> dict[str, Any]:
+    """A step in the words of a spec, as far as a copy can be told from an edit by it."""
+    plain = {"name": step.name, "weight": step.weight, "hold": step.hold_seconds}
+    extra = {
+        "approval": step.approval,
+        "mirror": step.mirror,
+        "headers": [{"name": h.name, "value": h.value, "type": h.type} for h in step.headers],
+        "replicas": step.replicas or step.replicas_percent,
+    }
+    return {**plain, **{name: value for name, value in extra.items() if value}}
 
 
 def make_spec(
@@ -130,6 +153,10 @@ class World:
     pods: dict[str, PodRecord] = field(default_factory=dict)
     gateway: GatewayRecord | None = None
     gateway_api: bool = True
+    installed: frozenset[RouteKind] = frozenset()
+    "Kinds of routes of other makers."
+    others: dict[RouteKind, dict[str, RouteRecord]] = field(default_factory=dict)
+    "The routes of those kinds, by kind and name."
     unready: set[str] = field(default_factory=set)
     "Revisions whose pods don't become ready."
     crashing: set[str] = field(default_factory=set)
@@ -143,6 +170,10 @@ class World:
     "Whether somebody else wrote the route last."
     crash_after: int | None = None
     "End the operator after so many more writes."
+    taken: dict[str, int] = field(default_factory=dict)
+    "What the gateway works by, as in `demands`."
+    lingering: tuple[tuple[float, dict[str, int]], ...] = ()
+    "The same of rules that were replaced: until when they may still be worked by."
     _parsed: tuple[dict[str, Any], Status] | None = None
 
     def __post_init__(self) -> None:
@@ -212,6 +243,7 @@ class World:
     def answer_routes(self) -> None:
         if self.gateway is None:
             return
+        self.take_rules()
         for name, route in self.routes.items():
             conditions = tuple(
                 RouteCondition(kind, "True", kind, "", route.meta.generation)
@@ -219,6 +251,15 @@ class World:
             )
             parents = (RouteParent("public", "gateways", None, "traefik", conditions),)
             self.routes[name] = replace(route, parents=parents)
+
+    def take_rules(self) -> None:
+        """What is written is worked by from now on, and what was before for a while too."""
+        demands = self.demands()
+        kept = tuple((until, old) for until, old in self.lingering if until > self.now)
+        if demands != self.taken:
+            lag = THROTTLE_SECONDS if self.routes else PROXY_SECONDS
+            kept = (*kept, (self.now + lag, self.taken))
+        self.taken, self.lingering = demands, kept
 
     def edit_weight(self, was: int, to: int) -> None:
         """Somebody else writes the route."""
@@ -244,15 +285,18 @@ class World:
             pods=tuple(self.pods.values()),
             services=tuple(self.services.values()),
             endpoints=tuple(self._endpoints()),
-            routes=tuple(self.routes.values()),
+            routes=(*self.routes.values(), *self._other_routes()),
             gateways=(self.gateway,) if self.gateway else (),
-            installed=frozenset({"HTTPRoute"}) if self.gateway_api else frozenset(),
+            installed=self.installed | frozenset(_HTTP_ROUTES if self.gateway_api else ()),
             analysis=self._judge(),
             failures=self.failures,
         )
 
     def _origin(self) -> Origin:
         return Origin(self.generation, "kubectl-client-side-apply", "Update", 1_700_000_000.0)
+
+    def _other_routes(self) -> list[RouteRecord]:
+        return [route for routes in self.others.values() for route in routes.values()]
 
     def _endpoints(self) -> list[EndpointsRecord]:
         return [
@@ -286,12 +330,21 @@ class World:
             self.check_status()
         for write in made.writes:
             if self._survives(type(write).__name__):
-                routed = self.routed()
-                self._land(write)
-                self.check_capacity()
-                self.check_shares(routed)
-                self.check_fall(routed)
+                self._land_checked(write)
         return made
+
+    def _land_checked(self, write: Any) -> None:
+        routed, demands, sizes = self.routed(), self.demands(), self._sizes()
+        self._land(write)
+        if not self.routes:
+            self.take_rules()
+        self.check_capacity()
+        self.check_release(sizes)
+        self.check_shares(routed, demands)
+        self.check_fall(routed)
+
+    def _sizes(self) -> dict[str, int]:
+        return {d.revision: d.replicas for d in self.deployments.values()}
 
     def _survives(self, what: str) -> bool:
         """Whether the operator lives to make this write."""
@@ -346,7 +399,7 @@ class World:
             "Service": self.services,
             "HTTPRoute": self.routes,
         }
-        return stores[kind]
+        return stores[kind] if kind in stores else self.others.setdefault(cast("Any", kind), {})
 
     def _meta(self, body: Any, *, generation: int = 1) -> Meta:
         meta = body["metadata"]
@@ -385,8 +438,9 @@ class World:
         elif kind == "Service":
             self.services[name] = ServiceRecord(meta, json.dumps(spec).encode())
         else:
-            assert self.gateway_api, "the kind is not installed"
-            self.routes[name] = RouteRecord(meta, json.dumps(spec).encode())
+            route_kind = cast("RouteKind", kind)
+            assert route_kind in self.observe().installed, "the kind is not installed"
+            self._store(kind)[name] = RouteRecord(meta, json.dumps(spec).encode(), kind=route_kind)
 
     def _apply(self, kind: str, name: str, write: Apply) -> None:
         live = self._store(kind)[name]
@@ -425,20 +479,20 @@ class World:
 
     # What must always hold
 
-    def check_shares(self, before: dict[str, int]) -> None:
-        """Invariant 2: no share is raised above what ready pods carry."""
-        after = self.routed()
-        size = self.status.rollout.peak_replicas if self.status.rollout else 1
-        ready = {revision: self._ready({REVISION_LABEL: revision}) for revision in after | before}
-        for revision, weight in after.items():
-            if weight <= before.get(revision, 0):
+    def check_shares(self, weights: dict[str, int], demands: dict[str, int]) -> None:
+        """Invariant 2: nobody gets more requests, or copies, than ready pods carry."""
+        routed, after = self.routed(), self.demands()
+        ready = {r: self._ready({REVISION_LABEL: r}) for r in {*after, *demands}}
+        for revision, demand in after.items():
+            raised = routed.get(revision, 0) > weights.get(revision, 0)
+            if not raised and demand <= demands.get(revision, 0):
                 continue
             others = sum(count for other, count in ready.items() if other != revision)
             if self.spec is not None and self.spec.replicas == 0 and not any(ready.values()):
                 continue
-            assert ready[revision] > 0, f"{revision} gets {weight} % and has no ready pod"
-            enough = ready[revision] >= needed_replicas(weight, size)
-            assert enough or not others, f"{revision} gets {weight} % on {ready[revision]} pods"
+            assert ready[revision] > 0, f"{revision} is sent requests and has no ready pod"
+            enough = ready[revision] >= self.needed(demand)
+            assert enough or not others, f"{revision} gets {demand} % on {ready[revision]} pods"
 
     def check_fall(self, before: dict[str, int]) -> None:
         """Invariant 3: the canary's weight falls only when it is taken back or has no pod."""
@@ -451,7 +505,9 @@ class World:
         ):
             return
         lost = self._ready({REVISION_LABEL: canary.revision}) == 0
-        assert lost or self.state == "Reverting", f"{before} -> {after} in {self.state}"
+        retreats = self.status.rollout is not None and self.status.rollout.retreats > 0
+        taken_back = lost or retreats or self.state == "Reverting"
+        assert taken_back, f"{before} -> {after} in {self.state}"
 
     def check_status(self) -> None:
         """Invariants 1 and 5, and that a rejected revision is not on trial."""
@@ -460,26 +516,37 @@ class World:
         weights = [part.weight for part in parts]
         assert all(0 <= weight <= 100 for weight in weights)
         assert sum(weights) in (0, 100), weights
+        assert status.stable is None or not (status.stable.mirror or status.stable.headers)
         if status.rollout and status.rollout.state in ("Scaling", "Shifting", "Holding"):
             trial = status.canary.revision if status.canary else ""
             assert trial not in {r.revision for r in status.rejected}
 
     def check_capacity(self) -> None:
-        """Invariant 4: what a route names keeps the pods that it needs."""
-        size = self.status.rollout.peak_replicas if self.status.rollout else 0
-        for revision, weight in self.routed().items():
-            needed = min(needed_replicas(weight, size), self.spec.replicas if self.spec else 1)
-            deployment = next(
-                (d for d in self.deployments.values() if d.revision == revision), None
-            )
-            assert deployment is not None, f"{revision} is routed and has no Deployment"
-            assert deployment.replicas >= min(1, needed), f"{revision} is routed without pods"
+        """Invariant 4: what a rule names exists, and has pods."""
+        sizes = self._sizes()
+        for revision in self.demands():
+            least = min(1, self.spec.replicas if self.spec else 1)
+            assert revision in sizes, f"{revision} is routed and has no Deployment"
+            assert sizes[revision] >= least, f"{revision} is routed without pods"
+
+    def check_release(self, before: dict[str, int]) -> None:
+        """Invariant 4: no pods are taken that a rule which may still be in force needs."""
+        after, forces = self._sizes(), [self.demands(), self.taken]
+        forces += [demands for until, demands in self.lingering if until > self.now]
+        wanted = self.spec.replicas if self.spec else 1
+        for revision, size in before.items():
+            demand = max(demands.get(revision, 0) for demands in forces)
+            needed = self.needed(demand) if wanted else 0
+            kept = after.get(revision, 0)
+            assert kept >= min(size, needed), f"{revision} needs {needed} pods and keeps {kept}"
 
     def routed(self) -> dict[str, int]:
         """Weight by revision, as the live objects say."""
+        if any(self.others.values()):
+            return self._routed_otherwise()
         if NAME in self.routes:
-            backends = json.loads(self.routes[NAME].spec)["rules"][-1]["backendRefs"]
-            return {b["name"].removeprefix(f"{NAME}-"): b["weight"] for b in backends}
+            main = self._rules()[-1]
+            return {_revision_in(b): b["weight"] for b in main["backendRefs"]}
         if NAME not in self.services:
             return {}
         selector = json.loads(self.services[NAME].spec)["selector"]
@@ -488,6 +555,45 @@ class World:
         assert selector == {MODEL_LABEL: NAME}
         parts = (self.status.stable, self.status.canary)
         return {part.revision: part.weight for part in parts if part and part.weight}
+
+    def _routed_otherwise(self) -> dict[str, int]:
+        """By the routes of other makers; what a header or a mirror alone names comes with 0."""
+        shares = read_shares(self.others)
+        return {name.removeprefix(f"{NAME}-"): weight for name, weight in shares.items()}
+
+    def _rules(self) -> list[dict[str, Any]]:
+        """The rules of the route: those for headers first, the main one last."""
+        return json.loads(self.routes[NAME].spec)["rules"] if NAME in self.routes else []
+
+    def mirrored(self) -> dict[str, int]:
+        """By revision, the percentage of requests that it gets copies of."""
+        parts = (part for rule in self._rules() for part in rule.get("filters") or ())
+        mirrors = [part["requestMirror"] for part in parts if part["type"] == "RequestMirror"]
+        return {_revision_in(m["backendRef"]): m.get("percent", 100) for m in mirrors}
+
+    def led_by_header(self) -> set[str]:
+        """The revisions to which requests with certain headers go."""
+        return {_revision_in(b) for rule in self._rules()[:-1] for b in rule["backendRefs"]}
+
+    def demands(self) -> dict[str, int]:
+        """By revision that a live rule names, the percentage of requests or copies that it gets.
+
+        Requests with a header may be few: they count as one percent.
+        """
+        routed, exact = self.routed(), not any(self.others.values())
+        named = {revision: max(weight, 1) for revision, weight in routed.items()}
+        demands = {r: weight for r, weight in named.items() if routed[r] or not exact}
+        for revision, percent in self.mirrored().items():
+            demands[revision] = max(demands.get(revision, 0), percent)
+        for revision in self.led_by_header():
+            demands[revision] = max(demands.get(revision, 0), 1)
+        return demands
+
+    def needed(self, demand: int) -> int:
+        """Pods that so many percent need, in this rollout."""
+        return needed_replicas(
+            demand, self.status.rollout.peak_replicas if self.status.rollout else 0
+        )
 
     # What tests ask
 
@@ -527,6 +633,10 @@ class World:
     def replicas(self, version: str) -> int:
         revision = self.revision(version)
         return next(d.replicas for d in self.deployments.values() if d.revision == revision)
+
+
+def _revision_in(backend: dict[str, Any]) -> str:
+    return str(backend["name"]).removeprefix(f"{NAME}-")
 
 
 def _is_scale(write: Apply) -> bool:

@@ -91,14 +91,11 @@ def _make_revision(view: View, status: Status, part: RevisionStatus) -> Iterator
     record, deployment = view.record(part), view.deployment(part.revision)
     if view.router(status).revision_services:
         yield from _make_revision_service(view, status, part)
-    if record is not None:
+    if deployment is not None and deployment.replicas != part.replicas:
+        if not _deleting(deployment):
+            yield _scale(deployment, part.replicas)
+    elif record is not None:  # one write of an object a pass: the next has another resourceVersion
         yield from _make_template(view, record, deployment, part)
-    if (
-        deployment is not None
-        and deployment.replicas != part.replicas
-        and not _deleting(deployment)
-    ):
-        yield _scale(deployment, part.replicas)
 
 
 def _deleting(deployment: DeploymentRecord) -> bool:
@@ -197,11 +194,20 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
     drained_at = since + view.router(status).drain_seconds
     if rollout.state not in SETTLED or view.now < drained_at:
         return
-    if view.split(status) is not None and not view.verify(status).accepted:
+    if rollout.state == "Scaling" and rollout.ending:
+        return
+    if _is_in_motion(view, status):
         return
     yield from _make_retired(view, status)
     yield from make_prunes(view, status)
     yield from _left_routes(view, status)
+
+
+def _is_in_motion(view: View, status: Status) -> bool:
+    """Whether the router may work by something else than what is written."""
+    if view.split(status) is None:  # nobody says whether it has taken what lives
+        return bool(view.live_weights(status))
+    return not view.verify(status).accepted
 
 
 def _make_retired(view: View, status: Status) -> Iterator[Write]:

@@ -59,6 +59,15 @@ def begin(view: View, status: Status, wanted: Wanted) -> Status:
     return _enter_step(view, set_weights(tried, 0), number)
 
 
+def begin_unsettled(view: View, status: Status, wanted: Wanted) -> Status:
+    """The same while traffic has not gone back yet; `ending` says so.
+
+    Whoever has it keeps its pods until the new canary's own traffic has settled.
+    """
+    begun = begin(view, status, wanted)
+    return replace(begun, rollout=replace(rollout_of(begun), ending="Superseded"))
+
+
 def advance(view: View, status: Status) -> Status:
     """Go to the next step."""
     fresh = replace(status, rollout=replace(rollout_of(status), retreats=0))

@@ -16,6 +16,7 @@ from canarium.core.moves import (
     advance,
     begin,
     begin_first,
+    begin_unsettled,
     enter,
     forgive,
     grow_canary,
@@ -253,7 +254,7 @@ def reverting(view: View, status: Status) -> Status:
     if canary is None:
         return _end_revert(view, status)
     if (fix := _find_fix(view, status, canary)) is not None:
-        return begin(view, status, fix)
+        return begin_unsettled(view, status, fix)
     weight = _weight_left(view, status, stable, canary)
     if weight != canary.weight or canary.headers or canary.mirror:
         stopped = replace(rollout_of(status), verified_at=None, progress_at=view.now)
