@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.cluster.progress import Progress
 
 PYTEST = (sys.executable, "-m", "pytest", "-q")
+QUICK = ("tests/unit", "tests/properties", "tests/simulated", "tests/e2e/selftest")
 BUILD = "parts of the clusters, built beside the quick tiers"
 
 
@@ -42,8 +43,8 @@ class Result:
 TIERS = (
     Tier("lint, types, layers", ("make", "--no-print-directory", "lint"), needs_parts=False),
     Tier(
-        "unit and properties",
-        (*PYTEST, "-n", "2", "tests/unit", "tests/properties", "tests/e2e/selftest"),
+        "unit, properties, simulated cluster",
+        (*PYTEST, "-n", "2", *QUICK),
         needs_parts=False,
     ),
     Tier("clusters and images", (*PYTEST, "tests/cluster")),

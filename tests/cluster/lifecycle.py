@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -105,9 +105,16 @@ def find(name: str = DEFAULT_NAME) -> Cluster:
 
 
 def load(directory: Path) -> Cluster | None:
-    """What the state file in a directory describes, running or not."""
+    """What the state file in a directory describes, running or not.
+
+    Another checkout may have written it, with fields that this one doesn't know.
+    """
     state = read_state(directory)
-    return None if state is None else CLASSES[state.pop("kind")](**state)
+    if state is None:
+        return None
+    chosen = CLASSES[state["kind"]]
+    known = {field.name for field in fields(chosen)}
+    return chosen(**{name: value for name, value in state.items() if name in known})
 
 
 def list_clusters() -> list[Cluster]:

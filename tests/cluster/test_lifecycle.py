@@ -1,5 +1,6 @@
 """Which kind of cluster a wish gets on which machine."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_taking_down_what_is_not_there_does_nothing(
     lifecycle.down("absent", Progress())
 
     assert lifecycle.list_clusters() == []
+
+
+def test_a_record_that_another_checkout_wrote_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
+    written = existing.ExistingCluster(
+        name="old", directory=tmp_path, kubeconfig=tmp_path / "config", kubectl_path=tmp_path / "k"
+    )
+    written.save()
+    record = tmp_path / "cluster.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "of_tomorrow": "a field"}))
+
+    assert lifecycle.load(tmp_path) == written
 
 
 def test_a_cluster_of_the_users_own_gets_no_images_and_no_gateway(tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ def _make_rollout(terms: Terms, written: Json) -> RolloutSpec:
     }
     if isinstance(terms, Rollout):
         given["paused"] = terms.paused
+        given["strategy"] = terms.strategy
         given["revision_history_limit"] = terms.revision_history_limit
     return RolloutSpec(**_given(given))
 

@@ -107,6 +107,8 @@ class RolloutSpec:
     guard_seconds: float = 900.0
     paused: bool = False
     revision_history_limit: int = 10
+    strategy: str = field(default="", compare=False)
+    "The name that the steps were asked for by, if they were."
     raw: dict[str, Any] = field(default_factory=dict, compare=False)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from canarium.core.capacity import carried_weight, needed_replicas, step_replicas
 from canarium.core.commands import Command, Verb, pending_commands
+from canarium.core.delivery import find_undeliverable
 from canarium.core.faults import Fault, find_fault
 from canarium.core.names import child_name
 from canarium.core.observed import (
@@ -293,7 +294,7 @@ def is_at_rest(status: Status) -> bool:
 
 def make_view(observed: Observed, now: float) -> View:
     """Look at one object: only children that it owns count."""
-    mine = _own_children(observed)
+    mine = _refuse_undeliverable(_own_children(observed))
     model = mine.model
     if model.spec is None:
         return View(mine, now, None, None, _copied_rollout(mine))
@@ -331,6 +332,14 @@ def routed_replicas(part: RevisionStatus, size: int) -> int:
 def rollout_of(status: Status) -> Rollout:
     """Where the rollout stands; a status that says nothing is at its start."""
     return status.rollout or Rollout()
+
+
+def _refuse_undeliverable(observed: Observed) -> Observed:
+    """A spec with a step that the router cannot deliver is of no use."""
+    problems = find_undeliverable(observed)
+    if not problems:
+        return observed
+    return replace(observed, model=replace(observed.model, spec=None, problems=problems))
 
 
 def _copied_rollout(observed: Observed) -> RolloutSpec:

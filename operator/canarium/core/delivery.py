@@ -1,0 +1,32 @@
+"""Whether the router that is there can deliver what the steps ask for.
+
+A gateway that takes a rule and then does something else with it is the worst outcome there is, so
+such a spec is refused as a whole, before anything moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from canarium.core.observed import Observed
+from canarium.errors import Problem
+from canarium.routers import ROUTERS, choose_router
+
+
+def find_undeliverable(observed: Observed) -> tuple[Problem, ...]:
+    """Every step that the router cannot deliver, with what to write instead."""
+    spec = observed.model.spec
+    if spec is None or not any(step.mirror or step.headers for step in spec.rollout.steps):
+        return ()
+    return tuple(_find_problems(observed))
+
+
+def _find_problems(observed: Observed) -> Iterator[Problem]:
+    spec, current = observed.model.spec, observed.model.status.router
+    if spec is None:
+        return
+    router = ROUTERS[choose_router(spec.traffic, observed, current).name]
+    for number, step in enumerate(spec.rollout.steps):
+        if words := router.explain_undeliverable(step, spec.traffic, observed):
+            field = "strategy" if spec.rollout.strategy else f"steps[{number}]"
+            yield Problem(f"spec.rollout.{field}", f"step {step.name}: {words}")
