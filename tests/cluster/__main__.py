@@ -15,10 +15,10 @@ from tests.cluster.binaries import (
     KWOK_PROGRAM,
     PAUSE,
     build,
-    fetch_gateway_api,
     fetch_kwok_stages,
     find_traefik,
 )
+from tests.cluster.gateway import fetch_kinds
 from tests.cluster.lifecycle import Wish
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
@@ -105,7 +105,7 @@ def run_build(arguments: argparse.Namespace) -> None:
     for program in (KUBEBIN, KWOK_PROGRAM, PAUSE, GITOPS):
         build(program, progress)
     fetch_kwok_stages(progress)
-    fetch_gateway_api(progress)
+    fetch_kinds(progress)
     find_traefik(progress)
 
 

@@ -28,8 +28,6 @@ STAGES = (
     "pod/fast/pod-delete.yaml",
     "pod/fast/pod-ready.yaml",
 )
-GATEWAY_API = ("sigs.k8s.io/gateway-api", "v1.5.1")
-GATEWAY_API_SUM = "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0="
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,27 +169,6 @@ def copy_stages(source: Path, out: Path) -> None:
     out.mkdir()
     for stage in STAGES:
         shutil.copyfile(source / stage, out / Path(stage).name)
-
-
-def fetch_gateway_api(progress: Progress) -> Path:
-    """The directory of Gateway API's standard-channel CRDs, from its Go module."""
-    entry = make_bin_directory() / f"gateway-api-{compute_key(*GATEWAY_API, GATEWAY_API_SUM)}"
-    if entry.exists():
-        progress.cached("Gateway API's definitions")
-        return entry
-    go, environment = find_go(progress)
-    module = "@".join(GATEWAY_API)
-    with progress.step("fetching Gateway API's definitions"):
-        said = json.loads(run_go([go, "mod", "download", "-json", module], environment, HERE))
-        if said["Sum"] != GATEWAY_API_SUM:
-            raise ClusterError(f"{module} has the sum {said['Sum']}, not {GATEWAY_API_SUM}")
-        crds = Path(said["Dir"]) / "config" / "crd" / "standard"
-        return keep(entry, lambda out: copy_tree(crds, out))
-
-
-def copy_tree(source: Path, out: Path) -> None:
-    """Copy a directory."""
-    shutil.copytree(source, out)
 
 
 def make_bin_directory() -> Path:

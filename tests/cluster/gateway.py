@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.binaries import fetch_gateway_api, find_traefik
+from tests.cluster.binaries import find_traefik
 from tests.cluster.cluster import Cluster, make_list, make_manifest
+from tests.cluster.definitions import GATEWAY_API, TRAEFIK, apply_definitions, fetch_definitions
 from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError, spawn, wait_until
 from tests.cluster.program_image import TRAEFIK_IMAGE, make_traefik_image
@@ -25,12 +26,13 @@ WEB_NODE_PORT, METRICS_NODE_PORT = 30080, 30081
 
 def install_on_host(cluster: Cluster, progress: Progress) -> None:
     """Run Traefik as a process; for a cluster whose pods this machine can reach."""
-    crds, traefik = fetch_gateway_api(progress), find_traefik(progress)
+    crds, traefik = fetch_kinds(progress), find_traefik(progress)
     web, metrics = find_free_ports(2)
     command = [str(traefik), *make_flags(f"127.0.0.1:{web}", f"127.0.0.1:{metrics}")]
     environment = {"KUBECONFIG": str(cluster.kubeconfig_for("traefik"))}
     with progress.step("starting the gateway"):
-        apply_definitions(cluster, crds)
+        for found in crds:
+            apply_definitions(cluster, found)
         spawn(cluster.directory, "traefik", command, environment)
         apply(cluster, make_gateway_objects(web))
         await_programmed(cluster)
@@ -39,9 +41,10 @@ def install_on_host(cluster: Cluster, progress: Progress) -> None:
 
 def install_as_pod(cluster: Cluster, web: int, metrics: int, progress: Progress) -> None:
     """Run Traefik in the cluster; ``web`` and ``metrics`` are what its node ports appear as."""
-    crds, image = fetch_gateway_api(progress), make_traefik_image(progress)
+    crds, image = fetch_kinds(progress), make_traefik_image(progress)
     with progress.step("starting the gateway"):
-        apply_definitions(cluster, crds)
+        for found in crds:
+            apply_definitions(cluster, found)
         cluster.load_image(image)
         apply(cluster, [*make_gateway_objects(POD_WEB_PORT), *make_pod_objects()])
         await_programmed(cluster)
@@ -63,20 +66,18 @@ def apply(cluster: Cluster, objects: list[dict[str, Any]]) -> None:
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=make_list(objects))
 
 
-def apply_definitions(cluster: Cluster, crds: Path) -> None:
-    """Install the CRDs and wait until the apiserver serves them."""
-    # The admission policy beside them (vap) only guards upgrades between channels.
-    files = [path for path in sorted(crds.glob("gateway.*.yaml")) if "_vap_" not in path.name]
-    arguments = [word for path in files for word in ("-f", str(path))]
-    cluster.kubectl("apply", "--server-side", *arguments)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *arguments)
+def fetch_kinds(progress: Progress) -> list[Path]:
+    """What Traefik serves routes by: Gateway API's kinds and its own."""
+    return [fetch_definitions(found, progress) for found in (GATEWAY_API, TRAEFIK)]
 
 
 def make_flags(web: str, metrics: str) -> list[str]:
-    """Traefik listening on two addresses, with the Gateway API provider and its counters."""
+    """Traefik on two addresses, with its counters, and providers for Gateway API and its kinds."""
     return [
         f"--entrypoints.web.address={web}",
         f"--entrypoints.metrics.address={metrics}",
+        "--providers.kubernetescrd=true",
+        "--providers.kubernetescrd.allowemptyservices=true",
         "--providers.kubernetesgateway=true",
         "--providers.kubernetesgateway.statusaddress.ip=127.0.0.1",
         "--metrics.prometheus=true",
