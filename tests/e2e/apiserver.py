@@ -42,6 +42,7 @@ COLLECTIONS = {
         Collection("ModelRevision", "/apis/canarium.dev/v1alpha1", "modelrevisions"),
         Collection("Deployment", "/apis/apps/v1", "deployments"),
         Collection("HTTPRoute", "/apis/gateway.networking.k8s.io/v1", "httproutes"),
+        Collection("TraefikService", "/apis/traefik.io/v1alpha1", "traefikservices"),
         Collection("Gateway", "/apis/gateway.networking.k8s.io/v1", "gateways"),
         Collection("Service", "/api/v1", "services"),
         Collection("EndpointSlice", "/apis/discovery.k8s.io/v1", "endpointslices"),

@@ -13,6 +13,8 @@ from typing import Any
 
 MODEL_LABEL = "canarium.dev/model"
 REVISION_LABEL = "canarium.dev/revision"
+ROUTE_KINDS = ("HTTPRoute", "TraefikService")
+"The kinds of which the object of the model's name shares its traffic; a model has one of them."
 Json = Mapping[str, Any]
 Shares = dict[str, int]
 "Percent of the traffic by revision."
@@ -136,11 +138,14 @@ class World:
 
     def shares(self, route: Json) -> list[Shares]:
         """What each rule of a route gives to each revision; "?name" is a backend we don't know."""
-        return [self._shares(rule) for rule in route["spec"].get("rules", [])]
+        spec = route["spec"]
+        if "weighted" in spec:
+            return [self._shares(spec["weighted"].get("services", []))]
+        return [self._shares(rule.get("backendRefs", [])) for rule in spec.get("rules", [])]
 
-    def _shares(self, rule: Json) -> Shares:
+    def _shares(self, backends: Iterable[Json]) -> Shares:
         found: Shares = {}
-        for backend in rule.get("backendRefs", []):
+        for backend in backends:
             revision = self._backend_revision(backend["name"])
             found[revision] = found.get(revision, 0) + int(backend.get("weight", 1))
         return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.e2e.changes import (
     MODEL_LABEL,
+    ROUTE_KINDS,
     Change,
     Json,
     Shares,
@@ -85,7 +86,7 @@ def check_capacity(changes: Sequence[Change], expected: Expectation) -> Iterator
     """
     seen = _Capacity(("EndpointSlice", "Service"), World.ready)
     for world, change in replay(changes, expected.model):
-        if change.kind == "HTTPRoute" and _is_ours(change, world) and not change.deleted:
+        if change.kind in ROUTE_KINDS and _is_ours(change, world) and not change.deleted:
             looks = seen.since(change.time - SLACK_SECONDS)
             for revision, share in _raises(world, change):
                 if problem := _capacity_problem(revision, share, world.wanted_replicas, looks):
@@ -150,7 +151,7 @@ def check_falls(changes: Sequence[Change], expected: Expectation) -> Iterator[Vi
     for world, change in replay(changes, expected.model):
         if change.kind == "ModelDeployment" and _person_act(change) != act:
             act, canary = _person_act(change), ""
-        if change.kind != "HTTPRoute" or change.deleted or change.name != expected.model:
+        if change.kind not in ROUTE_KINDS or change.deleted or change.name != expected.model:
             continue
         for before, after in _share_pairs(world, change):
             canary = next((n for n, share in after.items() if share and n not in served), canary)
@@ -201,7 +202,7 @@ class _RulesInForce:
     accepted: dict[int, float] = field(default_factory=dict)
 
     def look(self, world: World, change: Change) -> None:
-        if change.kind != "HTTPRoute" or change.name != self.expected.model:
+        if change.kind not in ROUTE_KINDS or change.name != self.expected.model:
             return
         if change.deleted:
             self.versions, self.accepted = {}, {}
@@ -220,7 +221,12 @@ class _RulesInForce:
 
 
 def accepted_generation(route: Json) -> int:
-    """The generation that every gateway of a route has accepted; 0 when one of them has none."""
+    """The generation that every gateway of a route has accepted; 0 when one of them has none.
+
+    Of its own kinds Traefik says nothing: what is written counts.
+    """
+    if "weighted" in route["spec"]:
+        return int(route["metadata"]["generation"])
     parents = route.get("status", {}).get("parents", [])
     conditions = [
         {c["type"]: c for c in parent.get("conditions", [])}.get("Accepted", {})
@@ -260,7 +266,7 @@ def check_rejected(changes: Sequence[Change], expected: Expectation) -> Iterator
 
 def _taken_back(world: World, change: Change) -> set[str]:
     """The revisions from which this change takes the last traffic, or the last pod."""
-    if change.kind == "HTTPRoute" and not change.deleted:
+    if change.kind in ROUTE_KINDS and not change.deleted:
         pairs = _share_pairs(world, change)
         return {name for old, new in pairs for name in old if old[name] and not new.get(name)}
     left = _left(world, change)
@@ -271,7 +277,7 @@ def _tried(world: World, change: Change) -> set[str]:
     """The revisions to which this change gives traffic or pods that had none before."""
     if change.deleted:
         return set()
-    if change.kind == "HTTPRoute":
+    if change.kind in ROUTE_KINDS:
         return {revision for revision, _ in _raises(world, change)}
     if change.kind != "Deployment":
         return set()
@@ -348,16 +354,16 @@ def _route_writes(
 ) -> Iterator[tuple[World, Change]]:
     """The writes of the route's spec, each with the world before it."""
     for world, change in replay(changes, expected.model):
-        if change.kind != "HTTPRoute" or change.deleted or not _is_ours(change, world):
+        if change.kind not in ROUTE_KINDS or change.deleted or not _is_ours(change, world):
             continue
-        before = world.find("HTTPRoute", change.name)
+        before = world.find(change.kind, change.name)
         if before is None or before["spec"] != change.object["spec"]:
             yield world, change
 
 
 def _share_pairs(world: World, change: Change) -> list[tuple[Shares, Shares]]:
     """The shares of each rule before and after a change of the route."""
-    found = world.find("HTTPRoute", change.name)
+    found = world.find(change.kind, change.name)
     before, after = world.shares(found) if found else [], world.shares(change.object)
     missing = [Shares()] * (len(after) - len(before))
     return list(zip([*before, *missing], after, strict=False))

@@ -1,9 +1,12 @@
 """The objects that the scenarios apply, as a person would write them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.cluster.program_image import PAUSE_IMAGE
 
 Json = dict[str, Any]
 EXAMPLES = Path(__file__).parents[2] / "examples" / "iris"
@@ -27,6 +30,17 @@ def iris(version: str, host: str, **spec: Any) -> Json:
     found = read_example(version)
     traffic = {**found["spec"]["traffic"], "hostnames": [host]}
     return {**found, "spec": {**found["spec"], "traffic": traffic, **spec}}
+
+
+def answering(version: str, traffic: Json, **spec: Any) -> Json:
+    """A model whose pods answer every request with their version, and cost next to nothing."""
+    answer = [
+        {"name": "PAUSE_LISTEN", "value": ":8080"},
+        {"name": "PAUSE_ANSWER", "value": json.dumps({"model_version": version})},
+    ]
+    probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+    server = {"image": PAUSE_IMAGE, "env": answer, "readinessProbe": probe}
+    return make_model({"model": {"version": version}, "server": server, "traffic": traffic, **spec})
 
 
 def simulated(tag: str, **spec: Any) -> Json:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tests.e2e.changes import Change, Shares, replay
+from tests.e2e.changes import ROUTE_KINDS, Change, Shares, replay
 from tests.e2e.invariants import SETTLE_SECONDS, accepted_generation
 from tests.e2e.traffic import Report
 
@@ -31,13 +31,13 @@ def find_stands(changes: Sequence[Change], model: str, settle_seconds: float) ->
 def _find(changes: Sequence[Change], model: str, settle_seconds: float) -> Iterator[Stand]:
     generation, accepted, shares = 0, 0.0, Shares()
     for world, change in replay(changes, model):
-        if change.kind != "HTTPRoute" or change.name != model or change.deleted:
+        if change.kind not in ROUTE_KINDS or change.name != model or change.deleted:
             continue
         if change.metadata["generation"] != generation:
             if accepted:
                 yield Stand(accepted + settle_seconds, change.time, shares)
             generation, accepted = change.metadata["generation"], 0.0
-            shares = (world.shares(change.object) or [Shares()])[0]
+            shares = (world.shares(change.object) or [Shares()])[-1]  # for everybody
         if not accepted and accepted_generation(change.object) >= generation:
             accepted = change.time
     if accepted and changes:

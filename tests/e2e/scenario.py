@@ -118,6 +118,11 @@ class Scenario:
         self.load = start_load(self.cluster.gateway_url, self.host, self.directory)
         return self.load
 
+    def load_so_far(self) -> Report:
+        """What the client has seen until now; it goes on."""
+        assert self.load is not None
+        return self.load.report()
+
     def stop_load(self) -> Report:
         """End the load; at least 99 % of the plan must have been sent for it to prove anything."""
         assert self.load is not None

@@ -3,13 +3,11 @@
 With a real gateway, and pods that only answer one line, so that they cost next to nothing.
 """
 
-import json
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cluster.program_image import PAUSE_IMAGE
-from tests.e2e.manifests import PUBLIC, Json, gateway, image, iris, make_model, rollout
+from tests.e2e.manifests import PUBLIC, Json, answering, gateway, image, iris, rollout
 from tests.e2e.scenario import (
     Scenario,
     condition,
@@ -24,21 +22,9 @@ SECONDS = 30.0
 ROUTE = "httproute.gateway.networking.k8s.io/iris"
 
 
-def answering(scenario: Scenario, version: str, *parents: Json, **spec: object) -> Json:
-    """A model whose pods answer every request with their version."""
-    answer = [
-        {"name": "PAUSE_LISTEN", "value": ":8080"},
-        {"name": "PAUSE_ANSWER", "value": json.dumps({"model_version": version})},
-    ]
-    probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
-    return make_model(
-        {
-            "model": {"version": version},
-            "server": {"image": PAUSE_IMAGE, "env": answer, "readinessProbe": probe},
-            "traffic": {"parentRefs": list(parents), "hostnames": [scenario.host]},
-            **spec,
-        }
-    )
+def attached(scenario: Scenario, *parents: Json) -> Json:
+    """A model that attaches to these Gateways."""
+    return answering("v1", {"parentRefs": list(parents), "hostnames": [scenario.host]})
 
 
 def port_of(scenario: Scenario) -> int:
@@ -49,7 +35,7 @@ def port_of(scenario: Scenario) -> int:
 
 
 def test_a_gateway_that_does_not_exist_is_named_until_it_does(scenario: Scenario) -> None:
-    scenario.apply(answering(scenario, "v1", {"name": "mine"}))
+    scenario.apply(attached(scenario, {"name": "mine"}))
     missing = scenario.wait(condition("Routed", "False", "GatewayNotFound"), SECONDS)
 
     scenario.apply(gateway("mine", port_of(scenario)))
@@ -62,7 +48,7 @@ def test_a_gateway_that_does_not_exist_is_named_until_it_does(scenario: Scenario
 def test_a_gateway_that_refuses_is_quoted_until_it_takes_the_route(scenario: Scenario) -> None:
     narrow = gateway("mine", port_of(scenario))
     narrow["spec"]["listeners"][0]["hostname"] = "somebody-else.example.com"
-    scenario.apply(narrow, answering(scenario, "v1", {"name": "mine"}))
+    scenario.apply(narrow, attached(scenario, {"name": "mine"}))
     refused = scenario.wait(condition("Routed", "False", "NoMatchingListenerHostname"), SECONDS)
 
     scenario.apply(gateway("mine", port_of(scenario)))
@@ -78,7 +64,7 @@ def test_a_foreign_route_under_our_name_is_never_touched(scenario: Scenario) -> 
     scenario.apply({**about, "metadata": {"name": "iris"}, "spec": theirs})
     before = scenario.get("HTTPRoute", "iris")
 
-    scenario.apply(answering(scenario, "v1", PUBLIC))
+    scenario.apply(attached(scenario, PUBLIC))
     found = scenario.wait(condition("Stalled", "True", "NameConflict"), SECONDS)
 
     assert "HTTPRoute iris" in get_condition(found, "Stalled")["message"]

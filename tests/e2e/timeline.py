@@ -5,7 +5,7 @@ For the message of a failed test: what was written, in order, by the witness's l
 
 from collections.abc import Callable, Iterator, Sequence
 
-from tests.e2e.changes import Change, Json, World, replay, revision_of
+from tests.e2e.changes import ROUTE_KINDS, Change, Json, World, replay, revision_of
 
 
 def tell(changes: Sequence[Change], model: str = "iris") -> str:
@@ -27,7 +27,7 @@ def _tell(changes: Sequence[Change], model: str) -> Iterator[tuple[float, str]]:
 
 def _describe(world: World, change: Change) -> str:
     """What there is to say of an object now, "" for nothing."""
-    if change.kind == "HTTPRoute":
+    if change.kind in ROUTE_KINDS:
         return _describe_route(world, change.object)
     describe = DESCRIBE.get(change.kind)
     return describe(change.object) if describe else ""

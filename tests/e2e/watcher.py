@@ -25,6 +25,7 @@ WATCHED = (
     "ModelRevision",
     "Deployment",
     "HTTPRoute",
+    "TraefikService",
     "Service",
     "EndpointSlice",
     "Pod",

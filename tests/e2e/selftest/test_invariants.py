@@ -120,6 +120,19 @@ def test_a_pod_that_goes_between_look_and_write_is_nobodys_fault() -> None:
     assert violated(log) == []
 
 
+def test_weights_of_traefiks_own_kind_are_held_against_the_same() -> None:
+    log = Log().model().revision("v1").revision("v2", pods=1).traefik(v1=100).wait(9)
+
+    log.traefik(v1=30, v2=60).traefik(v1=100).scale("v2", 0)
+
+    assert violated(log) == [
+        "1 weights: weights don't sum to 100 in {'v1': 30, 'v2': 60}",
+        "2 capacity: v2 was raised to 60 with 1 of 2 ready pods",
+        "3 falls: v2 fell from 60 to 0 without a cause",
+        "4 release: Deployment iris-v2 was left 0 of 2 pods that a rule still needs",
+    ]
+
+
 def test_a_fall_without_a_cause_is_found() -> None:
     log = canary().accept().wait(9).route(v1=100, v2=0)
 

@@ -75,6 +75,13 @@ class Log:
         self._accepted = self._generation
         return self._route(None)
 
+    def traefik(self, **shares: int) -> "Log":
+        """The weights of Traefik's own kind, of which nobody says that it was accepted."""
+        self._generation += 1
+        services = [{"name": f"{MODEL}-{k}", "weight": v} for k, v in shares.items()]
+        body = {"spec": {"weighted": {"services": services}}}
+        return self._write("TraefikService", MODEL, body, None, generation=self._generation)
+
     def _route(self, shares: dict[str, int] | None) -> "Log":
         known = self._last.get(("HTTPRoute", MODEL), {}).get("spec", {})
         backends = [{"name": f"{MODEL}-{k}", "weight": v} for k, v in (shares or {}).items()]

@@ -1,0 +1,183 @@
+"""The routers on a real gateway: Traefik by its own kinds, and by Gateway API's what it can of it.
+
+Every test's log is held against the invariants when it is over (conftest), and every client
+sends 20 requests a second without a retry.
+"""
+
+import re
+from collections.abc import Callable
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.cluster.processes import wait_until
+from tests.e2e.changes import REVISION_LABEL
+from tests.e2e.invariants import SETTLE_SECONDS
+from tests.e2e.manifests import PUBLIC, Json, answering, image, iris, rollout
+from tests.e2e.readings import find_stands, find_worst_split
+from tests.e2e.scenario import Scenario, find_revision, get_condition, in_state, phase
+from tests.e2e.traffic import Report, read_version
+
+pytestmark = [pytest.mark.timeout(300, func_only=True)]
+READY_SECONDS = 90.0
+SECONDS = 45.0
+GUARD = {"duration": "4s"}
+COUNTED = 100
+"Requests of which the copies are counted: two that are under way make two points."
+METRICS_PORT = 8082
+
+
+def by_traefik(scenario: Scenario) -> Json:
+    """Traefik's own kinds: no Gateway is named."""
+    return {"router": "Traefik", "hostnames": [scenario.host]}
+
+
+def by_gateway(scenario: Scenario) -> Json:
+    """Gateway API's kinds, on the cluster's Gateway."""
+    return {"router": "GatewayAPI", "parentRefs": [PUBLIC], "hostnames": [scenario.host]}
+
+
+def deploy(scenario: Scenario, version: str, terms: Json) -> None:
+    """Apply a version of the iris model, one pod of it, by Traefik's own kinds."""
+    size, traffic = {"replicas": 1}, by_traefik(scenario)
+    scenario.apply(
+        iris(version, scenario.host, rollout=terms, scaling=size, traffic=traffic),
+    )
+
+
+def assert_all_answered(report: Report) -> None:
+    """No request was lost, and the last was answered by v2."""
+    assert not report.failures, report.describe_failures()
+    assert report.answers[-1].version == "v2"
+
+
+def test_traefik_shares_as_weighted_and_loses_no_request(scenario: Scenario) -> None:
+    terms = rollout((10, "8s"), (50, "4s"), guard=GUARD)
+    deploy(scenario, "v1", terms)
+    routed = get_condition(scenario.wait(phase("Healthy"), READY_SECONDS), "Routed")
+    scenario.start_load()
+
+    deploy(scenario, "v2", terms)
+    scenario.wait(phase("Healthy"), READY_SECONDS)
+
+    report, changes = scenario.stop_load(), scenario.changes()
+    assert_all_answered(report)
+    stable, canary = (find_revision(changes, image(version)) for version in ("v1", "v2"))
+    stands = find_stands(changes, "iris", SETTLE_SECONDS)
+    assert [stand.shares for stand in stands if 0 < stand.shares.get(canary, 0) < 100] == [
+        {stable: 90, canary: 10},
+        {stable: 50, canary: 50},
+    ]
+    assert find_worst_split(changes, report, canary, "v2") <= 5
+    assert "Traefik does not say what it took" in routed["message"]
+    assert scenario.all_of("HTTPRoute") == []
+
+
+def test_traefik_sends_copies_to_the_canary_and_stables_answers_to_people(
+    scenario: Scenario,
+) -> None:
+    shadow = {"name": "shadow", "mirror": {"percent": 50}, "approval": "Manual"}
+    terms = {"steps": [shadow], "guard": GUARD}
+    deploy(scenario, "v1", terms)
+    stable = scenario.wait(phase("Healthy"), READY_SECONDS)["status"]["stable"]["revision"]
+    scenario.start_load()
+    deploy(scenario, "v2", terms)
+    mirrored = scenario.wait(in_state("Holding"), READY_SECONDS)
+    canary = mirrored["status"]["canary"]["revision"]
+
+    copied = measure_copies(scenario, stable, canary)
+    before = scenario.load_so_far()
+    scenario.command("promote", canary)
+    scenario.wait(phase("Healthy"), SECONDS)
+
+    assert abs(copied - 50) <= 5
+    assert before.shares() == {"v1": 1.0}
+    assert_all_answered(scenario.stop_load())
+    assert [route["metadata"]["name"] for route in scenario.all_of("TraefikService")] == ["iris"]
+
+
+def measure_copies(scenario: Scenario, stable: str, canary: str) -> float:
+    """How many of 100 of stable's requests reach the canary too, by the pods' own counters."""
+    count_stable, count_canary = (counter(scenario, name) for name in (stable, canary))
+    requests, copies = count_stable(), count_canary()
+    assert wait_until(lambda: count_stable() - requests >= COUNTED, SECONDS), scenario.tell()
+    return 100 * (count_canary() - copies) / (count_stable() - requests)
+
+
+def counter(scenario: Scenario, revision: str) -> Callable[[], int]:
+    """What tells how many predictions the one pod of a revision has made."""
+    pods = scenario.kubectl("get", "pods", "-l", f"{REVISION_LABEL}={revision}", "-o", "name")
+    pod = pods.strip().removeprefix("pod/")
+    path = f"/api/v1/namespaces/{scenario.namespace}/pods/{pod}:{METRICS_PORT}/proxy/metrics"
+
+    def count() -> int:
+        text = scenario.kubectl("get", "--raw", path)
+        found = re.findall(
+            r"^rest_server_requests_total\{.*infer.*\} ([0-9.e+]+)$", text, re.MULTILINE
+        )
+        return round(sum(map(float, found)))
+
+    return count
+
+
+@pytest.mark.parametrize("route", [by_gateway, by_traefik])
+def test_a_blue_green_preview_is_seen_by_header_alone_until_it_is_promoted(
+    scenario: Scenario, route: Callable[[Scenario], Json]
+) -> None:
+    terms = {"strategy": "BlueGreen", "guard": GUARD}
+    scenario.apply(answering("v1", route(scenario), rollout=terms))
+    scenario.wait(phase("Healthy"), SECONDS)
+    scenario.start_load()
+    scenario.apply(answering("v2", route(scenario), rollout=terms))
+    held = scenario.wait(phase("Paused"), SECONDS)
+
+    previews = {ask(scenario, {"x-canary": "1"}) for _ in range(20)}
+    others = {ask(scenario, {"x-canary": "2"}) for _ in range(20)}
+    before = scenario.load_so_far()
+    scenario.command("promote", held["status"]["canary"]["revision"])
+    scenario.wait(phase("Healthy"), SECONDS)
+
+    assert (previews, others) == ({"v2"}, {"v1"})
+    assert before.shares() == {"v1": 1.0}
+    assert_all_answered(scenario.stop_load())
+    assert ask(scenario, {"x-canary": "1"}) == "v2"
+
+
+def ask(scenario: Scenario, headers: dict[str, str]) -> str:
+    """The version that answers one request with these headers."""
+    url = f"{scenario.cluster.gateway_url}/"
+    request = Request(url, headers={"Host": scenario.host, **headers})  # noqa: S310 - our own URL
+    with urlopen(request, timeout=5) as answer:  # noqa: S310 - our own URL
+        return read_version(answer.read().decode())
+
+
+def test_a_mirror_that_the_gateway_cannot_make_is_refused_before_anything_moves(
+    scenario: Scenario,
+) -> None:
+    traffic = by_gateway(scenario)
+    scenario.apply(answering("v1", traffic))
+    scenario.wait(phase("Healthy"), SECONDS)
+    scenario.start_load()
+    before = state_of(scenario)
+
+    scenario.apply(answering("v2", traffic, rollout={"strategy": "Shadow"}))
+    refused = scenario.wait(phase("Invalid"), SECONDS)
+    sent = len(scenario.load_so_far().sent)
+    assert wait_until(lambda: len(scenario.load_so_far().sent) >= sent + 60, SECONDS)
+
+    assert state_of(scenario) == before
+    words = get_condition(refused, "Stalled")["message"]
+    assert words.startswith("spec.rollout.strategy: step sample: the GatewayClass traefik")
+    assert "write a weight or headers instead of mirror" in words
+    assert get_condition(refused, "Ready")["status"] == "True"
+    report = scenario.stop_load()
+    assert (report.failures, report.shares()) == ((), {"v1": 1.0})
+
+
+def state_of(scenario: Scenario) -> Json:
+    """Everything that a rollout would change, by name and generation."""
+    kinds = ("ModelRevision", "Deployment", "HTTPRoute")
+    found = {kind: [item["metadata"] for item in scenario.all_of(kind)] for kind in kinds}
+    services = [item["spec"]["selector"] for item in scenario.all_of("Service")]
+    named = {kind: [(m["name"], m["generation"]) for m in found[kind]] for kind in kinds}
+    return {**named, "Service": services}
