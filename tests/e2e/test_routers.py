@@ -25,6 +25,7 @@ GUARD = {"duration": "4s"}
 COUNTED = 100
 "Requests of which the copies are counted: two that are under way make two points."
 METRICS_PORT = 8082
+PREDICTIONS = re.compile(r"^rest_server_requests_total\{.*/infer.*\} ([0-9.e+]+)$", re.MULTILINE)
 
 
 def by_traefik(scenario: Scenario) -> Json:
@@ -112,10 +113,7 @@ def counter(scenario: Scenario, revision: str) -> Callable[[], int]:
 
     def count() -> int:
         text = scenario.kubectl("get", "--raw", path)
-        found = re.findall(
-            r"^rest_server_requests_total\{.*infer.*\} ([0-9.e+]+)$", text, re.MULTILINE
-        )
-        return round(sum(map(float, found)))
+        return round(sum(float(number) for number in PREDICTIONS.findall(text)))
 
     return count
 
