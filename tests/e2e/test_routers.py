@@ -156,12 +156,12 @@ def test_a_mirror_that_the_gateway_cannot_make_is_refused_before_anything_moves(
     scenario.apply(answering("v1", traffic))
     scenario.wait(phase("Healthy"), SECONDS)
     scenario.start_load()
+    await_answers(scenario, 20)
     before = state_of(scenario)
 
     scenario.apply(answering("v2", traffic, rollout={"strategy": "Shadow"}))
     refused = scenario.wait(phase("Invalid"), SECONDS)
-    sent = len(scenario.load_so_far().sent)
-    assert wait_until(lambda: len(scenario.load_so_far().sent) >= sent + 60, SECONDS)
+    await_answers(scenario, 60)
 
     assert state_of(scenario) == before
     words = get_condition(refused, "Stalled")["message"]
@@ -170,6 +170,12 @@ def test_a_mirror_that_the_gateway_cannot_make_is_refused_before_anything_moves(
     assert get_condition(refused, "Ready")["status"] == "True"
     report = scenario.stop_load()
     assert (report.failures, report.shares()) == ((), {"v1": 1.0})
+
+
+def await_answers(scenario: Scenario, more: int) -> None:
+    """Wait until so many more requests were answered."""
+    before = len(scenario.load_so_far().sent)
+    assert wait_until(lambda: len(scenario.load_so_far().sent) >= before + more, SECONDS)
 
 
 def state_of(scenario: Scenario) -> Json:
