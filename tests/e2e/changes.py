@@ -137,11 +137,21 @@ class World:
         return {str(end["addresses"][0]) for end in ends if end["conditions"].get("ready")}
 
     def shares(self, route: Json) -> list[Shares]:
-        """What each rule of a route gives to each revision; "?name" is a backend we don't know."""
+        """What each rule for everybody gives to each revision; "?name" is a backend unknown."""
         spec = route["spec"]
         if "weighted" in spec:
             return [self._shares(spec["weighted"].get("services", []))]
-        return [self._shares(rule.get("backendRefs", [])) for rule in spec.get("rules", [])]
+        rules = (rule for rule in spec.get("rules", []) if not _is_by_header(rule))
+        return [self._shares(rule.get("backendRefs", [])) for rule in rules]
+
+    def demands(self, route: Json) -> list[Shares]:
+        """A percent, which is a pod, for whoever is named by header or mirror; then the shares."""
+        rules = route["spec"].get("rules", [])
+        backends = (b for r in rules if _is_by_header(r) for b in r.get("backendRefs", []))
+        filters = (part for rule in rules for part in rule.get("filters", []))
+        mirrors = (f["requestMirror"]["backendRef"] for f in filters if "requestMirror" in f)
+        named = {self._backend_revision(b["name"]) for b in (*backends, *mirrors)}
+        return [dict.fromkeys(named, 1), *self.shares(route)]
 
     def _shares(self, backends: Iterable[Json]) -> Shares:
         found: Shares = {}
@@ -164,6 +174,10 @@ def replay(changes: Iterable[Change], model: str) -> Iterator[tuple[World, Chang
     for change in changes:
         yield world, change
         world.take(change)
+
+
+def _is_by_header(rule: Json) -> bool:
+    return any(match.get("headers") for match in rule.get("matches", []))
 
 
 def _home(change: Change) -> tuple[str, str]:

@@ -208,7 +208,7 @@ class _RulesInForce:
             self.versions, self.accepted = {}, {}
             return
         generation = change.metadata.get("generation", 1)
-        self.versions.setdefault(generation, world.shares(change.object))
+        self.versions.setdefault(generation, world.demands(change.object))
         if accepted_generation(change.object) >= generation:
             self.accepted.setdefault(generation, change.time)
 
@@ -362,16 +362,22 @@ def _route_writes(
 
 
 def _share_pairs(world: World, change: Change) -> list[tuple[Shares, Shares]]:
-    """The shares of each rule before and after a change of the route."""
+    """The shares of each rule for everybody before and after a change of the route."""
+    return _pair(world, change, World.shares)
+
+
+def _pair(
+    world: World, change: Change, read: Callable[[World, Json], list[Shares]]
+) -> list[tuple[Shares, Shares]]:
     found = world.find(change.kind, change.name)
-    before, after = world.shares(found) if found else [], world.shares(change.object)
+    before, after = read(world, found) if found else [], read(world, change.object)
     missing = [Shares()] * (len(after) - len(before))
     return list(zip([*before, *missing], after, strict=False))
 
 
 def _raises(world: World, change: Change) -> set[tuple[str, int]]:
-    """The revisions whose share a change of the route raises, and to what."""
-    pairs = _share_pairs(world, change)
+    """The revisions of which a change of the route demands more, and how much."""
+    pairs = _pair(world, change, World.demands)
     return {
         (name, share)
         for old, new in pairs

@@ -37,7 +37,7 @@ def _find(changes: Sequence[Change], model: str, settle_seconds: float) -> Itera
             if accepted:
                 yield Stand(accepted + settle_seconds, change.time, shares)
             generation, accepted = change.metadata["generation"], 0.0
-            shares = (world.shares(change.object) or [Shares()])[-1]  # for everybody
+            shares = (world.shares(change.object) or [Shares()])[0]
         if not accepted and accepted_generation(change.object) >= generation:
             accepted = change.time
     if accepted and changes:

@@ -1,5 +1,6 @@
 """Each invariant's check finds a log that violates it, and passes the nearest one that doesn't."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -118,6 +119,35 @@ def test_a_pod_that_goes_between_look_and_write_is_nobodys_fault() -> None:
     log = serving().revision("v2", pods=1).wait(9).ready("v2", 0).wait(0.1).route(v1=80, v2=20)
 
     assert violated(log) == []
+
+
+@pytest.mark.parametrize("how", [Log.preview, Log.mirror])
+def test_who_is_named_by_header_or_mirror_alone_needs_one_pod(how: Callable[..., Log]) -> None:
+    log = serving().revision("v2", pods=1).wait(9)
+    how(log, "v2", v1=100).accept().wait(9)
+    well = violated(log)
+
+    log.scale("v2", 0)
+
+    assert (well, violated(log)) == (
+        [],
+        ["4 release: Deployment iris-v2 was left 0 of 1 pods that a rule still needs"],
+    )
+
+
+@pytest.mark.parametrize("how", [Log.preview, Log.mirror])
+def test_a_preview_or_mirror_before_there_is_a_pod_is_found(how: Callable[..., Log]) -> None:
+    log = serving().revision("v2", pods=1, ready=0).wait(9)
+
+    assert violated(how(log, "v2", v1=100)) == [
+        "2 capacity: v2 was raised to 1 without a ready pod"
+    ]
+
+
+def test_a_preview_that_ends_is_no_fall() -> None:
+    log = serving().revision("v2", pods=1).wait(9).preview("v2", v1=100).accept().wait(9)
+
+    assert violated(log.route(v1=80, v2=20)) == []
 
 
 def test_weights_of_traefiks_own_kind_are_held_against_the_same() -> None:

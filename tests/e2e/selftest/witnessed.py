@@ -1,9 +1,10 @@
 """Builds a witness's log by hand: each method is one write that somebody made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL, Change
+from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL, Change, Json
 
 MODEL = "iris"
 
@@ -70,6 +71,18 @@ class Log:
         self._generation += 1
         return self._route(shares)
 
+    def preview(self, name: str, **shares: int) -> "Log":
+        """A route with a rule by header before the one for everybody."""
+        rule = {"matches": [{"headers": [{"name": "x-canary", "value": "1"}]}]}
+        self._generation += 1
+        return self._route(shares, [{**rule, "backendRefs": [{"name": f"{MODEL}-{name}"}]}])
+
+    def mirror(self, name: str, **shares: int) -> "Log":
+        """A route of which everybody's rule sends copies to a revision."""
+        copies = {"requestMirror": {"backendRef": {"name": f"{MODEL}-{name}"}}}
+        self._generation += 1
+        return self._route(shares, filters=[copies])
+
     def accept(self) -> "Log":
         """The gateway takes the last version of the route."""
         self._accepted = self._generation
@@ -82,10 +95,13 @@ class Log:
         body = {"spec": {"weighted": {"services": services}}}
         return self._write("TraefikService", MODEL, body, None, generation=self._generation)
 
-    def _route(self, shares: dict[str, int] | None) -> "Log":
+    def _route(
+        self, shares: dict[str, int] | None, rules: Sequence[Json] = (), **main: Any
+    ) -> "Log":
         known = self._last.get(("HTTPRoute", MODEL), {}).get("spec", {})
         backends = [{"name": f"{MODEL}-{k}", "weight": v} for k, v in (shares or {}).items()]
-        spec = {"parentRefs": [{"name": "public"}], "rules": [{"backendRefs": backends}]}
+        everybodys = {"backendRefs": backends, **main}
+        spec = {"parentRefs": [{"name": "public"}], "rules": [*rules, everybodys]}
         accepted = {
             "type": "Accepted", "status": "True", "observedGeneration": self._accepted
         }  # fmt: skip
