@@ -144,7 +144,7 @@ class RunningLoad:
 def start_load(gateway: str, host: str, directory: Path, rate: float = 20.0) -> RunningLoad:
     """Send predictions for the iris model through a gateway until stopped (10 minutes at most)."""
     answers = directory / "answers.jsonl"
-    answers.touch()
+    answers.write_text("")
     url = f"{gateway}/v2/models/iris/infer"
     words = ["tests.e2e.traffic", url, "--host", host, "--rate", str(rate), "--body", IRIS]
     return RunningLoad(spawn([*words, "--log", str(answers)], directory / "traffic.log"), answers)
