@@ -29,6 +29,8 @@ class Trial:
     """A canary since it was first given traffic."""
 
     revision: str
+    beside: frozenset[str] = frozenset()
+    "Who served before it: what one could go back to."
     excused: str = ""
     "Why its share may fall: its own fault, the environment's, or a person's act."
 
@@ -38,11 +40,11 @@ class Watched:
     """What is known of one model from watching."""
 
     size: int = 1
-    "The smallest size that the person has asked for since one revision has had everything."
+    "The smallest size that the person has asked for since more than one revision has had pods."
     looks: deque[tuple[float, Ready]] = field(default_factory=deque)
     trial: Trial | None = None
     refused: dict[str, str] = field(default_factory=dict)
-    "Revisions that were rolled back, with the retry command of that time."
+    "Revisions that were rolled back, with the commands of that time that may bring them again."
     served: set[str] = field(default_factory=set)
 
 
@@ -53,6 +55,7 @@ class Observer:
         self._sim = sim
         self._server = sim.server
         self._watched: dict[Key, Watched] = {}
+        self._homes: set[Key] = set()
         self.changes = 0
         sim.observe(self.look)
 
@@ -86,6 +89,7 @@ class Observer:
 
     def _look_at_model(self, change: Change) -> None:
         watched = self._watched.setdefault(change.key, Watched())
+        self._homes.add(change.key)
         if change.type == "DELETED":
             del self._watched[change.key]
             return
@@ -104,9 +108,13 @@ class Observer:
         body = self._server.find("ModelDeployment", key) or {"spec": {}}
         return int(body["spec"].get("scaling", {}).get("replicas", 1))
 
+    def _wanted_version(self, key: Key) -> str:
+        body = self._server.find("ModelDeployment", key) or {"spec": {}}
+        return str(body["spec"].get("model", {}).get("version", ""))
+
     def _check_home(self, change: Change, key: Key) -> None:
-        assert key in self._watched or change.type == "DELETED", (
-            f"6: {change.kind} {change.key} was written where no model of its name is"
+        assert key in self._homes, (
+            f"6: {change.kind} {change.key} was written where no model of its name was"
         )
 
     # The route
@@ -122,7 +130,7 @@ class Observer:
             return
         self._check_rules(key, read_rules(change.body["spec"]))
         self._check_raises(key, watched, spec_was, change.body["spec"])
-        self._check_fall(watched, before, after)
+        self._check_fall(key, watched, before, after)
         self._try(key, watched, before, after)
 
     def _shares(self, key: Key, spec: Json) -> Shares:
@@ -167,13 +175,18 @@ class Observer:
             assert mine > 0 or (not others and not watched.size), words
             assert mine >= need or not others, words
 
-    def _check_fall(self, watched: Watched, before: Shares, after: Shares) -> None:
+    def _check_fall(self, key: Key, watched: Watched, before: Shares, after: Shares) -> None:
         trial = watched.trial
         if trial is None or after.get(trial.revision, 0) >= before.get(trial.revision, 0):
             return
+        risen = {r for r, share in after.items() if share > before.get(r, 0)}
+        if before[trial.revision] == 100 and not risen & trial.beside:
+            return  # it won, and another one's trial begins
         version = self._name(trial.revision)
         judged = self._sim.script.verdict(version), self._sim.traffic.answers(version)
-        blamed = trial.excused or judged != ("Pass", Answers())
+        blamed = (
+            trial.excused or self._wanted_version(key) != version or judged != ("Pass", Answers())
+        )
         pods = self._pods_of(trial.revision)
         assert blamed or not pods or not all(map(is_ready, pods)), (
             f"3: {version} fell from {before} to {after} without a cause"
@@ -185,7 +198,7 @@ class Observer:
         for revision in rises:
             self._check_forgiven(key, watched, revision)
             if revision not in watched.served:
-                watched.trial = Trial(revision)
+                watched.trial = Trial(revision, frozenset(watched.served))
         watched.served = {r for r, share in after.items() if share}
         if watched.trial and watched.trial.revision not in watched.served:
             watched.trial = None
@@ -254,7 +267,8 @@ class Observer:
 
     def _retry(self, key: Key) -> str:
         found = self._server.find("ModelDeployment", key) or {"metadata": {}}
-        return str((found["metadata"].get("annotations") or {}).get("canarium.dev/retry", ""))
+        given = found["metadata"].get("annotations") or {}
+        return " ".join(given.get(f"canarium.dev/{verb}", "") for verb in ("retry", "rollback"))
 
     # What is seen
 
@@ -291,10 +305,8 @@ class Observer:
         return [ready for _, ready in watched.looks] or [{}]
 
     def _settle(self, key: Key, watched: Watched) -> None:
-        """While one revision has everything, the size is what the person asks for now."""
-        route = self._server.find("HTTPRoute", key)
-        shares = self._shares(key, route["spec"]) if route else {}
-        if sum(share > 0 for share in shares.values()) <= 1:
+        """While only one revision has pods, the size is what the person asks for now."""
+        if sum(d["spec"]["replicas"] > 0 for d in self._of(key, "Deployment")) <= 1:
             watched.size = self._wanted_size(key)
 
     def _of(self, key: Key, kind: str) -> list[Json]:
