@@ -43,8 +43,10 @@ class Watched:
     "The smallest size that the person has asked for since more than one revision has had pods."
     looks: deque[tuple[float, Ready]] = field(default_factory=deque)
     trial: Trial | None = None
-    refused: dict[str, str] = field(default_factory=dict)
-    "Revisions that were rolled back, with the commands of that time that may bring them again."
+    asked: set[str] = field(default_factory=set)
+    "Commands that were given and bring a refused revision again."
+    refused: dict[str, set[str]] = field(default_factory=dict)
+    "Revisions that were rolled back, with the commands that had been given before."
     served: set[str] = field(default_factory=set)
 
 
@@ -100,6 +102,8 @@ class Observer:
                 body["metadata"] = {**body["metadata"], "resourceVersion": ""}
             assert was == now, f"6: {change.by} wrote more of the object than its status"
             return
+        given = change.body["metadata"].get("annotations") or {}
+        watched.asked |= {given.get(f"canarium.dev/{verb}", "") for verb in ("retry", "rollback")}
         watched.size = min(watched.size, self._wanted_size(change.key))
         if watched.trial:
             watched.trial.excused = "a person's act"
@@ -249,7 +253,7 @@ class Observer:
         outcome = change.body.get("status", {}).get("outcome")
         revision = revision_of(change.body)
         if outcome == "RolledBack" and change.type != "DELETED":
-            watched.refused.setdefault(revision, self._retry(key))
+            watched.refused.setdefault(revision, set(watched.asked))
         if change.type == "DELETED":
             watched.refused.pop(revision, None)
 
@@ -259,16 +263,12 @@ class Observer:
             self._check_forgiven(key, watched, revision_of(change.body))
 
     def _check_forgiven(self, key: Key, watched: Watched, revision: str) -> None:
-        retry = watched.refused.get(revision)
-        assert retry is None or retry != self._retry(key), (
+        before = watched.refused.get(revision, set())
+        new = (text for text in watched.asked - before if text.startswith(revision))
+        assert revision not in watched.refused or any(new), (
             f"5: {self._name(revision)} was rolled back and is tried again"
         )
         watched.refused.pop(revision, None)
-
-    def _retry(self, key: Key) -> str:
-        found = self._server.find("ModelDeployment", key) or {"metadata": {}}
-        given = found["metadata"].get("annotations") or {}
-        return " ".join(given.get(f"canarium.dev/{verb}", "") for verb in ("retry", "rollback"))
 
     # What is seen
 

@@ -32,6 +32,8 @@ from canarium.sim.verdicts import Script, judge_counts
 
 EPOCH = 1_800_000_000.0
 PERSON = "kubectl"
+ANNOTATING = "kubectl-annotate"
+"A manager of its own, so that applying a manifest without the annotation leaves it."
 GATEWAY = ("gateways", "public")
 NOT_INSTALLED = frozenset({"GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"})
 "Kinds that this cluster doesn't serve: its gateway speaks HTTPRoute."
@@ -193,7 +195,7 @@ class Simulation:
     def command(self, key: Key, verb: str, text: str) -> None:
         """Annotate a ModelDeployment with a command."""
         patch = {"metadata": {"annotations": {PREFIX + verb: text}}}
-        self.server.merge("ModelDeployment", key, patch, PERSON, None)
+        self.server.merge("ModelDeployment", key, patch, ANNOTATING, None)
 
     # Questions
 
