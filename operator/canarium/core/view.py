@@ -32,6 +32,7 @@ from canarium.routers import (
     choose_router,
     find_router,
 )
+from canarium.routers.base import find_service, read_selector
 
 CLOSING_STEP = Step(name=CLOSING_NAME, weight=100)
 AT_REST = ("Starting", "Idle", "Rejected", "Broken")
@@ -249,7 +250,7 @@ class View:
         A Service cannot be shared; going back, it turns when the last weight does.
         """
         service = find_service(self.observed, self.model)
-        led = read_selector(service.spec).get(REVISION_LABEL) if service else None
+        led = read_selector(service).get(REVISION_LABEL) if service else None
         late = rollout_of(status).state == "Reverting" and led == parts[-1].revision
         return parts[-1 if late else 0].revision
 
