@@ -43,9 +43,9 @@ class Watched:
     "The smallest size that the person has asked for since more than one revision has had pods."
     looks: deque[tuple[float, Ready]] = field(default_factory=deque)
     trial: Trial | None = None
-    asked: set[str] = field(default_factory=set)
-    "Commands that were given and bring a refused revision again."
-    refused: dict[str, set[str]] = field(default_factory=dict)
+    asked: set[tuple[str, str]] = field(default_factory=set)
+    "Commands (verb, text) that were given and bring a refused revision again."
+    refused: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     "Revisions that were rolled back, with the commands that had been given before."
     served: set[str] = field(default_factory=set)
 
@@ -103,7 +103,8 @@ class Observer:
             assert was == now, f"6: {change.by} wrote more of the object than its status"
             return
         given = change.body["metadata"].get("annotations") or {}
-        watched.asked |= {given.get(f"canarium.dev/{verb}", "") for verb in ("retry", "rollback")}
+        asked = {verb: given.get(f"canarium.dev/{verb}", "") for verb in ("retry", "rollback")}
+        watched.asked |= set(asked.items())
         watched.size = min(watched.size, self._wanted_size(change.key))
         if watched.trial:
             watched.trial.excused = "a person's act"
@@ -250,9 +251,10 @@ class Observer:
     # Rejections
 
     def _look_at_revision(self, change: Change, key: Key, watched: Watched) -> None:
-        outcome = change.body.get("status", {}).get("outcome")
+        ended = change.body.get("status", {})
         revision = revision_of(change.body)
-        if outcome == "RolledBack" and change.type != "DELETED":
+        refused = ended.get("outcome") == "RolledBack" and ended.get("reason") != "Overridden"
+        if refused and change.type != "DELETED":
             watched.refused.setdefault(revision, set(watched.asked))
         if change.type == "DELETED":
             watched.refused.pop(revision, None)
@@ -264,7 +266,7 @@ class Observer:
 
     def _check_forgiven(self, key: Key, watched: Watched, revision: str) -> None:
         before = watched.refused.get(revision, set())
-        new = (text for text in watched.asked - before if text.startswith(revision))
+        new = (text for _, text in watched.asked - before if text.startswith(revision))
         assert revision not in watched.refused or any(new), (
             f"5: {self._name(revision)} was rolled back and is tried again"
         )
@@ -282,16 +284,19 @@ class Observer:
             trial.excused = trial.excused or "a pod was lost"
 
     def _remember(self, key: Key, watched: Watched) -> None:
-        """Keep what was ready at which time, for as long as a look may be old."""
+        """Keep what was ready at which time, for as long as a look may be old.
+
+        A pod counts when its endpoint says so too: one is told before the other.
+        """
         now = self._sim.now()
         ready: dict[str, int] = {}
         for deployment in self._of(key, "Deployment"):
             revision = revision_of(deployment)
             slices = self._server.find("EndpointSlice", (key[0], f"{key[1]}-{revision}-x"))
-            if slices is None:
-                ready[revision] = sum(map(is_ready, self._pods_of(revision)))
-            else:
-                ready[revision] = sum(e["conditions"]["ready"] for e in slices["endpoints"])
+            ready[revision] = sum(map(is_ready, self._pods_of(revision)))
+            if slices is not None:
+                behind = sum(e["conditions"]["ready"] for e in slices["endpoints"])
+                ready[revision] = min(ready[revision], behind)
         if not watched.looks or watched.looks[-1][1] != ready:
             watched.looks.append((now, ready))
         while len(watched.looks) > 1 and watched.looks[1][0] < now - SLACK_SECONDS:
