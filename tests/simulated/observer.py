@@ -29,6 +29,8 @@ class Trial:
     """A canary since it was first given traffic."""
 
     revision: str
+    beside: frozenset[str] = frozenset()
+    "Who served before it: what one could go back to."
     excused: str = ""
     "Why its share may fall: its own fault, the environment's, or a person's act."
 
@@ -38,11 +40,13 @@ class Watched:
     """What is known of one model from watching."""
 
     size: int = 1
-    "The smallest size that the person has asked for since one revision has had everything."
+    "The smallest size that the person has asked for since more than one revision has had pods."
     looks: deque[tuple[float, Ready]] = field(default_factory=deque)
     trial: Trial | None = None
-    refused: dict[str, str] = field(default_factory=dict)
-    "Revisions that were rolled back, with the retry command of that time."
+    asked: set[tuple[str, str]] = field(default_factory=set)
+    "Commands (verb, text) that were given and bring a refused revision again."
+    refused: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    "Revisions that were rolled back, with the commands that had been given before."
     served: set[str] = field(default_factory=set)
 
 
@@ -53,6 +57,7 @@ class Observer:
         self._sim = sim
         self._server = sim.server
         self._watched: dict[Key, Watched] = {}
+        self._homes: set[Key] = set()
         self.changes = 0
         sim.observe(self.look)
 
@@ -86,6 +91,7 @@ class Observer:
 
     def _look_at_model(self, change: Change) -> None:
         watched = self._watched.setdefault(change.key, Watched())
+        self._homes.add(change.key)
         if change.type == "DELETED":
             del self._watched[change.key]
             return
@@ -96,6 +102,9 @@ class Observer:
                 body["metadata"] = {**body["metadata"], "resourceVersion": ""}
             assert was == now, f"6: {change.by} wrote more of the object than its status"
             return
+        given = change.body["metadata"].get("annotations") or {}
+        asked = {verb: given.get(f"canarium.dev/{verb}", "") for verb in ("retry", "rollback")}
+        watched.asked |= set(asked.items())
         watched.size = min(watched.size, self._wanted_size(change.key))
         if watched.trial:
             watched.trial.excused = "a person's act"
@@ -104,9 +113,13 @@ class Observer:
         body = self._server.find("ModelDeployment", key) or {"spec": {}}
         return int(body["spec"].get("scaling", {}).get("replicas", 1))
 
+    def _wanted_version(self, key: Key) -> str:
+        body = self._server.find("ModelDeployment", key) or {"spec": {}}
+        return str(body["spec"].get("model", {}).get("version", ""))
+
     def _check_home(self, change: Change, key: Key) -> None:
-        assert key in self._watched or change.type == "DELETED", (
-            f"6: {change.kind} {change.key} was written where no model of its name is"
+        assert key in self._homes, (
+            f"6: {change.kind} {change.key} was written where no model of its name was"
         )
 
     # The route
@@ -122,7 +135,7 @@ class Observer:
             return
         self._check_rules(key, read_rules(change.body["spec"]))
         self._check_raises(key, watched, spec_was, change.body["spec"])
-        self._check_fall(watched, before, after)
+        self._check_fall(key, watched, before, after)
         self._try(key, watched, before, after)
 
     def _shares(self, key: Key, spec: Json) -> Shares:
@@ -167,13 +180,18 @@ class Observer:
             assert mine > 0 or (not others and not watched.size), words
             assert mine >= need or not others, words
 
-    def _check_fall(self, watched: Watched, before: Shares, after: Shares) -> None:
+    def _check_fall(self, key: Key, watched: Watched, before: Shares, after: Shares) -> None:
         trial = watched.trial
         if trial is None or after.get(trial.revision, 0) >= before.get(trial.revision, 0):
             return
+        risen = {r for r, share in after.items() if share > before.get(r, 0)}
+        if before[trial.revision] == 100 and not risen & trial.beside:
+            return  # it won, and another one's trial begins
         version = self._name(trial.revision)
         judged = self._sim.script.verdict(version), self._sim.traffic.answers(version)
-        blamed = trial.excused or judged != ("Pass", Answers())
+        blamed = (
+            trial.excused or self._wanted_version(key) != version or judged != ("Pass", Answers())
+        )
         pods = self._pods_of(trial.revision)
         assert blamed or not pods or not all(map(is_ready, pods)), (
             f"3: {version} fell from {before} to {after} without a cause"
@@ -185,7 +203,7 @@ class Observer:
         for revision in rises:
             self._check_forgiven(key, watched, revision)
             if revision not in watched.served:
-                watched.trial = Trial(revision)
+                watched.trial = Trial(revision, frozenset(watched.served))
         watched.served = {r for r, share in after.items() if share}
         if watched.trial and watched.trial.revision not in watched.served:
             watched.trial = None
@@ -233,10 +251,11 @@ class Observer:
     # Rejections
 
     def _look_at_revision(self, change: Change, key: Key, watched: Watched) -> None:
-        outcome = change.body.get("status", {}).get("outcome")
+        ended = change.body.get("status", {})
         revision = revision_of(change.body)
-        if outcome == "RolledBack" and change.type != "DELETED":
-            watched.refused.setdefault(revision, self._retry(key))
+        refused = ended.get("outcome") == "RolledBack" and ended.get("reason") != "Overridden"
+        if refused and change.type != "DELETED":
+            watched.refused.setdefault(revision, set(watched.asked))
         if change.type == "DELETED":
             watched.refused.pop(revision, None)
 
@@ -246,15 +265,12 @@ class Observer:
             self._check_forgiven(key, watched, revision_of(change.body))
 
     def _check_forgiven(self, key: Key, watched: Watched, revision: str) -> None:
-        retry = watched.refused.get(revision)
-        assert retry is None or retry != self._retry(key), (
+        before = watched.refused.get(revision, set())
+        new = (text for _, text in watched.asked - before if text.startswith(revision))
+        assert revision not in watched.refused or any(new), (
             f"5: {self._name(revision)} was rolled back and is tried again"
         )
         watched.refused.pop(revision, None)
-
-    def _retry(self, key: Key) -> str:
-        found = self._server.find("ModelDeployment", key) or {"metadata": {}}
-        return str((found["metadata"].get("annotations") or {}).get("canarium.dev/retry", ""))
 
     # What is seen
 
@@ -268,16 +284,19 @@ class Observer:
             trial.excused = trial.excused or "a pod was lost"
 
     def _remember(self, key: Key, watched: Watched) -> None:
-        """Keep what was ready at which time, for as long as a look may be old."""
+        """Keep what was ready at which time, for as long as a look may be old.
+
+        A pod counts when its endpoint says so too: one is told before the other.
+        """
         now = self._sim.now()
         ready: dict[str, int] = {}
         for deployment in self._of(key, "Deployment"):
             revision = revision_of(deployment)
             slices = self._server.find("EndpointSlice", (key[0], f"{key[1]}-{revision}-x"))
-            if slices is None:
-                ready[revision] = sum(map(is_ready, self._pods_of(revision)))
-            else:
-                ready[revision] = sum(e["conditions"]["ready"] for e in slices["endpoints"])
+            ready[revision] = sum(map(is_ready, self._pods_of(revision)))
+            if slices is not None:
+                behind = sum(e["conditions"]["ready"] for e in slices["endpoints"])
+                ready[revision] = min(ready[revision], behind)
         if not watched.looks or watched.looks[-1][1] != ready:
             watched.looks.append((now, ready))
         while len(watched.looks) > 1 and watched.looks[1][0] < now - SLACK_SECONDS:
@@ -291,10 +310,8 @@ class Observer:
         return [ready for _, ready in watched.looks] or [{}]
 
     def _settle(self, key: Key, watched: Watched) -> None:
-        """While one revision has everything, the size is what the person asks for now."""
-        route = self._server.find("HTTPRoute", key)
-        shares = self._shares(key, route["spec"]) if route else {}
-        if sum(share > 0 for share in shares.values()) <= 1:
+        """While only one revision has pods, the size is what the person asks for now."""
+        if sum(d["spec"]["replicas"] > 0 for d in self._of(key, "Deployment")) <= 1:
             watched.size = self._wanted_size(key)
 
     def _of(self, key: Key, kind: str) -> list[Json]:

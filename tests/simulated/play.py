@@ -65,9 +65,15 @@ class Play(Simulation):
     """The simulation as the tests of one model use it; `options` go into each manifest."""
 
     def __init__(
-        self, *, planner: Planner = plan, seed: int = 0, judged: bool = False, **options: Any
+        self,
+        *,
+        planner: Planner = plan,
+        seed: int = 0,
+        judged: bool = False,
+        remembered: int = 2000,
+        **options: Any,
     ) -> None:
-        super().__init__(planner=planner, seed=seed, judged=judged)
+        super().__init__(planner=planner, seed=seed, judged=judged, remembered=remembered)
         self.options = options
         self.observer = Observer(self)
 

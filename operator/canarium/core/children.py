@@ -205,6 +205,8 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
 
 def _is_in_motion(view: View, status: Status) -> bool:
     """Whether the router may work by something else than what is written."""
+    if rollout_of(status).state == "Reverting":
+        return True
     if view.split(status) is None:  # nobody says whether it has taken what lives
         return bool(view.live_weights(status))
     return not view.verify(status).accepted

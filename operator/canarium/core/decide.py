@@ -57,19 +57,25 @@ def _settle(view: View, status: Status) -> Status:
 def _recover(view: View, status: Status) -> Status | None:
     """A status that says nothing: what is routed is stable; with nothing routed, begin.
 
-    What was stable before comes first; another one that is routed too is taken back.
+    What was stable before comes first; another one that is routed too is taken back. Nothing ends
+    before the router has settled on that: nobody knows since when it works by what is written.
     """
     routed = _find_routed(view, status)
     found = replace(status, rejected=_find_rejections(view))
     if not routed:
         return begin_first(view, found, view.wanted) if view.wanted else None
     stable, *others = (_describe(view, deployment) for deployment in routed)
-    idle = Rollout(state="Idle", progress_at=view.now, peak_replicas=stable.replicas)
+    back = Rollout(
+        state="Reverting",
+        ending="Canceled",
+        reason="StatusLost",
+        message="the status was lost; what was stable before is stable again",
+        progress_at=view.now,
+        peak_replicas=stable.replicas,
+    )
     if not others:
-        return replace(found, stable=replace(stable, weight=100), rollout=idle)
-    back = replace(idle, state="Reverting", ending="Canceled", reason="StatusLost")
-    words = "the status was lost; what was stable before is stable again"
-    found = replace(found, stable=stable, canary=others[0], rollout=replace(back, message=words))
+        return replace(found, stable=replace(stable, weight=100), rollout=back)
+    found = replace(found, stable=stable, canary=others[0], rollout=back)
     return set_weights(found, view.live_share(others[0].revision, found))
 
 

@@ -17,7 +17,7 @@ from canarium.core.view import ROLLING, View, rollout_of
 
 def take_orders(view: View, status: Status) -> Status:
     """Restart stable, go back to a revision of the history, or lift that."""
-    return _take_rollback(view, _take_lift(view, _take_restart(view, status)))
+    return _take_rollback(view, _take_retry(view, _take_restart(view, status)))
 
 
 def _take_restart(view: View, status: Status) -> Status:
@@ -27,12 +27,16 @@ def _take_restart(view: View, status: Status) -> Status:
     return restart(view, record_command(status, command))
 
 
-def _take_lift(view: View, status: Status) -> Status:
-    """A retry of what the spec names ends a rollback."""
+def _take_retry(view: View, status: Status) -> Status:
+    """A retry of what the spec names ends a rollback; one before the rejection is void."""
     command, override = view.command("retry", status), status.override
-    if command is None or override is None or command.revision != override.instead:
+    if command is None or rollout_of(status).state == "Broken":
         return status
-    return lift_override(record_command(forgive(status, command.revision), command))
+    if override is not None and command.revision == override.instead:
+        return lift_override(record_command(forgive(status, command.revision), command))
+    if command.revision in {rejection.revision for rejection in status.rejected}:
+        return status
+    return record_command(status, command, ignored=_explain(view, status, command))
 
 
 def _take_rollback(view: View, status: Status) -> Status:

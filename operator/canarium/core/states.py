@@ -251,12 +251,10 @@ def _end_guard(view: View, status: Status) -> Status:
 def reverting(view: View, status: Status) -> Status:
     """Weight goes back to stable as fast as its pods carry it; then the canary goes."""
     stable, canary = _stable(status), status.canary
-    if canary is None:
-        return _end_revert(view, status)
-    if (fix := _find_fix(view, status, canary)) is not None:
+    if (fix := _find_fix(view, status)) is not None:
         return begin_unsettled(view, status, fix)
-    weight = _weight_left(view, status, stable, canary)
-    if weight != canary.weight or canary.headers or canary.mirror:
+    weight = _weight_left(view, status, stable, canary) if canary else 0
+    if canary and (weight != canary.weight or canary.headers or canary.mirror):
         stopped = replace(rollout_of(status), verified_at=None, progress_at=view.now)
         return set_weights(replace(status, rollout=stopped), weight)
     if weight > 0:
@@ -265,10 +263,10 @@ def reverting(view: View, status: Status) -> Status:
     return _end_revert(view, status) if _is_settled(view, status) else status
 
 
-def _find_fix(view: View, status: Status, canary: RevisionStatus) -> Wanted | None:
+def _find_fix(view: View, status: Status) -> Wanted | None:
     """Another revision that is wanted, where stable has no pod to go back to."""
-    wanted = _newly_wanted(view, status)
-    if wanted is None or view.paused or wanted.revision == canary.revision:
+    wanted, canary = _newly_wanted(view, status), status.canary
+    if wanted is None or view.paused or (canary and wanted.revision == canary.revision):
         return None
     return wanted if view.stable_is_dead(status) else None
 

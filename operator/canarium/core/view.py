@@ -10,7 +10,7 @@ from canarium.core.capacity import carried_weight, needed_replicas, step_replica
 from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.delivery import find_undeliverable
 from canarium.core.faults import Fault, find_fault
-from canarium.core.names import child_name
+from canarium.core.names import REVISION_LABEL, child_name
 from canarium.core.observed import (
     AnalysisResult,
     DeploymentRecord,
@@ -32,6 +32,7 @@ from canarium.routers import (
     choose_router,
     find_router,
 )
+from canarium.routers.base import find_service, read_selector
 
 CLOSING_STEP = Step(name=CLOSING_NAME, weight=100)
 AT_REST = ("Starting", "Idle", "Rejected", "Broken")
@@ -237,11 +238,21 @@ class View:
             namespace=self.observed.model.meta.namespace,
             traffic=self.traffic(status),
             weights=tuple((part.revision, part.weight) for part in parts),
-            primary=parts[0].revision,
+            primary=self._find_primary(parts, status),
             canary=beside.revision if beside else "",
             headers=beside.headers if beside else (),
             mirror=beside.mirror or 0 if beside else 0,
         )
+
+    def _find_primary(self, parts: list[RevisionStatus], status: Status) -> str:
+        """Whom callers in the cluster reach: stable, but while it cannot carry all of them yet.
+
+        A Service cannot be shared; going back, it turns when the last weight does.
+        """
+        service = find_service(self.observed, self.model)
+        led = read_selector(service).get(REVISION_LABEL) if service else None
+        late = rollout_of(status).state == "Reverting" and led == parts[-1].revision
+        return parts[-1 if late else 0].revision
 
     def live_share(self, revision: str, status: Status) -> int:
         """The percentage that a revision gets by the live rules, whatever is intended."""

@@ -165,6 +165,16 @@ def find_service(observed: Observed, name: str) -> ServiceRecord | None:
     return next((s for s in observed.services if s.meta.name == name), None)
 
 
+def read_selector(service: ServiceRecord) -> dict[str, str]:
+    """The labels of the pods that a live Service leads to."""
+    return _parse_selector(service.spec)
+
+
+@lru_cache(maxsize=4096)
+def _parse_selector(spec: bytes) -> dict[str, str]:
+    return dict(json.loads(spec).get("selector") or {})
+
+
 def find_route(observed: Observed, ref: Ref) -> RouteRecord | None:
     """The live route object that is meant."""
     return next((r for r in observed.routes if (r.kind, r.meta.name) == (ref.kind, ref.name)), None)

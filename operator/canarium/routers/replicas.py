@@ -6,7 +6,6 @@ flips are the shift. Weights round to whole pods, so the real share is shown.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -23,6 +22,7 @@ from canarium.routers.base import (
     make_leading_service,
     model_selector,
     primary_selector,
+    read_selector,
 )
 
 
@@ -54,7 +54,7 @@ class Replicas:
     def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
         """Whom the Service's selector covers, by their ready pods."""
         service = find_service(observed, model)
-        selector = _read_selector(service.spec) if service else {}
+        selector = read_selector(service) if service else {}
         if selector.get(MODEL_LABEL) != model:
             return {}
         if REVISION_LABEL in selector:
@@ -98,8 +98,3 @@ def _make_routes(split: Split) -> tuple[Child, ...]:
     mixed = len(split.weights) > 1
     selector = model_selector(split) if mixed else primary_selector(split)
     return (make_leading_service(split, selector),)
-
-
-@lru_cache(maxsize=4096)
-def _read_selector(spec: bytes) -> dict[str, str]:
-    return dict(json.loads(spec).get("selector") or {})

@@ -23,8 +23,6 @@ Key = tuple[str, str]
 "Namespace and name."
 ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
 
-HISTORY = 2000
-"Changes of a kind that a watch may be resumed from; what is older has expired."
 UNCOUNTED = frozenset({"Pod", "Service", "EndpointSlice"})
 "Kinds that have no generation."
 IMMUTABLE = {"Deployment": ("spec", "selector"), "ModelRevision": ("spec",)}
@@ -87,10 +85,12 @@ class ApiServer:
     """Objects by kind, namespace and name.
 
     `absent` are kinds that aren't served (404), `admission` may refuse what is about to be
-    written by raising `ApiError`: it is given the kind and the new object.
+    written by raising `ApiError`: it is given the kind and the new object. Of each kind, so many
+    changes can a watch be resumed from as `history` says; what is older has expired.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], *, history: int = 2000) -> None:
+        self._most = history
         self.absent: set[str] = set()
         self.admission: list[Callable[[str, Json], None]] = []
         self._now = now
@@ -272,7 +272,7 @@ class ApiServer:
         change = Change(self._now(), type_, kind, key, by, before, after)
         history = self._history.setdefault(kind, deque())
         history.append(change)
-        if len(history) > HISTORY:
+        if len(history) > self._most:
             self._expired[kind] = history.popleft().after.version
         for listener in (*self._watchers.get(kind, ()), *self._listeners):
             listener(change)

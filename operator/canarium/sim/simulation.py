@@ -32,11 +32,11 @@ from canarium.sim.verdicts import Script, judge_counts
 
 EPOCH = 1_800_000_000.0
 PERSON = "kubectl"
+ANNOTATING = "kubectl-annotate"
+"A manager of its own, so that applying a manifest without the annotation leaves it."
 GATEWAY = ("gateways", "public")
 NOT_INSTALLED = frozenset({"GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"})
 "Kinds that this cluster doesn't serve: its gateway speaks HTTPRoute."
-REMEMBERED = 10_000
-"Writes and events that are kept for questions afterwards."
 
 Condition = Callable[[], bool]
 Observer = Callable[[Change], None]
@@ -50,13 +50,21 @@ class Simulation:
     """The cluster, at rest until it is told to run.
 
     With `judged` the real judge decides on the answers that `traffic` draws, else `script` says
-    what it finds.
+    what it finds. `remembered` bounds what is kept of the past: changes of a kind that a watch can
+    be resumed from, writes and events to ask about.
     """
 
-    def __init__(self, *, planner: Planner = plan, seed: int = 0, judged: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        planner: Planner = plan,
+        seed: int = 0,
+        judged: bool = False,
+        remembered: int = 2000,
+    ) -> None:
         self.loop = VirtualLoop()
         self.network = Network(note=self._note_write)
-        self.server = ApiServer(self.now)
+        self.server = ApiServer(self.now, history=remembered)
         self.server.absent |= NOT_INSTALLED
         self.pods = Pods(self.server, self.loop)
         self.endpoints = Endpoints(self.server, self.loop)
@@ -65,8 +73,8 @@ class Simulation:
         draw = random.Random(seed)  # noqa: S311 - a simulation has to be repeatable
         self.traffic = Traffic(self.server, self.endpoints, self.gateway, self.now, draw)
         self.script = Script()
-        self.writes: deque[Request] = deque(maxlen=REMEMBERED)
-        self.events: deque[tuple[Key, Event]] = deque(maxlen=REMEMBERED)
+        self.writes: deque[Request] = deque(maxlen=remembered)
+        self.events: deque[tuple[Key, Event]] = deque(maxlen=remembered)
         self.restart_seconds = 2.0
         self.operator: Operator | None = None
         self._planner = planner
@@ -92,11 +100,7 @@ class Simulation:
         """End everything."""
         if self.operator is not None:
             self.operator.kill()
-        tasks = asyncio.all_tasks(self.loop)
-        for task in tasks:
-            task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.run_until_complete(self._end())
         self.loop.close()
         random.setstate(self._random_state)
 
@@ -191,7 +195,7 @@ class Simulation:
     def command(self, key: Key, verb: str, text: str) -> None:
         """Annotate a ModelDeployment with a command."""
         patch = {"metadata": {"annotations": {PREFIX + verb: text}}}
-        self.server.merge("ModelDeployment", key, patch, PERSON, None)
+        self.server.merge("ModelDeployment", key, patch, ANNOTATING, None)
 
     # Questions
 
@@ -219,6 +223,14 @@ class Simulation:
 
     async def _start_soon(self) -> None:
         self._start()
+
+    async def _end(self) -> None:
+        """End every task, and what it holds open."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.loop.shutdown_asyncgens()
 
     def record(self, meta: Meta, event: Event) -> None:
         """Take an event of the operator's (`controller.Recording`)."""

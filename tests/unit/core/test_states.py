@@ -386,7 +386,9 @@ def test_a_lost_status_finds_what_is_routed_to_be_stable() -> None:
     world = serving()
     world.status_raw = {}
     world.settle()
-    assert (world.state, world.stable, world.routed()) == ("Idle", "1", {world.revision("1"): 100})
+    assert (world.state, world.stable) == ("Reverting", "1")
+    world.run_until("Idle")
+    assert (world.stable, world.routed()) == ("1", {world.revision("1"): 100})
 
 
 def test_an_edited_route_is_put_right_and_reported_once() -> None:
