@@ -34,12 +34,21 @@ GATEWAY_API_SUM = "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0="
 
 @dataclass(frozen=True, slots=True)
 class GoProgram:
-    """One program: the module directory beside this file, the package in it, and its linking."""
+    """One program: its module's directory beside this file, the package in it, its linking.
+
+    The directory has the program's name unless ``module`` says otherwise.
+    """
 
     name: str
     package: str
     title: str
     ldflags: str = "-s -w"
+    module: str = ""
+
+    @property
+    def directory(self) -> Path:
+        """Where its go.mod is."""
+        return HERE / (self.module or self.name)
 
 
 KUBEBIN = GoProgram(
@@ -54,12 +63,19 @@ KWOK_PROGRAM = GoProgram(
 )
 PAUSE = GoProgram("pause", ".", "the pause program")
 GITOPS = GoProgram("gitops", ".", "Flux's and Argo CD's view of objects (2 minutes the first time)")
+COREDNS = GoProgram("coredns", ".", "CoreDNS (about a minute the first time)")
+ENVOY_GATEWAY = GoProgram(
+    "envoy-gateway",
+    "github.com/envoyproxy/gateway/cmd/envoy-gateway",
+    "Envoy Gateway (about 4 minutes the first time)",
+)
+HELM = GoProgram("helm", "helm.sh/helm/v3/cmd/helm", "Helm", module="envoy-gateway")
 
 
 def build(program: GoProgram, progress: Progress) -> Path:
     """The program as a static executable; compiled when the cache doesn't have it."""
     sources = [
-        p for p in sorted((HERE / program.name).iterdir()) if p.suffix in (".go", ".mod", ".sum")
+        p for p in sorted(program.directory.iterdir()) if p.suffix in (".go", ".mod", ".sum")
     ]
     contents = [item for p in sources for item in (p.name, p.read_bytes())]
     key = compute_key(program.package, program.ldflags, *contents)
@@ -76,7 +92,7 @@ def compile_go(program: GoProgram, out: Path, go: Path, environment: Mapping[str
     """Run the compiler, or raise with the last lines of what it said."""
     flags = ["-trimpath", "-mod=readonly", "-ldflags", program.ldflags]
     command = [str(go), "build", *flags, "-o", str(out), program.package]
-    run_go(command, environment, HERE / program.name)
+    run_go(command, environment, program.directory)
 
 
 def run_go(command: Sequence[str | Path], environment: Mapping[str, str], directory: Path) -> str:
@@ -159,11 +175,17 @@ def fetch_kwok_stages(progress: Progress) -> list[Path]:
     """kwok's own stages that make simulated nodes and pods ready at once."""
     entry = make_bin_directory() / f"kwok-stages-{compute_key(KWOK, *STAGES)}"
     if not entry.exists():
-        go, environment = find_go(progress)
-        download = [str(go), "mod", "download", "-json", "sigs.k8s.io/kwok"]
-        module = json.loads(run_go(download, environment, HERE / "kwok"))
-        keep(entry, lambda out: copy_stages(Path(module["Dir"]) / "kustomize" / "stage", out))
+        module = fetch_module("sigs.k8s.io/kwok", KWOK_PROGRAM, progress)
+        keep(entry, lambda out: copy_stages(module / "kustomize" / "stage", out))
     return sorted(entry.iterdir())
+
+
+def fetch_module(path: str, program: GoProgram, progress: Progress) -> Path:
+    """The sources of a Go module, in the version that the program is built from."""
+    go, environment = find_go(progress)
+    download = [str(go), "mod", "download", "-json", path]
+    said = json.loads(run_go(download, environment, program.directory))
+    return Path(said["Dir"])
 
 
 def copy_stages(source: Path, out: Path) -> None:
