@@ -1,100 +1,46 @@
 """Envoy Gateway on the local node: weights, mirrors and headers with real requests and counters."""
 
-import http.client
 import json
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cluster.cluster import Cluster, make_list, make_manifest
+from tests.cluster.backends import (
+    CANARY,
+    SECONDS,
+    STABLE,
+    ask,
+    count_answered,
+    deploy_backends,
+    make_host,
+    make_route,
+    make_rule,
+)
+from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import lend_cluster
+from tests.cluster.gateway import apply
 from tests.cluster.node_config import DNS_ADDRESS
 from tests.cluster.processes import wait_until
-from tests.cluster.program_image import PAUSE_IMAGE
 from tests.cluster.progress import Progress
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("node")]
 NAMESPACE = "envoy-test"
-GATEWAY_API = "gateway.networking.k8s.io/v1"
-STABLE, CANARY = "stable", "canary"
-SECONDS = 30
-Rule = dict[str, Any]
+Object = dict[str, Any]
 
 
-def make_backend(name: str) -> list[dict[str, Any]]:
-    """One tiny web server that answers with its name, and its Service."""
-    labels = {"app": name}
-    container = {
-        "name": name,
-        "image": PAUSE_IMAGE,
-        "imagePullPolicy": "IfNotPresent",
-        "env": [
-            {"name": "PAUSE_LISTEN", "value": ":8080"},
-            {"name": "PAUSE_ANSWER", "value": name},
-        ],
-        "readinessProbe": {"httpGet": {"port": 8080, "path": "/answered"}, "periodSeconds": 1},
-    }
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-    deployment = {"selector": {"matchLabels": labels}, "template": template}
-    service = {"selector": labels, "ports": [{"name": "web", "port": 80, "targetPort": 8080}]}
-    return [
-        make_manifest("apps/v1", "Deployment", name, namespace=NAMESPACE, spec=deployment),
-        make_manifest("v1", "Service", name, namespace=NAMESPACE, spec=service),
-    ]
+def make_http_route(name: str, *rules: Object, gateway: str = "envoy") -> Object:
+    return make_route(name, NAMESPACE, gateway, *rules, kind="HTTPRoute")
 
 
-def make_route(name: str, *rules: Rule, kind: str = "HTTPRoute", gateway: str = "envoy") -> Any:
-    """A route of one host, named after it, attached to one of the gateways."""
-    parent = {"name": gateway, "namespace": "gateways", "sectionName": "http"}
-    spec = {"parentRefs": [parent], "hostnames": [make_host(name)], "rules": list(rules)}
-    return make_manifest(GATEWAY_API, kind, name, namespace=NAMESPACE, spec=spec)
-
-
-def make_host(route: str) -> str:
-    return f"{route}.example.com"
-
-
-def make_rule(weights: Mapping[str, int], **fields: Any) -> Rule:
-    """A rule that shares requests by weight; ``fields`` are its matches and filters."""
-    backends = [{"name": name, "port": 80, "weight": weight} for name, weight in weights.items()]
-    return {**fields, "backendRefs": backends}
-
-
-def apply(cluster: Cluster, *objects: dict[str, Any]) -> None:
-    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=make_list(list(objects)))
-
-
-def apply_route(cluster: Cluster, route: dict[str, Any]) -> None:
+def apply_route(cluster: Cluster, route: Object) -> None:
     """Apply a route and wait until it is answered: a host without a route is a 404."""
-    apply(cluster, route)
+    apply(cluster, [route])
     host = make_host(route["metadata"]["name"])
     assert wait_until(lambda: ask(cluster.envoy_url, host, 1) != Counter({"404": 1}), SECONDS)
-
-
-def ask(url: str | None, host: str, times: int, **headers: str) -> Counter[str]:
-    """How often each answer came to that many requests on one connection; a failure's status."""
-    connection = http.client.HTTPConnection(urlsplit(url or "").netloc, timeout=10)
-    answers: Counter[str] = Counter()
-    try:
-        for _ in range(times):
-            connection.request("GET", "/", headers={"Host": host, **headers})
-            response = connection.getresponse()
-            body = response.read().decode()
-            answers[body if response.status == http.client.OK else str(response.status)] += 1
-    finally:
-        connection.close()
-    return answers
-
-
-def count_answered(cluster: Cluster, name: str) -> int:
-    """How many requests a backend has answered, by its own count."""
-    path = f"/api/v1/namespaces/{NAMESPACE}/services/{name}:web/proxy/answered"
-    return int(cluster.kubectl("get", "--raw", path))
 
 
 def read_conditions(cluster: Cluster, resource: str) -> dict[str, str]:
@@ -123,17 +69,13 @@ def node() -> Iterator[Cluster]:
     with lend_cluster("auto") as cluster:
         cluster.install_gateway(Progress())
         cluster.install_envoy_gateway(Progress())
-        apply(cluster, make_manifest("v1", "Namespace", NAMESPACE))
-        apply(cluster, *make_backend(STABLE), *make_backend(CANARY))
-        for name in (STABLE, CANARY):
-            available = ("wait", "--for=condition=Available", f"deployment/{name}")
-            cluster.kubectl(*available, "-n", NAMESPACE, f"--timeout={SECONDS}s")
+        deploy_backends(cluster, NAMESPACE)
         yield cluster
         cluster.kubectl("delete", "namespace", NAMESPACE)
 
 
 def test_requests_are_split_as_the_weights_say(node: Cluster) -> None:
-    apply_route(node, make_route("weights", make_rule({STABLE: 90, CANARY: 10})))
+    apply_route(node, make_http_route("weights", make_rule({STABLE: 90, CANARY: 10})))
 
     answers = ask(node.envoy_url, "weights.example.com", 200)
 
@@ -144,21 +86,21 @@ def test_requests_are_split_as_the_weights_say(node: Cluster) -> None:
 def test_a_share_of_the_requests_is_mirrored_and_its_answers_are_thrown_away(node: Cluster) -> None:
     mirror = {"backendRef": {"name": CANARY, "port": 80}, "percent": 20}
     filters = [{"type": "RequestMirror", "requestMirror": mirror}]
-    apply_route(node, make_route("mirror", make_rule({STABLE: 1}, filters=filters)))
-    before = count_answered(node, CANARY)
+    apply_route(node, make_http_route("mirror", make_rule({STABLE: 1}, filters=filters)))
+    before = count_answered(node, CANARY, NAMESPACE)
 
     answers = ask(node.envoy_url, "mirror.example.com", 500)
 
     # Envoy draws lots for each request: 100 are expected, and 55 or 145 are five deviations off.
     assert answers == Counter({STABLE: 500})
-    assert wait_until(lambda: count_answered(node, CANARY) - before >= 55, SECONDS)
-    assert count_answered(node, CANARY) - before <= 145
+    assert wait_until(lambda: count_answered(node, CANARY, NAMESPACE) - before >= 55, SECONDS)
+    assert count_answered(node, CANARY, NAMESPACE) - before <= 145
 
 
 def test_a_header_leads_to_the_backend_of_its_rule(node: Cluster) -> None:
     matches = [{"headers": [{"name": "x-canary", "value": "1"}]}]
     rules = make_rule({CANARY: 1}, matches=matches), make_rule({STABLE: 1})
-    apply_route(node, make_route("headers", *rules))
+    apply_route(node, make_http_route("headers", *rules))
     host = "headers.example.com"
 
     assert ask(node.envoy_url, host, 50, **{"x-canary": "1"}) == Counter({CANARY: 50})
@@ -167,15 +109,16 @@ def test_a_header_leads_to_the_backend_of_its_rule(node: Cluster) -> None:
 
 
 def test_a_grpc_route_is_accepted(node: Cluster) -> None:
-    apply(node, make_route("grpc", make_rule({STABLE: 90, CANARY: 10}), kind="GRPCRoute"))
+    rule = make_rule({STABLE: 90, CANARY: 10})
+    apply(node, [make_route("grpc", NAMESPACE, "envoy", rule, kind="GRPCRoute")])
     taken = {"Accepted": "True", "ResolvedRefs": "True"}
 
     assert wait_until(lambda: read_conditions(node, "grpcroute/grpc") == taken, SECONDS)
 
 
 def test_both_gateways_serve_side_by_side(node: Cluster) -> None:
-    apply(node, make_route("beside", make_rule({STABLE: 1}), gateway="public"))
-    both = make_route("both", make_rule({CANARY: 1}))
+    apply(node, [make_http_route("beside", make_rule({STABLE: 1}), gateway="public")])
+    both = make_http_route("both", make_rule({CANARY: 1}))
     both["spec"]["parentRefs"] += [{"name": "public", "namespace": "gateways"}]
     apply_route(node, both)
 
