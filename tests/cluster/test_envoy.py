@@ -71,7 +71,8 @@ def node() -> Iterator[Cluster]:
         cluster.install_envoy_gateway(Progress())
         deploy_backends(cluster, NAMESPACE)
         yield cluster
-        cluster.kubectl("delete", "namespace", NAMESPACE)
+        if cluster.owner is None:  # it stays, and the next run begins anew
+            cluster.kubectl("delete", "namespace", NAMESPACE)
 
 
 def test_requests_are_split_as_the_weights_say(node: Cluster) -> None:
@@ -108,8 +109,20 @@ def test_a_header_leads_to_the_backend_of_its_rule(node: Cluster) -> None:
     assert ask(node.envoy_url, host, 50) == Counter({STABLE: 50})
 
 
-def test_a_grpc_route_is_accepted(node: Cluster) -> None:
-    rule = make_rule({STABLE: 90, CANARY: 10})
+def test_a_header_may_be_matched_by_a_regular_expression(node: Cluster) -> None:
+    matches = [{"headers": [{"type": "RegularExpression", "name": "x-team", "value": "ml-.+"}]}]
+    rules = make_rule({CANARY: 1}, matches=matches), make_rule({STABLE: 1})
+    apply_route(node, make_http_route("patterns", *rules))
+    host = "patterns.example.com"
+
+    assert ask(node.envoy_url, host, 20, **{"x-team": "ml-fraud"}) == Counter({CANARY: 20})
+    assert ask(node.envoy_url, host, 20, **{"x-team": "web"}) == Counter({STABLE: 20})
+
+
+def test_a_grpc_route_is_accepted_with_a_mirror(node: Cluster) -> None:
+    mirror = {"backendRef": {"name": CANARY, "port": 80}, "percent": 20}
+    filters = [{"type": "RequestMirror", "requestMirror": mirror}]
+    rule = make_rule({STABLE: 90, CANARY: 10}, filters=filters)
     apply(node, [make_route("grpc", NAMESPACE, "envoy", rule, kind="GRPCRoute")])
     taken = {"Accepted": "True", "ResolvedRefs": "True"}
 
