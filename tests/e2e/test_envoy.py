@@ -4,7 +4,6 @@ The gateway is brought up by the first test that asks for it. What the canary wa
 the canary's own counters, what clients got from the clients.
 """
 
-import json
 import time
 from typing import Any
 
@@ -16,14 +15,7 @@ from tests.e2e.invariants import SETTLE_SECONDS
 from tests.e2e.manifests import METRICS, Json, image, iris, rollout
 from tests.e2e.plays import JUDGED, READY_SECONDS
 from tests.e2e.readings import find_stands, find_worst_split
-from tests.e2e.scenario import (
-    Scenario,
-    condition,
-    find_revision,
-    get_condition,
-    in_state,
-    phase,
-)
+from tests.e2e.scenario import Scenario, find_revision, get_condition, in_state, phase
 
 pytestmark = [pytest.mark.timeout(420, func_only=True)]
 ENVOY: Json = {"name": "envoy", "namespace": "gateways", "sectionName": "http"}
@@ -132,18 +124,3 @@ def test_a_version_that_fails_in_the_shadow_is_taken_back_and_no_client_saw_it(
     report = envoy.stop_load()
     assert not report.failures, report.describe_failures()
     assert report.shares() == {"v2": 1.0}
-
-
-def test_a_mirror_that_the_other_gateway_cannot_deliver_is_refused_before_anything_moves(
-    scenario: Scenario,
-) -> None:
-    terms = shadowed(hold="60s")
-    scenario.apply(iris("v1", scenario.host, rollout=rollout((50, "1s"))))
-    scenario.wait(phase("Healthy"), READY_SECONDS)
-    before = scenario.get("HTTPRoute", "iris")
-
-    scenario.apply(iris("v2", scenario.host, rollout=terms))
-
-    found = scenario.wait(condition("Stalled", "True"), 30)
-    assert "HTTPRouteRequestMirror" in json.dumps(found["status"]["conditions"])
-    assert scenario.get("HTTPRoute", "iris") == before
