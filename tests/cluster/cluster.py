@@ -23,7 +23,8 @@ STATE = "cluster.json"
 class Cluster(ABC):
     """A running cluster. Times in it are seconds; addresses are URLs without a trailing slash.
 
-    ``gateway_url`` and ``gateway_metrics_url`` are None until :meth:`install_gateway`.
+    ``gateway_url`` and ``gateway_metrics_url`` are None until :meth:`install_gateway`,
+    ``envoy_url`` until :meth:`install_envoy_gateway`.
     ``audit_log`` is None where the apiserver isn't ours.
     """
 
@@ -35,6 +36,7 @@ class Cluster(ABC):
     audit_log: Path | None = None
     gateway_url: str | None = None
     gateway_metrics_url: str | None = None
+    envoy_url: str | None = None
     owner: Process | None = None
 
     @abstractmethod
@@ -48,6 +50,10 @@ class Cluster(ABC):
     @abstractmethod
     def install_gateway(self, progress: Progress) -> str:
         """Install Gateway API and Traefik with the Gateway gateways/public; returns its URL."""
+
+    @abstractmethod
+    def install_envoy_gateway(self, progress: Progress) -> str:
+        """Install Envoy Gateway with the Gateway gateways/envoy; returns its URL."""
 
     @abstractmethod
     def is_alive(self) -> bool:
@@ -80,6 +86,8 @@ class Cluster(ABC):
         found = {"KUBECONFIG": str(self.kubeconfig), "CANARIUM_CLUSTER": self.name}
         if self.gateway_url:
             found["GATEWAY_URL"] = self.gateway_url
+        if self.envoy_url:
+            found["ENVOY_URL"] = self.envoy_url
         return found
 
     def save(self) -> None:

@@ -60,6 +60,10 @@ class ControlPlane(LocalCluster):
         if not archive.is_file():
             raise ClusterError(f"no image archive {archive}")
 
+    def install_envoy_gateway(self, progress: Progress) -> str:
+        """Not possible: it runs in pods, and simulated pods run nothing."""
+        raise ClusterError("Envoy Gateway needs a cluster that really runs pods: use a node")
+
     def stop(self) -> None:
         """End the processes and remove the directory."""
         kill_all(self.directory)

@@ -19,6 +19,7 @@ USERS: dict[str, tuple[str, ...]] = {
     "person": (MASTERS,),
     "kwok": (MASTERS,),
     "traefik": (MASTERS,),
+    "coredns": (MASTERS,),
     "canarium-operator": (),
     "system:kube-controller-manager": (),
     "system:kube-scheduler": (),

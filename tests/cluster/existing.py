@@ -29,6 +29,10 @@ class ExistingCluster(Cluster):
         """Not done: the gateway there is the user's business."""
         raise ClusterError("a gateway is never installed into a cluster of yours: name its URL")
 
+    def install_envoy_gateway(self, progress: Progress) -> str:
+        """Not done, for the same reason."""
+        return self.install_gateway(progress)
+
     def is_alive(self) -> bool:
         """Whether its apiserver answers."""
         try:

@@ -18,7 +18,7 @@ from tests.cluster.progress import Progress
 
 API_VERSION = "gateway.networking.k8s.io/v1"
 CONTROLLER = "traefik.io/gateway-controller"
-NAMESPACE = "gateways"
+NAMESPACE, GATEWAY = "gateways", "public"
 READY_SECONDS = 60.0
 POD_WEB_PORT, POD_METRICS_PORT = 8000, 8001
 WEB_NODE_PORT, METRICS_NODE_PORT = 30080, 30081
@@ -35,7 +35,7 @@ def install_on_host(cluster: Cluster, progress: Progress) -> None:
             apply_definitions(cluster, found)
         spawn(cluster.directory, "traefik", command, environment)
         apply(cluster, make_gateway_objects(web))
-        await_programmed(cluster)
+        await_programmed(cluster, GATEWAY)
         record_addresses(cluster, web, metrics)
 
 
@@ -47,13 +47,13 @@ def install_as_pod(cluster: Cluster, web: int, metrics: int, progress: Progress)
             apply_definitions(cluster, found)
         cluster.load_image(image)
         apply(cluster, [*make_gateway_objects(POD_WEB_PORT), *make_pod_objects()])
-        await_programmed(cluster)
+        await_programmed(cluster, GATEWAY)
         record_addresses(cluster, web, metrics)
 
 
 def record_addresses(cluster: Cluster, web: int, metrics: int) -> None:
     """Wait until both ports answer, and write them down; 404 is the answer without a route."""
-    log = cluster.logs / "traefik.log"
+    log = str(cluster.logs / "traefik.log")
     await_status(web, "/", http.client.NOT_FOUND, log)
     await_status(metrics, "/metrics", http.client.OK, log)
     cluster.gateway_url = f"http://127.0.0.1:{web}"
@@ -92,22 +92,27 @@ def make_flags(web: str, metrics: str) -> list[str]:
 
 
 def make_gateway_objects(port: int) -> list[dict[str, Any]]:
-    """The class, the namespace, and the Gateway, open to every namespace.
+    """The class, the namespace, and the Gateway.
 
     Traefik matches a listener with the entry point that has the same port.
     """
+    return [
+        make_manifest(API_VERSION, "GatewayClass", "traefik", spec={"controllerName": CONTROLLER}),
+        make_manifest("v1", "Namespace", NAMESPACE),
+        make_gateway(GATEWAY, "traefik", port),
+    ]
+
+
+def make_gateway(name: str, gateway_class: str, port: int) -> dict[str, Any]:
+    """A Gateway whose one listener ``http`` takes routes from every namespace."""
     listener = {
         "name": "http",
         "protocol": "HTTP",
         "port": port,
         "allowedRoutes": {"namespaces": {"from": "All"}},
     }
-    spec = {"gatewayClassName": "traefik", "listeners": [listener]}
-    return [
-        make_manifest(API_VERSION, "GatewayClass", "traefik", spec={"controllerName": CONTROLLER}),
-        make_manifest("v1", "Namespace", NAMESPACE),
-        make_manifest(API_VERSION, "Gateway", "public", namespace=NAMESPACE, spec=spec),
-    ]
+    spec = {"gatewayClassName": gateway_class, "listeners": [listener]}
+    return make_manifest(API_VERSION, "Gateway", name, namespace=NAMESPACE, spec=spec)
 
 
 def make_pod_objects() -> list[dict[str, Any]]:
@@ -138,17 +143,17 @@ def make_pod_objects() -> list[dict[str, Any]]:
     ]
 
 
-def await_programmed(cluster: Cluster) -> None:
-    """Wait until Traefik says that the Gateway is programmed."""
+def await_programmed(cluster: Cluster, name: str) -> None:
+    """Wait until its controller says that the Gateway is programmed."""
     seconds = f"--timeout={READY_SECONDS:.0f}s"
     condition = "--for=condition=Programmed"
-    cluster.kubectl("wait", condition, "gateway/public", "-n", NAMESPACE, seconds)
+    cluster.kubectl("wait", condition, f"gateway/{name}", "-n", NAMESPACE, seconds)
 
 
-def await_status(port: int, path: str, status: int, log: Path) -> None:
-    """Wait until a GET on loopback is answered with this status."""
+def await_status(port: int, path: str, status: int, where: str) -> None:
+    """Wait until a GET on loopback is answered with this status; ``where`` to look when not."""
     if not wait_until(make_probe(port, path, status), READY_SECONDS):
-        raise ClusterError(f"the gateway does not answer on port {port}: see {log}")
+        raise ClusterError(f"the gateway does not answer on port {port}: see {where}")
 
 
 def make_probe(port: int, path: str, status: int) -> Callable[[], bool]:

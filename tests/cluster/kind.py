@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.cluster import gateway
+from tests.cluster import envoy_gateway, gateway
 from tests.cluster.cluster import Cluster, Kind
 from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError
@@ -22,11 +22,12 @@ PREFIX = "canarium-"
 
 @dataclass(slots=True, kw_only=True)
 class KindCluster(Cluster):
-    """A cluster of kind's; ``web_port`` and ``metrics_port`` are the gateway's on loopback."""
+    """A cluster of kind's; the ports are those of its gateways on loopback."""
 
     kind: ClassVar[Kind] = "kind"
     web_port: int
     metrics_port: int
+    envoy_port: int
 
     def kubeconfig_for(self, user: str) -> Path:
         """The admin's: kind's apiserver knows nobody else."""
@@ -43,6 +44,10 @@ class KindCluster(Cluster):
         if self.gateway_url is None:
             raise ClusterError("the gateway has no address")
         return self.gateway_url
+
+    def install_envoy_gateway(self, progress: Progress) -> str:
+        """Run Envoy Gateway in the cluster, which has DNS."""
+        return envoy_gateway.install(self, self.envoy_port, progress)
 
     def is_alive(self) -> bool:
         """Whether the apiserver says that it is ready."""
@@ -73,9 +78,9 @@ def start_kind(directory: Path, progress: Progress) -> KindCluster:
     kubectl = shutil.which("kubectl")
     if kubectl is None or not is_usable():
         raise ClusterError("kind needs kind, kubectl and a running container engine: install them")
-    web, metrics = find_free_ports(2)
+    web, metrics, envoy = find_free_ports(3)
     config, kubeconfig = directory / "kind.json", directory / "kubeconfig.yaml"
-    config.write_text(json.dumps(make_kind_config(web, metrics), indent=1))
+    config.write_text(json.dumps(make_kind_config(web, metrics, envoy), indent=1))
     files = ["--config", str(config), "--kubeconfig", str(kubeconfig)]
     with progress.step("creating a kind cluster"):
         run_kind("create", "cluster", "--name", PREFIX + directory.name, "--wait", "180s", *files)
@@ -86,14 +91,19 @@ def start_kind(directory: Path, progress: Progress) -> KindCluster:
         kubectl_path=Path(kubectl),
         web_port=web,
         metrics_port=metrics,
+        envoy_port=envoy,
     )
     cluster.save()
     return cluster
 
 
-def make_kind_config(web: int, metrics: int) -> dict[str, Any]:
-    """One node whose two node ports of the gateway appear on loopback."""
-    pairs = {gateway.WEB_NODE_PORT: web, gateway.METRICS_NODE_PORT: metrics}
+def make_kind_config(web: int, metrics: int, envoy: int) -> dict[str, Any]:
+    """One node whose gateways' node ports appear on loopback."""
+    pairs = {
+        gateway.WEB_NODE_PORT: web,
+        gateway.METRICS_NODE_PORT: metrics,
+        envoy_gateway.NODE_PORT: envoy,
+    }
     mappings = [
         {"containerPort": inside, "hostPort": outside, "listenAddress": "127.0.0.1"}
         for inside, outside in pairs.items()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.cluster import machine, packages
+from tests.cluster import dns, envoy_gateway, machine, packages
 from tests.cluster.api_server import ApiServer
 from tests.cluster.binaries import KUBEBIN, build
 from tests.cluster.cache import exclusive
@@ -46,6 +46,11 @@ class NodeCluster(LocalCluster):
     def load_image(self, archive: Path) -> None:
         """Import a docker-archive into the node's containerd."""
         import_image(archive)
+
+    def install_envoy_gateway(self, progress: Progress) -> str:
+        """Run Envoy Gateway in pods, with cluster DNS, which it needs."""
+        dns.start(self, progress)
+        return envoy_gateway.install(self, envoy_gateway.NODE_PORT, progress)
 
     def stop(self) -> None:
         """End everything and undo what was done to the machine."""

@@ -9,12 +9,19 @@ import json
 import tarfile
 from pathlib import Path
 
-from tests.cluster.binaries import PAUSE, build, find_traefik, make_bin_directory
+from tests.cluster.binaries import (
+    ENVOY_GATEWAY,
+    PAUSE,
+    build,
+    find_traefik,
+    make_bin_directory,
+)
 from tests.cluster.cache import compute_key, keep
 from tests.cluster.progress import Progress
 
 PAUSE_IMAGE = "canarium.dev/pause:1"
 TRAEFIK_IMAGE = "canarium.dev/traefik:1"
+ENVOY_GATEWAY_IMAGE = "canarium.dev/envoy-gateway:1"
 ARCHITECTURES = {b"\x3e\x00": "amd64", b"\xb7\x00": "arm64"}
 
 
@@ -28,20 +35,26 @@ def make_traefik_image(progress: Progress) -> Path:
     return make_program_image(find_traefik(progress), TRAEFIK_IMAGE)
 
 
-def make_program_image(program: Path, name: str) -> Path:
+def make_envoy_gateway_image(progress: Progress) -> Path:
+    """Envoy Gateway's controller, which pods call by its name."""
+    program = build(ENVOY_GATEWAY, progress)
+    return make_program_image(program, ENVOY_GATEWAY_IMAGE, "usr/local/bin/envoy-gateway")
+
+
+def make_program_image(program: Path, name: str, inside: str = "program") -> Path:
     """A docker-archive of one program under this image name; kept in the cache."""
-    entry = make_bin_directory() / f"image-{compute_key(name, str(program))}.tar"
-    return keep(entry, lambda out: write_image(program, name, out))
+    entry = make_bin_directory() / f"image-{compute_key(name, str(program), inside)}.tar"
+    return keep(entry, lambda out: write_image(program, name, out, inside))
 
 
-def write_image(program: Path, name: str, out: Path) -> None:
-    """Write a docker-archive whose one layer holds the program as ``/program``."""
-    layer = make_tar({"program": program.read_bytes()}, mode=0o755)
+def write_image(program: Path, name: str, out: Path, inside: str = "program") -> None:
+    """Write a docker-archive whose one layer holds the program at the path ``inside``."""
+    layer = make_tar({inside: program.read_bytes()}, mode=0o755)
     digest = hashlib.sha256(layer).hexdigest()
     described = {
         "architecture": find_architecture(program),
         "os": "linux",
-        "config": {"Entrypoint": ["/program"], "User": "65535:65535"},
+        "config": {"Entrypoint": [f"/{inside}"], "User": "65535:65535"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
     }
     config = json.dumps(described).encode()

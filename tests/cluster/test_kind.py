@@ -24,8 +24,8 @@ def use_programs(monkeypatch: pytest.MonkeyPatch, directory: Path, **programs: s
     monkeypatch.setenv("PATH", str(directory))
 
 
-def test_the_configuration_maps_the_gateways_node_ports_to_loopback() -> None:
-    config = kind.make_kind_config(web=20001, metrics=20002)
+def test_the_configuration_maps_the_node_ports_of_both_gateways_to_loopback() -> None:
+    config = kind.make_kind_config(web=20001, metrics=20002, envoy=20003)
 
     assert config == {
         "kind": "Cluster",
@@ -36,6 +36,7 @@ def test_the_configuration_maps_the_gateways_node_ports_to_loopback() -> None:
                 "extraPortMappings": [
                     {"containerPort": 30080, "hostPort": 20001, "listenAddress": "127.0.0.1"},
                     {"containerPort": 30081, "hostPort": 20002, "listenAddress": "127.0.0.1"},
+                    {"containerPort": 30082, "hostPort": 20003, "listenAddress": "127.0.0.1"},
                 ],
             }
         ],

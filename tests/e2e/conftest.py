@@ -22,7 +22,14 @@ from tests.e2e.running import RunningOperator, start_witness
 from tests.e2e.scenario import Scenario, make_scenario
 from tests.e2e.stage import Prepare, prepare_node, prepare_simulated, share_cluster, take_slot
 
-LONGEST_FIRST = ("test_rollouts", "test_routers", "test_faults", "test_bad_input", "test_gateways")
+LONGEST_FIRST = (
+    "test_envoy",
+    "test_rollouts",
+    "test_routers",
+    "test_faults",
+    "test_bad_input",
+    "test_gateways",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -83,7 +83,7 @@ def find_zero_weight(changes: Sequence[Change], revision: str) -> float:
 
 
 def said_of_ready(changes: Sequence[Change], since: float) -> set[str]:
-    """All that the condition Ready was from a moment on."""
+    """All that the condition Ready was from a moment on, with why where it wasn't True."""
     said = (change for change in changes if change.kind == "ModelDeployment")
     conditions = (
         condition
@@ -91,4 +91,11 @@ def said_of_ready(changes: Sequence[Change], since: float) -> set[str]:
         if change.time >= since
         for condition in change.object.get("status", {}).get("conditions", [])
     )
-    return {condition["status"] for condition in conditions if condition["type"] == "Ready"}
+    return {describe(condition) for condition in conditions if condition["type"] == "Ready"}
+
+
+def describe(condition: Mapping[str, Any]) -> str:
+    """A condition's status, with why where it isn't True."""
+    if condition["status"] == "True":
+        return "True"
+    return f"{condition['status']}, {condition['reason']}: {condition['message']}"

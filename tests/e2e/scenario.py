@@ -27,7 +27,10 @@ CAUGHT_UP_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Scenario:
-    """A person's hands in one namespace. `blamed` are the images that are at fault in it."""
+    """A person's hands in one namespace. `blamed` are the images that are at fault in it.
+
+    `entrance` is the URL by which clients come in: the cluster's first gateway unless told.
+    """
 
     cluster: Cluster
     apiserver: Apiserver
@@ -36,6 +39,7 @@ class Scenario:
     namespace: str
     operator: RunningOperator | None = None
     load: RunningLoad | None = None
+    entrance: str | None = None
     blamed: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
 
@@ -114,8 +118,9 @@ class Scenario:
 
     def start_load(self) -> RunningLoad:
         """Begin to send 20 predictions a second."""
-        assert self.cluster.gateway_url is not None
-        self.load = start_load(self.cluster.gateway_url, self.host, self.directory)
+        entrance = self.entrance or self.cluster.gateway_url
+        assert entrance is not None
+        self.load = start_load(entrance, self.host, self.directory)
         return self.load
 
     def load_so_far(self) -> Report:

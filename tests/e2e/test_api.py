@@ -336,7 +336,7 @@ def test_a_revisions_status_is_kept_whole_and_shown_in_columns(cluster: Cluster)
 
 def test_kubectl_explain_describes_the_fields(cluster: Cluster) -> None:
     text = explain(cluster, "mdep.spec.rollout.steps.weight", seconds=30)
-    assert "Share of the traffic that the canary gets, in percent, 1 to 99." in text
+    assert "Share of the traffic that the canary gets, in percent, 1 to 99; that of" in text
 
 
 def explain(cluster: Cluster, field: str, *, seconds: float) -> str:

@@ -441,8 +441,8 @@ async def test_a_standby_takes_over_at_once_when_the_leader_ends_and_later_when_
     second = Process(cluster, namespace, tmp_path / "second.log")
     third: Process | None = None
     try:
-        started = time.monotonic()
         assert first.child.end() == 0
+        started = time.monotonic()
         await until(second.leads, "the second to lead")
         assert time.monotonic() - started < 10
         third = Process(cluster, namespace, tmp_path / "third.log")

@@ -1,5 +1,6 @@
 // Command pause is the sandbox of every pod on the local node: it waits until it is told to end.
-// With PAUSE_LISTEN it is also a small web server, which answers every request with PAUSE_ANSWER.
+// With PAUSE_LISTEN it is also a small web server, which answers every request with PAUSE_ANSWER,
+// and a GET of /answered, which doesn't count, with how many that were.
 package main
 
 import (
@@ -7,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -34,8 +36,15 @@ func reap() {
 }
 
 func serve(address, answer string) {
-	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) })
-	if err := http.ListenAndServe(address, handler); err != nil {
+	var answered atomic.Int64
+	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		answered.Add(1)
+		fmt.Fprint(w, answer)
+	})
+	http.HandleFunc("/answered", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, answered.Load())
+	})
+	if err := http.ListenAndServe(address, nil); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -1,0 +1,126 @@
+"""Rollouts through Envoy Gateway, which really mirrors: real models under real traffic.
+
+The gateway is brought up by the first test that asks for it. What the canary was sent is read from
+the canary's own counters, what clients got from the clients.
+"""
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.cluster.processes import wait_until
+from tests.cluster.progress import Progress
+from tests.e2e.invariants import SETTLE_SECONDS
+from tests.e2e.manifests import METRICS, Json, image, iris, rollout
+from tests.e2e.plays import JUDGED, READY_SECONDS
+from tests.e2e.readings import find_stands, find_worst_split
+from tests.e2e.scenario import Scenario, find_revision, get_condition, in_state, phase
+
+pytestmark = [pytest.mark.timeout(420, func_only=True)]
+ENVOY: Json = {"name": "envoy", "namespace": "gateways", "sectionName": "http"}
+SHADOW: Json = {"name": "shadow", "mirror": {"percent": 20}}
+OBSERVED_REQUESTS = 300
+
+
+@pytest.fixture
+def envoy(scenario: Scenario) -> Scenario:
+    """A scenario whose clients come in through Envoy."""
+    scenario.entrance = scenario.cluster.install_envoy_gateway(Progress())
+    return scenario
+
+
+def apply(envoy: Scenario, version: str, terms: Json) -> None:
+    """Apply the example's manifest of a version, two pods behind Envoy."""
+    traffic = {"parentRefs": [ENVOY], "hostnames": [envoy.host]}
+    size = {"replicas": 2}
+    envoy.apply(iris(version, envoy.host, traffic=traffic, scaling=size, rollout=terms))
+
+
+def serve(envoy: Scenario, version: str, terms: Json) -> None:
+    """Have a first version serve, and begin to send."""
+    apply(envoy, version, terms)
+    envoy.wait(phase("Healthy"), READY_SECONDS)
+    envoy.start_load()
+
+
+def shadowed(*later: Json, **shadow: Any) -> Json:
+    """A rollout that begins with copies of a fifth of the requests."""
+    return {**rollout(analysis=METRICS), "steps": [{**SHADOW, **shadow}, *later]}
+
+
+def count_inferences(envoy: Scenario, version: str) -> int:
+    """How many requests for a prediction the pods of a version have counted themselves."""
+    names = [pod["metadata"]["name"] for pod in envoy.all_of("Pod") if runs(pod, version)]
+    pods = f"/api/v1/namespaces/{envoy.namespace}/pods"
+    pages = (envoy.kubectl("get", "--raw", f"{pods}/{name}:8082/proxy/metrics") for name in names)
+    return sum(int(float(line.split()[-1])) for page in pages for line in find_counters(page))
+
+
+def runs(pod: Json, version: str) -> bool:
+    return any(part["image"] == image(version) for part in pod["spec"]["containers"])
+
+
+def find_counters(page: str) -> list[str]:
+    """The lines of MLServer's metrics that count finished predictions."""
+    lines = [line for line in page.splitlines() if line.startswith("rest_server_requests_total")]
+    return [line for line in lines if '/infer"' in line]
+
+
+def test_a_promotion_through_envoy_shares_as_weighted_and_loses_nothing(envoy: Scenario) -> None:
+    serve(envoy, "v1", JUDGED)
+
+    apply(envoy, "v2", JUDGED)
+
+    envoy.wait(phase("Healthy"), 150)
+    report, changes = envoy.stop_load(), envoy.changes()
+    assert not report.failures, report.describe_failures()
+    stable, canary = (find_revision(changes, image(version)) for version in ("v1", "v2"))
+    stands = find_stands(changes, "iris", SETTLE_SECONDS)
+    stood = [stand.shares for stand in stands if 0 < stand.shares.get(canary, 0) < 100]
+    assert stood == [{stable: 80, canary: 20}, {stable: 50, canary: 50}]
+    assert find_worst_split(changes, report, canary, "v2") <= 5
+    assert report.answers[-1].version == "v2"
+
+
+def test_a_mirror_step_sends_copies_whose_answers_nobody_gets(envoy: Scenario) -> None:
+    half = {"name": "half", "weight": 50, "hold": "5s"}
+    terms = shadowed(half, hold="1s", approval="Manual")
+    serve(envoy, "v1", terms)
+    apply(envoy, "v2", terms)
+    found = envoy.wait(in_state("Holding"), 60)
+    begin, before = time.time(), count_inferences(envoy, "v2")
+    assert envoy.load is not None
+    load = envoy.load
+
+    def sent() -> int:
+        return len(load.report().between(begin, time.time()).sent)
+
+    assert wait_until(lambda: sent() >= OBSERVED_REQUESTS, 60)
+    copies, end = count_inferences(envoy, "v2") - before, time.time()
+    envoy.command("promote", found["status"]["canary"]["revision"])
+    envoy.wait(phase("Healthy"), 120)
+
+    report = envoy.stop_load()
+    assert not report.failures, report.describe_failures()
+    seen = report.between(begin, end)
+    assert seen.shares() == {"v1": 1.0}
+    # Lots are drawn for each request: of 300 a fifth is 60, and 30 is four deviations off.
+    assert abs(copies / len(seen.sent) - 0.2) <= 0.1
+    assert report.answers[-1].version == "v2"
+
+
+def test_a_version_that_fails_in_the_shadow_is_taken_back_and_no_client_saw_it(
+    envoy: Scenario,
+) -> None:
+    envoy.blamed = {image("v3")}
+    terms = shadowed({"name": "half", "weight": 50}, hold="60s")
+    serve(envoy, "v2", terms)
+
+    apply(envoy, "v3", terms)
+
+    found = envoy.wait(phase("RolledBack"), 120)
+    assert get_condition(found, "Stalled")["reason"] == "ErrorRateTooHigh"
+    report = envoy.stop_load()
+    assert not report.failures, report.describe_failures()
+    assert report.shares() == {"v2": 1.0}
