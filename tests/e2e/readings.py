@@ -1,8 +1,9 @@
 """What a witness's log says of a rollout: which shares stood when, who shrank, who was ready."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from tests.e2e.changes import ROUTE_KINDS, Change, Shares, replay
 from tests.e2e.invariants import SETTLE_SECONDS, accepted_generation
