@@ -25,7 +25,7 @@ OURS = frozenset({"canarium", "canarium-capacity"})
 PREFIX = "canarium.dev/"
 PEOPLES = frozenset({"promote", "abort", "retry", "restart", "rollback", "git-revision"})
 "The annotations under our prefix that people write: commands, and what they say of a revision."
-PERSON = ("kubectl", "argocd-controller", "kustomize-controller", "helm")
+PERSON = ("kubectl", "canarium-cli", "argocd-controller", "kustomize-controller", "helm")
 "How the field managers of a person's tools begin; a sync from Git is a person's doing too."
 SLACK_SECONDS = 0.3
 "Between the live read that allows a write and the write itself a pod may still go."

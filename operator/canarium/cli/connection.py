@@ -29,7 +29,8 @@ REQUEST_SECONDS = 15.0
 WATCH_SECONDS = 240
 "A watch is begun anew this often, so that one that hangs is noticed."
 MERGE_PATCH = "application/merge-patch+json"
-MANAGER = "kubectl-canarium"
+MANAGER = "canarium-cli"
+"Not `kubectl-…`: Flux takes the fields of such managers for its own and removes them."
 "The field manager of what a person writes with the commands."
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 

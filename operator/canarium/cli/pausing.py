@@ -68,8 +68,8 @@ async def _run(arguments: argparse.Namespace) -> int:
         before, after = await _edit(connection, arguments.name, paused=arguments.paused)
         for tool in sorted(set(find_tools(before))):
             sys.stderr.write(
-                f"canarium: {tool} applies {arguments.name}: its next sync undoes this"
-                " unless the manifest says the same\n"
+                f"canarium: {tool} applies {arguments.name}: where its manifest has"
+                " spec.rollout.paused too, the next sync undoes this\n"
             )
         if not arguments.timeout:
             return Exit.DONE

@@ -172,8 +172,8 @@ def test_a_tool_that_will_undo_a_pause_is_named(run: Run) -> None:
     model["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "models"}
     fake = make_fake(model, react=observe("Paused", "waits"))
     assert run(fake, "pause", "fraud").err == (
-        "canarium: Flux applies fraud: its next sync undoes this unless the manifest says the"
-        " same\n"
+        "canarium: Flux applies fraud: where its manifest has spec.rollout.paused too, the next"
+        " sync undoes this\n"
     )
 
 
