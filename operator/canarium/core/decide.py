@@ -59,9 +59,11 @@ def _recover(view: View, status: Status) -> Status | None:
 
     What was stable before comes first; another one that is routed too is taken back. Nothing ends
     before the router has settled on that: nobody knows since when it works by what is written.
+    Commands that are there may have been handled long ago, so none of them counts.
     """
     routed = _find_routed(view, status)
-    found = replace(status, rejected=_find_rejections(view))
+    handled = dict(view.observed.model.commands)
+    found = replace(status, rejected=_find_rejections(view), last_handled_commands=handled)
     if not routed:
         return begin_first(view, found, view.wanted) if view.wanted else None
     stable, *others = (_describe(view, deployment) for deployment in routed)

@@ -391,6 +391,20 @@ def test_a_lost_status_finds_what_is_routed_to_be_stable() -> None:
     assert (world.stable, world.routed()) == ("1", {world.revision("1"): 100})
 
 
+def test_a_command_that_outlives_the_status_is_not_carried_out_again() -> None:
+    world = rolling(hold=100.0)
+    world.run_until("Holding")
+    world.command("abort", "2")
+    world.run_until("Rejected")
+    world.command("retry", "2")
+    world.run_until("Holding")
+    world.command("abort", "2", unique="second")
+    world.run_until("Rejected")
+    world.status_raw = {}
+    world.run(60.0)
+    assert (world.state, world.stable, world.events.count("RolloutStarted")) == ("Rejected", "1", 2)
+
+
 def test_an_edited_route_is_put_right_and_reported_once() -> None:
     world = rolling(hold=100.0)
     world.run_until("Holding")
