@@ -338,7 +338,7 @@ class World:
         self._land(write)
         if not self.routes:
             self.take_rules()
-        self.check_capacity()
+        self.check_capacity(sizes)
         self.check_release(sizes)
         self.check_shares(routed, demands)
         self.check_fall(routed)
@@ -488,7 +488,7 @@ class World:
             if not raised and demand <= demands.get(revision, 0):
                 continue
             others = sum(count for other, count in ready.items() if other != revision)
-            if self.spec is not None and self.spec.replicas == 0 and not any(ready.values()):
+            if self.size() == 0:
                 continue
             assert ready[revision] > 0, f"{revision} is sent requests and has no ready pod"
             enough = ready[revision] >= self.needed(demand)
@@ -521,11 +521,11 @@ class World:
             trial = status.canary.revision if status.canary else ""
             assert trial not in {r.revision for r in status.rejected}
 
-    def check_capacity(self) -> None:
-        """Invariant 4: what a rule names exists, and has pods."""
+    def check_capacity(self, before: dict[str, int]) -> None:
+        """Invariant 4: what a rule names exists, and keeps a pod unless none is wanted."""
         sizes = self._sizes()
         for revision in self.demands():
-            least = min(1, self.spec.replicas if self.spec else 1)
+            least = min(1, self.size(), before.get(revision, 1))
             assert revision in sizes, f"{revision} is routed and has no Deployment"
             assert sizes[revision] >= least, f"{revision} is routed without pods"
 
@@ -533,7 +533,7 @@ class World:
         """Invariant 4: no pods are taken that a rule which may still be in force needs."""
         after, forces = self._sizes(), [self.demands(), self.taken]
         forces += [demands for until, demands in self.lingering if until > self.now]
-        wanted = self.spec.replicas if self.spec else 1
+        wanted = self.size()
         for revision, size in before.items():
             demand = max(demands.get(revision, 0) for demands in forces)
             needed = self.needed(demand) if wanted else 0
@@ -588,6 +588,13 @@ class World:
         for revision in self.led_by_header():
             demands[revision] = max(demands.get(revision, 0), 1)
         return demands
+
+    def size(self) -> int:
+        """Pods that are wanted; without a spec of any use, what stable has."""
+        stable = self.status.stable
+        if self.spec is not None:
+            return self.spec.replicas
+        return stable.replicas if stable else 1
 
     def needed(self, demand: int) -> int:
         """Pods that so many percent need, in this rollout."""
