@@ -26,13 +26,15 @@ Circumstances = tuple[Circumstance, ...]
 
 VERSIONS = ("1", "2", "3")
 SIZE = 2
-PAIRS = False
 HOLD_SECONDS = 10.0
 GUARD_SECONDS = 10.0
 DEADLINE_SECONDS = 600.0
 ORDINARY_SECONDS = 30.0
 "Long enough for settling, draining, holds, the guard and a first retreat."
 SECONDS = {"soon": 0.5, "late": 2 * DEADLINE_SECONDS}
+PAUSED = ("spec", "paused")
+DESPITE_A_PAUSE = {("fault", "own"), ("verdict", "Fail"), ("canary", "none"), ("stable", "none")}
+BRIEFLY = {"wanted", "clock", "stable", "fault"}
 STEPS = (
     Step("copies", 0, hold_seconds=HOLD_SECONDS, mirror=20),
     Step("testers", 0, hold_seconds=HOLD_SECONDS, headers=(HeaderMatch("x-canary", "1"),)),
@@ -103,14 +105,25 @@ def copy(world: WalkedWorld) -> WalkedWorld:
     )
 
 
-def offer(world: WalkedWorld) -> Iterator[Circumstances]:
-    """The ordinary, each circumstance, and each two of different kinds that may meet here."""
+def offer(world: WalkedWorld, *, briefly: bool = False) -> Iterator[Circumstances]:
+    """The ordinary, each circumstance, and pairs of those that are about the same decision.
+
+    `briefly` leaves out what is rare and what people command.
+    """
     single = list(_offer_single(world))
+    if briefly:
+        single = [one for one in single if not is_rare(one) and one[0] in BRIEFLY]
     yield ()
     yield from ((one,) for one in single)
-    for one, two in combinations(single, 2) if PAIRS else ():
-        if one[0] != two[0]:
+    for one, two in () if briefly else combinations(single, 2):
+        if (one[0], two[0]) == ("wanted", "spec") or (one == PAUSED and two in DESPITE_A_PAUSE):
             yield one, two
+
+
+def is_rare(circumstance: Circumstance) -> bool:
+    """Whether it happens once on a way at most: these alone would multiply the states by ten."""
+    kind, how = circumstance
+    return kind == "status" or how in ("zero", "edited") or how.startswith("rollback")
 
 
 def _offer_single(world: WalkedWorld) -> Iterator[Circumstance]:
@@ -257,16 +270,23 @@ def describe_version(world: World, version: str) -> tuple[object, ...]:
     if record is None:
         return ()
     status, revision = world.status, record.revision
-    deployment = next((d for d in world.deployments.values() if d.revision == revision), None)
-    size = 0 if deployment is None else deployment.replicas
-    override = status.override is not None and status.override.revision == revision
-    rejected = revision in {rejection.revision for rejection in status.rejected}
+    size = sum(d.replicas for d in world.deployments.values() if d.revision == revision)
     live = _describe_share(world.routed().get(revision)) if revision in world.demands() else ""
     for role, part in _parts(status).items():
         if part is not None and part.revision == revision:
-            grown = deployment is not None and size >= part.replicas
-            return (role, override, rejected, live, grown, *_describe_part(status, part))
-    return (override, rejected, bool(live), size > 0, record.stable_at is not None)
+            capacity = "none" if not size else "less" if size < part.replicas else "enough"
+            return (role, live, capacity, *_describe_part(status, part))
+    rejected = revision in {rejection.revision for rejection in status.rejected}
+    past = "rejected" if rejected else "stable" if record.stable_at is not None else "tried"
+    return (past, "named" if live else "running" if size else "gone")
+
+
+def _describe_override(status: Status) -> str:
+    """What a person went back to: the revision with which part, if anybody did."""
+    if status.override is None:
+        return ""
+    roles = {part.revision: role for role, part in _parts(status).items() if part is not None}
+    return roles.get(status.override.revision, "other")
 
 
 def _describe_part(status: Status, part: RevisionStatus) -> tuple[object, ...]:
@@ -283,9 +303,10 @@ def _describe_share(weight: int | None) -> str:
 
 def describe(world: World) -> tuple[object, ...]:
     """The abstract state that a world is in."""
-    rollout, known = world.status.rollout, NAME in world.routes
-    versions = sorted((describe_version(world, version) for version in VERSIONS), key=repr)
-    return (*(_describe_rollout(rollout) if rollout else ()), known, *versions)
+    status, known = world.status, NAME in world.routes
+    decided = _describe_rollout(status.rollout) if status.rollout else ()
+    versions = {describe_version(world, version) for version in VERSIONS}
+    return (*decided, known, _describe_override(status), frozenset(versions))
 
 
 def _describe_rollout(rollout: Rollout) -> tuple[object, ...]:

@@ -29,8 +29,6 @@ def find_contradictions(status: Status) -> Iterator[str]:
         yield f"{where}: UpToDate"
     if phase == "Healthy" and not said["UpToDate"]:
         yield f"{where}: not UpToDate"
-    if phase == "Failed" and said["Ready"]:
-        yield f"{where}: Ready"
     yield from _find_bad_shares(status, where)
 
 

@@ -26,6 +26,7 @@ from tests.walk.circumstances import (
     copy,
     describe,
     imagine,
+    is_rare,
     make_wish,
     offer,
 )
@@ -45,6 +46,8 @@ class Way:
 
     before: Way | None
     circumstances: Circumstances
+    rare: bool = False
+    "Whether something rare happened on it."
 
     def __str__(self) -> str:
         """One pass a line."""
@@ -79,18 +82,37 @@ def walk(*, most: int = 100_000) -> Walk:
 
 
 def _visit_all(found: Walk, start: WalkedWorld, most: int) -> None:
+    """First what is reached without anything rare, then the rest."""
     found.places[describe(start)] = None
     left: deque[tuple[WalkedWorld, Way | None]] = deque([(start, None)])
+    later: list[tuple[WalkedWorld, Way]] = []
     while left and found.passes < most:
         place, way = left.popleft()
-        for circumstances in offer(place):
-            here = Way(way, circumstances)
-            after = _make_pass(found, imagine(place, circumstances), here)
-            key = describe(after)
-            if key not in found.places:
-                found.places[key] = here
-                _check_rest(found, after, here)
+        for after, here in _leave(found, place, way):
+            if here.rare and not (way and way.rare):
+                later.append((after, here))
+            elif _is_new(found, after, here):
                 left.append((after, here))
+        if not left:
+            left.extend(later_one for later_one in later if _is_new(found, *later_one))
+            later = []
+
+
+def _leave(found: Walk, place: WalkedWorld, way: Way | None) -> Iterator[tuple[WalkedWorld, Way]]:
+    before = way is not None and way.rare
+    for circumstances in offer(place, briefly=before):
+        rare = before or any(map(is_rare, circumstances))
+        here = Way(way, circumstances, rare)
+        yield _make_pass(found, imagine(place, circumstances), here), here
+
+
+def _is_new(found: Walk, place: WalkedWorld, way: Way) -> bool:
+    key = describe(place)
+    if key in found.places:
+        return False
+    found.places[key] = way
+    _check_rest(found, place, way)
+    return True
 
 
 def _make_pass(found: Walk, world: WalkedWorld, way: Way) -> WalkedWorld:

@@ -15,7 +15,7 @@ from canarium.core.happenings import make_events
 from canarium.core.observed import Observed
 from canarium.core.report import report
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
-from canarium.core.view import ROLLING, View, make_view, rollout_of
+from canarium.core.view import ROLLING, View, look_again, make_view, rollout_of
 
 
 def plan(observed: Observed, now: float) -> Plan:
@@ -28,6 +28,7 @@ def plan(observed: Observed, now: float) -> Plan:
         return Plan()
     view, before = make_view(observed, now), observed.model.status
     decided = decide(view)
+    view = look_again(view, decided)
     after = report(view, decided)
     moved = _intent(decided) != _intent(before)
     writes = Writes() if moved else make_writes(view, after)
