@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, cast
 
 from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome, RouteKind
@@ -563,7 +564,7 @@ class World:
 
     def _rules(self) -> list[dict[str, Any]]:
         """The rules of the route: those for headers first, the main one last."""
-        return json.loads(self.routes[NAME].spec)["rules"] if NAME in self.routes else []
+        return _read_rules(self.routes[NAME].spec) if NAME in self.routes else []
 
     def mirrored(self) -> dict[str, int]:
         """By revision, the percentage of requests that it gets copies of."""
@@ -644,6 +645,11 @@ class World:
 
 def _revision_in(backend: dict[str, Any]) -> str:
     return str(backend["name"]).removeprefix(f"{NAME}-")
+
+
+@lru_cache(maxsize=256)
+def _read_rules(spec: bytes) -> list[dict[str, Any]]:
+    return list(json.loads(spec)["rules"])
 
 
 def _is_scale(write: Apply) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations
-from typing import Any
 
 from canarium.core.actions import Plan
 from canarium.core.observed import ContainerState, GatewayClassRecord, Meta, Observed, PodRecord
@@ -33,8 +33,8 @@ ORDINARY_SECONDS = 30.0
 "Long enough for settling, draining, holds, the guard and a first retreat."
 SECONDS = {"soon": 0.5, "late": 2 * DEADLINE_SECONDS}
 PAUSED = ("spec", "paused")
-DESPITE_A_PAUSE = {("fault", "own"), ("verdict", "Fail"), ("canary", "none"), ("stable", "none")}
-BRIEFLY = {"wanted", "clock", "stable", "fault"}
+DEAD_STABLE = ("stable", "none")
+DESPITE_A_PAUSE = {("fault", "own"), ("verdict", "Fail"), ("canary", "none"), DEAD_STABLE}
 STEPS = (
     Step("copies", 0, hold_seconds=HOLD_SECONDS, mirror=20),
     Step("testers", 0, hold_seconds=HOLD_SECONDS, headers=(HeaderMatch("x-canary", "1"),)),
@@ -70,7 +70,7 @@ class WalkedWorld(World):
         made = plan(self.observe(), self.now)
         self.last_plan = made
         if made.status is not None:
-            self.status_raw = made.status
+            self.status_raw = dict(made.status)
             self._next()
             self.check_status()
         for write in made.writes:
@@ -78,14 +78,17 @@ class WalkedWorld(World):
         return made
 
 
-def make_wish(version: str, *, edited: bool = False, **options: Any) -> Spec:
-    """The spec of a version."""
-    steps = OTHER_STEPS if edited else STEPS
-    size, paused = options.get("replicas", SIZE), options.get("paused", False)
+@cache
+def make_wish(version: str, change: str = "") -> Spec:
+    """The spec of a version: as always, with `edited` steps, `paused`, or of `zero` pods."""
     rollout = make_rollout(
-        *steps, analysis=True, guard=GUARD_SECONDS, deadline=DEADLINE_SECONDS, paused=paused
+        *(OTHER_STEPS if change == "edited" else STEPS),
+        analysis=True,
+        guard=GUARD_SECONDS,
+        deadline=DEADLINE_SECONDS,
+        paused=change == "paused",
     )
-    return make_spec(version, replicas=size, rollout=rollout)
+    return make_spec(version, replicas=0 if change == "zero" else SIZE, rollout=rollout)
 
 
 def copy(world: WalkedWorld) -> WalkedWorld:
@@ -105,23 +108,29 @@ def copy(world: WalkedWorld) -> WalkedWorld:
     )
 
 
-def offer(world: WalkedWorld, *, briefly: bool = False) -> Iterator[Circumstances]:
-    """The ordinary, each circumstance, and pairs of those that are about the same decision.
-
-    `briefly` leaves out what is rare and what people command.
-    """
+def offer(world: WalkedWorld) -> Iterator[Circumstances]:
+    """The ordinary, each circumstance, and pairs of those that are about the same decision."""
     single = list(_offer_single(world))
-    if briefly:
-        single = [one for one in single if not is_rare(one) and one[0] in BRIEFLY]
     yield ()
     yield from ((one,) for one in single)
-    for one, two in () if briefly else combinations(single, 2):
-        if (one[0], two[0]) == ("wanted", "spec") or (one == PAUSED and two in DESPITE_A_PAUSE):
+    for one, two in combinations(single, 2):
+        if _belong_together(world.state, one, two):
             yield one, two
 
 
-def is_rare(circumstance: Circumstance) -> bool:
-    """Whether it happens once on a way at most: these alone would multiply the states by ten."""
+def _belong_together(state: str, one: Circumstance, two: Circumstance) -> bool:
+    """Whether the two decide together: as they come from `_offer_single`, in its order."""
+    if one[0] == "wanted":
+        return two[0] == "spec" or (state == "Reverting" and two == DEAD_STABLE)
+    return one == PAUSED and two in DESPITE_A_PAUSE
+
+
+def are_rare(circumstances: Circumstances) -> bool:
+    """Whether nothing else that is out of the ordinary follows: it would double the states."""
+    return DEAD_STABLE in circumstances[1:] or any(map(_is_rare, circumstances))
+
+
+def _is_rare(circumstance: Circumstance) -> bool:
     kind, how = circumstance
     return kind == "status" or how in ("zero", "edited") or how.startswith("rollback")
 
@@ -213,16 +222,11 @@ def imagine(place: WalkedWorld, circumstances: Circumstances) -> WalkedWorld:
 
 
 def _wish(world: WalkedWorld, place: WalkedWorld, given: dict[str, str]) -> None:
-    change = given.get("spec")
-    wish = make_wish(
-        given.get("wanted") or ordinary_wish(place),
-        edited=change == "edited",
-        paused=change == "paused",
-        replicas=0 if change == "zero" else SIZE,
-    )
-    wanted = None if change == "useless" else wish
-    if wanted != world.spec:
-        world.apply(wanted)
+    change = given.get("spec", "")
+    version = given.get("wanted") or ordinary_wish(place)
+    wish = None if change == "useless" else make_wish(version, change)
+    if wish is not world.spec:
+        world.apply(wish)
 
 
 def _furnish(world: WalkedWorld, status: Status, given: dict[str, str]) -> None:
@@ -237,8 +241,9 @@ def _furnish(world: WalkedWorld, status: Status, given: dict[str, str]) -> None:
         fault = given.get("fault", "") if tried and tried.revision == revision else ""
         pods = _make_pods(name, revision, deployment.replicas, ready, fault)
         world.pods |= {pod.meta.name: pod for pod in pods}
-        counts = {"current_replicas": len(pods), "ready_replicas": sum(p.ready for p in pods)}
-        world.deployments[name] = replace(deployment, **counts)
+        world.deployments[name] = replace(
+            deployment, current_replicas=len(pods), ready_replicas=sum(p.ready for p in pods)
+        )
 
 
 def _make_pods(name: str, revision: str, size: int, ready: int, fault: str) -> list[PodRecord]:

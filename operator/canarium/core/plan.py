@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from canarium.core.actions import Plan
 from canarium.core.analysis import make_measure
-from canarium.core.children import Writes, left_until, make_writes
+from canarium.core.children import Writes, drained_at, left_until, make_writes
 from canarium.core.clock import ends_at, resumes_at
 from canarium.core.decide import decide
 from canarium.core.happenings import make_events
@@ -98,5 +98,5 @@ def _moments(view: View, status: Status) -> list[float | None]:
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
     moments += [resumes_at(rollout), left_until(view, status)]
     if rollout.progress_at is not None:
-        moments.append(rollout.progress_at + view.router(status).drain_seconds)
+        moments.append(drained_at(view, status))
     return moments

@@ -311,9 +311,7 @@ def look_again(view: View, status: Status) -> View:
     return replace(view, wanted=wanted)
 
 
-def _compute_wanted(
-    observed: Observed, named: Wanted, override: Override | None
-) -> Wanted | None:
+def _compute_wanted(observed: Observed, named: Wanted, override: Override | None) -> Wanted | None:
     """What the spec names, unless a person went back and the spec has not changed since.
 
     None when the revision that a person went back to has lost its ModelRevision.
