@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := operator tests benchmarks examples
-FAST_TESTS := tests/unit tests/properties tests/simulated tests/e2e/selftest
+FAST_TESTS := tests/unit tests/properties tests/walk tests/simulated tests/e2e/selftest
 K ?=
 N ?= 200
 

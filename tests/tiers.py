@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.cluster.progress import Progress
 
 PYTEST = (sys.executable, "-m", "pytest", "-q")
-QUICK = ("tests/unit", "tests/properties", "tests/simulated", "tests/e2e/selftest")
+QUICK = ("tests/unit", "tests/properties", "tests/walk", "tests/simulated", "tests/e2e/selftest")
 BUILD = "parts of the clusters, built beside the quick tiers"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, cast
 
 from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome, RouteKind
@@ -338,7 +339,7 @@ class World:
         self._land(write)
         if not self.routes:
             self.take_rules()
-        self.check_capacity()
+        self.check_capacity(sizes)
         self.check_release(sizes)
         self.check_shares(routed, demands)
         self.check_fall(routed)
@@ -488,7 +489,7 @@ class World:
             if not raised and demand <= demands.get(revision, 0):
                 continue
             others = sum(count for other, count in ready.items() if other != revision)
-            if self.spec is not None and self.spec.replicas == 0 and not any(ready.values()):
+            if self.size() == 0:
                 continue
             assert ready[revision] > 0, f"{revision} is sent requests and has no ready pod"
             enough = ready[revision] >= self.needed(demand)
@@ -521,11 +522,11 @@ class World:
             trial = status.canary.revision if status.canary else ""
             assert trial not in {r.revision for r in status.rejected}
 
-    def check_capacity(self) -> None:
-        """Invariant 4: what a rule names exists, and has pods."""
+    def check_capacity(self, before: dict[str, int]) -> None:
+        """Invariant 4: what a rule names exists, and keeps a pod unless none is wanted."""
         sizes = self._sizes()
         for revision in self.demands():
-            least = min(1, self.spec.replicas if self.spec else 1)
+            least = min(1, self.size(), before.get(revision, 1))
             assert revision in sizes, f"{revision} is routed and has no Deployment"
             assert sizes[revision] >= least, f"{revision} is routed without pods"
 
@@ -533,7 +534,7 @@ class World:
         """Invariant 4: no pods are taken that a rule which may still be in force needs."""
         after, forces = self._sizes(), [self.demands(), self.taken]
         forces += [demands for until, demands in self.lingering if until > self.now]
-        wanted = self.spec.replicas if self.spec else 1
+        wanted = self.size()
         for revision, size in before.items():
             demand = max(demands.get(revision, 0) for demands in forces)
             needed = self.needed(demand) if wanted else 0
@@ -563,7 +564,7 @@ class World:
 
     def _rules(self) -> list[dict[str, Any]]:
         """The rules of the route: those for headers first, the main one last."""
-        return json.loads(self.routes[NAME].spec)["rules"] if NAME in self.routes else []
+        return _read_rules(self.routes[NAME].spec) if NAME in self.routes else []
 
     def mirrored(self) -> dict[str, int]:
         """By revision, the percentage of requests that it gets copies of."""
@@ -588,6 +589,13 @@ class World:
         for revision in self.led_by_header():
             demands[revision] = max(demands.get(revision, 0), 1)
         return demands
+
+    def size(self) -> int:
+        """Pods that are wanted; without a spec of any use, what stable has."""
+        stable = self.status.stable
+        if self.spec is not None:
+            return self.spec.replicas
+        return stable.replicas if stable else 1
 
     def needed(self, demand: int) -> int:
         """Pods that so many percent need, in this rollout."""
@@ -637,6 +645,11 @@ class World:
 
 def _revision_in(backend: dict[str, Any]) -> str:
     return str(backend["name"]).removeprefix(f"{NAME}-")
+
+
+@lru_cache(maxsize=256)
+def _read_rules(spec: bytes) -> list[dict[str, Any]]:
+    return list(json.loads(spec)["rules"])
 
 
 def _is_scale(write: Apply) -> bool:

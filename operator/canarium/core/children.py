@@ -190,9 +190,7 @@ def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[
 def _make_downward(view: View, status: Status) -> Iterator[Write]:
     """What takes something away; never while the router may still work by what was before."""
     rollout = rollout_of(status)
-    since = rollout.progress_at or rollout.step_started_at or 0.0
-    drained_at = since + view.router(status).drain_seconds
-    if rollout.state not in SETTLED or view.now < drained_at:
+    if rollout.state not in SETTLED or view.now < drained_at(view, status):
         return
     if rollout.state == "Scaling" and rollout.ending:
         return
@@ -201,6 +199,17 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
     yield from _make_retired(view, status)
     yield from make_prunes(view, status)
     yield from _left_routes(view, status)
+
+
+def drained_at(view: View, status: Status) -> float:
+    """When requests that were under way at the last change are over (epoch seconds).
+
+    A first revision may break before its route has settled; the other states are entered after.
+    """
+    rollout, router = rollout_of(status), view.router(status)
+    since = rollout.progress_at or rollout.step_started_at or 0.0
+    settling = router.settle_seconds if rollout.state == "Broken" else 0.0
+    return since + settling + router.drain_seconds
 
 
 def _is_in_motion(view: View, status: Status) -> bool:

@@ -12,7 +12,7 @@ from typing import Literal
 from canarium.core.analysis import current_result, last_result
 from canarium.core.clock import held_seconds
 from canarium.core.faults import Fault
-from canarium.core.phases import awaits_approval, is_paused, is_up_to_date
+from canarium.core.phases import awaits_approval, is_due, is_paused, is_up_to_date
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status
 from canarium.core.view import AT_REST, ROLLING, View, rollout_of, routed_replicas
 from canarium.core.words import describe_traffic, tidy
@@ -224,7 +224,8 @@ def _needed(status: Status, part: RevisionStatus) -> int:
 
 def _up_to_date(view: View, status: Status, headline: Headline) -> Condition:
     state = rollout_of(status).state
-    if is_up_to_date(view, status) and state in ("Idle", "Guarding"):
+    settled = state in ("Idle", "Guarding") and not is_due(view, status)
+    if is_up_to_date(view, status) and settled:
         words = f"{_version(status.stable)} is what the spec asks for"
         return _condition(view, "UpToDate", "True", "Promoted", words)
     return _condition(view, "UpToDate", "False", headline.reason, headline.message)

@@ -146,11 +146,22 @@ def _follow_clock(view: View, status: Status) -> Status:
 
 
 def _is_edited(view: View, status: Status) -> bool:
-    """Whether the steps differ from those that were copied when the rollout started."""
+    """Whether the steps differ from those that the rollout goes by.
+
+    Those were copied when it started; without a copy (it is still to be written, or the revision
+    is tried again), the step that status names tells.
+    """
     if rollout_of(status).state not in ROLLING or status.canary is None:
         return False
     copied = copied_rollout(view, status)
-    return copied is not None and copied.steps != view.rollout.steps
+    edited = copied is not None and copied.steps != view.rollout.steps
+    return edited or not _is_in_a_step(view, status)
+
+
+def _is_in_a_step(view: View, status: Status) -> bool:
+    rollout = rollout_of(status)
+    named = (rollout.step, rollout.step_name)
+    return named in ((number, step.name) for number, step in enumerate(view.steps, 1))
 
 
 def _adopt_edits(view: View, status: Status) -> Status:

@@ -27,9 +27,26 @@ def compute_phase(view: View, status: Status) -> Phase:
         return "Paused"
     if state == "Shifting" and status.canary is None:
         return "Pending"
-    if state == "Idle" and status.override is not None:
+    if is_due(view, status):
+        return "Progressing"
+    if state == "Idle" and _is_overridden(status):
         return "RolledBack"
     return PHASES[state]
+
+
+def is_due(view: View, status: Status) -> bool:
+    """Whether another revision is wanted, may be tried, and is not yet."""
+    refused = {rejection.revision for rejection in status.rejected}
+    serving = status.stable.revision if status.stable else ""
+    wanted = view.wanted.revision if view.wanted else serving
+    resting = rollout_of(status).state in ("Idle", "Rejected")
+    return resting and wanted not in refused and wanted != serving
+
+
+def _is_overridden(status: Status) -> bool:
+    """Whether what a person went back to serves."""
+    override, stable = status.override, status.stable
+    return override is not None and stable is not None and override.revision == stable.revision
 
 
 def awaits_person(view: View, status: Status) -> bool:
@@ -41,13 +58,7 @@ def is_paused(view: View, status: Status) -> bool:
     """Whether `spec.rollout.paused` keeps something from going on."""
     if not view.rollout.paused:
         return False
-    state = rollout_of(status).state
-    refused = {rejection.revision for rejection in status.rejected}
-    wanted = view.wanted.revision if view.wanted else ""
-    resting = state in ("Idle", "Rejected")
-    serving = status.stable.revision if status.stable else ""
-    waiting = resting and wanted not in refused and wanted != serving
-    return waiting or state in ("Starting", "Guarding", *ROLLING)
+    return is_due(view, status) or rollout_of(status).state in ("Starting", "Guarding", *ROLLING)
 
 
 def awaits_approval(view: View, status: Status) -> bool:

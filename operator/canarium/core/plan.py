@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from canarium.core.actions import Plan
 from canarium.core.analysis import make_measure
-from canarium.core.children import Writes, left_until, make_writes
+from canarium.core.children import Writes, drained_at, left_until, make_writes
 from canarium.core.clock import ends_at, resumes_at
 from canarium.core.decide import decide
 from canarium.core.happenings import make_events
 from canarium.core.observed import Observed
 from canarium.core.report import report
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
-from canarium.core.view import ROLLING, View, make_view, rollout_of
+from canarium.core.view import ROLLING, View, look_again, make_view, rollout_of
 
 
 def plan(observed: Observed, now: float) -> Plan:
@@ -28,6 +28,7 @@ def plan(observed: Observed, now: float) -> Plan:
         return Plan()
     view, before = make_view(observed, now), observed.model.status
     decided = decide(view)
+    view = look_again(view, decided)
     after = report(view, decided)
     moved = _intent(decided) != _intent(before)
     writes = Writes() if moved else make_writes(view, after)
@@ -97,5 +98,5 @@ def _moments(view: View, status: Status) -> list[float | None]:
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
     moments += [resumes_at(rollout), left_until(view, status)]
     if rollout.progress_at is not None:
-        moments.append(rollout.progress_at + view.router(status).drain_seconds)
+        moments.append(drained_at(view, status))
     return moments

@@ -83,7 +83,7 @@ def broken(view: View, status: Status) -> Status:
     retried, status = _take(view, status, "retry", stable.revision)
     ready = view.ready(stable.revision, status)
     well = ready >= stable.replicas or not view.own_fault(stable.revision)
-    if retried or (ready > 0 and well):
+    if retried or (well and (ready > 0 or stable.replicas == 0)):
         return enter(view, status, "Starting", reason="", message="")
     return status
 

@@ -22,7 +22,7 @@ from canarium.core.observed import (
 )
 from canarium.core.revision import Wanted, compute_wanted, find_record, recall
 from canarium.core.spec import CLOSING_NAME, RolloutSpec, Spec, Step, Traffic
-from canarium.core.status import RevisionStatus, Rollout, Status
+from canarium.core.status import Override, RevisionStatus, Rollout, Status
 from canarium.routers import (
     ROUTERS,
     Choice,
@@ -310,15 +310,23 @@ def make_view(observed: Observed, now: float) -> View:
     if model.spec is None:
         return View(mine, now, None, None, _copied_rollout(mine))
     named = compute_wanted(model, model.spec, mine.revisions)
-    return View(mine, now, named, _compute_wanted(mine, named), model.spec.rollout)
+    wanted = _compute_wanted(mine, named, model.status.override)
+    return View(mine, now, named, wanted, model.spec.rollout)
 
 
-def _compute_wanted(observed: Observed, named: Wanted) -> Wanted | None:
+def look_again(view: View, status: Status) -> View:
+    """The same view, where a person's rollback was just taken or lifted: another is wanted then."""
+    if view.named is None or status.override == view.observed.model.status.override:
+        return view
+    wanted = _compute_wanted(view.observed, view.named, status.override)
+    return replace(view, wanted=wanted)
+
+
+def _compute_wanted(observed: Observed, named: Wanted, override: Override | None) -> Wanted | None:
     """What the spec names, unless a person went back and the spec has not changed since.
 
     None when the revision that a person went back to has lost its ModelRevision.
     """
-    override = observed.model.status.override
     if override is None or override.instead != named.revision:
         return named
     return recall(observed, override.revision)

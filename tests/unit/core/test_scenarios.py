@@ -834,3 +834,72 @@ def test_wake_ups_alone_bring_a_step_to_be_tried_again_after_a_retreat() -> None
     world.unready.clear()
     sleepy(world, 300.0)
     assert (world.state, world.stable) == ("Idle", "2")
+
+
+def test_a_share_that_is_not_100_is_never_promoted_whatever_becomes_of_the_steps() -> None:
+    """The steps are edited to more of them, and before that is copied the spec becomes useless."""
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(20, 50)))
+    world.run_until("Shifting")
+    world.apply(make_spec("2", rollout=make_rollout(5, 10, 20)))
+    world.step()
+    world.apply(None)
+    world.run(40.0)
+    assert (world.status.phase, world.stable, world.canary_weight) == ("Invalid", "1", 20)
+
+
+def test_steps_that_are_fewer_now_break_nothing_where_their_copy_is_of_an_earlier_try() -> None:
+    world = holding_at(50)
+    world.command("abort", "2")
+    world.run_until("Rejected")
+    world.run(5.0)
+    world.command("retry", "2")
+    world.run_until("Scaling")
+    world.apply(make_spec("2", replicas=4, rollout=make_rollout()))
+    world.run_until("Guarding")
+    assert world.stable == "2"
+
+
+def test_a_first_revision_that_breaks_leaves_the_pods_before_it_until_they_drain() -> None:
+    world = World(make_spec("1"))
+    world.run_until("Shifting")
+    world.settle()
+    world.apply(make_spec("2"))
+    world.run_until("Starting")
+    world.run_until("Shifting")
+    while world.routed() != {world.revision("2"): 100}:
+        world.settle()
+        world.tick(0.5)
+    world.crashing.add("2")
+    world.make_pods()
+    world.settle()
+    assert (world.state, world.replicas("1")) == ("Broken", 2)
+    world.run(10.0)
+    assert (world.state, world.replicas("1")) == ("Broken", 0)
+
+
+def test_a_revision_that_has_to_wait_is_not_called_healthy() -> None:
+    world = serving()
+    elsewhere = replace(GATEWAY_TRAFFIC, hostnames=("other.example.com",))
+    world.apply(make_spec("2", traffic=elsewhere))
+    world.step()
+    assert (world.state, world.status.phase) == ("Idle", "Progressing")
+    assert (world.condition("UpToDate")[0], world.condition("Reconciling")[0]) == ("False", "True")
+
+
+def test_a_rollback_that_was_just_asked_for_is_not_called_done() -> None:
+    world = guarding()
+    world.run_until("Idle")
+    world.settle()
+    world.command("rollback", "1")
+    world.step()
+    assert (world.state, world.stable, world.status.phase) == ("Idle", "2", "Progressing")
+    assert (world.condition("UpToDate")[0], world.condition("Stalled")[0]) == ("False", "False")
+
+
+def test_a_broken_first_revision_that_is_scaled_to_nothing_is_not_broken_any_more() -> None:
+    world = World(make_spec("1"), crashing={"1"})
+    world.run_until("Broken")
+    world.apply(make_spec("1", replicas=0))
+    world.run_until("Idle")
+    assert world.replicas("1") == 0
