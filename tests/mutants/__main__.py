@@ -57,7 +57,7 @@ def _try_and_tell(mutant: Mutant) -> Verdict:
     verdict = try_mutant(mutant)
     seconds = time.monotonic() - begun
     said = verdict.details if verdict.good else f"\n{verdict.details}"
-    print(f"{seconds:5.1f} s  {mutant.name:<40}{verdict.words}  {said}", flush=True)
+    print(f"{seconds:5.1f} s  {mutant.name:<42}{verdict.words}  {said}", flush=True)
     return verdict
 
 

@@ -87,6 +87,30 @@ PODS_BEFORE_TRAFFIC = (
         new="    return view.paused or view.now < resumes_at(rollout_of(status))\n",
         test=_SCENARIOS + "test_router_replicas_does_not_send_to_the_pods_of_a_canary_that_is_gone",
     ),
+    Mutant(
+        name="pods-count-before-they-are-ready",
+        wrong="Pods that are asked for count as if they could be sent requests",
+        file="core/view.py",
+        old="        return min(counts)\n",
+        new="        return deployment.replicas\n",
+        test=_STATES + "test_the_canary_has_its_capacity_before_it_gets_traffic",
+    ),
+    Mutant(
+        name="service-need-not-know-the-pods",
+        wrong="Ready pods count though the Service that leads to them does not know them yet",
+        file="core/view.py",
+        old="        if behind_service:\n",
+        new="        if False:\n",
+        test=_SCENARIOS + "test_ready_pods_without_endpoints_get_no_traffic",
+    ),
+    Mutant(
+        name="weights-do-not-sum-to-100",
+        wrong="The canary's share is added to what stable has",
+        file="core/moves.py",
+        old="        stable=stable and replace(stable, weight=100 - canary_weight),\n",
+        new="        stable=stable and replace(stable, weight=100),\n",
+        test=_STATES + "test_a_rollout_goes_through_its_steps_to_100_and_is_guarded",
+    ),
 )
 
 TRAFFIC_BEFORE_PODS = (
@@ -154,6 +178,31 @@ TRAFFIC_BEFORE_PODS = (
         old="    return max(created, default=0.0) + 1.0 + view.router(status).settle_seconds\n",
         new="    return 0.0\n",
         test=_ROUTERS + "test_the_old_routes_stay_until_the_new_ones_are_taken",
+    ),
+    Mutant(
+        name="old-routes-go-before-the-new-are-taken",
+        wrong="Something is taken away while the router may still work by what was before",
+        file="core/children.py",
+        old="    if _is_in_motion(view, status):\n        return\n",
+        new="",
+        test=_ROUTERS + "test_the_old_routes_stay_until_the_new_ones_are_taken",
+    ),
+    Mutant(
+        name="fix-takes-pods-too-early",
+        wrong="A fix for a dead stable takes the pods of whoever still has its traffic",
+        file="core/children.py",
+        old='    if rollout.state == "Scaling" and rollout.ending:\n        return\n',
+        new="",
+        test=_SCENARIOS
+        + "test_a_fix_for_a_dead_stable_takes_no_pods_from_whom_the_gateway_may_still_ask",
+    ),
+    Mutant(
+        name="wanted-revision-pruned",
+        wrong="History forgets a rejected revision that the spec still names",
+        file="core/history.py",
+        old="    named |= {wish.revision for wish in (view.named, view.wanted) if wish",
+        new="    named |= {wish.revision for wish in () if wish",
+        test=_SCENARIOS + "test_a_rejected_revision_that_is_wanted_keeps_its_record",
     ),
 )
 
@@ -253,6 +302,22 @@ STEPS_AND_TIME = (
         new="    return False\n",
         test=_SCENARIOS + "test_a_rollout_waits_until_another_router_has_taken_over",
     ),
+    Mutant(
+        name="goes-on-by-a-spec-of-no-use",
+        wrong="A rollout goes on by itself while the spec cannot be used",
+        file="core/view.py",
+        old="        return self.wanted is None or self.rollout.paused\n",
+        new="        return self.rollout.paused\n",
+        test=_SCENARIOS + "test_a_rollout_stands_still_while_the_spec_is_of_no_use",
+    ),
+    Mutant(
+        name="rollbacks-wait-their-turn",
+        wrong="A rollback stands in the queue behind everybody's ordinary work",
+        file="core/plan.py",
+        old='        urgent=rollout_of(after).state == "Reverting",\n',
+        new="        urgent=False,\n",
+        test=_SCENARIOS + "test_a_rollback_is_urgent_and_nothing_else_is",
+    ),
 )
 
 REJECTIONS_AND_FAULTS = (
@@ -340,6 +405,14 @@ REJECTIONS_AND_FAULTS = (
         new="    return False\n",
         test=_SCENARIOS + "test_a_guard_without_a_ready_pod_goes_back_to_what_is_warm",
     ),
+    Mutant(
+        name="cancel-rejects",
+        wrong="Who goes back to stable in the spec has the canary rejected",
+        file="core/states.py",
+        old='view, status, "Canceled", "WentBack", "the spec went back to stable")\n',
+        new='view, status, "Rejected", "WentBack", "the spec went back to stable")\n',
+        test=_STATES + "test_going_back_to_stable_cancels_and_rejects_nobody",
+    ),
 )
 
 VERDICTS = (
@@ -398,6 +471,14 @@ VERDICTS = (
         old="    return saved_at is None or view.now - saved_at >= SAVE_SECONDS\n",
         new="    return True\n",
         test=_SCENARIOS + "test_judged_does_not_write_status_at_each_reading",
+    ),
+    Mutant(
+        name="header-step-compared-with-stable",
+        wrong="Testers who come by header are compared with everybody else",
+        file="core/analysis.py",
+        old="    if canary is not None and not canary.headers:\n",
+        new="    if canary is not None:\n",
+        test=_SCENARIOS + "test_who_comes_by_header_is_judged_by_absolute_bounds_alone",
     ),
 )
 
@@ -468,6 +549,39 @@ COMMANDS = (
         old="        return status\n    return lift_override(status)\n",
         new="        return status\n    return status\n",
         test=_SCENARIOS + "test_a_rollback_that_the_spec_has_ended_does_not_come_back",
+    ),
+    Mutant(
+        name="promoted-all-the-way-for-another",
+        wrong="Promoting another revision all the way promotes whichever is the canary",
+        file="core/states.py",
+        old="    if command.revision != _canary(status).revision:\n        return None\n",
+        new="",
+        test=_SCENARIOS + "test_promoting_another_revision_all_the_way_moves_nothing",
+    ),
+    Mutant(
+        name="promoted-all-the-way-ends-one-hold",
+        wrong="Promoting all the way only ends the hold",
+        file="core/states.py",
+        old="    return jump_to_closing(view, record_command(status, command))\n",
+        new="    return advance(view, record_command(status, command))\n",
+        test=_SCENARIOS + "test_promoted_all_the_way_a_canary_skips_the_steps_that_are_left",
+    ),
+    Mutant(
+        name="rollback-to-nothing",
+        wrong="A rollback to a revision that history does not hold is taken for a wish",
+        file="core/orders.py",
+        old="    if recall(view.observed, command.revision) is None:\n",
+        new="    if False:\n",
+        test=_SCENARIOS
+        + "test_a_rollback_to_a_revision_that_is_not_there_is_refused_with_the_reason",
+    ),
+    Mutant(
+        name="rollback-keeps-the-rejection",
+        wrong="A person who goes back to a rejected revision is not heard",
+        file="core/moves.py",
+        old="    return replace(forgive(status, revision), override=override)\n",
+        new="    return replace(status, override=override)\n",
+        test=_SCENARIOS + "test_a_rollback_to_a_rejected_revision_lifts_the_rejection",
     ),
 )
 
@@ -590,6 +704,50 @@ ORDER_OF_WRITES = (
         old="    if observed.model.meta.deleting:\n        return Plan()\n",
         new="",
         test=_STATES + "test_an_object_that_is_being_deleted_is_left_to_garbage_collection",
+    ),
+    Mutant(
+        name="children-without-intent",
+        wrong="Children are written though the status that means them was not",
+        file="controller.py",
+        old='            raise StaleError("the object changed meanwhile") from error\n',
+        new="            return model\n",
+        test=_SHELL + "test_a_status_written_over_somebody_elses_change_is_planned_again_from_it",
+    ),
+    Mutant(
+        name="goes-on-after-a-refused-write",
+        wrong="What comes after a write that was refused is written all the same",
+        file="controller.py",
+        old="self._handle(key, memory, write, error)\n                return False\n",
+        new="self._handle(key, memory, write, error)\n                continue\n",
+        test=_SHELL + "test_a_refused_write_stops_the_pass_and_the_core_hears_why",
+    ),
+    Mutant(
+        name="retry-storm",
+        wrong="A write that was refused is tried again at every piece of news",
+        file="controller.py",
+        old="        return refusal is not None and self._now() < refusal.retry_at\n",
+        new="        return False\n",
+        test=_SHELL + "test_news_make_no_retry_storm_of_a_refused_write",
+    ),
+    Mutant(
+        name="own-child-written-over-unseen",
+        wrong="A child of ours that the cache had missed is written over without a look at it",
+        file="kube/writer.py",
+        old="        if model_key(_Bare(found)) == own_key(model):\n",
+        new="        if False:\n",
+        test=_SHELL + "test_a_child_of_ours_that_the_cache_had_missed_is_taken_in_and_not_written",
+    ),
+    Mutant(
+        name="upgrade-restarts-pods",
+        wrong="An upgraded operator replaces pods that it would render otherwise today",
+        file="core/children.py",
+        old="    return not contains(deployment.template, record.template)\n",
+        new="    import json\n"
+        "    from canarium.core.resources.pod_template import canonical_json, make_pod_template\n"
+        "    model, source = deployment.meta.labels['canarium.dev/model'], record.canonical\n"
+        "    pod = make_pod_template(json.loads(source), model=model, revision=record.revision)\n"
+        "    return json.loads(deployment.template) != json.loads(canonical_json(pod))\n",
+        test=_SCENARIOS + "test_an_operator_that_renders_otherwise_restarts_nobodys_pods",
     ),
 )
 

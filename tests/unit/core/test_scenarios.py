@@ -13,15 +13,31 @@ from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome, Re
 from canarium.core.names import make_digest
 from canarium.core.observed import (
     ContainerState,
+    PodRecord,
     RouteCondition,
     RouteParent,
     WriteFailure,
 )
 from canarium.core.plan import plan
 from canarium.core.resources.pod_template import canonical_json
-from canarium.core.spec import HeaderMatch, ParentRef, Step, Traffic
+from canarium.core.spec import (
+    CLOSING_NAME,
+    AnalysisSpec,
+    HeaderMatch,
+    ParentRef,
+    Step,
+    Traffic,
+)
 
-from tests.properties.world import GATEWAY_TRAFFIC, NAME, World, make_rollout, make_spec, serving
+from tests.properties.world import (
+    ERROR_RATE,
+    GATEWAY_TRAFFIC,
+    NAME,
+    World,
+    make_rollout,
+    make_spec,
+    serving,
+)
 from tests.unit.core.test_states import guarding, rolling
 
 
@@ -858,6 +874,20 @@ def break_one_pod(world: World, version: str) -> None:
     world.make_pods()
 
 
+def slow_down_new_pods(world: World) -> set[str]:
+    """Pods that are made from now on get ready when the set that is returned is cleared."""
+    known, slow, real = set(world.pods), set[str](), world._age
+
+    def age(pod: PodRecord) -> PodRecord:
+        if pod.meta.name not in known:
+            known.add(pod.meta.name)
+            slow.add(pod.meta.name)
+        return replace(real(pod), ready=real(pod).ready and pod.meta.name not in slow)
+
+    world._age = age  # type: ignore[method-assign]
+    return slow
+
+
 def test_while_a_canary_waits_for_its_pods_nothing_is_written() -> None:
     world = serving()
     world.unready.add("2")
@@ -1051,3 +1081,100 @@ def test_a_route_of_somebody_elses_under_our_name_is_not_ours() -> None:
     foreign = replace(mine, meta=replace(mine.meta, owner=None))
     made = plan(replace(world.observe(), routes=(foreign,)), world.now)
     assert [type(write) for write in made.writes if write.ref.kind == "HTTPRoute"] == [Create]
+
+
+def test_ready_pods_without_endpoints_get_no_traffic() -> None:
+    world = serving()
+    stable = f"{NAME}-{world.revision('1')}"
+    real = world._endpoints
+    world._endpoints = lambda: [e for e in real() if e.service == stable]  # type: ignore[method-assign]
+    world.apply(make_spec("2"))
+    world.run(30.0)
+    assert (world.state, world.routed()) == ("Scaling", {world.revision("1"): 100})
+    world._endpoints = real  # type: ignore[method-assign]
+    world.run_until("Holding")
+
+
+def test_a_rollout_stands_still_while_the_spec_is_of_no_use() -> None:
+    world = rolling()
+    world.apply(None)
+    world.run(100.0)
+    assert (world.state, world.canary_weight, world.status.phase) == ("Holding", 20, "Invalid")
+
+
+def test_a_rollback_is_urgent_and_nothing_else_is() -> None:
+    world = rolling()
+    urgent = {}
+    world.crashing.add("2")
+    for _ in range(30):
+        made = world.step()
+        urgent[world.state] = made.urgent
+        world.tick(1.0)
+    assert urgent == {"Holding": False, "Reverting": True, "Rejected": False}
+
+
+def test_who_comes_by_header_is_judged_by_absolute_bounds_alone() -> None:
+    compared = replace(ERROR_RATE, max_increase=0.01)
+    world = serving()
+    steps = make_rollout(TESTERS, 20, hold=60.0)
+    world.apply(make_spec("2", rollout=replace(steps, analysis=AnalysisSpec(metrics=(compared,)))))
+    judged = []
+    for _ in range(150):
+        measure = world.step().measure
+        if measure is not None and world.state == "Holding" and measure.metrics not in judged:
+            judged.append(measure.metrics)
+        world.tick(1.0)
+    assert judged == [(ERROR_RATE,), (compared,)]
+
+
+def test_promoting_another_revision_all_the_way_moves_nothing() -> None:
+    world = rolling(hold=3600.0)
+    world.command("promote", "1", step=CLOSING_NAME)
+    world.run(30.0)
+    assert (world.state, world.canary_weight) == ("Holding", 20)
+
+
+def test_promoted_all_the_way_a_canary_skips_the_steps_that_are_left() -> None:
+    world = holding_at(20, hold=3600.0)
+    slow_pods = slow_down_new_pods(world)
+    world.command("promote", "2", step=CLOSING_NAME)
+    world.run(30.0)
+    assert (world.state, world.replicas("2"), world.canary_weight) == ("Scaling", 4, 20)
+    slow_pods.clear()
+    world.run_until("Guarding")
+    assert world.events.count("WeightShifted") == 2
+
+
+def test_a_rollback_to_a_revision_that_is_not_there_is_refused_with_the_reason() -> None:
+    world = serving()
+    world.commands["rollback"] = "0000000000@1"
+    world.run(10.0)
+    assert (world.state, world.status.phase, world.status.override) == ("Idle", "Healthy", None)
+    why = "there is no revision 0000000000 in the history"
+    assert world.status.ignored_commands == {"rollback": why}
+
+
+def test_a_rollback_to_a_rejected_revision_lifts_the_rejection() -> None:
+    world = rolling()
+    world.crashing.add("2")
+    world.run_until("Rejected")
+    world.crashing.clear()
+    world.apply(make_spec("3", rollout=make_rollout(20, guard=0.0)))
+    world.run_until("Idle")
+    world.command("rollback", "2")
+    world.run(120.0)
+    assert (world.state, world.stable, world.status.rejected) == ("Idle", "2", ())
+
+
+def test_a_fix_for_a_dead_stable_takes_no_pods_from_whom_the_gateway_may_still_ask() -> None:
+    world = holding_at(50)
+    world.command("abort", "2")
+    world.settle()
+    world.answer_routes()
+    world.unready.add("1")
+    world.make_pods()
+    world.apply(make_spec("3", replicas=4))
+    world.settle()
+    assert (world.state, world.canary, world.replicas("2")) == ("Scaling", "3", 2)
+    world.run(30.0)
+    assert (world.routed(), world.replicas("2")) == ({world.revision("3"): 100}, 0)
