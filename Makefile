@@ -43,6 +43,9 @@ check: lint ## The quick one, no root: lint, types, layers, unit and property te
 test: $(STAMP) ## Every test, on real clusters (root, or kind)
 	@$(BIN)/python -m tests.tiers
 
+mutants: $(STAMP) ## Plant wrong versions of the operator: the tests named in docs/mutants.md catch them
+	@$(BIN)/python -m tests.mutants
+
 demo: $(STAMP) ## A version promoted and a bad one taken back, live (KEEP=1 keeps the cluster)
 	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep)
 
@@ -68,4 +71,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements-dev.lock
 
-.PHONY: help venv format lint check test demo cluster-up cluster-down e2e bench bench-judge record lock
+.PHONY: help venv format lint check test mutants demo cluster-up cluster-down e2e bench bench-judge record lock

@@ -243,6 +243,16 @@ def test_a_measurement_that_ends_with_the_operator_is_no_success() -> None:
         play.until("Idle", "2")
 
 
+def test_a_hold_goes_on_where_it_was_when_the_operator_is_restarted() -> None:
+    """13, the other way round: what was held already is not held again."""
+    with serving(steps=((20, "2m"),)) as play:
+        play.want("2")
+        play.until("Holding")
+        play.run(100.0)
+        play.restart_operator()
+        assert play.run_until(lambda: play.state(KEY) != "Holding") < 30.0
+
+
 def test_what_an_autoscaler_may_look_at_is_stables_own_size() -> None:
     """14 (AR#2857)."""
     with serving() as play:

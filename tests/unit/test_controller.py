@@ -127,6 +127,18 @@ async def test_status_goes_before_children_and_events_come_last() -> None:
     assert shell.events == [SHIFTED]
 
 
+async def test_an_event_is_sent_when_what_it_tells_of_is_done() -> None:
+    shell = Shell(Plan(writes=(create(),), events=(SHIFTED,)), Plan())
+    done: list[list[str]] = []
+
+    def record(meta: Meta, event: Event) -> None:
+        done.append(list(shell.client.requests))
+
+    shell.events.record = record  # type: ignore[method-assign]
+    await shell.run()
+    assert done == [["create Service fraud"]]
+
+
 async def test_a_pass_that_changes_something_is_followed_by_another_that_sees_it() -> None:
     shell = Shell(Plan(status=HEALTHY, writes=(create(),)), Plan())
     await shell.run()

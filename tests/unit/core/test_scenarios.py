@@ -9,19 +9,35 @@ import json
 from dataclasses import replace
 
 import pytest
-from canarium.core.actions import Delete, Plan, RecordOutcome
+from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome, Ref
 from canarium.core.names import make_digest
 from canarium.core.observed import (
     ContainerState,
+    PodRecord,
     RouteCondition,
     RouteParent,
     WriteFailure,
 )
 from canarium.core.plan import plan
 from canarium.core.resources.pod_template import canonical_json
-from canarium.core.spec import ParentRef, Traffic
+from canarium.core.spec import (
+    CLOSING_NAME,
+    AnalysisSpec,
+    HeaderMatch,
+    ParentRef,
+    Step,
+    Traffic,
+)
 
-from tests.properties.world import GATEWAY_TRAFFIC, NAME, World, make_rollout, make_spec, serving
+from tests.properties.world import (
+    ERROR_RATE,
+    GATEWAY_TRAFFIC,
+    NAME,
+    World,
+    make_rollout,
+    make_spec,
+    serving,
+)
 from tests.unit.core.test_states import guarding, rolling
 
 
@@ -325,7 +341,7 @@ def test_with_none_ready_anywhere_weights_stay() -> None:
     world.unready |= {"1", "2"}
     world.make_pods()
     world.run(20.0)
-    assert world.routed()[world.revision("2")] == 20
+    assert (world.canary_weight, world.routed()[world.revision("2")]) == (20, 20)
 
 
 def test_the_canary_is_judged_while_it_waits_for_the_next_steps_capacity() -> None:
@@ -903,3 +919,331 @@ def test_a_broken_first_revision_that_is_scaled_to_nothing_is_not_broken_any_mor
     world.apply(make_spec("1", replicas=0))
     world.run_until("Idle")
     assert world.replicas("1") == 0
+
+
+# What only a wrong version of the operator does (docs/mutants.md)
+
+TESTERS = Step("testers", 0, hold_seconds=60.0, headers=(HeaderMatch("x-canary", "1"),))
+COPIES = Step("copies", 0, hold_seconds=60.0, mirror=50)
+
+
+def step_until(world: World, state: str) -> None:
+    """Single passes until the state is decided; what follows from it is not written yet."""
+    while world.state != state:
+        world.tick(1.0)
+        world.step()
+
+
+def break_one_pod(world: World, version: str) -> None:
+    """One ready pod of a version is not ready from now on."""
+    pods = world.pods.items()
+    name = next(n for n, p in pods if p.ready and world.version_of(p.revision) == version)
+    real = world._age
+    world._age = lambda pod: replace(real(pod), ready=real(pod).ready and pod.meta.name != name)  # type: ignore[method-assign]
+    world.make_pods()
+
+
+def slow_down_new_pods(world: World) -> set[str]:
+    """Pods that are made from now on get ready when the set that is returned is cleared."""
+    known, slow, real = set(world.pods), set[str](), world._age
+
+    def age(pod: PodRecord) -> PodRecord:
+        if pod.meta.name not in known:
+            known.add(pod.meta.name)
+            slow.add(pod.meta.name)
+        return replace(real(pod), ready=real(pod).ready and pod.meta.name not in slow)
+
+    world._age = age  # type: ignore[method-assign]
+    return slow
+
+
+def test_while_a_canary_waits_for_its_pods_nothing_is_written() -> None:
+    world = serving()
+    world.unready.add("2")
+    world.apply(make_spec("2"))
+    world.run(5.0)
+    world.writes.clear()
+    world.run(30.0)
+    assert (world.state, world.writes) == ("Scaling", [])
+
+
+def test_a_first_route_waits_for_pods_that_went_before_it_was_written() -> None:
+    world = World(make_spec("1"))
+    step_until(world, "Shifting")
+    world.unready.add("1")
+    world.make_pods()
+    world.run(10.0)
+    assert world.routes == {}
+    world.unready.clear()
+    world.run_until("Idle")
+
+
+def test_a_rollback_moves_at_once_what_the_pods_of_stable_carry() -> None:
+    world = holding_at(50)
+    break_one_pod(world, "1")
+    world.command("abort", "2")
+    world.settle()
+    assert world.routed() == {world.revision("1"): 75, world.revision("2"): 25}
+
+
+def test_a_mirror_is_not_written_on_fewer_pods_than_its_copies_need() -> None:
+    world = serving(replicas=4)
+    world.apply(make_spec("2", replicas=4, rollout=make_rollout(COPIES)))
+    step_until(world, "Shifting")
+    break_one_pod(world, "2")
+    world.run(20.0)
+    assert (world.state, world.mirrored()) == ("Scaling", {})
+
+
+def test_a_canary_reached_by_header_that_loses_its_pods_is_not_led_to() -> None:
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(TESTERS)))
+    world.run_until("Holding")
+    world.settle()
+    assert world.led_by_header() == {world.revision("2")}
+    world.unready.add("2")
+    world.make_pods()
+    world.settle()
+    assert (world.state, world.led_by_header()) == ("Scaling", set())
+
+
+def test_a_rollout_waits_until_another_router_has_taken_over() -> None:
+    world = serving(traffic=Traffic())
+    world.gateway_api = False
+    world.apply(make_spec("2", traffic=GATEWAY_TRAFFIC))
+    world.run(30.0)
+    assert (world.state, world.canary) == ("Idle", "")
+    world.gateway_api = True
+    world.run_until("Guarding")
+    assert world.stable == "2"
+
+
+def test_a_fault_in_the_guard_rejects_the_new_stable_and_says_why() -> None:
+    world = guarding()
+    world.crashing.add("2")
+    world.make_pods()
+    world.settle()
+    rejections = [(r.version, r.reason) for r in world.status.rejected]
+    assert rejections == [("2", "CrashLoopBackOff")]
+
+
+def test_a_retry_of_another_revision_lifts_nothing() -> None:
+    world = rolling()
+    world.crashing.add("2")
+    world.run_until("Rejected")
+    world.run(5.0)
+    world.crashing.clear()
+    world.command("retry", "1")
+    world.run(30.0)
+    assert (world.state, [r.version for r in world.status.rejected]) == ("Rejected", ["2"])
+    assert world.status.last_handled_commands == world.commands
+
+
+@pytest.mark.parametrize("verb", ["promote", "abort"])
+def test_a_command_that_is_heard_is_not_said_to_have_no_effect(verb: str) -> None:
+    world = rolling(hold=3600.0)
+    world.command(verb, "2")
+    world.run(30.0)
+    assert "CommandIgnored" not in world.events
+    assert world.status.last_handled_commands == world.commands
+
+
+def test_a_restart_that_was_asked_for_once_is_done_once() -> None:
+    world = serving()
+    world.command("restart", "1")
+    world.run(1.0)
+    first = world.status.stable
+    assert first is not None
+    assert first.restarted_at is not None
+    world.run(60.0)
+    assert (world.status.stable, world.events.count("Restarted")) == (first, 1)
+
+
+def test_an_abort_that_came_too_late_does_not_hit_the_next_rollout() -> None:
+    world = rolling(guard=0.0)
+    world.run_until("Idle")
+    world.command("abort", "2")
+    world.run(5.0)
+    for version in ("1", "2"):
+        world.apply(make_spec(version))
+        world.run(120.0)
+    assert (world.state, world.stable, world.status.rejected) == ("Idle", "2", ())
+
+
+def gone_back() -> World:
+    """A world in which a person went back from version 2, which the spec names, to 1."""
+    world = rolling(guard=0.0)
+    world.run_until("Idle")
+    world.command("rollback", "1")
+    world.run(120.0)
+    return world
+
+
+def test_a_person_goes_back_to_a_revision_until_the_spec_changes() -> None:
+    world = gone_back()
+    assert (world.state, world.stable) == ("Idle", "1")
+    world.apply(make_spec("3"))
+    world.run(120.0)
+    assert (world.state, world.stable) == ("Idle", "3")
+
+
+def test_a_rollback_that_the_spec_has_ended_does_not_come_back() -> None:
+    world = gone_back()
+    for version in ("3", "2"):
+        world.apply(make_spec(version))
+        world.run(120.0)
+    assert (world.state, world.stable, world.status.override) == ("Idle", "2", None)
+
+
+def decisions_of(world: World) -> tuple[object, ...]:
+    status = world.status
+    parts = (status.stable, status.canary, status.previous)
+    shares = tuple((part.revision, part.weight, part.replicas) for part in parts if part)
+    return (world.state, status.rollout and status.rollout.step, shares)
+
+
+def test_a_pass_either_means_something_else_or_writes_what_is_meant() -> None:
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(20, 50, guard=5.0)))
+    while (world.state, world.stable) != ("Idle", "2"):
+        before = decisions_of(world)
+        made = world.step()
+        assert not made.writes or decisions_of(world) == before
+        world.tick(0.5)
+
+
+def play_rollout() -> tuple[World, list[Plan]]:
+    """A rollout from beginning to end, until what it left is gone, and its plans."""
+    world, plans = serving(), list[Plan]()
+    world.apply(make_spec("2", rollout=make_rollout(20, 50, guard=5.0)))
+    for _ in range(160):
+        plans.append(world.step())
+        world.tick(0.5)
+    assert (world.state, world.stable, world.replicas("1")) == ("Idle", "2", 0)
+    return world, plans
+
+
+def test_a_share_is_raised_only_on_a_live_read_of_who_is_to_carry_it() -> None:
+    world, plans = play_rollout()
+    raising = [p for p in plans if any(_is_over(w, "HTTPRoute") for w in p.writes)]
+    canary = Ref("Deployment", f"{NAME}-{world.revision('2')}")
+    assert [p.confirm for p in raising] == [(canary,)] * 3
+
+
+def test_pods_are_taken_only_on_a_live_read_of_what_leads_to_them() -> None:
+    _, plans = play_rollout()
+    taking = [p for p in plans if any(_takes_all(w) for w in p.writes)]
+    assert [p.confirm for p in taking] == [(Ref("HTTPRoute", NAME), Ref("Service", NAME))]
+
+
+def _is_over(write: object, kind: str) -> bool:
+    return isinstance(write, Apply) and write.ref.kind == kind
+
+
+def _takes_all(write: object) -> bool:
+    return isinstance(write, Apply) and write.body["spec"] == {"replicas": 0}
+
+
+def test_a_route_of_somebody_elses_under_our_name_is_not_ours() -> None:
+    world = serving()
+    mine = world.routes[NAME]
+    foreign = replace(mine, meta=replace(mine.meta, owner=None))
+    made = plan(replace(world.observe(), routes=(foreign,)), world.now)
+    assert [type(write) for write in made.writes if write.ref.kind == "HTTPRoute"] == [Create]
+
+
+def test_ready_pods_without_endpoints_get_no_traffic() -> None:
+    world = serving()
+    stable = f"{NAME}-{world.revision('1')}"
+    real = world._endpoints
+    world._endpoints = lambda: [e for e in real() if e.service == stable]  # type: ignore[method-assign]
+    world.apply(make_spec("2"))
+    world.run(30.0)
+    assert (world.state, world.routed()) == ("Scaling", {world.revision("1"): 100})
+    world._endpoints = real  # type: ignore[method-assign]
+    world.run_until("Holding")
+
+
+def test_a_rollout_stands_still_while_the_spec_is_of_no_use() -> None:
+    world = rolling()
+    world.apply(None)
+    world.run(100.0)
+    assert (world.state, world.canary_weight, world.status.phase) == ("Holding", 20, "Invalid")
+
+
+def test_a_rollback_is_urgent_and_nothing_else_is() -> None:
+    world = rolling()
+    urgent = {}
+    world.crashing.add("2")
+    for _ in range(30):
+        made = world.step()
+        urgent[world.state] = made.urgent
+        world.tick(1.0)
+    assert urgent == {"Holding": False, "Reverting": True, "Rejected": False}
+
+
+def test_who_comes_by_header_is_judged_by_absolute_bounds_alone() -> None:
+    compared = replace(ERROR_RATE, max_increase=0.01)
+    world = serving()
+    steps = make_rollout(TESTERS, 20, hold=60.0)
+    world.apply(make_spec("2", rollout=replace(steps, analysis=AnalysisSpec(metrics=(compared,)))))
+    judged = []
+    for _ in range(150):
+        measure = world.step().measure
+        if measure is not None and world.state == "Holding" and measure.metrics not in judged:
+            judged.append(measure.metrics)
+        world.tick(1.0)
+    assert judged == [(ERROR_RATE,), (compared,)]
+
+
+def test_promoting_another_revision_all_the_way_moves_nothing() -> None:
+    world = rolling(hold=3600.0)
+    world.command("promote", "1", step=CLOSING_NAME)
+    world.run(30.0)
+    assert (world.state, world.canary_weight) == ("Holding", 20)
+
+
+def test_promoted_all_the_way_a_canary_skips_the_steps_that_are_left() -> None:
+    world = holding_at(20, hold=3600.0)
+    slow_pods = slow_down_new_pods(world)
+    world.command("promote", "2", step=CLOSING_NAME)
+    world.run(30.0)
+    assert (world.state, world.replicas("2"), world.canary_weight) == ("Scaling", 4, 20)
+    slow_pods.clear()
+    world.run_until("Guarding")
+    assert world.events.count("WeightShifted") == 2
+
+
+def test_a_rollback_to_a_revision_that_is_not_there_is_refused_with_the_reason() -> None:
+    world = serving()
+    world.commands["rollback"] = "0000000000@1"
+    world.run(10.0)
+    assert (world.state, world.status.phase, world.status.override) == ("Idle", "Healthy", None)
+    why = "there is no revision 0000000000 in the history"
+    assert world.status.ignored_commands == {"rollback": why}
+
+
+def test_a_rollback_to_a_rejected_revision_lifts_the_rejection() -> None:
+    world = rolling()
+    world.crashing.add("2")
+    world.run_until("Rejected")
+    world.crashing.clear()
+    world.apply(make_spec("3", rollout=make_rollout(20, guard=0.0)))
+    world.run_until("Idle")
+    world.command("rollback", "2")
+    world.run(120.0)
+    assert (world.state, world.stable, world.status.rejected) == ("Idle", "2", ())
+
+
+def test_a_fix_for_a_dead_stable_takes_no_pods_from_whom_the_gateway_may_still_ask() -> None:
+    world = holding_at(50)
+    world.command("abort", "2")
+    world.settle()
+    world.answer_routes()
+    world.unready.add("1")
+    world.make_pods()
+    world.apply(make_spec("3", replicas=4))
+    world.settle()
+    assert (world.state, world.canary, world.replicas("2")) == ("Scaling", "3", 2)
+    world.run(30.0)
+    assert (world.routed(), world.replicas("2")) == ({world.revision("3"): 100}, 0)

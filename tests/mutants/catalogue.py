@@ -1,0 +1,762 @@
+"""The wrong versions, by what they break. Each names the test that has to catch it.
+
+When the code moves on, a mutant moves with it: find the rule where it is now, break it there.
+"""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_STATES = "tests/unit/core/test_states.py::"
+_SCENARIOS = "tests/unit/core/test_scenarios.py::"
+_ROUTERS = "tests/unit/core/test_other_routers.py::"
+_SHELL = "tests/unit/test_controller.py::"
+_SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
+
+PODS_BEFORE_TRAFFIC = (
+    Mutant(
+        name="capacity-after-weight",
+        wrong="A step's traffic is meant before the pods that it needs are ready",
+        file="core/states.py",
+        old="    if ready >= view.needed_by_step(status):\n",
+        new="    if ready >= 0:\n",
+        test=_SCENARIOS + "test_while_a_canary_waits_for_its_pods_nothing_is_written",
+    ),
+    Mutant(
+        name="route-written-without-pods",
+        wrong="A share that was meant is written though its pods have gone meanwhile",
+        file="core/children.py",
+        old="    if ready >= view.needed(part, status):\n        return True\n",
+        new="    if ready >= 0:\n        return True\n",
+        test=_SCENARIOS + "test_a_first_route_waits_for_pods_that_went_before_it_was_written",
+    ),
+    Mutant(
+        name="pods-rounded-down",
+        wrong="Half of three pods is one",
+        file="core/capacity.py",
+        old="max(1, -(-weight * size // 100))",
+        new="max(1, weight * size // 100)",
+        test=_SIMULATED
+        + "test_a_superseded_revision_keeps_its_pods_until_the_gateway_has_forgotten_it",
+    ),
+    Mutant(
+        name="copies-need-no-pods",
+        wrong="A mirror is written on fewer pods than its copies need",
+        file="core/view.py",
+        old="needed_replicas(max(part.weight, part.mirror or 0), size)",
+        new="needed_replicas(part.weight, size)",
+        test=_SCENARIOS + "test_a_mirror_is_not_written_on_fewer_pods_than_its_copies_need",
+    ),
+    Mutant(
+        name="dead-stable-ignored",
+        wrong="A stable without a ready pod is protected as if it served",
+        file="core/view.py",
+        old="        return not any(pod.ready for pod in self.pods(stable.revision))\n",
+        new="        return False\n",
+        test=_STATES + "test_a_dead_stable_lets_the_fix_go_to_100_at_once",
+    ),
+    Mutant(
+        name="weight-back-on-too-few-pods",
+        wrong="A rollback gives stable everything at once, whatever its pods carry",
+        file="core/states.py",
+        old="    return min(live, 100 - carried)\n",
+        new="    return 0\n",
+        test=_SCENARIOS + "test_a_rollback_moves_at_once_what_the_pods_of_stable_carry",
+    ),
+    Mutant(
+        name="nobody-ready-moves-weights",
+        wrong="With no ready pod anywhere, weight is moved from one dead revision to the other",
+        file="core/states.py",
+        old="    if lost and not view.stable_is_dead(status):\n",
+        new="    if lost:\n",
+        test=_SCENARIOS + "test_with_none_ready_anywhere_weights_stay",
+    ),
+    Mutant(
+        name="header-canary-without-pods-stays",
+        wrong="A canary that people reach by header alone stays routed when it has lost its pods",
+        file="core/states.py",
+        old="    lost = canary.is_routed and view.ready(canary.revision, status) == 0\n",
+        new="    lost = canary.weight > 0 and view.ready(canary.revision, status) == 0\n",
+        test=_SCENARIOS + "test_a_canary_reached_by_header_that_loses_its_pods_is_not_led_to",
+    ),
+    Mutant(
+        name="strangers-answer",
+        wrong="Where whole pods share the traffic, a shift does not wait for strangers to go",
+        file="core/states.py",
+        old="    return view.paused or mixed or view.now < resumes_at(rollout_of(status))\n",
+        new="    return view.paused or view.now < resumes_at(rollout_of(status))\n",
+        test=_SCENARIOS + "test_router_replicas_does_not_send_to_the_pods_of_a_canary_that_is_gone",
+    ),
+    Mutant(
+        name="pods-count-before-they-are-ready",
+        wrong="Pods that are asked for count as if they could be sent requests",
+        file="core/view.py",
+        old="        return min(counts)\n",
+        new="        return deployment.replicas\n",
+        test=_STATES + "test_the_canary_has_its_capacity_before_it_gets_traffic",
+    ),
+    Mutant(
+        name="service-need-not-know-the-pods",
+        wrong="Ready pods count though the Service that leads to them does not know them yet",
+        file="core/view.py",
+        old="        if behind_service:\n",
+        new="        if False:\n",
+        test=_SCENARIOS + "test_ready_pods_without_endpoints_get_no_traffic",
+    ),
+    Mutant(
+        name="weights-do-not-sum-to-100",
+        wrong="The canary's share is added to what stable has",
+        file="core/moves.py",
+        old="        stable=stable and replace(stable, weight=100 - canary_weight),\n",
+        new="        stable=stable and replace(stable, weight=100),\n",
+        test=_STATES + "test_a_rollout_goes_through_its_steps_to_100_and_is_guarded",
+    ),
+)
+
+TRAFFIC_BEFORE_PODS = (
+    Mutant(
+        name="scale-down-on-accepted",
+        wrong="A route counts as in force when it is accepted, not when it has settled",
+        file="core/states.py",
+        old="    settled_at = view.now + view.router(status).settle_seconds\n",
+        new="    settled_at = view.now\n",
+        test=_STATES + "test_a_hold_is_counted_from_when_the_router_has_settled",
+    ),
+    Mutant(
+        name="scale-down-on-written",
+        wrong="The old pods go once the weight is written, before a gateway has accepted it",
+        file="core/states.py",
+        old="    verified = view.verify(status).accepted\n",
+        new="    verified = view.is_written(status)\n",
+        test=_SCENARIOS + "test_stable_keeps_its_size_until_the_new_weight_is_verified",
+    ),
+    Mutant(
+        name="canary-gone-before-weight-0-is-in-force",
+        wrong="A rollback ends, and the canary's pods go, before weight 0 has settled",
+        file="core/states.py",
+        old="    return _end_revert(view, status) if _is_settled(view, status) else status\n",
+        new="    return _end_revert(view, status)\n",
+        test=_STATES + "test_weight_goes_back_before_the_canary_loses_a_pod",
+    ),
+    Mutant(
+        name="no-drain",
+        wrong="Where whole pods share the traffic, they go without having been drained",
+        file="core/children.py",
+        old="    if rollout.state not in SETTLED or view.now < drained_at:\n",
+        new="    if rollout.state not in SETTLED:\n",
+        test=_SCENARIOS + "test_a_paused_rollback_still_drains",
+    ),
+    Mutant(
+        name="previous-shrinks-at-promotion",
+        wrong="The previous revision loses its pods as soon as the new one is stable",
+        file="core/children.py",
+        old="for part in (status.stable, status.canary, status.previous) if part)\n\n\n"
+        "def _make_capacity",
+        new="for part in (status.stable, status.canary) if part)\n\n\ndef _make_capacity",
+        test=_STATES + "test_the_previous_revision_stays_at_full_size_until_the_guard_ends",
+    ),
+    Mutant(
+        name="copies-go-on-after-a-rollback",
+        wrong="A rollback takes the weight back and leaves the mirror and the header rule",
+        file="core/states.py",
+        old="    if weight != canary.weight or canary.headers or canary.mirror:\n",
+        new="    if weight != canary.weight:\n",
+        test=_ROUTERS + "test_a_canary_that_only_gets_copies_is_taken_back_with_them[Istio]",
+    ),
+    Mutant(
+        name="peak-forgotten",
+        wrong="Stable shrinks with the spec while a rollout is under way",
+        file="core/decide.py",
+        old="        size = max(size, status.stable.replicas)\n",
+        new="        size = view.spec.replicas\n",
+        test=_STATES + "test_a_scaled_spec_grows_stable_at_once_and_shrinks_it_only_at_rest",
+    ),
+    Mutant(
+        name="old-routes-go-at-once",
+        wrong="The routes of the router before are deleted before the new ones are in force",
+        file="core/children.py",
+        old="    return max(created, default=0.0) + 1.0 + view.router(status).settle_seconds\n",
+        new="    return 0.0\n",
+        test=_ROUTERS + "test_the_old_routes_stay_until_the_new_ones_are_taken",
+    ),
+    Mutant(
+        name="old-routes-go-before-the-new-are-taken",
+        wrong="Something is taken away while the router may still work by what was before",
+        file="core/children.py",
+        old="    if _is_in_motion(view, status):\n        return\n",
+        new="",
+        test=_ROUTERS + "test_the_old_routes_stay_until_the_new_ones_are_taken",
+    ),
+    Mutant(
+        name="fix-takes-pods-too-early",
+        wrong="A fix for a dead stable takes the pods of whoever still has its traffic",
+        file="core/children.py",
+        old='    if rollout.state == "Scaling" and rollout.ending:\n        return\n',
+        new="",
+        test=_SCENARIOS
+        + "test_a_fix_for_a_dead_stable_takes_no_pods_from_whom_the_gateway_may_still_ask",
+    ),
+    Mutant(
+        name="wanted-revision-pruned",
+        wrong="History forgets a rejected revision that the spec still names",
+        file="core/history.py",
+        old="    named |= {wish.revision for wish in (view.named, view.wanted) if wish",
+        new="    named |= {wish.revision for wish in () if wish",
+        test=_SCENARIOS + "test_a_rejected_revision_that_is_wanted_keeps_its_record",
+    ),
+)
+
+STEPS_AND_TIME = (
+    Mutant(
+        name="hold-starts-anew",
+        wrong="The hold is counted in the process's memory: a restarted operator begins it anew",
+        file="controller.py",
+        old="        now, confirmed = self._now(), set[Ref]()\n",
+        new="        from dataclasses import replace\n"
+        "        now, confirmed, rollout = self._now(), set[Ref](), model.status.rollout\n"
+        '        if rollout and rollout.state == "Holding" and rollout.verified_at:\n'
+        '            began = self.__dict__.setdefault("began", {})\n'
+        "            at = began.setdefault((key, rollout.step), now)\n"
+        "            rollout = replace(rollout, verified_at=at)\n"
+        "            model = replace(model, status=replace(model.status, rollout=rollout))\n",
+        test=_SIMULATED + "test_a_hold_goes_on_where_it_was_when_the_operator_is_restarted",
+    ),
+    Mutant(
+        name="pause-starts-the-hold-anew",
+        wrong="What was held before a pause is forgotten",
+        file="core/clock.py",
+        old="held_seconds=int(held_seconds(rollout, now)), verified_at=None)",
+        new="held_seconds=0, verified_at=None)",
+        test=_STATES + "test_a_pause_stops_the_clock_and_does_not_start_it_anew",
+    ),
+    Mutant(
+        name="hold-runs-while-paused",
+        wrong="The hold's clock runs on in a pause",
+        file="core/states.py",
+        old="_run_clock(view, status, paused=view.paused or _is_short(view, status))",
+        new="_run_clock(view, status, paused=_is_short(view, status))",
+        test=_STATES + "test_a_pause_stops_the_clock_and_does_not_start_it_anew",
+    ),
+    Mutant(
+        name="approval-not-asked-for",
+        wrong="A step that waits for a person ends by itself",
+        file="core/states.py",
+        old="    if view.step(status).approval or not may_pass(view, status):\n",
+        new="    if not may_pass(view, status):\n",
+        test=_STATES + "test_an_approval_is_waited_for_and_given_by_promote",
+    ),
+    Mutant(
+        name="third-version-at-the-old-weight",
+        wrong="A third version takes the second one's place and goes on at its weight",
+        file="core/states.py",
+        old='    return revert(view, status, "Superseded", "Superseded", words)\n',
+        new="    third = wanted.status(replicas=canary.replicas)\n"
+        "    return replace(status, canary=replace(third, weight=canary.weight))\n",
+        test=_SCENARIOS + "test_a_third_version_waits_until_stable_has_all_traffic_and_its_size",
+    ),
+    Mutant(
+        name="edited-steps-begin-anew",
+        wrong="Edited steps send the canary back to the first one",
+        file="core/decide.py",
+        old="    first = next(step.weight for step in view.steps if step.weight >= weight)\n",
+        new="    first = view.steps[0].weight\n",
+        test=_STATES + "test_edited_steps_go_on_at_the_first_weight_not_below_the_present_one",
+    ),
+    Mutant(
+        name="guard-skipped",
+        wrong="The guard ends as soon as the traffic has settled",
+        file="core/states.py",
+        old="    over = held_seconds(rollout_of(status), view.now) >= view.rollout.guard_seconds\n",
+        new="    over = True\n",
+        test=_STATES + "test_the_previous_revision_stays_at_full_size_until_the_guard_ends",
+    ),
+    Mutant(
+        name="no-fast-track",
+        wrong="A revision that was stable before goes through all steps again",
+        file="core/moves.py",
+        old="    known = wanted.record is not None and wanted.record.stable_at is not None\n",
+        new="    known = False\n",
+        test=_STATES + "test_what_was_stable_before_goes_back_on_the_fast_track",
+    ),
+    Mutant(
+        name="retreats-without-end",
+        wrong="A canary that loses its pods under traffic is shifted again at once, for ever",
+        file="core/clock.py",
+        old="    if not rollout.retreats or rollout.step_started_at is None:\n",
+        new="    if True:\n",
+        test=_SCENARIOS + "test_a_canary_whose_readiness_flaps_is_not_shifted_for_ever",
+    ),
+    Mutant(
+        name="nobody-wakes",
+        wrong="A step that may be tried again is not, until something else happens",
+        file="core/plan.py",
+        old="    moments += [resumes_at(rollout), left_until(view, status)]\n",
+        new="    moments += [left_until(view, status)]\n",
+        test=_SCENARIOS + "test_wake_ups_alone_bring_a_step_to_be_tried_again_after_a_retreat",
+    ),
+    Mutant(
+        name="rollout-beside-a-change-of-router",
+        wrong="A rollout begins while another router is taking over",
+        file="core/states.py",
+        old="    return routed and not view.is_written(status)\n",
+        new="    return False\n",
+        test=_SCENARIOS + "test_a_rollout_waits_until_another_router_has_taken_over",
+    ),
+    Mutant(
+        name="goes-on-by-a-spec-of-no-use",
+        wrong="A rollout goes on by itself while the spec cannot be used",
+        file="core/view.py",
+        old="        return self.wanted is None or self.rollout.paused\n",
+        new="        return self.rollout.paused\n",
+        test=_SCENARIOS + "test_a_rollout_stands_still_while_the_spec_is_of_no_use",
+    ),
+    Mutant(
+        name="rollbacks-wait-their-turn",
+        wrong="A rollback stands in the queue behind everybody's ordinary work",
+        file="core/plan.py",
+        old='        urgent=rollout_of(after).state == "Reverting",\n',
+        new="        urgent=False,\n",
+        test=_SCENARIOS + "test_a_rollback_is_urgent_and_nothing_else_is",
+    ),
+)
+
+REJECTIONS_AND_FAULTS = (
+    Mutant(
+        name="undeliverable-step-tried",
+        wrong="A mirror is written to a gateway that answers 404 for the whole rule then",
+        file="core/view.py",
+        old="    if not problems:\n        return observed\n",
+        new="    if True:\n        return observed\n",
+        test="tests/unit/core/test_delivery.py::"
+        "test_a_mirror_that_the_gateway_would_break_on_is_refused_with_what_to_write",
+    ),
+    Mutant(
+        name="rejection-forgotten",
+        wrong="A revision that was taken back is tried again by itself",
+        file="core/moves.py",
+        old='    if ending != "Rejected" or status.canary is None:\n        return moved\n',
+        new="    if True:\n        return moved\n",
+        test=_STATES + "test_a_rejected_revision_is_tried_again_only_on_retry",
+    ),
+    Mutant(
+        name="rejection-lost-with-the-status",
+        wrong="A lost status takes the rejections with it",
+        file="core/decide.py",
+        old="    found = replace(status, rejected=_find_rejections(view))\n",
+        new="    found = status\n",
+        test=_SCENARIOS + "test_a_rejection_outlives_a_lost_status",
+    ),
+    Mutant(
+        name="canary-found-to-be-stable",
+        wrong="After a lost status whoever has most of the traffic is stable",
+        file="core/decide.py",
+        old="key=lambda d: (d.revision not in proven, -weights[d.revision])",
+        new="key=lambda d: (-weights[d.revision],)",
+        test=_SCENARIOS + "test_a_lost_status_in_a_rollout_does_not_promote_the_canary",
+    ),
+    Mutant(
+        name="deadline-runs-in-an-outage",
+        wrong="The deadline runs while pods cannot be scheduled, and rejects them when they can",
+        file="core/decide.py",
+        old='    hindered = view.paused or (fault is not None and fault.whose == "Environment")\n',
+        new="    hindered = view.paused\n",
+        test=_SIMULATED
+        + "test_an_environment_that_heals_late_leaves_the_pods_their_time[False-unschedulable]",
+    ),
+    Mutant(
+        name="deadline-blames-the-revision",
+        wrong="At the deadline a revision is rejected for pods that nobody has created",
+        file="core/view.py",
+        old="        return stuck and self.fault(revision) is None\n",
+        new="        return True\n",
+        test=_SCENARIOS + "test_pods_that_nobody_creates_are_not_the_revisions_fault",
+    ),
+    Mutant(
+        name="unschedulable-is-its-own-fault",
+        wrong="A revision is rejected because the cluster is full",
+        file="core/faults.py",
+        old='        return Fault("Environment", "Unschedulable", words)\n',
+        new='        return Fault("Revision", "Unschedulable", words)\n',
+        test=_SIMULATED
+        + "test_an_environment_that_heals_late_leaves_the_pods_their_time[False-unschedulable]",
+    ),
+    Mutant(
+        name="pause-stops-a-rollback",
+        wrong="While somebody pauses, a canary is not taken back",
+        file="core/states.py",
+        old="    canary = _canary(status)\n    aborted, after = _take(",
+        new="    canary = _canary(status)\n    if view.paused:\n        return None\n"
+        "    aborted, after = _take(",
+        test=_STATES + "test_an_abort_is_heard_while_paused",
+    ),
+    Mutant(
+        name="fault-in-the-guard-ignored",
+        wrong="A new stable that crashes in the guard keeps the traffic",
+        file="core/states.py",
+        old="    trouble = view.own_fault(stable.revision) or has_failed(view, status)\n",
+        new="    trouble = has_failed(view, status)\n",
+        test=_SCENARIOS + "test_a_fault_in_the_guard_rejects_the_new_stable_and_says_why",
+    ),
+    Mutant(
+        name="dead-new-stable-ignored",
+        wrong="A new stable that loses all its pods in the guard keeps the traffic",
+        file="core/states.py",
+        old="    return view.ready(previous.revision, status) > 0\n",
+        new="    return False\n",
+        test=_SCENARIOS + "test_a_guard_without_a_ready_pod_goes_back_to_what_is_warm",
+    ),
+    Mutant(
+        name="cancel-rejects",
+        wrong="Who goes back to stable in the spec has the canary rejected",
+        file="core/states.py",
+        old='view, status, "Canceled", "WentBack", "the spec went back to stable")\n',
+        new='view, status, "Rejected", "WentBack", "the spec went back to stable")\n',
+        test=_STATES + "test_going_back_to_stable_cancels_and_rejects_nobody",
+    ),
+)
+
+VERDICTS = (
+    Mutant(
+        name="failed-verdict-ignored",
+        wrong="A failed verdict holds the step and takes nobody back",
+        file="core/analysis.py",
+        old='    return result if result is not None and result.verdict == "Fail" else None\n',
+        new="    return None\n",
+        test=_STATES + "test_a_failed_verdict_takes_the_canary_back_and_rejects_it",
+    ),
+    Mutant(
+        name="inconclusive-passes",
+        wrong="An inconclusive verdict is as good as a pass",
+        file="core/analysis.py",
+        old='    return result is not None and result.verdict == "Pass"\n',
+        new='    return result is not None and result.verdict in ("Pass", "Inconclusive")\n',
+        test=_STATES + "test_an_inconclusive_verdict_stays_in_the_step",
+    ),
+    Mutant(
+        name="no-data-passes",
+        wrong="Nothing to judge by is as good as a pass",
+        file="core/analysis.py",
+        old='    return result is not None and result.verdict == "Pass"\n',
+        new='    return result is not None and result.verdict in ("Pass", "NoData")\n',
+        test=_STATES + "test_a_verdict_without_data_never_promotes",
+    ),
+    Mutant(
+        name="silence-passes",
+        wrong="A judge that has said nothing yet has nothing against the next step",
+        file="core/analysis.py",
+        old='    return result is not None and result.verdict == "Pass"\n',
+        new='    return result is None or result.verdict == "Pass"\n',
+        test=_SCENARIOS + "test_a_measurement_that_ended_early_is_no_success",
+    ),
+    Mutant(
+        name="verdict-of-another-step",
+        wrong="What was said of another step, or another revision, counts for this one",
+        file="core/view.py",
+        old="        return result if result is not None and result.key == key else None\n",
+        new="        return result\n",
+        test=_SCENARIOS + "test_a_measurement_that_ended_early_is_no_success",
+    ),
+    Mutant(
+        name="silence-is-no-data",
+        wrong="A restarted operator takes its judge's silence for missing data, and rolls back",
+        file="core/analysis.py",
+        old='    return result is not None and result.verdict == "NoData"\n',
+        new='    return result is None or result.verdict == "NoData"\n',
+        test=_SCENARIOS + "test_a_restart_at_the_end_of_a_hold_does_not_count_as_no_data",
+    ),
+    Mutant(
+        name="status-written-at-each-reading",
+        wrong="Every reading of the judge is saved, and wakes everybody who watches",
+        file="core/report.py",
+        old="    return saved_at is None or view.now - saved_at >= SAVE_SECONDS\n",
+        new="    return True\n",
+        test=_SCENARIOS + "test_judged_does_not_write_status_at_each_reading",
+    ),
+    Mutant(
+        name="header-step-compared-with-stable",
+        wrong="Testers who come by header are compared with everybody else",
+        file="core/analysis.py",
+        old="    if canary is not None and not canary.headers:\n",
+        new="    if canary is not None:\n",
+        test=_SCENARIOS + "test_who_comes_by_header_is_judged_by_absolute_bounds_alone",
+    ),
+)
+
+COMMANDS = (
+    Mutant(
+        name="abort-ignored-in-the-guard",
+        wrong="After the promotion nobody listens to an abort",
+        file="core/states.py",
+        old='    aborted, after = _take(view, status, "abort", stable.revision)\n',
+        new="    aborted, after = False, status\n",
+        test=_STATES + "test_an_abort_in_the_guard_goes_back_to_the_previous_revision",
+    ),
+    Mutant(
+        name="retry-of-another-revision",
+        wrong="A retry lifts the rejection of whichever revision is wanted",
+        file="core/states.py",
+        old="    if command is None or command.revision != revision:\n"
+        "        return False, status\n    rollout",
+        new='    if command is None or (verb != "retry" and command.revision != revision):\n'
+        "        return False, status\n    rollout",
+        test=_SCENARIOS + "test_a_retry_of_another_revision_lifts_nothing",
+    ),
+    Mutant(
+        name="promote-of-a-past-step",
+        wrong="A promote that names another step ends this one",
+        file="core/commands.py",
+        old="        return self.step is None or self.step in (str(number), name)\n",
+        new="        return True\n",
+        test=_STATES + "test_a_promote_for_another_step_is_not_taken_for_this_one",
+    ),
+    Mutant(
+        name="command-not-recorded",
+        wrong="A command has its effect and is not recorded: it has it again and again",
+        file="core/states.py",
+        old="    return True, record_command(status, command)\n",
+        new="    return True, status\n",
+        test=_SCENARIOS + "test_a_command_that_is_heard_is_not_said_to_have_no_effect[promote]",
+    ),
+    Mutant(
+        name="command-acted-on-twice",
+        wrong="What was handled before is not looked at",
+        file="core/commands.py",
+        old="        if verb in commands and commands[verb] != handled.get(verb)\n",
+        new="        if verb in commands\n",
+        test=_SCENARIOS + "test_a_restart_that_was_asked_for_once_is_done_once",
+    ),
+    Mutant(
+        name="command-without-effect-waits",
+        wrong="A command that can have no effect now stays, and surprises somebody later",
+        file="core/decide.py",
+        old="    return dismiss_commands(view, _settle(view, status))\n",
+        new="    return _settle(view, status)\n",
+        test=_SCENARIOS + "test_an_abort_that_came_too_late_does_not_hit_the_next_rollout",
+    ),
+    Mutant(
+        name="rollback-to-a-revision-forgotten",
+        wrong="What a person went back to is given up for what the spec names",
+        file="core/view.py",
+        old="    if override is None or override.instead != named.revision:\n        return named\n"
+        "    return recall",
+        new="    if override is None or override.instead:\n        return named\n    return recall",
+        test=_SCENARIOS + "test_a_person_goes_back_to_a_revision_until_the_spec_changes",
+    ),
+    Mutant(
+        name="rollback-comes-back",
+        wrong="What a person went back to once comes back when the spec names that revision again",
+        file="core/decide.py",
+        old="        return status\n    return lift_override(status)\n",
+        new="        return status\n    return status\n",
+        test=_SCENARIOS + "test_a_rollback_that_the_spec_has_ended_does_not_come_back",
+    ),
+    Mutant(
+        name="promoted-all-the-way-for-another",
+        wrong="Promoting another revision all the way promotes whichever is the canary",
+        file="core/states.py",
+        old="    if command.revision != _canary(status).revision:\n        return None\n",
+        new="",
+        test=_SCENARIOS + "test_promoting_another_revision_all_the_way_moves_nothing",
+    ),
+    Mutant(
+        name="promoted-all-the-way-ends-one-hold",
+        wrong="Promoting all the way only ends the hold",
+        file="core/states.py",
+        old="    return jump_to_closing(view, record_command(status, command))\n",
+        new="    return advance(view, record_command(status, command))\n",
+        test=_SCENARIOS + "test_promoted_all_the_way_a_canary_skips_the_steps_that_are_left",
+    ),
+    Mutant(
+        name="rollback-to-nothing",
+        wrong="A rollback to a revision that history does not hold is taken for a wish",
+        file="core/orders.py",
+        old="    if recall(view.observed, command.revision) is None:\n",
+        new="    if False:\n",
+        test=_SCENARIOS
+        + "test_a_rollback_to_a_revision_that_is_not_there_is_refused_with_the_reason",
+    ),
+    Mutant(
+        name="rollback-keeps-the-rejection",
+        wrong="A person who goes back to a rejected revision is not heard",
+        file="core/moves.py",
+        old="    return replace(forgive(status, revision), override=override)\n",
+        new="    return replace(status, override=override)\n",
+        test=_SCENARIOS + "test_a_rollback_to_a_rejected_revision_lifts_the_rejection",
+    ),
+)
+
+ORDER_OF_WRITES = (
+    Mutant(
+        name="intent-and-write-in-one-pass",
+        wrong="Routes are written in the pass that decides them, before the intent is stored",
+        file="core/plan.py",
+        old="    writes = Writes() if moved else make_writes(view, after)\n",
+        new="    writes = make_writes(view, after)\n",
+        test=_SCENARIOS + "test_a_pass_either_means_something_else_or_writes_what_is_meant",
+    ),
+    Mutant(
+        name="share-raised-on-a-cached-look",
+        wrong="A share is raised without a live read of the pods that are to carry it",
+        file="core/children.py",
+        old="[*_before_routes(view, status, routes), *_before_down(view, downward)]",
+        new="[*_before_down(view, downward)]",
+        test=_SCENARIOS + "test_a_share_is_raised_only_on_a_live_read_of_who_is_to_carry_it",
+    ),
+    Mutant(
+        name="pods-taken-on-a-cached-look",
+        wrong="Pods are taken without a live read of the routes that may lead to them",
+        file="core/children.py",
+        old="[*_before_routes(view, status, routes), *_before_down(view, downward)]",
+        new="[*_before_routes(view, status, routes)]",
+        test=_SCENARIOS + "test_pods_are_taken_only_on_a_live_read_of_what_leads_to_them",
+    ),
+    Mutant(
+        name="nothing-read-live",
+        wrong="The shell does not read live what the core wants confirmed",
+        file="controller.py",
+        old="            missing = [ref for ref in plan.confirm if ref not in confirmed]\n",
+        new="            missing: list[Ref] = []\n",
+        test=_SHELL + "test_what_a_plan_wants_confirmed_is_read_live_before_it_is_carried_out",
+    ),
+    Mutant(
+        name="children-before-status",
+        wrong="Children are written before the intent is stored",
+        file="controller.py",
+        old="        model = await self._report(key, model, plan)\n",
+        new="        await self._apply(key, model, plan)\n"
+        "        model = await self._report(key, model, plan)\n",
+        test=_SHELL + "test_status_goes_before_children_and_events_come_last",
+    ),
+    Mutant(
+        name="events-before-writes",
+        wrong="Events tell of what has not been written yet",
+        file="controller.py",
+        old="        try:\n            clean = await self._apply(key, model, plan)\n"
+        "        finally:\n"
+        "            for event in plan.events:\n"
+        "                self._recorder.record(model.meta, event)\n",
+        new="        for event in plan.events:\n"
+        "            self._recorder.record(model.meta, event)\n"
+        "        clean = await self._apply(key, model, plan)\n",
+        test=_SHELL + "test_an_event_is_sent_when_what_it_tells_of_is_done",
+    ),
+    Mutant(
+        name="status-over-somebody-elses-change",
+        wrong="Status is written whatever has changed since it was decided",
+        file="controller.py",
+        old="                resource_version=model.meta.resource_version,\n"
+        "                manager=OWNER_MANAGER,\n",
+        new='                resource_version="",\n                manager=OWNER_MANAGER,\n',
+        test=_SHELL + "test_a_status_written_over_somebody_elses_change_is_planned_again_from_it",
+    ),
+    Mutant(
+        name="child-over-somebody-elses-change",
+        wrong="The shell drops the version that a write was decided on",
+        file="kube/writer.py",
+        old="    if not resource_version:\n        return body\n",
+        new="    if True:\n        return body\n",
+        test=_SHELL + "test_replicas_are_applied_by_their_own_manager_over_the_version_decided_on",
+    ),
+    Mutant(
+        name="route-over-somebody-elses-change",
+        wrong="The core writes the route whatever version of it lives by then",
+        file="core/children.py",
+        old="    return Apply(ref, body, found.meta.resource_version) if found else",
+        new='    return Apply(ref, body, "") if found else',
+        test=_STATES + "test_a_rollout_goes_through_its_steps_to_100_and_is_guarded",
+    ),
+    Mutant(
+        name="deletes-whatever-lives",
+        wrong="A delete does not say which version of the object it means",
+        file="kube/writer.py",
+        old="CHILDREN[ref.kind], namespace, ref.name, write.uid, write.resource_version\n",
+        new='CHILDREN[ref.kind], namespace, ref.name, write.uid, ""\n',
+        test=_SHELL + "test_a_changed_object_is_looked_at_before_it_is_deleted",
+    ),
+    Mutant(
+        name="drift-stays",
+        wrong="A route that somebody else has changed in a hold is left as it is",
+        file="core/children.py",
+        old="    if split is None or not _may_write(view, status):\n        return\n",
+        new='    if split is None or rollout_of(status).state == "Holding":\n        return\n',
+        test=_STATES + "test_an_edited_route_is_put_right_and_reported_once",
+    ),
+    Mutant(
+        name="foreign-children-counted",
+        wrong="Objects of somebody else under our names count as ours",
+        file="core/view.py",
+        old="    return record.meta.owner is not None and record.meta.owner.uid == uid\n",
+        new="    return True\n",
+        test=_SCENARIOS + "test_a_route_of_somebody_elses_under_our_name_is_not_ours",
+    ),
+    Mutant(
+        name="foreign-children-adopted",
+        wrong="An object of somebody else under our name is written over",
+        file="kube/writer.py",
+        old="        if owner is not None and owner.uid == model.meta.uid:\n            return\n",
+        new="        if True:\n            return\n",
+        test=_SHELL + "test_a_foreign_object_under_our_name_is_never_touched",
+    ),
+    Mutant(
+        name="deleted-object-tended",
+        wrong="Children of an object that is being deleted are written",
+        file="core/plan.py",
+        old="    if observed.model.meta.deleting:\n        return Plan()\n",
+        new="",
+        test=_STATES + "test_an_object_that_is_being_deleted_is_left_to_garbage_collection",
+    ),
+    Mutant(
+        name="children-without-intent",
+        wrong="Children are written though the status that means them was not",
+        file="controller.py",
+        old='            raise StaleError("the object changed meanwhile") from error\n',
+        new="            return model\n",
+        test=_SHELL + "test_a_status_written_over_somebody_elses_change_is_planned_again_from_it",
+    ),
+    Mutant(
+        name="goes-on-after-a-refused-write",
+        wrong="What comes after a write that was refused is written all the same",
+        file="controller.py",
+        old="self._handle(key, memory, write, error)\n                return False\n",
+        new="self._handle(key, memory, write, error)\n                continue\n",
+        test=_SHELL + "test_a_refused_write_stops_the_pass_and_the_core_hears_why",
+    ),
+    Mutant(
+        name="retry-storm",
+        wrong="A write that was refused is tried again at every piece of news",
+        file="controller.py",
+        old="        return refusal is not None and self._now() < refusal.retry_at\n",
+        new="        return False\n",
+        test=_SHELL + "test_news_make_no_retry_storm_of_a_refused_write",
+    ),
+    Mutant(
+        name="own-child-written-over-unseen",
+        wrong="A child of ours that the cache had missed is written over without a look at it",
+        file="kube/writer.py",
+        old="        if model_key(_Bare(found)) == own_key(model):\n",
+        new="        if False:\n",
+        test=_SHELL + "test_a_child_of_ours_that_the_cache_had_missed_is_taken_in_and_not_written",
+    ),
+    Mutant(
+        name="upgrade-restarts-pods",
+        wrong="An upgraded operator replaces pods that it would render otherwise today",
+        file="core/children.py",
+        old="    return not contains(deployment.template, record.template)\n",
+        new="    import json\n"
+        "    from canarium.core.resources.pod_template import canonical_json, make_pod_template\n"
+        "    model, source = deployment.meta.labels['canarium.dev/model'], record.canonical\n"
+        "    pod = make_pod_template(json.loads(source), model=model, revision=record.revision)\n"
+        "    return json.loads(deployment.template) != json.loads(canonical_json(pod))\n",
+        test=_SCENARIOS + "test_an_operator_that_renders_otherwise_restarts_nobodys_pods",
+    ),
+)
+
+MUTANTS = (
+    *PODS_BEFORE_TRAFFIC,
+    *TRAFFIC_BEFORE_PODS,
+    *STEPS_AND_TIME,
+    *REJECTIONS_AND_FAULTS,
+    *VERDICTS,
+    *COMMANDS,
+    *ORDER_OF_WRITES,
+)
