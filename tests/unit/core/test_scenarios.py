@@ -864,18 +864,6 @@ def test_a_share_that_is_not_100_is_never_promoted_whatever_becomes_of_the_steps
     assert (world.status.phase, world.stable, world.canary_weight) == ("Invalid", "1", 20)
 
 
-def test_steps_that_are_fewer_now_break_nothing_where_their_copy_is_of_an_earlier_try() -> None:
-    world = holding_at(50)
-    world.command("abort", "2")
-    world.run_until("Rejected")
-    world.run(5.0)
-    world.command("retry", "2")
-    world.run_until("Scaling")
-    world.apply(make_spec("2", replicas=4, rollout=make_rollout()))
-    world.run_until("Guarding")
-    assert world.stable == "2"
-
-
 def test_a_first_revision_that_breaks_leaves_the_pods_before_it_until_they_drain() -> None:
     world = World(make_spec("1"))
     world.run_until("Shifting")
