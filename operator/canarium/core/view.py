@@ -116,6 +116,13 @@ class View:
             self.known[key] = compute(*arguments)
         return cast("T", self.known[key])
 
+    def _once_for(self, name: str, status: Status, compute: Callable[[Status], T]) -> T:
+        """What is asked many times of the same status; it is held, so that its id stays its own."""
+        key = (name, id(status))
+        if key not in self.known:
+            self.known[key] = (status, compute(status))
+        return cast("T", self.known[key][1])
+
     def _count(self, revision: str, behind_service: bool) -> int:
         deployment = self.deployment(revision)
         if deployment is None:
@@ -194,6 +201,9 @@ class View:
 
     def router_choice(self, status: Status) -> Choice:
         """Its name, and why it is this one."""
+        return self._once_for("router", status, self._choose_router)
+
+    def _choose_router(self, status: Status) -> Choice:
         spec = self.spec
         if spec is not None and (not status.router or is_at_rest(status)):
             return choose_router(spec.traffic, self.observed, status.router)
@@ -206,6 +216,9 @@ class View:
 
         While another router takes over, what the one before still names counts too.
         """
+        return self._once_for("live", status, self._read_live_weights)
+
+    def _read_live_weights(self, status: Status) -> Mapping[str, int]:
         used = self.router(status)
         others = [router for router in ROUTERS.values() if router is not used]
         weights = dict(used.live_weights(self.model, self.observed))
@@ -228,6 +241,9 @@ class View:
 
     def split(self, status: Status) -> Split | None:
         """How traffic should be shared by what status says; None while nothing is routed."""
+        return self._once_for("split", status, self._compute_split)
+
+    def _compute_split(self, status: Status) -> Split | None:
         canary = status.canary
         parts = [part for part in (status.stable, canary) if part and part.weight > 0]
         if not parts or status.stable is None:

@@ -6,6 +6,7 @@ flips are the shift. Weights round to whole pods, so the real share is shown.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -59,7 +60,8 @@ class Replicas:
             return {}
         if REVISION_LABEL in selector:
             return {selector[REVISION_LABEL]: 100}
-        return {d.revision: d.ready_replicas for d in observed.deployments}
+        ready = Counter(p.revision for p in observed.pods if p.ready and not p.meta.deleting)
+        return {d.revision: ready[d.revision] for d in observed.deployments}
 
     def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
         """A Service says nothing of gateways, host names and paths."""
