@@ -53,7 +53,7 @@ class Replicas:
         return Verification(False, "RoutePending", f"Service {split.model} is being written")
 
     def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
-        """Whom the Service's selector covers, by their ready pods."""
+        """Whom the Service's selector covers, by the ready pods that their Deployments know of."""
         service = find_service(observed, model)
         selector = read_selector(service) if service else {}
         if selector.get(MODEL_LABEL) != model:
@@ -61,7 +61,7 @@ class Replicas:
         if REVISION_LABEL in selector:
             return {selector[REVISION_LABEL]: 100}
         ready = Counter(p.revision for p in observed.pods if p.ready and not p.meta.deleting)
-        return {d.revision: ready[d.revision] for d in observed.deployments}
+        return {d.revision: min(ready[d.revision], d.ready_replicas) for d in observed.deployments}
 
     def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
         """A Service says nothing of gateways, host names and paths."""
