@@ -159,8 +159,8 @@ TRAFFIC_BEFORE_PODS = (
         name="copies-go-on-after-a-rollback",
         wrong="A rollback takes the weight back and leaves the mirror and the header rule",
         file="core/states.py",
-        old="    if weight != canary.weight or canary.headers or canary.mirror:\n",
-        new="    if weight != canary.weight:\n",
+        old="    if canary and (weight != canary.weight or canary.headers or canary.mirror):\n",
+        new="    if canary and weight != canary.weight:\n",
         test=_ROUTERS + "test_a_canary_that_only_gets_copies_is_taken_back_with_them[Istio]",
     ),
     Mutant(
