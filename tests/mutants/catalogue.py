@@ -499,7 +499,8 @@ COMMANDS = (
         "        return False, status\n    rollout",
         new='    if command is None or (verb != "retry" and command.revision != revision):\n'
         "        return False, status\n    rollout",
-        test=_SCENARIOS + "test_a_retry_of_another_revision_lifts_nothing",
+        test=_SCENARIOS
+        + "test_a_retry_of_another_rejected_revision_does_not_try_the_one_that_is_wanted",
     ),
     Mutant(
         name="promote-of-a-past-step",
