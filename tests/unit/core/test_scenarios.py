@@ -1048,6 +1048,16 @@ def test_a_restart_that_was_asked_for_once_is_done_once() -> None:
     assert (world.status.stable, world.events.count("Restarted")) == (first, 1)
 
 
+def test_what_was_asked_for_before_the_status_was_lost_is_not_done_again() -> None:
+    world = serving()
+    world.command("restart", "1")
+    world.run(5.0)
+    world.status_raw = {}
+    world.run(30.0)
+    assert (world.state, world.events.count("Restarted")) == ("Idle", 1)
+    assert world.status.last_handled_commands == world.commands
+
+
 def test_an_abort_that_came_too_late_does_not_hit_the_next_rollout() -> None:
     world = rolling(guard=0.0)
     world.run_until("Idle")
