@@ -1052,9 +1052,11 @@ def test_what_was_asked_for_before_the_status_was_lost_is_not_done_again() -> No
     world = serving()
     world.command("restart", "1")
     world.run(5.0)
+    restarted = dict(world.deployments)
     world.status_raw = {}
     world.run(30.0)
-    assert (world.state, world.events.count("Restarted")) == ("Idle", 1)
+    assert (world.state, world.deployments) == ("Idle", restarted)
+    assert world.events.count("Restarted") == 1
     assert world.status.last_handled_commands == world.commands
 
 
