@@ -25,6 +25,8 @@ def main() -> int:
     if not chosen:
         print(f"there is no mutant with {options.only!r} in its name")
         return 2
+    for mutant in chosen:
+        mutant.read()  # raises where the code has moved on, before anything is run
     begun = time.monotonic()
     with ThreadPoolExecutor(options.jobs) as pool:
         originals = list(pool.map(try_original, _deal(chosen, options.jobs)))

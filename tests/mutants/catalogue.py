@@ -142,7 +142,7 @@ TRAFFIC_BEFORE_PODS = (
         name="no-drain",
         wrong="Where whole pods share the traffic, they go without having been drained",
         file="core/children.py",
-        old="    if rollout.state not in SETTLED or view.now < drained_at:\n",
+        old="    if rollout.state not in SETTLED or view.now < drained_at(view, status):\n",
         new="    if rollout.state not in SETTLED:\n",
         test=_SCENARIOS + "test_a_paused_rollback_still_drains",
     ),
@@ -159,8 +159,8 @@ TRAFFIC_BEFORE_PODS = (
         name="copies-go-on-after-a-rollback",
         wrong="A rollback takes the weight back and leaves the mirror and the header rule",
         file="core/states.py",
-        old="    if weight != canary.weight or canary.headers or canary.mirror:\n",
-        new="    if weight != canary.weight:\n",
+        old="    if canary and (weight != canary.weight or canary.headers or canary.mirror):\n",
+        new="    if canary and weight != canary.weight:\n",
         test=_ROUTERS + "test_a_canary_that_only_gets_copies_is_taken_back_with_them[Istio]",
     ),
     Mutant(
@@ -342,8 +342,8 @@ REJECTIONS_AND_FAULTS = (
         name="rejection-lost-with-the-status",
         wrong="A lost status takes the rejections with it",
         file="core/decide.py",
-        old="    found = replace(status, rejected=_find_rejections(view))\n",
-        new="    found = status\n",
+        old="replace(status, rejected=_find_rejections(view), last_handled_commands=handled)\n",
+        new="replace(status, last_handled_commands=handled)\n",
         test=_SCENARIOS + "test_a_rejection_outlives_a_lost_status",
     ),
     Mutant(
@@ -499,7 +499,8 @@ COMMANDS = (
         "        return False, status\n    rollout",
         new='    if command is None or (verb != "retry" and command.revision != revision):\n'
         "        return False, status\n    rollout",
-        test=_SCENARIOS + "test_a_retry_of_another_revision_lifts_nothing",
+        test=_SCENARIOS
+        + "test_a_retry_of_another_rejected_revision_does_not_try_the_one_that_is_wanted",
     ),
     Mutant(
         name="promote-of-a-past-step",
@@ -524,6 +525,14 @@ COMMANDS = (
         old="        if verb in commands and commands[verb] != handled.get(verb)\n",
         new="        if verb in commands\n",
         test=_SCENARIOS + "test_a_restart_that_was_asked_for_once_is_done_once",
+    ),
+    Mutant(
+        name="commands-done-again-after-a-lost-status",
+        wrong="When the status is lost, what people asked for long ago is done again",
+        file="core/decide.py",
+        old="replace(status, rejected=_find_rejections(view), last_handled_commands=handled)\n",
+        new="replace(status, rejected=_find_rejections(view))\n",
+        test=_SCENARIOS + "test_what_was_asked_for_before_the_status_was_lost_is_not_done_again",
     ),
     Mutant(
         name="command-without-effect-waits",

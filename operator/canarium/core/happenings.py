@@ -36,7 +36,12 @@ def _tell_drift(view: View, before: Status, after: Status) -> Iterator[Event]:
 
 
 def _tell_commands(before: Status, after: Status) -> Iterator[Event]:
-    """What people asked for that no change of state tells."""
+    """What people asked for that no change of state tells.
+
+    Nothing after a lost status: what was asked for before is taken as handled, and not done.
+    """
+    if before.rollout is None:
+        return
     for verb, text in after.last_handled_commands.items():
         if before.last_handled_commands.get(verb) == text:
             continue

@@ -1015,15 +1015,16 @@ def test_a_fault_in_the_guard_rejects_the_new_stable_and_says_why() -> None:
     assert rejections == [("2", "CrashLoopBackOff")]
 
 
-def test_a_retry_of_another_revision_lifts_nothing() -> None:
+def test_a_retry_of_another_rejected_revision_does_not_try_the_one_that_is_wanted() -> None:
     world = rolling()
-    world.crashing.add("2")
+    world.crashing |= {"2", "3"}
     world.run_until("Rejected")
-    world.run(5.0)
+    world.apply(make_spec("3"))
+    world.run(60.0)
     world.crashing.clear()
-    world.command("retry", "1")
+    world.command("retry", "2")
     world.run(30.0)
-    assert (world.state, [r.version for r in world.status.rejected]) == ("Rejected", ["2"])
+    assert (world.state, [r.version for r in world.status.rejected]) == ("Rejected", ["3"])
     assert world.status.last_handled_commands == world.commands
 
 
@@ -1045,6 +1046,18 @@ def test_a_restart_that_was_asked_for_once_is_done_once() -> None:
     assert first.restarted_at is not None
     world.run(60.0)
     assert (world.status.stable, world.events.count("Restarted")) == (first, 1)
+
+
+def test_what_was_asked_for_before_the_status_was_lost_is_not_done_again() -> None:
+    world = serving()
+    world.command("restart", "1")
+    world.run(5.0)
+    restarted = dict(world.deployments)
+    world.status_raw = {}
+    world.run(30.0)
+    assert (world.state, world.deployments) == ("Idle", restarted)
+    assert world.events.count("Restarted") == 1
+    assert world.status.last_handled_commands == world.commands
 
 
 def test_an_abort_that_came_too_late_does_not_hit_the_next_rollout() -> None:
