@@ -60,8 +60,7 @@ class Replicas:
             return {}
         if REVISION_LABEL in selector:
             return {selector[REVISION_LABEL]: 100}
-        ready = Counter(p.revision for p in observed.pods if p.ready and not p.meta.deleting)
-        return {d.revision: min(ready[d.revision], d.ready_replicas) for d in observed.deployments}
+        return _count_ready(observed)
 
     def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
         """A Service says nothing of gateways, host names and paths."""
@@ -73,8 +72,8 @@ class Replicas:
 
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """Ready pods of each revision that is in the split, in percent of them all."""
-        revisions = [revision for revision, _ in split.weights]
-        ready = {r: sum(p.ready and p.revision == r for p in observed.pods) for r in revisions}
+        counted = _count_ready(observed)
+        ready = {revision: counted.get(revision, 0) for revision, _ in split.weights}
         total = sum(ready.values())
         if not total:
             return None
@@ -93,6 +92,12 @@ class Replicas:
             f"router Replicas shares whole pods and cannot deliver {wanted}: leave {wanted} out, "
             "or name a Gateway in spec.traffic.parentRefs"
         )
+
+
+def _count_ready(observed: Observed) -> dict[str, int]:
+    """Ready pods by revision, as far as their Deployments know of them too: one tells first."""
+    ready = Counter(p.revision for p in observed.pods if p.ready and not p.meta.deleting)
+    return {d.revision: min(ready[d.revision], d.ready_replicas) for d in observed.deployments}
 
 
 @lru_cache(maxsize=4096)
