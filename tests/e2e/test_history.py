@@ -1,0 +1,126 @@
+"""What crosses a rollout or comes after it, on real pods under real traffic.
+
+A third version, a person who goes back, pods that are restarted, a bad version promoted by hand.
+Every test's log is held against the invariants when it is over (conftest).
+"""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.changes import Change, revision_of
+from tests.e2e.invariants import SETTLE_SECONDS
+from tests.e2e.manifests import METRICS, Json, image, iris, rollout
+from tests.e2e.plays import change, serve
+from tests.e2e.readings import find_stands
+from tests.e2e.scenario import Scenario, find_revision, in_state, phase, weight
+
+pytestmark = [pytest.mark.timeout(420, func_only=True)]
+HALF = rollout((50, "60s"), analysis=METRICS)
+QUICK = rollout((50, "1s"), guard={"duration": "3s"})
+BOUNDED = rollout((20, "60s"), analysis=[{"name": "error-rate", "max": "5%"}])
+ROLLBACK = "canarium.dev/rollback"
+GOING_BACK_SECONDS = 30
+
+
+def make_third(host: str, **spec: Any) -> Json:
+    """Another revision of a version that is known to be good."""
+    found = iris("v2", host, **spec)
+    annotations = {"example.com/build": "third"}
+    return {
+        **found,
+        "spec": {**found["spec"], "pod": {**found["spec"]["pod"], "annotations": annotations}},
+    }
+
+
+def test_a_third_version_at_half_weight_loses_no_request(scenario: Scenario) -> None:
+    serve(scenario, "v1", HALF, replicas=2)
+    change(scenario, "v2", HALF, replicas=2)
+    second = scenario.wait(weight(50, "Holding"), 90)["status"]["canary"]["revision"]
+
+    quick = {"rollout": QUICK, "scaling": {"replicas": 2}}
+    scenario.apply(make_third(scenario.host, **quick))
+    healthy = scenario.wait(phase("Healthy"), 120)
+
+    assert healthy["status"]["stable"]["revision"] != second
+    assert outcome(scenario, second) == "Canceled"
+    report = scenario.stop_load()
+    assert not report.failures, report.describe_failures()
+
+
+def outcome(scenario: Scenario, revision: str) -> str:
+    """How a revision's ModelRevision says that it ended."""
+    found = scenario.get("ModelRevision", f"iris-{revision}")
+    assert found is not None
+    return str(found["status"]["outcome"])
+
+
+def test_a_person_goes_back_and_restarts_without_a_lost_request(scenario: Scenario) -> None:
+    serve(scenario, "v1", QUICK, replicas=2)
+    change(scenario, "v2", QUICK, replicas=2)
+    scenario.wait(phase("Healthy"), 90)
+    first = find_revision(scenario.changes(), image("v1"))
+
+    scenario.command("rollback", first)
+    scenario.wait(in_state("Idle"), 60)
+    gone_back = scenario.wait(phase("RolledBack"), 60)["status"]
+    assert (gone_back["stable"]["revision"], gone_back["reason"]) == (first, "Overridden")
+
+    before = names_of_pods(scenario, first)
+    scenario.command("restart", first)
+    wait_for_other_pods(scenario, first, before)
+    report, changes = scenario.stop_load(), scenario.changes()
+    assert not report.failures, report.describe_failures()
+    assert report.answers[-1].version == "v1"
+    assert spent_going_back(changes, first) <= GOING_BACK_SECONDS
+
+
+def names_of_pods(scenario: Scenario, revision: str) -> set[str]:
+    """The pods of a revision."""
+    return {p["metadata"]["name"] for p in scenario.all_of("Pod") if revision_of(p) == revision}
+
+
+def wait_for_other_pods(scenario: Scenario, revision: str, before: set[str]) -> None:
+    """Wait until every pod of a revision has been replaced."""
+    scenario.wait_for("Deployment", f"iris-{revision}", is_restarted, 30)
+    scenario.kubectl("rollout", "status", f"deployment/iris-{revision}", "--timeout=90s")
+    for pod in before:
+        scenario.wait_gone("Pod", pod, 60)
+
+
+def is_restarted(found: Json) -> bool:
+    """A Deployment whose template asks for new pods."""
+    annotations = found["spec"]["template"]["metadata"].get("annotations", {})
+    return "canarium.dev/restarted-at" in annotations
+
+
+def spent_going_back(changes: list[Change], first: str) -> float:
+    """Seconds from a person's rollback to the moment in which the gateway surely works by it."""
+    asked = next(change.time for change in changes if ROLLBACK in annotations_of(change))
+    stands = find_stands(changes, "iris", SETTLE_SECONDS)
+    back = (s.begin for s in stands if s.begin > asked and s.shares == {first: 100})
+    return next(back) - asked
+
+
+def annotations_of(change: Change) -> Json:
+    """The annotations of the object."""
+    return dict(change.metadata.get("annotations") or {})
+
+
+def test_a_bad_version_that_a_person_promotes_is_taken_back_to_the_one_before(
+    scenario: Scenario,
+) -> None:
+    scenario.blamed = {image("v3")}
+    serve(scenario, "v2", BOUNDED)
+    change(scenario, "v3", {**BOUNDED, "guard": {"duration": "60s"}})
+    bad = scenario.wait(weight(20), 60)["status"]["canary"]["revision"]
+
+    scenario.command("promote", f"{bad}:full")
+    taken_back = scenario.wait(phase("RolledBack"), 120)["status"]
+
+    good = find_revision(scenario.changes(), image("v2"))
+    assert taken_back["stable"]["revision"] == good
+    assert [refused["revision"] for refused in taken_back["rejected"]] == [bad]
+    report = scenario.stop_load()
+    assert {answer.status for answer in report.failures} == {500}, report.describe_failures()
+    assert report.answers[-1].version == "v2"
