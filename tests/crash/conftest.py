@@ -27,9 +27,10 @@ MakeLane = Callable[..., Awaitable[Lane]]
 
 
 def prepare(cluster: Cluster, progress: Progress) -> None:
-    """Our definitions and rights, and Gateway API's."""
+    """Our definitions and rights, and Gateway API's, once they are served."""
     prepare_simulated(cluster, progress)
     gateway.install(cluster, fetch_gateway_api(progress))
+    cluster.kubectl("get", "--all-namespaces", "modeldeployments,modelrevisions,httproutes")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ given them a share.
 """
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,18 +29,19 @@ def install(cluster: Cluster, definitions: Any) -> None:
     listener = {"name": "http", "protocol": "HTTP", "port": 80}
     spec = {"gatewayClassName": "obliging", "listeners": [listener]}
     class_spec = {"controllerName": CONTROLLER}
-    about = {"namespace": NAMESPACE, "spec": spec}
     objects = [
         make_manifest(API_VERSION, "GatewayClass", "obliging", spec=class_spec),
         make_manifest("v1", "Namespace", NAMESPACE),
-        make_manifest(API_VERSION, "Gateway", "public", **about),
+        make_manifest(API_VERSION, "Gateway", "public", namespace=NAMESPACE, spec=spec),
     ]
     apply(cluster, objects)
-    patch = '{"status":{"conditions":[%s,%s]}}' % tuple(
-        '{"type":"%s","status":"True","reason":"%s","message":"","observedGeneration":1,'
-        '"lastTransitionTime":"2026-01-01T00:00:00Z"}' % (kind, kind)
+    about = {"status": "True", "message": "", "observedGeneration": 1}
+    since = "2026-01-01T00:00:00Z"
+    conditions = [
+        {**about, "type": kind, "reason": kind, "lastTransitionTime": since}
         for kind in ("Accepted", "Programmed")
-    )
+    ]
+    patch = json.dumps({"status": {"conditions": conditions}})
     words = ["gateway/public", "--subresource=status", "--type=merge", "-p", patch]
     cluster.kubectl("-n", NAMESPACE, "patch", *words)
 

@@ -44,7 +44,7 @@ def find_broken(changes: list[Change], model: str, *, blamed: bool) -> list[str]
 
 
 def _concerns(change: Change, model: str) -> bool:
-    """Whether a change is about the model or what belongs to it; its children begin with its name."""
+    """Whether a change is about the model or its children, whose names begin with its own."""
     return change.name == model or change.name.startswith(f"{model}-")
 
 

@@ -27,7 +27,8 @@ class Mirror:
         self.objects: dict[Key, Json] = {}
         self.listeners: list[Listener] = []
         self._api = api
-        self._changed: defaultdict[str, asyncio.Condition] = defaultdict(asyncio.Condition)
+        self._waiters: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self._failure: BaseException | None = None
 
     def find(self, kind: str, namespace: str, name: str) -> Json | None:
         """One object, or None."""
@@ -43,20 +44,42 @@ class Mirror:
 
     async def wait_until(self, namespace: str, holds: Callable[[], bool], seconds: float) -> bool:
         """Wait for something to hold of a namespace; False when it didn't in time."""
-        changed = self._changed[namespace]
         try:
-            async with asyncio.timeout(seconds), changed:
-                await changed.wait_for(holds)
+            async with asyncio.timeout(seconds):
+                while not holds():
+                    await self._next_change(namespace)
         except TimeoutError:
             return False
         return True
+
+    async def _next_change(self, namespace: str) -> None:
+        if self._failure is not None:
+            raise RuntimeError("the tests' own view of the cluster broke") from self._failure
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters[namespace].add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters[namespace].discard(waiter)
+
+    def _wake(self, namespace: str) -> None:
+        for waiter in self._waiters[namespace]:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def fail(self, task: asyncio.Task[None]) -> None:
+        """One kind is no longer followed: whoever waits hears of it."""
+        if not task.cancelled():
+            self._failure = task.exception()
+            for namespace in list(self._waiters):
+                self._wake(namespace)
 
     async def follow(self, kind: str) -> None:
         """List one kind and follow it, until cancelled."""
         path = COLLECTIONS[kind].path()
         listed = msgspec.json.decode(await self._api.get(path))
         for item in listed["items"]:
-            await self._take("ADDED", kind, item)
+            self._take("ADDED", kind, item)
         since = listed["metadata"]["resourceVersion"]
         while True:
             async for line in self._api.watch(path, resourceVersion=since):
@@ -64,17 +87,16 @@ class Mirror:
                 if event["type"] == "ERROR":
                     raise RuntimeError(f"the test's own watch of {kind} failed: {event['object']}")
                 since = event["object"]["metadata"]["resourceVersion"]
-                await self._take(event["type"], kind, event["object"])
+                self._take(event["type"], kind, event["object"])
 
-    async def _take(self, change: str, kind: str, found: Json) -> None:
+    def _take(self, change: str, kind: str, found: Json) -> None:
         about = found["metadata"]
-        key, changed = (kind, about["namespace"], about["name"]), self._changed[about["namespace"]]
-        async with changed:
-            if change == "DELETED":
-                self.objects.pop(key, None)
-            else:
-                self.objects[key] = found
-            changed.notify_all()
+        key = (kind, about["namespace"], about["name"])
+        if change == "DELETED":
+            self.objects.pop(key, None)
+        else:
+            self.objects[key] = found
+        self._wake(about["namespace"])
         if change != "DELETED":
             for listener in self.listeners:
                 listener(kind, found)
@@ -85,12 +107,11 @@ async def mirroring(api: Api) -> AsyncIterator[Mirror]:
     """A mirror that follows all kinds as long as the block lasts."""
     mirror = Mirror(api)
     tasks = [asyncio.create_task(mirror.follow(kind)) for kind in KINDS]
+    for task in tasks:
+        task.add_done_callback(mirror.fail)
     try:
         yield mirror
     finally:
         for task in tasks:
             task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        broken = [end for end in ended if not isinstance(end, asyncio.CancelledError)]
-        if broken:
-            raise RuntimeError("the tests' own view of the cluster broke") from broken[0]
+        await asyncio.gather(*tasks, return_exceptions=True)

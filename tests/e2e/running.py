@@ -63,9 +63,8 @@ def spawn(words: Sequence[str], log: Path, environment: Mapping[str, str] | None
     """Start `python -m …` with its output appended to a file; `environment` adds to ours."""
     with log.open("ab") as output:
         command = [sys.executable, "-m", *words]
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, cwd=ROOT, env={**os.environ, **(environment or {})}
-        )
+        ours = {**os.environ, **(environment or {})}
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=ours)
     return Child(process, log)
 
 
