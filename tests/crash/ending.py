@@ -13,6 +13,7 @@ GIVEN = ("clusterIP", "clusterIPs")
 "Fields that the cluster fills in as it likes."
 TIMES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 DIGESTS = re.compile(r"\b[0-9a-f]{64}\b")
+PODS = re.compile(r"(<model>-[0-9a-f]{10})-[0-9a-z]{1,10}-[0-9a-z]{5}\b")
 PASSING = ("heldSeconds",)
 "How long something took is no part of how it ended."
 
@@ -25,7 +26,7 @@ def read_ending(mirror: Mirror, namespace: str, model: str) -> Json:
         if _belongs(item, model)
     ]
     text = _number_digests(TIMES.sub("<time>", json.dumps(dict(found))))
-    ending: Json = json.loads(re.sub(rf"\b{model}\b", "<model>", text))
+    ending: Json = json.loads(PODS.sub(r"\1-<pod>", re.sub(rf"\b{model}\b", "<model>", text)))
     return ending
 
 
@@ -65,4 +66,7 @@ def tell_difference(wanted: Any, found: Any, path: str = "") -> list[str]:
         names = sorted({*wanted, *found})
         pairs = ((f"{path}.{name}", wanted.get(name), found.get(name)) for name in names)
         return [line for where, w, f in pairs for line in tell_difference(w, f, where)]
+    if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        both = enumerate(zip(wanted, found, strict=True))
+        return [line for n, (w, f) in both for line in tell_difference(w, f, f"{path}[{n}]")]
     return [] if wanted == found else [f"{path}: {found!r} instead of {wanted!r}"]

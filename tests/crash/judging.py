@@ -1,8 +1,8 @@
 """Holds what the witness saw of one model against the design's invariants, and tells its story."""
 
 import asyncio
-import json
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from tests.crash.mirror import Mirror
@@ -15,23 +15,25 @@ CAUGHT_UP_SECONDS = 30.0
 BAD_IMAGE = "registry.example.com/iris:v2"
 
 
-async def read_story(witness: Path, mirror: Mirror, namespace: str) -> list[Change]:
-    """All changes of a namespace, once the witness has seen what the tests' own view has."""
+async def read_story(
+    witness: Path, mirror: Mirror, namespaces: Collection[str]
+) -> dict[str, list[Change]]:
+    """All changes by namespace, once the witness has seen what the tests' own view has."""
     deadline = time.monotonic() + CAUGHT_UP_SECONDS
-    wanted = max(_versions(mirror, namespace), default=0)
+    wanted = max(_versions(mirror, namespaces), default=0)
     while True:
-        found = await asyncio.to_thread(read_changes, witness, namespace)
+        found = await asyncio.to_thread(read_changes, witness)
         if max((change.version for change in found), default=0) >= wanted:
-            return found
-        assert time.monotonic() < deadline, f"the witness is behind in {namespace}"
-        await asyncio.sleep(0.2)
+            return {name: [c for c in found if c.namespace == name] for name in namespaces}
+        assert time.monotonic() < deadline, "the witness is behind"
+        await asyncio.sleep(0.5)
 
 
-def _versions(mirror: Mirror, namespace: str) -> list[int]:
+def _versions(mirror: Mirror, namespaces: Collection[str]) -> list[int]:
     return [
         int(found["metadata"]["resourceVersion"])
-        for (_, its, _), found in mirror.objects.items()
-        if its == namespace
+        for (_, namespace, _), found in mirror.objects.items()
+        if namespace in namespaces
     ]
 
 
@@ -46,9 +48,3 @@ def find_broken(changes: list[Change], model: str, *, blamed: bool) -> list[str]
 def _concerns(change: Change, model: str) -> bool:
     """Whether a change is about the model or its children, whose names begin with its own."""
     return change.name == model or change.name.startswith(f"{model}-")
-
-
-def dump(changes: list[Change], path: Path) -> None:
-    """Keep a story for whoever wants to know more."""
-    rows = ({"time": c.time, "type": c.type, "kind": c.kind, "object": c.object} for c in changes)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -7,7 +7,7 @@ The operator speaks plain HTTP with it and brings its own token; what happens to
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,8 +124,9 @@ class Proxy:
             response = web.StreamResponse(status=upstream.status)
             response.content_type = "application/json"
             await response.prepare(request)
-            async for line in self.gate.relay(call, upstream.content):
-                await response.write(line)
+            with suppress(aiohttp.ClientConnectionResetError):  # the operator is gone
+                async for line in self.gate.relay(call, upstream.content):
+                    await response.write(line)
         return response
 
 

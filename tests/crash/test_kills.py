@@ -7,6 +7,7 @@ end is the undisturbed one, and the witness's log shows no invariant broken on t
 
 import asyncio
 import os
+from collections import deque
 from dataclasses import dataclass, field
 
 import pytest
@@ -30,15 +31,31 @@ FLUCTUATION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Kill:
-    """One disturbed run: at which write, and whether that is done or not."""
+class Calm:
+    """An undisturbed run: its writes in order, and where it ended."""
 
+    play: Play
+    writes: list[str]
+    ending: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One disturbed run: at which write (counted from 1), and whether that is done or not."""
+
+    calm: Calm
     number: int
     moment: Moment
 
     @property
     def model(self) -> str:
-        return f"{self.moment}{self.number}"
+        """The name of the model that is rolled."""
+        return f"{self.calm.play.name}-{self.moment}{self.number}"
+
+    @property
+    def may_be_idle(self) -> bool:
+        """Whether the run may end with one write less than the undisturbed one had."""
+        return self.number > len(self.calm.writes) - FLUCTUATION
 
 
 @dataclass(slots=True)
@@ -46,37 +63,42 @@ class Outcome:
     """What became of the kills: what was wrong, and which found no write to kill at."""
 
     troubles: list[str] = field(default_factory=list)
-    idle: list[Kill] = field(default_factory=list)
+    done: list[tuple[Lane, Kill]] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
 
 
-@pytest.mark.parametrize("play", [ROLLOUT, ROLLBACK], ids=lambda play: play.name)
-async def test_killed_at_any_write_an_operator_comes_to_the_same_end(
-    stage: Stage, play: Play
-) -> None:
-    lanes = [await stage.make_lane(f"{play.name}-{n}") for n in range(LANES)]
-    writes, ending = await record(lanes[0], play)
-    kills = [Kill(n, m) for n in range(1, len(writes) + 1) for m in ("before", "after")]
-    outcome = Outcome()
-    shares = [(lane, kills[n::LANES]) for n, lane in enumerate(lanes)]
-    await asyncio.gather(*(disturb(lane, play, share, ending, outcome) for lane, share in shares))
-    for lane, share in shares:
-        outcome.troubles += await judge(stage, lane, play, share)
-    print(f"\n{play.name}: {len(kills)} kills at {len(writes)} writes", *writes, sep="\n  ")
-    assert not outcome.troubles, "\n".join(outcome.troubles)
-    assert {kill for kill in outcome.idle if kill.number <= len(writes) - FLUCTUATION} == set()
+async def test_killed_at_any_write_an_operator_comes_to_the_same_end(stage: Stage) -> None:
+    lanes = [await stage.make_lane(f"kills-{n}") for n in range(LANES)]
+    calms = await asyncio.gather(record(lanes[0], ROLLOUT), record(lanes[1], ROLLBACK))
+    kills, outcome = [kill for calm in calms for kill in list_kills(calm)], Outcome()
+    waiting = deque(kills)
+    await asyncio.gather(*(disturb(lane, waiting, outcome) for lane in lanes))
+    outcome.troubles += await judge(stage, outcome)
+    for calm in calms:
+        print(f"\n{calm.play.name}: {len(calm.writes)} writes", *calm.writes, sep="\n  ")
+    if outcome.troubles:
+        pytest.fail("\n".join(outcome.troubles))
+    assert outcome.idle == [], "these found no write to kill at"
 
 
-async def record(lane: Lane, play: Play) -> tuple[list[str], Json]:
-    """The writes of an undisturbed run, and where it ends."""
-    gate = KillingGate("calm", lane.kill)
-    await lane.create(play.manifest("calm", "v1"))
-    await lane.wait_for_phase("calm", "Healthy", END_SECONDS)
+def list_kills(calm: Calm) -> list[Kill]:
+    """Before and after each write."""
+    numbers = range(1, len(calm.writes) + 1)
+    return [Kill(calm, number, moment) for number in numbers for moment in ("before", "after")]
+
+
+async def record(lane: Lane, play: Play) -> Calm:
+    """Play undisturbed and write down what was written."""
+    model = f"{play.name}-calm"
+    gate = KillingGate(model, lane.kill)
+    await lane.create(play.manifest(model, "v1"))
+    await lane.wait_for_phase(model, "Healthy", END_SECONDS)
     lane.proxy.gate = gate
-    await lane.change(play.manifest("calm", "v2"))
-    await lane.wait_for_phase("calm", play.phase, END_SECONDS)
+    await lane.change(play.manifest(model, "v2"))
+    await lane.wait_for_phase(model, play.phase, END_SECONDS)
     await rest(gate)
     lane.proxy.gate = Gate()
-    return gate.writes, read_ending(lane.mirror, lane.namespace, "calm")
+    return Calm(play, gate.writes, read_ending(lane.mirror, lane.namespace, model))
 
 
 async def rest(gate: KillingGate) -> None:
@@ -87,46 +109,60 @@ async def rest(gate: KillingGate) -> None:
         await asyncio.sleep(REST_SECONDS)
 
 
-async def disturb(
-    lane: Lane, play: Play, kills: list[Kill], ending: Json, outcome: Outcome
-) -> None:
-    """One lane's kills, one after the other; all their models are there from the start."""
-    for kill in kills:
-        await lane.create(play.manifest(kill.model, "v1"))
-    for kill in kills:
+async def disturb(lane: Lane, waiting: deque[Kill], outcome: Outcome) -> None:
+    """One lane's kills, one after the other, as long as there are any to be done."""
+    while waiting:
+        kill = waiting.popleft()
+        outcome.done.append((lane, kill))
+        await lane.create(kill.calm.play.manifest(kill.model, "v1"))
         await lane.wait_for_phase(kill.model, "Healthy", END_SECONDS)
-    for kill in kills:
-        await disturb_once(lane, play, kill, outcome)
-        outcome.troubles += await await_ending(lane, kill, ending)
+        if await disturb_once(lane, kill):
+            await lane.restart()
+        elif not kill.may_be_idle:
+            outcome.idle.append(kill.model)
+        outcome.troubles += await await_ending(lane, kill)
 
 
-async def disturb_once(lane: Lane, play: Play, kill: Kill, outcome: Outcome) -> None:
-    """Change the model, kill the operator at the wanted write, and start it again."""
+async def disturb_once(lane: Lane, kill: Kill) -> bool:
+    """Change the model and kill the operator at the wanted write; whether that came."""
     gate = KillingGate(kill.model, lane.kill, kill.number, kill.moment)
     lane.proxy.gate = gate
-    await lane.change(play.manifest(kill.model, "v2"))
-    try:
-        await asyncio.wait_for(gate.fired.wait(), END_SECONDS / 3)
-    except TimeoutError:
-        outcome.idle.append(kill)
+    await lane.change(kill.calm.play.manifest(kill.model, "v2"))
+    fired, ended = asyncio.create_task(gate.fired.wait()), asyncio.create_task(end(lane, kill))
+    await asyncio.wait((fired, ended), return_when=asyncio.FIRST_COMPLETED)
+    if not fired.done():
+        await asyncio.wait((fired,), timeout=REST_SECONDS)
+    fired.cancel()
+    ended.cancel()
     lane.proxy.gate = Gate()
-    if gate.fired.is_set():
-        await lane.restart()
+    return gate.fired.is_set()
 
 
-async def await_ending(lane: Lane, kill: Kill, ending: Json) -> list[str]:
+async def end(lane: Lane, kill: Kill) -> bool:
+    """Wait for the undisturbed run's end; whether it came in time."""
+    at_the_end = lambda: find_ending(lane, kill) == kill.calm.ending  # noqa: E731 - one line
+    return await lane.mirror.wait_until(lane.namespace, at_the_end, END_SECONDS)
+
+
+def find_ending(lane: Lane, kill: Kill) -> Json:
+    """Where a disturbed model is now."""
+    return read_ending(lane.mirror, lane.namespace, kill.model)
+
+
+async def await_ending(lane: Lane, kill: Kill) -> list[str]:
     """Wait for the undisturbed end; in what the one that came differs."""
-
-    def find() -> Json:
-        return read_ending(lane.mirror, lane.namespace, kill.model)
-
-    if await lane.mirror.wait_until(lane.namespace, lambda: find() == ending, END_SECONDS):
+    if await end(lane, kill):
         return []
-    return [f"{lane.namespace} {kill}: {line}" for line in tell_difference(ending, find())]
+    differences = tell_difference(kill.calm.ending, find_ending(lane, kill))
+    return [f"{lane.namespace} {kill.model}: {line}" for line in differences]
 
 
-async def judge(stage: Stage, lane: Lane, play: Play, kills: list[Kill]) -> list[str]:
-    """What the witness's log says of each of a lane's models."""
-    changes = await read_story(stage.witness, lane.mirror, lane.namespace)
-    found = (find_broken(changes, kill.model, blamed=play.crashes) for kill in kills)
-    return [line for lines in found for line in lines]
+async def judge(stage: Stage, outcome: Outcome) -> list[str]:
+    """What the witness's log says of each model."""
+    lanes = {lane.namespace for lane, _ in outcome.done}
+    stories = await read_story(stage.witness, stage.mirror, lanes)
+    found: list[str] = []
+    for lane, kill in outcome.done:
+        changes = stories[lane.namespace]
+        found += find_broken(changes, kill.model, blamed=kill.calm.play.crashes)
+    return found
