@@ -73,16 +73,15 @@ async def stage(cluster: Cluster, witness: Path, tmp_path: Path) -> AsyncIterato
         obliging = gateway.ObligingGateway(api, mirror)
         stack.push_async_callback(obliging.close)
 
-        async def make_lane(name: str, gate: Gate | None = None, **environment: str) -> Lane:
+        async def make_lane(name: str, gate: Gate | None = None, *words: str) -> Lane:
             port = find_free_ports(1)[0]
             proxy = Proxy(*upstream, gate or Gate())
             await stack.enter_async_context(serve(proxy, port))
             original, path = cluster.kubeconfig_for(USER), tmp_path / f"{name}.yaml"
             kubeconfig = write_kubeconfig(path, original, proxy.url)
             log = tmp_path / f"{name}.log"
-            lane = Lane(
-                f"{name}-{uuid4().hex[:6]}", api, mirror, proxy, kubeconfig, log, environment
-            )
+            namespace = f"{name}-{uuid4().hex[:6]}"
+            lane = Lane(namespace, api, mirror, proxy, kubeconfig, log, words)
             return await stack.enter_async_context(_playing(lane))
 
         yield Stage(cluster, witness, mirror, api, make_lane)

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.rollouts.api import Api, RefusedError
 from tests.cluster.ports import find_free_ports
-from tests.crash.mirror import Mirror
+from tests.crash.mirror import KINDS, Mirror
 from tests.crash.proxy import Proxy
 from tests.e2e.apiserver import COLLECTIONS
 from tests.e2e.running import STOP_SECONDS, Child, NotRunningError, spawn
@@ -30,7 +30,7 @@ class Lane:
     proxy: Proxy
     kubeconfig: Path
     log: Path
-    environment: dict[str, str] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
     child: Child | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -38,7 +38,8 @@ class Lane:
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
         words += ["--namespace", self.namespace, "--lease-namespace", self.namespace]
         address = f"127.0.0.1:{find_free_ports(1)[0]}"
-        self.child = spawn([*words, "--probe-address", address], self.log, self.environment)
+        words += ["--probe-address", address, *self.words]
+        self.child = spawn(words, self.log)
 
     def kill(self) -> None:
         """SIGKILL, now."""
@@ -80,6 +81,18 @@ class Lane:
         path = COLLECTIONS["ModelDeployment"].path(self.namespace, name)
         patch = {"spec": manifest["spec"]}
         await self.api.merge(f"{path}?{AS_A_PERSON}", patch)
+
+    async def delete(self, model: str) -> None:
+        """Delete a ModelDeployment as a person does."""
+        await self.api.delete(COLLECTIONS["ModelDeployment"].path(self.namespace, model))
+
+    async def wait_until_empty(self, seconds: float) -> bool:
+        """Wait until nothing of any kind that belongs to models is left; whether that came."""
+
+        def is_empty() -> bool:
+            return not self.mirror.all_of(self.namespace, *KINDS)
+
+        return await self.mirror.wait_until(self.namespace, is_empty, seconds)
 
     def phase(self, model: str) -> str:
         """A model's phase, of the spec as it is now; "" until it is told."""

@@ -42,6 +42,10 @@ class Call:
         """Whether it is a write that a rollout is made of."""
         return self.method != "GET" and self.resource not in UNCOUNTED
 
+    def lists(self, resource: str) -> bool:
+        """Whether it lists a kind."""
+        return (self.method, self.resource, self.name) == ("GET", resource, "") and not self.watch
+
     def __str__(self) -> str:
         return "/".join(part for part in (self.resource, self.name, self.subresource) if part)
 
@@ -69,6 +73,10 @@ def refuse(status: int, reason: str, **headers: str) -> Answer:
     return Answer(status, json.dumps(body).encode(), {"Content-Type": "application/json", **kept})
 
 
+class CutError(Exception):
+    """A gate wants the connection of a watch to break."""
+
+
 class Gate:
     """Lets everything through; faults are made by overriding one of these."""
 
@@ -80,17 +88,18 @@ class Gate:
         return answer
 
     async def relay(self, call: Call, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The events of a watch, as they are passed on."""
+        """The events of a watch, as they are passed on; `CutError` breaks its connection."""
         async for line in lines:
             yield line
 
 
 class Proxy:
-    """Serves one operator; `gate` may be exchanged at any time."""
+    """Serves one operator; `gate` may be exchanged at any time, `calls` are all that it asked."""
 
     def __init__(self, access: Access, session: aiohttp.ClientSession, gate: Gate) -> None:
         self.gate = gate
         self.url = ""
+        self.calls: list[Call] = []
         self._access = access
         self._session = session
 
@@ -98,6 +107,7 @@ class Proxy:
         """Pass one request on, if the gate lets it."""
         body = await request.read()
         call = read_call(request.method, request.path, dict(request.query), body)
+        self.calls.append(call)
         answer = await self.gate.admit(call)
         if answer is None and call.watch:
             return await self._watch(request, call)
@@ -125,8 +135,11 @@ class Proxy:
             response.content_type = "application/json"
             await response.prepare(request)
             with suppress(aiohttp.ClientConnectionResetError):  # the operator is gone
-                async for line in self.gate.relay(call, upstream.content):
-                    await response.write(line)
+                try:
+                    async for line in self.gate.relay(call, upstream.content):
+                        await response.write(line)
+                except CutError:
+                    return cut(request)
         return response
 
 

@@ -3,12 +3,11 @@
 Each is a child process with its output in a file, so that none disturbs another's clock.
 """
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
@@ -59,12 +58,11 @@ class Child:
         return "\n".join([f"--- {self.log}", *found[-lines:]])
 
 
-def spawn(words: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Child:
-    """Start `python -m …` with its output appended to a file; `environment` adds to ours."""
+def spawn(words: Sequence[str], log: Path) -> Child:
+    """Start `python -m …` with its output appended to a file."""
     with log.open("ab") as output:
         command = [sys.executable, "-m", *words]
-        ours = {**os.environ, **(environment or {})}
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=ours)
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)
     return Child(process, log)
 
 

@@ -91,10 +91,10 @@ class WorkQueue:
         else:
             self._preferred.discard(key)
 
-    def retry(self, key: Key) -> float:
-        """Ask for the key again after its backoff; the seconds until then."""
+    def retry(self, key: Key, at_least: float = 0.0) -> float:
+        """Ask for the key again after its backoff, or later when that is too soon; the seconds."""
         self._failures[key] = self._failures.get(key, 0) + 1
-        delay = self._backoff.compute(self._failures[key])
+        delay = max(at_least, self._backoff.compute(self._failures[key]))
         self.add_at(key, self._clock.time() + delay)
         return delay
 
