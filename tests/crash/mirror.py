@@ -23,10 +23,11 @@ Listener = Callable[[str, Json], None]
 class Mirror:
     """Objects by (kind, namespace, name); `listeners` hear of each that is new or has changed."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, namespace: str | None = None) -> None:
         self.objects: dict[Key, Json] = {}
         self.listeners: list[Listener] = []
         self._api = api
+        self._namespace = namespace
         self._waiters: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self._failure: BaseException | None = None
 
@@ -76,7 +77,7 @@ class Mirror:
 
     async def follow(self, kind: str) -> None:
         """List one kind and follow it, until cancelled."""
-        path = COLLECTIONS[kind].path()
+        path = COLLECTIONS[kind].path(self._namespace)
         listed = msgspec.json.decode(await self._api.get(path))
         for item in listed["items"]:
             self._take("ADDED", kind, item)
@@ -103,9 +104,9 @@ class Mirror:
 
 
 @asynccontextmanager
-async def mirroring(api: Api) -> AsyncIterator[Mirror]:
-    """A mirror that follows all kinds as long as the block lasts."""
-    mirror = Mirror(api)
+async def mirroring(api: Api, namespace: str | None = None) -> AsyncIterator[Mirror]:
+    """A mirror that follows all kinds (in one namespace) as long as the block lasts."""
+    mirror = Mirror(api, namespace)
     tasks = [asyncio.create_task(mirror.follow(kind)) for kind in KINDS]
     for task in tasks:
         task.add_done_callback(mirror.fail)
