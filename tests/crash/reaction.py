@@ -6,14 +6,16 @@ that until its route is seen without the canary. The others are rolled all the w
 
 import argparse
 import asyncio
+import signal
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from benchmarks.rollouts import objects
 from benchmarks.rollouts.api import Api
@@ -28,7 +30,7 @@ from tests.crash.mirror import Mirror, mirroring
 from tests.crash.plays import Json, Play
 from tests.crash.proxy import connect
 from tests.e2e.apiserver import COLLECTIONS
-from tests.e2e.changes import REVISION_LABEL
+from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL
 from tests.e2e.rights import USER
 from tests.e2e.running import spawn
 from tests.e2e.stage import prepare_simulated
@@ -37,9 +39,10 @@ NAMESPACE = "reaction"
 MODEL = "canary"
 PLAY = Play("reaction", hold="1h", crashes=False, phase="RolledBack")
 PATIENCE_SECONDS = 600.0
+WARM_UP_SECONDS = 5.0
 IN_FLIGHT = 16
 PACE_SECONDS = 0.05
-"Between two changes: twenty a second are more rollouts than the operator gets done."
+"Between two changes: twenty a second are more rollouts than two cores get done."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,53 +70,52 @@ async def measure(cluster: Cluster, directory: Path, others: int, times: int) ->
         mirror = await stack.enter_async_context(mirroring(api, NAMESPACE))
         stack.push_async_callback(ObligingGateway(api, mirror).close)
         await stack.enter_async_context(_operating(cluster, directory))
-        canary = Canary(api, mirror)
-        await canary.create()
-        alone = [await canary.fail() for _ in range(times)]
-        await _in_flight(api, [("POST", n) for n in range(others)])
+        canaries = [Canary(api, mirror, f"{MODEL}-{n}") for n in range(2 * times)]
+        await asyncio.gather(*(canary.begin() for canary in canaries))
+        alone = [await canary.fail() for canary in canaries[:times]]
+        await _in_flight([_create(api, n) for n in range(others)])
         rolling = asyncio.create_task(_keep_rolling(api, others))
         stack.callback(rolling.cancel)
-        busy = [await canary.fail() for _ in range(times)]
+        await asyncio.sleep(WARM_UP_SECONDS)
+        busy = [await canary.fail() for canary in canaries[times:]]
         assert not rolling.done(), rolling
         return Reactions(others, alone, busy)
 
 
 class Canary:
-    """One model, of which one version after the other fails."""
+    """One model, of which the second version is tried when it begins to fail."""
 
-    def __init__(self, api: Api, mirror: Mirror) -> None:
+    def __init__(self, api: Api, mirror: Mirror, model: str) -> None:
         self._api = api
         self._mirror = mirror
-        self._versions = count(2)
+        self._model = model
 
-    async def create(self) -> None:
-        """Bring the first version up."""
-        await self._api.post(_path("ModelDeployment", ""), PLAY.manifest(MODEL, "v1"))
+    async def begin(self) -> None:
+        """Bring the first version up, and the second one to where it holds."""
+        await self._api.post(_path("ModelDeployment", ""), PLAY.manifest(self._model, "v1"))
         await self._wait_for_state("Idle")
+        patch = {"spec": PLAY.manifest(self._model, "v2")["spec"]}
+        await self._api.merge(_path("ModelDeployment", self._model), patch)
+        await self._wait_for_state("Holding")
 
     async def fail(self) -> float:
-        """Have a new version serve, let its pods crash, and return the seconds to the route."""
-        patch = {"spec": PLAY.manifest(MODEL, f"v{next(self._versions)}")["spec"]}
-        await self._api.merge(_path("ModelDeployment", MODEL), patch)
-        await self._wait_for_state("Holding")
+        """Let the canary's pod crash, and return the seconds to the route."""
         before = self._route_generation()
         revision = self._find()["status"]["canary"]["revision"]
         for _, pod in self._mirror.all_of(NAMESPACE, "Pod"):
-            if pod["metadata"]["labels"].get(REVISION_LABEL) == revision:
-                await self._api.merge(
-                    f"{_path('Pod', pod['metadata']['name'])}/status", make_crash(pod)
-                )
+            labels = pod["metadata"]["labels"]
+            if (labels[MODEL_LABEL], labels[REVISION_LABEL]) == (self._model, revision):
+                path = f"{_path('Pod', pod['metadata']['name'])}/status"
+                await self._api.merge(path, make_crash(pod))
         begun = time.monotonic()
         await self._wait(lambda: self._route_generation() != before)
-        seconds = time.monotonic() - begun
-        await self._wait_for_state("Rejected")
-        return seconds
+        return time.monotonic() - begun
 
     def _find(self) -> Json:
-        return self._mirror.find("ModelDeployment", NAMESPACE, MODEL) or {}
+        return self._mirror.find("ModelDeployment", NAMESPACE, self._model) or {}
 
     def _route_generation(self) -> int:
-        route = self._mirror.find("HTTPRoute", NAMESPACE, MODEL) or {"metadata": {}}
+        route = self._mirror.find("HTTPRoute", NAMESPACE, self._model) or {"metadata": {}}
         return int(route["metadata"].get("generation", 0))
 
     async def _wait_for_state(self, state: str) -> None:
@@ -152,27 +154,36 @@ async def _operating(cluster: Cluster, directory: Path) -> AsyncIterator[None]:
 
 
 async def _keep_rolling(api: Api, others: int) -> None:
-    """Give one object after the other its next version, so fast as they are taken."""
+    """Give all objects their next version, again and again."""
     for version in count(2):
-        await _in_flight(api, [(str(version), n) for n in range(others)])
+        await _in_flight([_roll(api, number, version) for number in range(others)])
 
 
-async def _in_flight(api: Api, changes: list[tuple[str, int]]) -> None:
-    """Create objects ("POST"), or give them a version, so many at once."""
-    waiting = iter(changes)
+async def _create(api: Api, number: int) -> None:
+    await api.post(objects.COLLECTION, objects.make_object(number))
+
+
+async def _roll(api: Api, number: int, version: int) -> None:
+    path = f"{objects.COLLECTION}/{objects.make_name(number)}"
+    await api.merge(path, objects.make_version_patch(version))
+    await asyncio.sleep(IN_FLIGHT * PACE_SECONDS)
+
+
+async def _in_flight(calls: list[Coroutine[Any, Any, None]]) -> None:
+    """Make the calls, so many at once."""
+    waiting = iter(calls)
 
     async def work() -> None:
-        for what, number in waiting:
-            if what == "POST":
-                await api.post(objects.COLLECTION, objects.make_object(number))
-            else:
-                path = f"{objects.COLLECTION}/{objects.make_name(number)}"
-                await api.merge(path, objects.make_version_patch(int(what)))
-                await asyncio.sleep(IN_FLIGHT * PACE_SECONDS)
+        for call in waiting:
+            await call
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(IN_FLIGHT):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(IN_FLIGHT):
+                group.create_task(work())
+    finally:
+        for call in waiting:
+            call.close()
 
 
 def main() -> None:
@@ -181,6 +192,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=1000)
     parser.add_argument("--times", type=int, default=10)
     arguments, progress = parser.parse_args(), Progress()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     wish = Wish(name="reaction", tier="control-plane", owned=True)
     cluster = lifecycle.up(wish, progress)
     try:
