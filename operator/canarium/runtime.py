@@ -85,7 +85,7 @@ class Runtime:
         self.cluster = cluster or load_cluster(options.kubeconfig, options.context)
         self.metrics = Metrics()
         self.queue = WorkQueue()
-        self.cache = Cache(self.queue.add, self.queue.add_soon)
+        self.cache = Cache(self.queue.add, self.queue.add_soon, self.queue.add_first)
         self.client = Client(self.cluster, observer=self.metrics.observe_request)
         self.recorder = Recorder(self.client, self.metrics, _identity())
         self.measurements = Measurements(

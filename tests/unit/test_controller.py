@@ -74,7 +74,7 @@ class Shell:
         self.client = FakeClient()
         self.client.add(make_model(), *objects)
         self.queue = WorkQueue(self.clock)
-        self.cache = Cache(self.queue.add, self.queue.add_soon)
+        self.cache = Cache(self.queue.add, self.queue.add_soon, self.queue.add_first)
         self.plan = Planner(*plans)
         self.events = Recorded()
         self.measured = Measured()

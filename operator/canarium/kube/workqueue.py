@@ -65,6 +65,10 @@ class WorkQueue:
             (self._urgent if urgent else self._ordinary).append(key)
             self._notify()
 
+    def add_first(self, key: Key) -> None:
+        """The same, before everybody's ordinary work."""
+        self.add(key, urgent=True)
+
     def add_soon(self, key: Key) -> None:
         """The same, after a moment in which more news can come: pods change in bursts."""
         if key in self._processing or key in self._preferred:
