@@ -64,6 +64,12 @@ bench: $(STAMP) ## N rollouts side by side against the targets (N=200)
 bench-judge: $(STAMP) ## How often the judge is wrong, and how soon it is right (minutes)
 	@$(BIN)/python -m benchmarks.judge
 
+bench-reaction: $(STAMP) ## How soon a rollback begins beside N other rollouts (N=1000)
+	@$(BIN)/python -m tests.crash.reaction --objects $(if $(filter file,$(origin N)),1000,$(N))
+
+crash: $(STAMP) ## SIGKILL at every write, and an apiserver that errs
+	@$(BIN)/pytest -q -n 2 --dist loadfile -s tests/crash
+
 record: $(STAMP) ## Record anew what docs/gitops is tested on (tests/golden/gitops)
 	@$(BIN)/python -m tests.e2e.record
 
@@ -71,4 +77,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements-dev.lock
 
-.PHONY: help venv format lint check test mutants demo cluster-up cluster-down e2e bench bench-judge record lock
+.PHONY: help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-reaction record lock

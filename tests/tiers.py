@@ -62,6 +62,7 @@ TIERS = (
             "--ignore=tests/e2e/selftest",
         ),
     ),
+    Tier("kills and faults", (*PYTEST, "-n", "2", "--dist", "loadfile", "tests/crash")),
     Tier("demo", (sys.executable, "-m", "tests.demo", "--plain")),
 )
 

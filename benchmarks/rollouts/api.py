@@ -87,6 +87,10 @@ class Api:
         """Change something by a merge patch."""
         return await self._send("PATCH", path, patch, MERGE_PATCH)
 
+    async def delete(self, path: str) -> bytes:
+        """Delete something, and its dependents in the background."""
+        return await self._send("DELETE", path)
+
     async def watch(self, path: str, **query: str) -> AsyncIterator[bytes]:
         """The lines of a watch, until the server ends it."""
         async with self._session.get(path, params={"watch": "1", **query}) as answer:

@@ -16,7 +16,7 @@ from typing import Protocol
 from canarium.core.actions import OWNER_MANAGER, Event, Measure, Plan, RecordOutcome, Ref, Write
 from canarium.core.observed import AnalysisResult, Meta, ModelObject, Observed, WriteFailure
 from canarium.core.status import Status
-from canarium.errors import CanariumError, ConflictError, NotFoundError
+from canarium.errors import CanariumError, ConflictError, NotFoundError, UnavailableError
 from canarium.kube.backoff import Backoff
 from canarium.kube.cache import Cache
 from canarium.kube.client import Api
@@ -123,7 +123,7 @@ class Controller:
 
     def _note_error(self, key: Key, error: Exception, *, exc_info: bool) -> None:
         self._metrics.reconcile_errors.inc()
-        delay = self._queue.retry(key)
+        delay = self._queue.retry(key, _asked_to_wait(error))
         log = logger.error if exc_info else logger.warning
         log("%s: %s; again in %.1f s", "/".join(key), error, delay, exc_info=exc_info)
 
@@ -188,6 +188,7 @@ class Controller:
         except NotFoundError as error:
             self._cache.models.drop(*key)
             raise StaleError("the object is gone") from error
+        self._queue.forget(key)  # it has come further: what fails next is another matter
         written = self._take(key, raw)
         self._note_transition(key, model.status, written.status)
         return written
@@ -251,7 +252,7 @@ class Controller:
         count = before.count + 1 if before else 1
         backoff = WAIT_FOR_DELETION if reason == "WaitingForDeletion" else RETRY
         failure = WriteFailure(write.ref.kind, write.ref.name, reason, message)
-        retry_at = self._now() + backoff.compute(count)
+        retry_at = self._now() + max(backoff.compute(count), _asked_to_wait(error))
         memory.refusals[write.ref] = _Refusal(failure, count, retry_at)
         if before is None or before.failure != failure:
             self._metrics.write_failures.labels(write.ref.kind, reason).inc()
@@ -289,6 +290,10 @@ class Controller:
             return
         name = "/".join(key)
         logger.info("%s: %s", name, _describe(after), extra={"object": name, **_position(after)})
+
+
+def _asked_to_wait(error: Exception) -> float:
+    return error.retry_after_seconds if isinstance(error, UnavailableError) else 0.0
 
 
 def _explain(error: CanariumError) -> tuple[str, str]:

@@ -71,4 +71,11 @@ class GoneError(ApiError):
 
 
 class UnavailableError(CanariumError):
-    """The apiserver could not be reached or did not answer in time; retry with backoff."""
+    """The apiserver could not be reached or did not answer in time; retry with backoff.
+
+    `retry_after_seconds` is how long it asked to be left alone (0: it said nothing).
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds

@@ -23,7 +23,7 @@ from typing import Any
 import kopf
 
 from canarium.controller import Controller, Planner
-from canarium.errors import CanariumError, NotFoundError
+from canarium.errors import CanariumError, NotFoundError, UnavailableError
 from canarium.kube.backoff import Backoff
 from canarium.kube.cache import Cache
 from canarium.kube.client import Client
@@ -62,6 +62,7 @@ class Options:
     leader_election: bool = True
     lease_namespace: str = ""
     workers: int = 32
+    resync_seconds: float = RESYNC_SECONDS
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Options:
@@ -72,6 +73,7 @@ class Options:
             probe_address=environment.get("CANARIUM_PROBE_ADDRESS", "127.0.0.1:8080"),
             leader_election=environment.get("CANARIUM_LEADER_ELECTION", "true") != "false",
             lease_namespace=environment.get("CANARIUM_LEASE_NAMESPACE", ""),
+            resync_seconds=float(environment.get("CANARIUM_RESYNC_SECONDS", RESYNC_SECONDS)),
         )
 
 
@@ -83,7 +85,7 @@ class Runtime:
         self.cluster = cluster or load_cluster(options.kubeconfig, options.context)
         self.metrics = Metrics()
         self.queue = WorkQueue()
-        self.cache = Cache(self.queue.add, self.queue.add_soon)
+        self.cache = Cache(self.queue.add, self.queue.add_soon, self.queue.add_first)
         self.client = Client(self.cluster, observer=self.metrics.observe_request)
         self.recorder = Recorder(self.client, self.metrics, _identity())
         self.measurements = Measurements(
@@ -207,10 +209,12 @@ class Runtime:
         while True:
             try:
                 await self._list_models()
-                failures, delay = 0, RESYNC_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311
+                spread = random.uniform(0.75, 1.25)  # noqa: S311
+                failures, delay = 0, self.options.resync_seconds * spread
             except CanariumError as error:
                 failures += 1
-                delay = backoff.compute(failures)
+                asked = error.retry_after_seconds if isinstance(error, UnavailableError) else 0.0
+                delay = max(asked, backoff.compute(failures))
                 self._note_unlisted(error)
             await self._pause(delay)
 

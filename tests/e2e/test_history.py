@@ -20,7 +20,7 @@ HALF = rollout((50, "60s"), analysis=METRICS)
 QUICK = rollout((50, "1s"), guard={"duration": "3s"})
 BOUNDED = rollout((20, "60s"), analysis=[{"name": "error-rate", "max": "5%"}])
 ROLLBACK = "canarium.dev/rollback"
-GOING_BACK_SECONDS = 30
+GOING_BACK_SECONDS = 20
 
 
 def make_third(host: str, **spec: Any) -> Json:

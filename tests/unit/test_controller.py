@@ -74,7 +74,7 @@ class Shell:
         self.client = FakeClient()
         self.client.add(make_model(), *objects)
         self.queue = WorkQueue(self.clock)
-        self.cache = Cache(self.queue.add, self.queue.add_soon)
+        self.cache = Cache(self.queue.add, self.queue.add_soon, self.queue.add_first)
         self.plan = Planner(*plans)
         self.events = Recorded()
         self.measured = Measured()
@@ -330,6 +330,25 @@ async def test_an_unreachable_apiserver_is_retried_with_backoff() -> None:
     assert await shell.run() == ["status ModelDeployment fraud"]
     shell.clock.advance(0.2)
     assert await shell.run() == ["status ModelDeployment fraud"]
+
+
+async def test_what_the_apiserver_asks_for_is_waited() -> None:
+    shell = Shell(Plan(status=HEALTHY), Plan(status=HEALTHY), Plan())
+    shell.client.refuse("status ModelDeployment fraud", UnavailableError("429", 5.0))
+    await shell.run()
+    shell.clock.advance(4.9)
+    assert await shell.run() == []
+    shell.clock.advance(0.2)
+    assert await shell.run() == ["status ModelDeployment fraud"]
+
+
+async def test_a_status_that_was_written_ends_the_backoff() -> None:
+    shell = Shell(Plan(status=HEALTHY), Plan())
+    for _ in range(8):
+        shell.queue.retry(FRAUD)
+    shell.clock.advance(60.0)
+    await shell.run()
+    assert shell.queue.retry(FRAUD) <= 0.1
 
 
 async def test_a_bug_with_one_object_is_logged_and_retried(

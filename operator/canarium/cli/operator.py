@@ -44,6 +44,13 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="act at once: only where no other operator can be running",
     )
+    run.add_argument(
+        "--resync-seconds",
+        metavar="N",
+        type=float,
+        default=300.0,
+        help="how often our objects are listed, in case a watch has lost something (300)",
+    )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.add_argument("--log-level", choices=LEVELS, default="info")
     run.set_defaults(run=run_operator)
@@ -101,6 +108,7 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         probe_address=arguments.probe_address,
         leader_election=not arguments.no_leader_election,
         lease_namespace=arguments.lease_namespace,
+        resync_seconds=arguments.resync_seconds,
     )
 
 

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from canarium.core.actions import RouteKind
+from canarium.core.faults import find_fault
 from canarium.core.observed import (
     AnalysisResult,
     DeploymentRecord,
@@ -45,19 +46,24 @@ class Cache:
     """Everything that was seen.
 
     `wake` hears of each ModelDeployment that changed itself, and `wake_soon` of each whose
-    children did.
+    children did; `wake_first` of each whose canary was seen to fail, which has to go back
+    before anybody else's ordinary work.
     """
 
     def __init__(
-        self, wake: Callable[[Key], None], wake_soon: Callable[[Key], None] | None = None
+        self,
+        wake: Callable[[Key], None],
+        wake_soon: Callable[[Key], None] | None = None,
+        wake_first: Callable[[Key], None] | None = None,
     ) -> None:
         self._wake = wake
-        soon = wake_soon or wake
+        self._wake_soon = soon = wake_soon or wake
+        self._wake_first = wake_first or wake
         self.installed: frozenset[RouteKind] = frozenset()
         self.models: Store[ModelObject] = Store(own_key, wake)
         self.revisions: Store[RevisionRecord] = Store(on_change=soon)
         self.deployments: Store[DeploymentRecord] = Store(on_change=soon)
-        self.pods: Store[PodRecord] = Store(on_change=soon)
+        self.pods: Store[PodRecord] = Store(on_change=self._wake_for_pods)
         self.services: Store[ServiceRecord] = Store(on_change=soon)
         self.endpoints: Store[EndpointsRecord] = Store(on_change=soon)
         self.routes: dict[RouteKind, Store[RouteRecord]] = {
@@ -117,6 +123,13 @@ class Cache:
     def _find_classes(self, gateways: tuple[GatewayRecord, ...]) -> tuple[GatewayClassRecord, ...]:
         found = (self.gateway_classes.get("", name) for name in {g.class_name for g in gateways})
         return tuple(known for known in found if known is not None)
+
+    def _wake_for_pods(self, key: Key) -> None:
+        model = self.models.get(*key)
+        canary = model.status.canary if model is not None else None
+        fault = find_fault(canary.revision, self.pods.of(key), None) if canary else None
+        fails = fault is not None and fault.whose == "Revision"
+        (self._wake_first if fails else self._wake_soon)(key)
 
     def _wake_class(self, changed: Key) -> None:
         for key in self.gateways.keys():  # noqa: SIM118 - a store is no mapping

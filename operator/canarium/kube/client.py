@@ -62,6 +62,7 @@ class Failure(msgspec.Struct):
 
 
 ERRORS: Mapping[int, type[ApiError]] = {404: NotFoundError, 409: ConflictError, 410: GoneError}
+LONGEST_RETRY_AFTER_SECONDS = 60.0
 TRANSIENT = frozenset({429, 502, 503, 504})
 
 _pages = msgspec.json.Decoder(Page)
@@ -69,12 +70,24 @@ _failures = msgspec.json.Decoder(Failure)
 _encode = msgspec.json.Encoder().encode
 
 
-def make_error(status: int, payload: bytes) -> ApiError | UnavailableError:
-    """Turn an answer of 300 and above into an error; what is worth waiting out has its own."""
+def make_error(
+    status: int, payload: bytes, retry_after: str | None = None
+) -> ApiError | UnavailableError:
+    """Turn an answer of 300 and above into an error; what is worth waiting out has its own.
+
+    `retry_after` is the header of that name; as a date, which the apiserver never sends, it is
+    passed over.
+    """
     reason, message = _explain(payload)
     if status in TRANSIENT:
-        return UnavailableError(f"{status} {reason}: {message}")
+        seconds = float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
+        asked = min(seconds, LONGEST_RETRY_AFTER_SECONDS)
+        return UnavailableError(f"{status} {reason}: {message}", asked)
     return ERRORS.get(status, ApiError)(status, reason, message)
+
+
+def _refusal(response: aiohttp.ClientResponse, payload: bytes) -> ApiError | UnavailableError:
+    return make_error(response.status, payload, response.headers.get("Retry-After"))
 
 
 def _explain(payload: bytes) -> tuple[str, str]:
@@ -334,7 +347,7 @@ class Client:
             ) as response:
                 self._observe("watch", resource, response.status)
                 if response.status >= 300:
-                    raise make_error(response.status, await response.read())
+                    raise _refusal(response, await response.read())
                 async for line in _split_lines(response.content):
                     yield line
         except (aiohttp.ClientError, OSError) as error:
@@ -369,7 +382,7 @@ class Client:
             raise UnavailableError(f"{verb} of {resource.plural}: {_name(error)}") from error
         self._observe(verb, resource, response.status)
         if response.status >= 300:
-            raise make_error(response.status, payload)
+            raise _refusal(response, payload)
         return payload
 
     def _url(self, path: str, query: Mapping[str, str]) -> URL:

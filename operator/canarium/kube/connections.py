@@ -8,6 +8,7 @@ their sockets to the collector.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import suppress
 from weakref import WeakSet
 
@@ -25,8 +26,8 @@ FAREWELL_SECONDS = 2.0
 class Connector(aiohttp.TCPConnector):
     """Knows each connection until it is really closed."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        super().__init__(limit=0, ssl=cluster.make_ssl_context() or True)
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        super().__init__(limit=0, ssl=tls or True)
         self._made: WeakSet[ResponseHandler] = WeakSet()
 
     async def _create_connection(
@@ -56,7 +57,7 @@ def open_session(cluster: Cluster, token: str = "") -> aiohttp.ClientSession:
         "Accept-Encoding": "identity",
     }
     return aiohttp.ClientSession(
-        connector=Connector(cluster),
+        connector=Connector(cluster.make_ssl_context()),
         headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
         proxy=cluster.proxy,
         trust_env=False,

@@ -36,6 +36,16 @@ class Timing:
     deadline: float = 10.0
     period: float = 2.0
 
+    @property
+    def patience(self) -> float:
+        """How long one try may take: after a connection that says nothing there is another."""
+        return 0.6 * self.deadline
+
+    @property
+    def end(self) -> float:
+        """When the last try has to be over, safely before others may take the lease."""
+        return (self.deadline + self.duration) / 2
+
 
 class _Spec(msgspec.Struct, rename="camel"):
     holder_identity: str = ""
@@ -76,38 +86,43 @@ class Lease:
         self._clock = clock
         self._seen: _Lease | None = None
         self._seen_at = float("-inf")
+        self._renewed_at = float("-inf")
 
     async def acquire(self) -> None:
         """Wait until the lease is ours; standbys look every few seconds."""
         while True:
-            if await self._attempt(self._take):
+            if await self._attempt(self._take, 2 * self._timing.patience):
                 break
             await asyncio.sleep(self._timing.period * random.uniform(1.0, 1.2))  # noqa: S311
         logger.info("leading as %s", self._identity)
 
     async def hold(self) -> None:
         """Renew until cancelled; raises `LeaseLostError` when that didn't work for too long."""
-        renewed_at = self._clock()
+        tried_at = self._renewed_at
         while True:
-            await asyncio.sleep(self._timing.period)
-            started = self._clock()
-            if await self._attempt(self._renew):
-                renewed_at = started
-            elif self._is_others() or self._clock() - renewed_at >= self._timing.deadline:
+            await asyncio.sleep(max(0.0, tried_at + self._timing.period - self._clock()))
+            tried_at = self._clock()
+            left = max(0.0, self._renewed_at + self._timing.end - tried_at)
+            seconds = min(self._timing.patience, left)
+            if not await self._attempt(self._renew, seconds) and self._is_lost():
                 raise LeaseLostError(f"the lease {self._namespace}/{self._name} is lost")
+
+    def _is_lost(self) -> bool:
+        return self._is_others() or self._clock() - self._renewed_at >= self._timing.deadline
 
     async def release(self) -> None:
         """Give the lease back, so that a standby need not wait for it to expire."""
         if self._seen is not None and self._seen.spec.holder_identity == self._identity:
-            await self._attempt(lambda: self._write("", self._seen))
+            await self._attempt(lambda: self._write("", self._seen), self._timing.patience)
 
-    async def _attempt(self, step: Callable[[], Any]) -> bool:
-        """One try, which must not take longer than a failing one may."""
+    async def _attempt(self, step: Callable[[], Any], seconds: float) -> bool:
+        """One try, which must not take longer than so many seconds."""
         try:
-            async with asyncio.timeout(self._timing.deadline / 2):
-                return bool(await step())
-        except ConflictError:
-            await self._look()
+            async with asyncio.timeout(seconds):
+                try:
+                    return bool(await step())
+                except ConflictError:
+                    await self._look()
         except (CanariumError, TimeoutError) as error:
             logger.warning("lease %s/%s: %s", self._namespace, self._name, error or "no answer")
         return False
@@ -143,13 +158,17 @@ class Lease:
 
     async def _create(self) -> bool:
         body = self._make_body(self._identity, None)
+        started = self._clock()
         self._note(_decode(await self._client.create(LEASES, self._namespace, body, "canarium")))
+        self._renewed_at = started
         return True
 
     async def _write(self, identity: str, lease: _Lease | None) -> bool:
         body = self._make_body(identity, lease)
+        started = self._clock()
         raw = await self._client.replace(LEASES, self._namespace, self._name, body)
         self._note(_decode(raw))
+        self._renewed_at = started
         return True
 
     def _make_body(self, identity: str, lease: _Lease | None) -> dict[str, Any]:

@@ -178,7 +178,8 @@ class Reflector:
         self.problem = str(error)
         level = logging.WARNING if self._failures > 1 else logging.INFO
         logger.log(level, "cache of %s: %s", self.resource.plural, error)
-        return self._backoff.compute(self._failures)
+        asked = error.retry_after_seconds if isinstance(error, UnavailableError) else 0.0
+        return max(asked, self._backoff.compute(self._failures))
 
     def _enter(self, state: State) -> None:
         changed, self.state, self.problem = state != self.state, state, ""

@@ -65,6 +65,10 @@ class WorkQueue:
             (self._urgent if urgent else self._ordinary).append(key)
             self._notify()
 
+    def add_first(self, key: Key) -> None:
+        """The same, before everybody's ordinary work."""
+        self.add(key, urgent=True)
+
     def add_soon(self, key: Key) -> None:
         """The same, after a moment in which more news can come: pods change in bursts."""
         if key in self._processing or key in self._preferred:
@@ -91,10 +95,10 @@ class WorkQueue:
         else:
             self._preferred.discard(key)
 
-    def retry(self, key: Key) -> float:
-        """Ask for the key again after its backoff; the seconds until then."""
+    def retry(self, key: Key, at_least: float = 0.0) -> float:
+        """Ask for the key again after its backoff, or later when that is too soon; the seconds."""
         self._failures[key] = self._failures.get(key, 0) + 1
-        delay = self._backoff.compute(self._failures[key])
+        delay = max(at_least, self._backoff.compute(self._failures[key]))
         self.add_at(key, self._clock.time() + delay)
         return delay
 

@@ -45,7 +45,7 @@ class Operator:
         self.connection = connection
         self._loop = asyncio.get_running_loop()
         self.queue = WorkQueue(self._loop)
-        self.cache = Cache(self.queue.add, self.queue.add_soon)
+        self.cache = Cache(self.queue.add, self.queue.add_soon, self.queue.add_first)
         self.measuring = make_measuring(self.cache, self.queue)
         self.reflectors = [self._make_models(), *make_reflectors(connection, self.cache, clock=now)]
         self.controller = Controller(

@@ -8,7 +8,7 @@ from canarium.errors import (
     NotFoundError,
     UnavailableError,
 )
-from canarium.kube.client import Client
+from canarium.kube.client import Client, make_error
 from canarium.kube.config import Cluster
 from canarium.kube.resources import DEPLOYMENTS, MODEL_DEPLOYMENTS, SERVICES
 
@@ -89,6 +89,17 @@ async def test_refusals_become_errors_of_our_own(
             await client.get(SERVICES, "risk", "a")
     assert type(caught.value) is kind
     assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("3", 3.0), ("86400", 60.0), ("soon", 0.0), (None, 0.0)]
+)
+def test_an_overloaded_apiserver_is_left_alone_as_long_as_it_asks(
+    header: str | None, seconds: float
+) -> None:
+    error = make_error(429, b"", header)
+    assert isinstance(error, UnavailableError)
+    assert error.retry_after_seconds == seconds
 
 
 async def test_an_apiserver_that_is_not_there_is_unavailable() -> None:

@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from canarium.errors import UnavailableError
@@ -29,6 +31,25 @@ class Stage:
     def break_down(self, *, times: int = 9999) -> None:
         for verb in ("get", "update"):
             self.client.refuse(f"{verb} Lease operator", *[DOWN] * times)
+
+
+class SlowClient:
+    """An apiserver that does at once what it is asked, and says so late."""
+
+    def __init__(self, client: FakeClient, seconds: float) -> None:
+        self._client = client
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method = getattr(self._client, name)
+
+        async def call(*arguments: Any) -> Any:
+            try:
+                return await method(*arguments)
+            finally:
+                await asyncio.sleep(self._seconds)
+
+        return call
 
 
 async def waits(lease: Lease) -> bool:
@@ -62,7 +83,7 @@ async def test_a_lease_that_is_renewed_is_never_taken() -> None:
     await stage.a.acquire()
     await waits(stage.b)
     stage.clock.advance(14.0)
-    assert await stage.a._attempt(stage.a._renew)
+    assert await stage.a._attempt(stage.a._renew, 1.0)
     stage.clock.advance(14.0)
     assert await waits(stage.b)
 
@@ -118,3 +139,12 @@ async def test_two_that_reach_for_an_expired_lease_do_not_both_get_it() -> None:
     for task in waiting:
         task.cancel()
     await asyncio.wait(racers)
+
+
+async def test_slow_answers_cost_nobody_the_lease() -> None:
+    slow = Timing(duration=0.3, deadline=0.2, period=0.04)
+    client = FakeClient()
+    lease = Lease(SlowClient(client, 0.1), "canarium", "operator", "a", timing=slow)  # type: ignore[arg-type]
+    await lease.acquire()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(lease.hold(), 0.8)

@@ -160,6 +160,10 @@ async def test_each_failure_doubles_the_wait_of_its_own_key(
     assert queue.retry(B) <= 1.0
 
 
+async def test_a_failure_waits_as_long_as_was_asked_for(queue: WorkQueue) -> None:
+    assert queue.retry(A, at_least=30.0) == 30.0
+
+
 async def test_success_forgets_failures(queue: WorkQueue) -> None:
     for _ in range(5):
         queue.retry(A)

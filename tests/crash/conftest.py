@@ -1,0 +1,100 @@
+"""A control plane with simulated nodes, a gateway that obliges, a witness, and lanes."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from benchmarks.rollouts.api import Api
+from tests.cluster.cluster import Cluster
+from tests.cluster.definitions import GATEWAY_API, fetch_definitions
+from tests.cluster.ports import find_free_ports
+from tests.cluster.progress import Progress
+from tests.crash import gateway
+from tests.crash.lane import Lane
+from tests.crash.mirror import Mirror, mirroring
+from tests.crash.proxy import Gate, Proxy, connect, open_upstream, serve, write_kubeconfig
+from tests.e2e.rights import USER
+from tests.e2e.running import start_witness
+from tests.e2e.stage import prepare_simulated, share_cluster
+
+MakeLane = Callable[..., Awaitable[Lane]]
+
+
+def prepare(cluster: Cluster, progress: Progress) -> None:
+    """Our definitions and rights, and Gateway API's, once they are served."""
+    prepare_simulated(cluster, progress)
+    gateway.install(cluster, fetch_definitions(GATEWAY_API, progress))
+    cluster.kubectl("get", "--all-namespaces", "modeldeployments,modelrevisions,httproutes")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A control plane for the tests of this directory."""
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    (run / "crash").mkdir(exist_ok=True)
+    with share_cluster("control-plane", prepare, run / "crash") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def witness(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The log of an independent witness."""
+    child, log = start_witness(cluster.kubeconfig, tmp_path_factory.mktemp("witness"))
+    with ExitStack() as stack:
+        stack.callback(child.end)
+        yield log
+
+
+@dataclass(slots=True)
+class Stage:
+    """A cluster with its gateway, and as many lanes as one asks for."""
+
+    cluster: Cluster
+    witness: Path
+    mirror: Mirror
+    api: Api
+    make_lane: MakeLane
+
+
+@pytest.fixture
+async def stage(cluster: Cluster, witness: Path, tmp_path: Path) -> AsyncIterator[Stage]:
+    """What the tests of this directory play on."""
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(connect(cluster.kubeconfig))
+        upstream = await stack.enter_async_context(open_upstream(cluster.kubeconfig))
+        mirror = await stack.enter_async_context(mirroring(api))
+        obliging = gateway.ObligingGateway(api, mirror)
+        stack.push_async_callback(obliging.close)
+
+        async def make_lane(name: str, gate: Gate | None = None, *words: str) -> Lane:
+            port = find_free_ports(1)[0]
+            proxy = Proxy(*upstream, gate or Gate())
+            await stack.enter_async_context(serve(proxy, port))
+            original, path = cluster.kubeconfig_for(USER), tmp_path / f"{name}.yaml"
+            kubeconfig = write_kubeconfig(path, original, proxy.url)
+            log = tmp_path / f"{name}.log"
+            namespace = f"{name}-{uuid4().hex[:6]}"
+            lane = Lane(namespace, api, mirror, proxy, kubeconfig, log, words)
+            return await stack.enter_async_context(_playing(lane))
+
+        yield Stage(cluster, witness, mirror, api, make_lane)
+
+
+@asynccontextmanager
+async def _playing(lane: Lane) -> AsyncIterator[Lane]:
+    """A lane with its namespace and a running operator; both go in the end."""
+    about: Any = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": lane.namespace}}
+    await lane.api.post("/api/v1/namespaces", about)
+    lane.start()
+    try:
+        yield lane
+    finally:
+        await lane.stop()
+        await lane.api.delete(f"/api/v1/namespaces/{lane.namespace}")

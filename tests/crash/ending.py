@@ -1,0 +1,72 @@
+"""What is there in the end, without what is another's from run to run: names, times, uids."""
+
+import json
+import re
+from typing import Any
+
+from tests.crash.mirror import Mirror
+from tests.e2e.changes import MODEL_LABEL
+
+Json = dict[str, Any]
+OURS = ("ModelDeployment", "ModelRevision", "Deployment", "Service", "HTTPRoute")
+GIVEN = ("clusterIP", "clusterIPs")
+"Fields that the cluster fills in as it likes."
+TIMES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+DIGESTS = re.compile(r"\b[0-9a-f]{64}\b")
+PODS = re.compile(r"(<model>-[0-9a-f]{10})-[0-9a-z]{1,10}-[0-9a-z]{5}\b")
+PASSING = ("heldSeconds",)
+"How long something took is no part of how it ended."
+
+
+def read_ending(mirror: Mirror, namespace: str, model: str) -> Json:
+    """Everything of a model's that a rollout writes, and the status by which people see it."""
+    found = [
+        (f"{kind} {item['metadata']['name']}", _keep(kind, item))
+        for kind, item in mirror.all_of(namespace, *OURS)
+        if _belongs(item, model)
+    ]
+    text = _number_digests(TIMES.sub("<time>", json.dumps(dict(found))))
+    ending: Json = json.loads(PODS.sub(r"\1-<pod>", re.sub(rf"\b{model}\b", "<model>", text)))
+    return ending
+
+
+def _number_digests(text: str) -> str:
+    """A pod template's digest depends on the model's name; which are equal does not."""
+    order = {digest: number for number, digest in enumerate(dict.fromkeys(DIGESTS.findall(text)))}
+    return DIGESTS.sub(lambda found: f"<digest {order[found[0]]}>", text)
+
+
+def _belongs(found: Json, model: str) -> bool:
+    about = found["metadata"]
+    return model in (about.get("labels", {}).get(MODEL_LABEL), _bare_name(found))
+
+
+def _bare_name(found: Json) -> str:
+    return str(found["metadata"]["name"]) if found["kind"] == "ModelDeployment" else ""
+
+
+def _keep(kind: str, found: Json) -> Json:
+    """The spec, and the status where it is ours."""
+    kept: Json = {"spec": found["spec"], "labels": found["metadata"].get("labels", {})}
+    if kind in ("ModelDeployment", "ModelRevision"):
+        kept["status"] = found.get("status", {})
+    return dict(_strip(kept))
+
+
+def _strip(value: Any) -> Any:
+    if isinstance(value, dict):
+        dropped = (*GIVEN, *PASSING)
+        return {name: _strip(item) for name, item in value.items() if name not in dropped}
+    return [_strip(item) for item in value] if isinstance(value, list) else value
+
+
+def tell_difference(wanted: Any, found: Any, path: str = "") -> list[str]:
+    """One line for each place in which two endings differ."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        names = sorted({*wanted, *found})
+        pairs = ((f"{path}.{name}", wanted.get(name), found.get(name)) for name in names)
+        return [line for where, w, f in pairs for line in tell_difference(w, f, where)]
+    if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        both = enumerate(zip(wanted, found, strict=True))
+        return [line for n, (w, f) in both for line in tell_difference(w, f, f"{path}[{n}]")]
+    return [] if wanted == found else [f"{path}: {found!r} instead of {wanted!r}"]
