@@ -5,7 +5,8 @@ import os
 from hypothesis import HealthCheck, settings
 
 # How quickly the machine draws an example says nothing about what is tested. CI tries the same
-# examples every time, so that what fails there was broken by the change; `make check` tries new ones.
+# examples every time, so that what fails there was broken by the change; `make check` tries new
+# ones.
 settings.register_profile(
     "canarium",
     deadline=None,
