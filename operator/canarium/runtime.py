@@ -42,6 +42,9 @@ from canarium.measuring import Measurements
 
 logger = logging.getLogger(__name__)
 
+WORKERS = 6
+"""Passes at once. More of them get no more done where the apiserver is the bottleneck, and what is
+urgent waits behind all their requests (docs/performance.md)."""
 RESYNC_SECONDS = 300.0
 RESYNC_AFTER_START = (3.0, 30.0)
 "What is deleted while kopf's watch is down is not told by its next one: list soon after it began."
@@ -61,7 +64,7 @@ class Options:
     probe_address: str = "127.0.0.1:8080"
     leader_election: bool = True
     lease_namespace: str = ""
-    workers: int = 32
+    workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
 
     @classmethod
