@@ -42,9 +42,8 @@ from canarium.measuring import Measurements
 
 logger = logging.getLogger(__name__)
 
-WORKERS = 6
-"""Passes at once. More of them get no more done where the apiserver is the bottleneck, and what is
-urgent waits behind all their requests (docs/performance.md)."""
+WORKERS = 12
+"Passes at once; the queue gives at most half of them to ordinary work (docs/performance.md)."
 RESYNC_SECONDS = 300.0
 RESYNC_AFTER_START = (3.0, 30.0)
 "What is deleted while kopf's watch is down is not told by its next one: list soon after it began."

@@ -19,6 +19,11 @@ BACKOFF = Backoff(first_seconds=0.1, longest_seconds=60.0)
 EPSILON_SECONDS = 0.001
 BURST_SECONDS = 0.05
 "How long news of children are gathered: a pod that starts makes half a dozen within this time."
+ORDINARY_AT_ONCE = 6
+"""More of them get no more done where the apiserver is the bottleneck, and what is urgent would
+wait behind all their requests. Nor can ordinary keys whose requests hang take every worker."""
+ORDINARY_BESIDE_URGENT = 2
+"How many of them are begun while an urgent key is worked on."
 
 
 class Clock(Protocol):
@@ -32,7 +37,10 @@ class Clock(Protocol):
 
 
 class WorkQueue:
-    """A queue of keys. Urgent ones go first; within each class, first come, first served."""
+    """A queue of keys. Urgent ones go first; within each class, first come, first served.
+
+    Ordinary keys are handed out a few at a time, so that there is always a worker for urgent ones.
+    """
 
     def __init__(self, clock: Clock | None = None, backoff: Backoff = BACKOFF) -> None:
         self._clock = clock or asyncio.get_running_loop()
@@ -40,7 +48,7 @@ class WorkQueue:
         self._urgent: deque[Key] = deque()
         self._ordinary: deque[Key] = deque()
         self._dirty: dict[Key, bool] = {}
-        self._processing: set[Key] = set()
+        self._processing: dict[Key, bool] = {}
         self._preferred: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._wakes: dict[Key, float] = {}
@@ -112,25 +120,35 @@ class WorkQueue:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await self._wait(waiter)
-        del self._dirty[key]
-        self._processing.add(key)
+        self._processing[key] = self._dirty.pop(key)
         self._wakes.pop(key, None)
+        self._notify()
         return key
 
     def done(self, key: Key) -> None:
         """The key has been worked on; what was asked for meanwhile is queued now."""
-        self._processing.discard(key)
+        self._processing.pop(key, None)
         urgent = self._dirty.pop(key, None)
         if urgent is not None:
             self.add(key, urgent=urgent)
+        self._notify()
 
     def _pop(self) -> Key | None:
-        for queue in (self._urgent, self._ordinary):
-            while queue:
-                key = queue.popleft()
-                if key in self._dirty and key not in self._processing:
-                    return key
+        urgent = self._pop_from(self._urgent)
+        return self._pop_from(self._ordinary) if urgent is None and self._has_room() else urgent
+
+    def _pop_from(self, queue: deque[Key]) -> Key | None:
+        while queue:
+            key = queue.popleft()
+            if key in self._dirty and key not in self._processing:
+                return key
         return None
+
+    def _has_room(self) -> bool:
+        """Whether another ordinary key may be begun now."""
+        urgent = sum(self._processing.values())
+        most = ORDINARY_BESIDE_URGENT if urgent else ORDINARY_AT_ONCE
+        return len(self._processing) - urgent < most
 
     async def _wait(self, waiter: asyncio.Future[None]) -> None:
         try:
@@ -141,7 +159,8 @@ class WorkQueue:
             raise
 
     def _notify(self) -> None:
-        while self._waiters:
+        """Have one worker look again, where there is something to look for."""
+        while self._waiters and (self._urgent or self._ordinary):
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)

@@ -2,7 +2,12 @@ import asyncio
 
 import pytest
 from canarium.kube.backoff import Backoff
-from canarium.kube.workqueue import BURST_SECONDS, WorkQueue
+from canarium.kube.workqueue import (
+    BURST_SECONDS,
+    ORDINARY_AT_ONCE,
+    ORDINARY_BESIDE_URGENT,
+    WorkQueue,
+)
 
 from tests.unit.kube.clock import VirtualClock
 
@@ -52,6 +57,35 @@ async def test_a_preferred_key_is_urgent_whoever_asks_for_it(queue: WorkQueue) -
     queue.add(A)
     queue.add(B)
     assert await take_all(queue) == [A, B]
+
+
+async def test_ordinary_keys_that_are_stuck_leave_workers_for_urgent_ones(queue: WorkQueue) -> None:
+    for number in range(2 * ORDINARY_AT_ONCE):
+        queue.add(("risk", f"ordinary-{number}"))
+    stuck = [await queue.get() for _ in range(ORDINARY_AT_ONCE)]
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    queue.add(A, urgent=True)
+    assert await waiting == A
+    queue.done(A)
+    queue.done(stuck[0])
+    assert await queue.get() == ("risk", f"ordinary-{ORDINARY_AT_ONCE}")
+
+
+async def test_beside_an_urgent_key_few_ordinary_ones_are_begun(queue: WorkQueue) -> None:
+    queue.add(A, urgent=True)
+    for number in range(ORDINARY_AT_ONCE):
+        queue.add(("risk", f"ordinary-{number}"))
+    assert await queue.get() == A
+    begun = [await queue.get() for _ in range(ORDINARY_BESIDE_URGENT)]
+    waiting = [asyncio.create_task(queue.get()) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert (len(begun), [task.done() for task in waiting]) == (2, [False, False])
+
+    queue.done(A)
+    assert await asyncio.gather(*waiting) == [("risk", "ordinary-2"), ("risk", "ordinary-3")]
 
 
 async def test_a_key_that_is_worked_on_is_not_handed_out_again_before_it_is_done(
