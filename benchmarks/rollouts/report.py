@@ -107,11 +107,16 @@ def find_missed(figures: Figures) -> list[str]:
 
 
 def _at_most(name: str, value: float, target: float, unit: str) -> Row:
-    def show(number: float) -> str:
-        digits = 0 if float(number).is_integer() or number >= 100 else 1
-        return f"{number:.{digits}f} {unit}".rstrip()
+    """Compared as printed: a cache's list now and then is no hundredth of a rollout's requests."""
 
-    return Row(name, show(value), f"≤ {show(target)}", "ok" if value <= target else "missed")
+    def digits(number: float) -> int:
+        return 0 if float(number).is_integer() or number >= 100 else 1
+
+    def show(number: float) -> str:
+        return f"{number:.{digits(number)}f} {unit}".rstrip()
+
+    within = round(value, digits(value)) <= target
+    return Row(name, show(value), f"≤ {show(target)}", "ok" if within else "missed")
 
 
 def render_text(figures: Figures) -> list[str]:
