@@ -213,6 +213,14 @@ class Controller:
     async def _apply(self, key: Key, model: ModelObject, plan: Plan) -> bool:
         """Carry out the writes in order, up to the first that fails; whether all went through."""
         memory = self._memories.setdefault(key, _Memory())
+        told = set(memory.refusals)
+        try:
+            return await self._apply_each(key, model, plan, memory)
+        finally:
+            if told - set(memory.refusals):  # the plan was made with a failure that is over
+                self._queue.add_in(key, RETRY.first_seconds)
+
+    async def _apply_each(self, key: Key, model: ModelObject, plan: Plan, memory: _Memory) -> bool:
         self._forget_abandoned(memory, plan)
         for write in plan.writes:
             if self._is_held_off(memory, write):

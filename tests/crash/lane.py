@@ -17,6 +17,7 @@ from tests.e2e.running import STOP_SECONDS, Child, NotRunningError, spawn
 
 Json = dict[str, Any]
 LEASE = "canarium-operator"
+SUPERVISE_SECONDS = 1.0
 AS_A_PERSON = "fieldManager=kubectl"
 
 
@@ -56,6 +57,20 @@ class Lane:
         await asyncio.to_thread(self.child.process.wait, STOP_SECONDS)
         await self._release_lease()
         self.start()
+
+    async def supervise(self) -> None:
+        """Start the operator again when it gave its Lease up, as the kubelet does, until cancelled.
+
+        On a starved machine that may happen; any other end is a failure.
+        """
+        while True:
+            child = self.child
+            assert child is not None
+            while child.alive:  # noqa: ASYNC110 - the end of a process is not awaited on every loop
+                await asyncio.sleep(SUPERVISE_SECONDS)
+            if "is lost" not in child.tail(1):
+                raise NotRunningError(f"the operator ended: {child.tail()}")
+            self.start()
 
     async def stop(self) -> None:
         """Ask it to end; it has to do so well."""

@@ -5,6 +5,8 @@ on until the end has been seen to be quiet.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -46,7 +48,12 @@ async def test_whatever_the_apiserver_does_a_rollout_ends_as_it_should(stage: St
 
 async def play_undisturbed(stage: Stage, sound: Sound) -> None:
     """Find out where the plays end."""
-    lane = await make_lane(stage, "sound", Gate())
+    async with supervised(await make_lane(stage, "sound", Gate())) as lane:
+        await play_soundly(lane, sound)
+
+
+async def play_soundly(lane: Lane, sound: Sound) -> None:
+    """Play both, and note where they ended once nothing is written any more."""
     await settle(lane)
     for its in PLAYS:
         await lane.change(its.manifest(its.name, "v2"))
@@ -60,7 +67,14 @@ async def play_undisturbed(stage: Stage, sound: Sound) -> None:
 async def play(stage: Stage, case: Case, sound: Sound, troubles: list[str]) -> None:
     """Play both under one fault and note whatever is not as it should be."""
     fault = case.make()
-    lane = await make_lane(stage, case.name, fault)
+    async with supervised(await make_lane(stage, case.name, fault)) as lane:
+        troubles += await play_with(lane, case, fault, sound)
+        troubles += await judge(stage, lane)
+
+
+async def play_with(lane: Lane, case: Case, fault: Fault, sound: Sound) -> list[str]:
+    """What is not as it should be at the end."""
+    troubles: list[str] = []
     await settle(lane)
     fault.begin()
     if case.recreates:
@@ -73,8 +87,16 @@ async def play(stage: Stage, case: Case, sound: Sound, troubles: list[str]) -> N
         troubles += await await_ending(lane, its, sound.endings[its.name], case.seconds)
     print(f"{case.name}: {asyncio.get_running_loop().time() - begun:.0f} s, {fault.struck} struck")
     troubles += await check_quiet(lane)
-    troubles += await judge(stage, lane)
-    troubles += [] if fault.struck else [f"{case.name}: the fault was never met"]
+    return troubles + ([] if fault.struck else [f"{case.name}: the fault was never met"])
+
+
+@asynccontextmanager
+async def supervised(lane: Lane) -> AsyncIterator[Lane]:
+    """Keep the lane's operator running for as long as the block lasts."""
+    async with asyncio.TaskGroup() as group:
+        keeping = group.create_task(lane.supervise())
+        yield lane
+        keeping.cancel()
 
 
 async def make_lane(stage: Stage, name: str, gate: Gate | Fault) -> Lane:
