@@ -136,7 +136,7 @@ class Observer:
         self._check_rules(key, read_rules(change.body["spec"]))
         self._check_raises(key, watched, spec_was, change.body["spec"])
         self._check_fall(key, watched, before, after)
-        self._try(key, watched, before, after)
+        self._try(key, watched, after)
 
     def _shares(self, key: Key, spec: Json) -> Shares:
         """The weights of ordinary requests by revision."""
@@ -197,13 +197,11 @@ class Observer:
             f"3: {version} fell from {before} to {after} without a cause"
         )
 
-    def _try(self, key: Key, watched: Watched, before: Shares, after: Shares) -> None:
-        """Note whose trial begins with this write, or ends."""
-        rises = [r for r, share in after.items() if share and not before.get(r)]
-        for revision in rises:
+    def _try(self, key: Key, watched: Watched, after: Shares) -> None:
+        """Note whose trial begins with this write, or ends; a share given back is no new trial."""
+        for revision in {r for r, share in after.items() if share} - watched.served:
             self._check_forgiven(key, watched, revision)
-            if revision not in watched.served:
-                watched.trial = Trial(revision, frozenset(watched.served))
+            watched.trial = Trial(revision, frozenset(watched.served))
         watched.served = {r for r, share in after.items() if share}
         if watched.trial and watched.trial.revision not in watched.served:
             watched.trial = None

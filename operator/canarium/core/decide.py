@@ -55,7 +55,7 @@ def _settle(view: View, status: Status) -> Status:
 
 
 def _recover(view: View, status: Status) -> Status | None:
-    """A status that says nothing: what is routed is stable; with nothing routed, begin.
+    """A status that says nothing: what is routed is stable; where nothing ever was, begin.
 
     What was stable before comes first; another one that is routed too is taken back. Nothing ends
     before the router has settled on that: nobody knows since when it works by what is written.
@@ -82,11 +82,17 @@ def _recover(view: View, status: Status) -> Status | None:
 
 
 def _find_routed(view: View, status: Status) -> list[DeploymentRecord]:
-    """The Deployments that a live rule names: proven ones first, then by weight."""
+    """The Deployments that a live rule names: proven ones first, then by weight.
+
+    Where the rules send nobody anywhere (they were deleted too, or edited), what was stable last.
+    """
     weights = view.live_weights(status)
-    proven = {r.revision for r in view.observed.revisions if r.stable_at is not None}
+    proven = {r.revision: r.stable_at for r in view.observed.revisions if r.stable_at is not None}
     routed = [d for d in view.observed.deployments if weights.get(d.revision)]
-    return sorted(routed, key=lambda d: (d.revision not in proven, -weights[d.revision]))
+    if routed:
+        return sorted(routed, key=lambda d: (d.revision not in proven, -weights[d.revision]))
+    known = [d for d in view.observed.deployments if d.revision in proven]
+    return sorted(known, key=lambda d: -proven[d.revision])[:1]
 
 
 def _find_rejections(view: View) -> tuple[Rejection, ...]:

@@ -391,6 +391,33 @@ def test_a_lost_status_finds_what_is_routed_to_be_stable() -> None:
     assert (world.stable, world.routed()) == ("1", {world.revision("1"): 100})
 
 
+def test_with_status_and_routes_lost_what_was_stable_last_is_stable_again() -> None:
+    world = rolling(hold=100.0)
+    world.command("abort", "2")
+    world.run_until("Rejected")
+    world.routes.clear()
+    world.services.clear()
+    world.status_raw = {}
+    world.run(60.0)
+    assert (world.state, world.stable) == ("Rejected", "1")
+    assert world.routed() == {world.revision("1"): 100}
+
+
+def test_rules_that_send_nobody_anywhere_are_put_right_while_going_back() -> None:
+    world = rolling(hold=100.0)
+    world.unready.add("1")
+    world.make_pods()
+    while world.canary_weight != 100:
+        world.run(1.0)
+    world.command("abort", "2")
+    world.settle()
+    before = world.routed()
+    world.edit_weight(100, 0)
+    world.settle()
+    assert (world.state, world.routed()) == ("Reverting", before)
+    assert before == {world.revision("2"): 100}
+
+
 def test_a_command_that_outlives_the_status_is_not_carried_out_again() -> None:
     world = rolling(hold=100.0)
     world.run_until("Holding")
