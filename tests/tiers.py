@@ -47,7 +47,7 @@ TIERS = (
         (*PYTEST, "-n", "2", *QUICK),
         needs_parts=False,
     ),
-    Tier("clusters and images", (*PYTEST, "-n", "2", "--dist", "loadgroup", "tests/cluster")),
+    Tier("clusters and images", (*PYTEST, "tests/cluster")),
     Tier(
         "end to end",
         (
