@@ -1,6 +1,7 @@
 """A small client for the benchmark's own requests, so cheap that it does not become the load.
 
-It is independent of the operator's client, and says in its user agent who it is.
+It is independent of the operator's client but for how connections end, and says in its user agent
+who it is.
 """
 
 import base64
@@ -15,6 +16,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import yaml
+from canarium.kube.connections import Connector
 
 AGENT = "canary-bench"
 "Not beginning with `canarium`: the audit log must not count us as the operator."
@@ -123,7 +125,7 @@ async def connect(access: Access) -> AsyncIterator[Api]:
     session = aiohttp.ClientSession(
         base_url=access.server,
         headers=headers,
-        connector=aiohttp.TCPConnector(ssl=access.tls, limit=64),
+        connector=Connector(access.tls, limit=64),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
         read_bufsize=2**20,
     )

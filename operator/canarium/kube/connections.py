@@ -24,10 +24,10 @@ FAREWELL_SECONDS = 2.0
 
 
 class Connector(aiohttp.TCPConnector):
-    """Knows each connection until it is really closed."""
+    """Knows each connection until it is really closed; `limit` at once at most, 0: any number."""
 
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
-        super().__init__(limit=0, ssl=tls or True)
+    def __init__(self, tls: ssl.SSLContext | None, *, limit: int = 0) -> None:
+        super().__init__(limit=limit, ssl=tls or True)
         self._made: WeakSet[ResponseHandler] = WeakSet()
 
     async def _create_connection(
