@@ -29,6 +29,7 @@ class Connector(aiohttp.TCPConnector):
     def __init__(self, tls: ssl.SSLContext | None, *, limit: int = 0) -> None:
         super().__init__(limit=limit, ssl=tls or True)
         self._made: WeakSet[ResponseHandler] = WeakSet()
+        self._transports: WeakSet[asyncio.Transport] = WeakSet()
 
     async def _create_connection(
         self,
@@ -38,15 +39,23 @@ class Connector(aiohttp.TCPConnector):
     ) -> ResponseHandler:
         connection = await super()._create_connection(req, traces, timeout)
         self._made.add(connection)
+        if connection.transport is not None:
+            self._transports.add(connection.transport)
         return connection
 
     async def close(self, *, abort_ssl: bool = False) -> None:
-        """Close all connections, and wait until the last of them is closed."""
+        """Close all connections, and wait until the last of them is closed.
+
+        A peer that is too slow with its good-bye gets none from us.
+        """
         farewells = [closed for made in self._made if (closed := made.closed) is not None]
         await super().close(abort_ssl=abort_ssl)
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await asyncio.gather(*farewells, return_exceptions=True)
+        for transport in self._transports:
+            transport.abort()
+        await asyncio.sleep(0)  # the loop closes the sockets of those that were still open
 
 
 def open_session(cluster: Cluster, token: str = "") -> aiohttp.ClientSession:
