@@ -1,0 +1,59 @@
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from canarium.kube import connections
+from canarium.kube.connections import Connector
+
+from tests.cluster.credentials import make_certificates
+
+BEGUN = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
+
+
+@asynccontextmanager
+async def silent_server(certificates: Path) -> AsyncIterator[str]:
+    """A server that begins an answer and then does nothing more, not even say good-bye; its URL."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificates / "apiserver.crt", certificates / "apiserver.key")
+    over = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(BEGUN)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await over.wait()
+        writer.transport.abort()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls) as server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        over.set()
+
+
+async def read_first(session: aiohttp.ClientSession, url: str, begun: asyncio.Event) -> None:
+    """Ask, say when the answer has begun, and wait for more of it."""
+    async with session.get(url) as response:
+        async for _part in response.content.iter_any():
+            begun.set()
+
+
+async def test_a_peer_that_never_says_good_bye_leaves_no_socket_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "FAREWELL_SECONDS", 0.05)
+    make_certificates(tmp_path, ["127.0.0.1"])
+    tls = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+    async with silent_server(tmp_path) as url:
+        connector, begun = Connector(tls), asyncio.Event()
+        async with aiohttp.ClientSession(connector=connector) as session:
+            watch = asyncio.create_task(read_first(session, url, begun))
+            await begun.wait()
+            (transport,) = connector._transports
+            socket = transport.get_extra_info("socket")
+            watch.cancel()
+            await asyncio.wait([watch])
+            assert socket.fileno() != -1  # it is still saying good-bye
+        assert socket.fileno() == -1
