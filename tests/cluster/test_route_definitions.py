@@ -16,7 +16,7 @@ from canarium.core.observed import Meta, ModelObject, Observed
 from canarium.core.resources.objects import make_route, make_service
 from canarium.kube.projections import make_route_projection, project_service
 from canarium.routers import ROUTERS
-from canarium.routers.base import Child
+from canarium.routers.base import Child, is_current
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.definitions import (
@@ -76,7 +76,7 @@ def test_a_route_is_taken_as_it_is_and_left_alone(plane: Cluster, router: str, c
 
     observed = show(children, [write(plane, child) for child in children])
 
-    stale = [c.ref for c in children if not used.is_current(split, observed, c)]
+    stale = [c.ref for c in children if not is_current(observed, c)]
     assert stale == []
 
 

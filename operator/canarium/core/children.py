@@ -142,7 +142,7 @@ def _make_routes(view: View, status: Status) -> Iterator[Write]:
     for child in router.make_routes(split):
         if child.ref.kind in router.route_kinds and child.ref.kind not in view.observed.installed:
             continue
-        if not router.is_current(split, view.observed, child):
+        if not is_current(view.observed, child):
             yield _make_route(view, child)
 
 

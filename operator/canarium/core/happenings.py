@@ -8,6 +8,7 @@ from canarium.core.actions import Event
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, rollout_of
 from canarium.core.words import describe_traffic
+from canarium.routers.base import is_current
 
 
 def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
@@ -30,7 +31,7 @@ def _tell_drift(view: View, before: Status, after: Status) -> Iterator[Event]:
         return
     router = view.router(after)
     for child in router.make_routes(split):
-        if not router.is_current(split, view.observed, child):
+        if not is_current(view.observed, child):
             words = f"{child.ref.kind} {child.ref.name} was changed by somebody; it is put right"
             yield Event("Warning", "DriftCorrected", "Route", words)
 

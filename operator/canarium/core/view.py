@@ -32,7 +32,7 @@ from canarium.routers import (
     choose_router,
     find_router,
 )
-from canarium.routers.base import find_service, read_selector
+from canarium.routers.base import find_service, is_current, read_selector
 
 CLOSING_STEP = Step(name=CLOSING_NAME, weight=100)
 AT_REST = ("Starting", "Idle", "Rejected", "Broken")
@@ -287,7 +287,7 @@ class View:
         split = self.split(status)
         router = self.router(status)
         return split is not None and all(
-            router.is_current(split, self.observed, child) for child in router.make_routes(split)
+            is_current(self.observed, child) for child in router.make_routes(split)
         )
 
     def verify(self, status: Status) -> Verification:

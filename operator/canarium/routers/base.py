@@ -85,9 +85,6 @@ class Router(Interface):
     def make_routes(self, split: Split) -> tuple[Child, ...]:
         """The objects that carry this split."""
 
-    def is_current(self, split: Split, observed: Observed, child: Child) -> bool:
-        """Whether the live object already says what `child` says."""
-
     def verify(self, split: Split, observed: Observed) -> Verification:
         """Whether the split is what the router works by now."""
 

@@ -28,7 +28,6 @@ from canarium.routers.base import (
     Verification,
     by_revision,
     find_route,
-    is_current,
     make_child,
     make_leading_service,
     primary_selector,
@@ -56,10 +55,6 @@ class GatewayAPI:
     def make_routes(self, split: Split) -> tuple[Child, ...]:
         """The leading Service for callers in the cluster, and the route."""
         return _make_routes(split)
-
-    def is_current(self, split: Split, observed: Observed, child: Child) -> bool:
-        """Whether the live object says the same as `child`."""
-        return is_current(observed, child)
 
     def verify(self, split: Split, observed: Observed) -> Verification:
         """Ask the route's own status, for every gateway that it names."""

@@ -23,7 +23,6 @@ from canarium.routers.base import (
     by_revision,
     find_missing,
     find_route,
-    is_current,
     make_child,
     make_leading_service,
     primary_selector,
@@ -52,10 +51,6 @@ class Istio:
     def make_routes(self, split: Split) -> tuple[Child, ...]:
         """The leading Service for callers without a proxy, and the VirtualService."""
         return _make_routes(split)
-
-    def is_current(self, split: Split, observed: Observed, child: Child) -> bool:
-        """Whether the live object says the same as `child`."""
-        return is_current(observed, child)
 
     def verify(self, split: Split, observed: Observed) -> Verification:
         """Whether everything is written; more cannot be known."""

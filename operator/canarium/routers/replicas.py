@@ -41,14 +41,10 @@ class Replicas:
         """The leading Service, with the selector of this stage of the shift."""
         return _make_routes(split)
 
-    def is_current(self, split: Split, observed: Observed, child: Child) -> bool:
-        """Whether the live Service selects just these pods, by our ports."""
-        return is_current(observed, child)
-
     def verify(self, split: Split, observed: Observed) -> Verification:
         """The Service is the route: once it is written, endpoints follow."""
         child = self.make_routes(split)[0]
-        if self.is_current(split, observed, child):
+        if is_current(observed, child):
             return Verification(accepted=True)
         return Verification(False, "RoutePending", f"Service {split.model} is being written")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from canarium.core.observed import Observed
 from canarium.routers import ROUTERS
+from canarium.routers.base import is_current
 
 from tests.unit.routers.defaults import fill_defaults
 from tests.unit.routers.routing import CANARY, GATEWAY, STABLE, Json, make_split, observe
@@ -36,7 +37,7 @@ def edit(observed: Observed, change: Edit, *, service: bool = False) -> Observed
 
 def stale_kinds(observed: Observed) -> list[str]:
     children = ROUTER.make_routes(SPLIT)
-    return [c.ref.kind for c in children if not ROUTER.is_current(SPLIT, observed, c)]
+    return [c.ref.kind for c in children if not is_current(observed, c)]
 
 
 LIVE = fill_defaults(observe(ROUTER.make_routes(SPLIT)))

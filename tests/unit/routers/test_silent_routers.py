@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from canarium.core.observed import Observed
 from canarium.routers import ROUTERS, Split, Verification
+from canarium.routers.base import is_current
 from canarium.routers.istio import SILENT as ISTIO_SILENT
 from canarium.routers.traefik import SILENT as TRAEFIK_SILENT
 
@@ -155,7 +156,7 @@ def test_an_edit_is_noticed(name: str, kind: str, edit: Edit) -> None:
     router, split = ROUTERS[name], split_for(name)
     observed = edited(observe(router.make_routes(split)), kind, edit)
     children = router.make_routes(split)
-    stale = [c.ref.kind for c in children if not router.is_current(split, observed, c)]
+    stale = [c.ref.kind for c in children if not is_current(observed, c)]
     assert stale == [kind]
 
 
@@ -171,7 +172,7 @@ OWN: dict[str, tuple[str, str, Edit]] = {
 def test_what_a_person_adds_at_the_top_is_theirs(name: str, kind: str, edit: Edit) -> None:
     router, split = ROUTERS[name], split_for(name)
     observed = edited(observe(router.make_routes(split)), kind, edit)
-    assert all(router.is_current(split, observed, c) for c in router.make_routes(split))
+    assert all(is_current(observed, c) for c in router.make_routes(split))
 
 
 def edited(observed: Observed, kind: str, edit: Edit) -> Observed:
