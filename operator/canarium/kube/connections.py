@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import suppress
-from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -28,8 +26,8 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, tls: ssl.SSLContext | None, *, limit: int = 0) -> None:
         super().__init__(limit=limit, ssl=tls or True)
-        self._made: WeakSet[ResponseHandler] = WeakSet()
-        self._transports: WeakSet[asyncio.Transport] = WeakSet()
+        self._transports: dict[asyncio.Future[None], asyncio.Transport] = {}
+        "Of each connection that isn't closed yet, by the future that says when it is."
 
     async def _create_connection(
         self,
@@ -38,24 +36,27 @@ class Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the base class has it so
     ) -> ResponseHandler:
         connection = await super()._create_connection(req, traces, timeout)
-        self._made.add(connection)
-        if connection.transport is not None:
-            self._transports.add(connection.transport)
+        if connection.closed is not None and connection.transport is not None:
+            self._transports[connection.closed] = connection.transport
+            connection.closed.add_done_callback(self._forget)
         return connection
+
+    def _forget(self, closed: asyncio.Future[None]) -> None:
+        del self._transports[closed]
+        closed.exception()  # why it was lost is told to whoever waits for an answer
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Close all connections, and wait until the last of them is closed.
 
         A peer that is too slow with its good-bye gets none from us.
         """
-        farewells = [closed for made in self._made if (closed := made.closed) is not None]
         await super().close(abort_ssl=abort_ssl)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL_SECONDS):
-                await asyncio.gather(*farewells, return_exceptions=True)
-        for transport in self._transports:
+        if self._transports:
+            await asyncio.wait(self._transports, timeout=FAREWELL_SECONDS)
+        for transport in list(self._transports.values()):
             transport.abort()
-        await asyncio.sleep(0)  # the loop closes the sockets of those that were still open
+        if self._transports:
+            await asyncio.wait(self._transports, timeout=FAREWELL_SECONDS)
 
 
 def open_session(cluster: Cluster, token: str = "") -> aiohttp.ClientSession:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from canarium.errors import UnavailableError
 from canarium.kube.lease import Lease, LeaseLostError, Timing
+from canarium.sim.loop import VirtualLoop
 
 from tests.unit.kube.clock import VirtualClock
 from tests.unit.kube.fake import FakeClient
@@ -141,10 +142,13 @@ async def test_two_that_reach_for_an_expired_lease_do_not_both_get_it() -> None:
     await asyncio.wait(racers)
 
 
-async def test_slow_answers_cost_nobody_the_lease() -> None:
-    slow = Timing(duration=0.3, deadline=0.2, period=0.04)
-    client = FakeClient()
-    lease = Lease(SlowClient(client, 0.1), "canarium", "operator", "a", timing=slow)  # type: ignore[arg-type]
-    await lease.acquire()
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(lease.hold(), 0.8)
+def test_slow_answers_cost_nobody_the_lease() -> None:
+    async def lead() -> None:
+        clock, client = asyncio.get_running_loop().time, SlowClient(FakeClient(), 5.0)
+        lease = Lease(client, "canarium", "operator", "a", timing=Timing(), clock=clock)  # type: ignore[arg-type]
+        await lease.acquire()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lease.hold(), 120.0)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(lead())
