@@ -11,11 +11,13 @@ confidence intervals for contingency tables and beyond" (a null with a margin).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log, log1p
+from math import exp, inf, log, log1p
 from typing import Literal
 
 EFFECTS = (2.0, 3.5, 8.0, 25.0, 150.0)
 """How many times the odds that the bound allows a bad canary may have: what is bet on, evenly."""
+LESSER_EFFECTS = (0.8, 0.5, 0.25, 0.1, 0.01)
+"""The same for a good canary, where it is to be proven that it keeps its bound."""
 
 BLOCKS_BETWEEN_STARTS = 20
 LOG_CEILING = 600.0
@@ -38,12 +40,35 @@ class Counts:
         return Counts(self.bad + other.bad, self.total + other.total)
 
 
+NOTHING = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A bound by itself: the canary's rate may be at most `value`, 0 to 1."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.value <= 1.0:
+            raise ValueError("a rate has to be between 0 and 1")
+
+
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """By how much the canary's rate may exceed stable's: p + value, or p * value."""
+    """By how much the canary's rate may exceed stable's: p + value, or p * value.
+
+    A difference is 0 to 1, a ratio at least 1.
+    """
 
     kind: Literal["Difference", "Ratio"]
     value: float
+
+    def __post_init__(self) -> None:
+        if self.kind == "Difference" and not 0.0 <= self.value <= 1.0:
+            raise ValueError("a difference of rates has to be between 0 and 1")
+        if self.kind == "Ratio" and not 1.0 <= self.value < inf:
+            raise ValueError("a ratio of rates has to be a number of at least 1")
 
     def allows(self, rate: float) -> float:
         """Compute the highest rate that a canary may have beside a stable with this one."""
@@ -101,29 +126,40 @@ def compute_e_value(evidence: Evidence) -> float:
     return mixed + compute_unstarted(evidence.starts)
 
 
-def bet_on_rate(canary: Counts, allowed: float) -> tuple[float, ...]:
-    """Compute the log e-values of a block against "the canary's rate is at most `allowed`"."""
+def bet_on_rate(
+    canary: Counts, allowed: float, effects: tuple[float, ...] = EFFECTS
+) -> tuple[float, ...]:
+    """Compute the log e-values of a block against "the canary's rate is at most `allowed`".
+
+    With LESSER_EFFECTS the bets are against "it is at least `allowed`".
+    """
     null = max(allowed, _LEAST_RATE)
     if null >= _MOST_RATE:
-        return (0.0,) * len(EFFECTS)
-    alternatives = _worse_than(max(null, _LEAST_RATE_BET_ON))
-    return tuple(_log_ratio(canary, rate, null) for rate in alternatives)
+        return (0.0,) * len(effects)
+    # A bet on a rate hardly above none would need a million answers; one below the null needn't be.
+    base = max(null, _LEAST_RATE_BET_ON) if effects[0] > 1.0 else null
+    return tuple(_log_ratio(canary, rate, null) for rate in _multiply_odds(base, effects))
 
 
 def bet_on_margin(
-    stable: Counts, canary: Counts, margin: Margin, learned: Counts
+    stable: Counts,
+    canary: Counts,
+    margin: Margin,
+    learned: Counts,
+    effects: tuple[float, ...] = EFFECTS,
 ) -> tuple[float, ...]:
     """Compute the log e-values of a block against "the canary's rate is within the margin".
 
-    `learned` is what stable answered in *earlier* blocks; bets that look at the block itself
-    would prove anything. A block that lacks one side says nothing: all zero.
+    With LESSER_EFFECTS the bets are against "it is at the margin or beyond". `learned` is what
+    stable answered in *earlier* blocks; bets that look at the block itself would prove anything.
+    A block that lacks one side says nothing: all zero.
     """
     stable_rate = (learned.bad + _PRIOR_BAD) / (learned.total + _PRIOR_TOTAL)
     allowed = margin.allows(stable_rate)
     if not stable.total or not canary.total or allowed >= _MOST_RATE:
-        return (0.0,) * len(EFFECTS)
+        return (0.0,) * len(effects)
     bets = []
-    for rate in _worse_than(allowed):
+    for rate in _multiply_odds(allowed, effects):
         null = project(stable_rate, rate, stable.total / canary.total, margin)
         worse = _log_ratio(canary, rate, margin.allows(null))
         bets.append(worse + _log_ratio(stable, stable_rate, null))
@@ -131,7 +167,10 @@ def bet_on_margin(
 
 
 def project(stable_rate: float, canary_rate: float, split: float, margin: Margin) -> float:
-    """Find the stable rate at which the null comes nearest to a pair of rates beyond the margin.
+    """Find the stable rate at which the margin's edge comes nearest to a pair of rates.
+
+    The pair lies beyond the margin, to show that the canary is worse, or within, to show that it
+    is not; the null is the other side, and is convex both times.
 
     Nearest in the sense of the Kullback-Leibler divergence of a block with `split` stable answers
     for each of the canary's. The null being convex, the likelihood ratio against that point has an
@@ -159,8 +198,8 @@ def _project_on_difference(
 ) -> float:
     # Newton's method on the numerator of the divergence's slope, which has one root between the
     # two ends; a step that leaves the bracket is replaced by halving it.
-    low, high = stable_rate, canary_rate - margin
-    rate = (split * low + high) / (split + 1.0)
+    low, high = sorted((stable_rate, max(canary_rate - margin, 0.0)))
+    rate = (split * stable_rate + max(canary_rate - margin, 0.0)) / (split + 1.0)
     for _ in range(60):
         shifted = rate + margin
         stable_miss, stable_spread = split * (rate - stable_rate), rate * (1.0 - rate)
@@ -185,9 +224,9 @@ def _project_on_difference(
     return rate
 
 
-def _worse_than(allowed: float) -> tuple[float, ...]:
+def _multiply_odds(allowed: float, effects: tuple[float, ...]) -> tuple[float, ...]:
     odds = allowed / (1.0 - allowed)
-    return tuple(effect * odds / (1.0 + effect * odds) for effect in EFFECTS)
+    return tuple(effect * odds / (1.0 + effect * odds) for effect in effects)
 
 
 def _log_ratio(counts: Counts, rate: float, null: float) -> float:

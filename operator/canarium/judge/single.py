@@ -1,0 +1,107 @@
+"""One sequential test by itself, for whoever has counts and a bound but no rollout.
+
+It may be looked at after every update, for as long as one likes.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from canarium.judge.sequential import (
+    LESSER_EFFECTS,
+    NOTHING,
+    Counts,
+    Evidence,
+    Margin,
+    Rate,
+    begin,
+    bet_on_margin,
+    bet_on_rate,
+    compute_e_value,
+    multiply,
+    start_another,
+)
+
+LEAST_BLOCK = 2
+"""Answers that each side needs before a block of a comparison is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a test remembers: its evidence, the block that isn't closed yet, what was learned."""
+
+    evidence: Evidence = field(default_factory=begin)
+    """Against "the canary keeps the bound"."""
+    proof: Evidence | None = None
+    """Against "it is at the bound or beyond"; None where nobody wants the proof."""
+    open_stable: Counts = NOTHING
+    open_canary: Counts = NOTHING
+    learned: Counts = NOTHING
+    """What stable answered in closed blocks: what the next bets are made with."""
+
+
+def advance(progress: Progress, bound: Rate | Margin, stable: Counts, canary: Counts) -> Progress:
+    """Take in what both sides have answered since the last time; a Rate needs no stable."""
+    if isinstance(bound, Rate):
+        return _bet_by_rate(progress, bound, canary) if canary.total else progress
+    stable, canary = progress.open_stable + stable, progress.open_canary + canary
+    if min(stable.total, canary.total) < LEAST_BLOCK:
+        return Progress(progress.evidence, progress.proof, stable, canary, progress.learned)
+    return _bet_by_margin(progress, bound, stable, canary)
+
+
+def enter_step(progress: Progress, *, keep_learned: bool) -> Progress:
+    """Start another process; what was proven of the step before is no proof of this one."""
+    return Progress(
+        start_another(progress.evidence),
+        progress.proof and begin(),
+        learned=progress.learned if keep_learned else NOTHING,
+    )
+
+
+def _bet_by_rate(progress: Progress, bound: Rate, canary: Counts) -> Progress:
+    evidence = multiply(progress.evidence, bet_on_rate(canary, bound.value))
+    proof = progress.proof and multiply(
+        progress.proof, bet_on_rate(canary, bound.value, LESSER_EFFECTS)
+    )
+    return Progress(evidence, proof)
+
+
+def _bet_by_margin(progress: Progress, margin: Margin, stable: Counts, canary: Counts) -> Progress:
+    learned = progress.learned
+    evidence = multiply(progress.evidence, bet_on_margin(stable, canary, margin, learned))
+    proof = progress.proof and multiply(
+        progress.proof, bet_on_margin(stable, canary, margin, learned, LESSER_EFFECTS)
+    )
+    return Progress(evidence, proof, learned=learned + stable)
+
+
+@dataclass(frozen=True, slots=True)
+class SequentialTest:
+    """A test of a canary's counts against a rate, or against stable's counts with a margin.
+
+    >>> test = SequentialTest(Rate(0.05))
+    >>> test = test.update(canary=Counts(bad=2, total=10))
+    >>> test = test.update(canary=Counts(bad=6, total=10))
+    >>> test.e_value > 1 / 0.01
+    True
+
+    Rejecting when `e_value` reaches 1/alpha is wrong with a probability of at most alpha, however
+    often one looks. `proof_value` is the same for the opposite: at 1/alpha it is shown that the
+    canary keeps the bound.
+    """
+
+    bound: Rate | Margin
+    progress: Progress = field(default_factory=lambda: Progress(proof=begin()))
+
+    def update(self, *, canary: Counts, stable: Counts = NOTHING) -> "SequentialTest":
+        """Take in the answers since the last update; counts of new answers, not running totals."""
+        return replace(self, progress=advance(self.progress, self.bound, stable, canary))
+
+    @property
+    def e_value(self) -> float:
+        """Evidence that the canary is worse than the bound allows; 1 at first."""
+        return compute_e_value(self.progress.evidence)
+
+    @property
+    def proof_value(self) -> float:
+        """Evidence that the canary keeps the bound; 1 at first."""
+        return compute_e_value(self.progress.proof or begin())
