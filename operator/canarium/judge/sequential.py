@@ -133,11 +133,11 @@ def bet_on_rate(
 
     With LESSER_EFFECTS the bets are against "it is at least `allowed`".
     """
-    null = max(allowed, _LEAST_RATE)
-    if null >= _MOST_RATE:
+    upwards, null = effects[0] > 1.0, max(allowed, _LEAST_RATE)
+    if null >= _MOST_RATE or (allowed <= _LEAST_RATE and not upwards):
         return (0.0,) * len(effects)
-    # A bet on a rate hardly above none would need a million answers; one below the null needn't be.
-    base = max(null, _LEAST_RATE_BET_ON) if effects[0] > 1.0 else null
+    # A bet on a rate hardly above none would take a million answers to be won.
+    base = max(null, _LEAST_RATE_BET_ON) if upwards else null
     return tuple(_log_ratio(canary, rate, null) for rate in _multiply_odds(base, effects))
 
 

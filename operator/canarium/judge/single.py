@@ -92,7 +92,7 @@ class SequentialTest:
     bound: Rate | Margin
     progress: Progress = field(default_factory=lambda: Progress(proof=begin()))
 
-    def update(self, *, canary: Counts, stable: Counts = NOTHING) -> "SequentialTest":
+    def update(self, *, stable: Counts = NOTHING, canary: Counts = NOTHING) -> "SequentialTest":
         """Take in the answers since the last update; counts of new answers, not running totals."""
         return replace(self, progress=advance(self.progress, self.bound, stable, canary))
 

@@ -52,8 +52,8 @@ def test_answers_of_one_side_wait_for_the_other() -> None:
 def test_many_good_answers_prove_that_a_bound_is_kept_and_bad_ones_that_it_is_not() -> None:
     test = SequentialTest(Rate(0.05))
     good, bad = test.update(canary=Counts(0, 400)), test.update(canary=Counts(80, 400))
-    assert good.proof_value > 1e4 > 1 > good.e_value
-    assert bad.e_value > 1e4 > 1 > bad.proof_value
+    assert good.proof_value > 1e4 > 1e4 * good.e_value
+    assert bad.e_value > 1e4 > 1e4 * bad.proof_value
 
 
 def test_nothing_proves_that_a_canary_keeps_a_bound_of_zero() -> None:
