@@ -14,6 +14,16 @@ from canarium.judge.analysis import (
     start,
 )
 from canarium.judge.evidence import is_proven, rows, verdict
+from canarium.judge.experiment import (
+    Experiment,
+    Outcome,
+    dump_experiment,
+    load_experiment,
+    make_experiment_row,
+    observe_experiment,
+    start_experiment,
+    verdict_experiment,
+)
 from canarium.judge.intervals import (
     compute_difference_interval,
     compute_rate_interval,
@@ -29,8 +39,10 @@ __all__ = [
     "Analysis",
     "Buckets",
     "Counts",
+    "Experiment",
     "Margin",
     "Metric",
+    "Outcome",
     "Rate",
     "Reading",
     "Row",
@@ -42,14 +54,20 @@ __all__ = [
     "compute_rate_interval",
     "compute_ratio_interval",
     "dump",
+    "dump_experiment",
     "is_proven",
     "load",
+    "load_experiment",
+    "make_experiment_row",
     "next_step",
     "observe",
     "observe_counts",
     "observe_error",
+    "observe_experiment",
     "observe_gauge",
     "rows",
     "start",
+    "start_experiment",
     "verdict",
+    "verdict_experiment",
 ]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["Pass", "Fail", "Inconclusive", "NoData"]
-CheckKind = Literal["max", "min", "vsStable", "share"]
+CheckKind = Literal["max", "min", "vsStable", "share", "experiment"]
 
 WORST_FIRST: tuple[Verdict, ...] = ("Fail", "NoData", "Inconclusive", "Pass")
 

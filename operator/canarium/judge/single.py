@@ -6,6 +6,7 @@ It may be looked at after every update, for as long as one likes.
 from dataclasses import dataclass, field, replace
 
 from canarium.judge.sequential import (
+    EFFECTS,
     LESSER_EFFECTS,
     NOTHING,
     Counts,
@@ -38,14 +39,20 @@ class Progress:
     """What stable answered in closed blocks: what the next bets are made with."""
 
 
-def advance(progress: Progress, bound: Rate | Margin, stable: Counts, canary: Counts) -> Progress:
+def advance(
+    progress: Progress,
+    bound: Rate | Margin,
+    stable: Counts,
+    canary: Counts,
+    effects: tuple[float, ...] = EFFECTS,
+) -> Progress:
     """Take in what both sides have answered since the last time; a Rate needs no stable."""
     if isinstance(bound, Rate):
-        return _bet_by_rate(progress, bound, canary) if canary.total else progress
+        return _bet_by_rate(progress, bound, canary, effects) if canary.total else progress
     stable, canary = progress.open_stable + stable, progress.open_canary + canary
     if min(stable.total, canary.total) < LEAST_BLOCK:
         return Progress(progress.evidence, progress.proof, stable, canary, progress.learned)
-    return _bet_by_margin(progress, bound, stable, canary)
+    return _bet_by_margin(progress, bound, stable, canary, effects)
 
 
 def enter_step(progress: Progress, *, keep_learned: bool) -> Progress:
@@ -57,17 +64,25 @@ def enter_step(progress: Progress, *, keep_learned: bool) -> Progress:
     )
 
 
-def _bet_by_rate(progress: Progress, bound: Rate, canary: Counts) -> Progress:
-    evidence = multiply(progress.evidence, bet_on_rate(canary, bound.value))
+def _bet_by_rate(
+    progress: Progress, bound: Rate, canary: Counts, effects: tuple[float, ...]
+) -> Progress:
+    evidence = multiply(progress.evidence, bet_on_rate(canary, bound.value, effects))
     proof = progress.proof and multiply(
         progress.proof, bet_on_rate(canary, bound.value, LESSER_EFFECTS)
     )
     return Progress(evidence, proof)
 
 
-def _bet_by_margin(progress: Progress, margin: Margin, stable: Counts, canary: Counts) -> Progress:
+def _bet_by_margin(
+    progress: Progress,
+    margin: Margin,
+    stable: Counts,
+    canary: Counts,
+    effects: tuple[float, ...],
+) -> Progress:
     learned = progress.learned
-    evidence = multiply(progress.evidence, bet_on_margin(stable, canary, margin, learned))
+    evidence = multiply(progress.evidence, bet_on_margin(stable, canary, margin, learned, effects))
     proof = progress.proof and multiply(
         progress.proof, bet_on_margin(stable, canary, margin, learned, LESSER_EFFECTS)
     )

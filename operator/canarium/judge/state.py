@@ -7,7 +7,7 @@ part can be the readings that RankSum compares, at most 100 a side.
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from math import floor, inf
+from math import inf
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, ValidationError, convert, to_builtins
@@ -16,16 +16,18 @@ from canarium.judge import gauges
 from canarium.judge.analysis import Analysis, Check, CountKind, Decide, Trouble, start
 from canarium.judge.gauges import GaugeCheck, GaugeKind
 from canarium.judge.metrics import Metric
-from canarium.judge.sequential import BLOCKS_BETWEEN_STARTS, LOG_CEILING, Counts, Evidence
-from canarium.judge.single import Progress
+from canarium.judge.saved import (
+    BothCounts,
+    SavedProgress,
+    Whole,
+    flatten,
+    load_progress,
+    save_progress,
+    unflatten,
+)
 
 VERSION = 2
 
-_Whole = Annotated[int, Meta(ge=0, le=2**62)]
-_Log = Annotated[float, Meta(ge=-1e300, le=LOG_CEILING)]
-_Logs = tuple[_Log, _Log, _Log, _Log, _Log]
-_Starts = Annotated[int, Meta(ge=1, le=2**53)]
-_Blocks = Annotated[int, Meta(ge=0, lt=BLOCKS_BETWEEN_STARTS)]
 _Seconds = Annotated[float, Meta(gt=0, le=1e300)]
 _Reading = Annotated[float, Meta(ge=-1e300, le=1e300)]
 _Readings = Annotated[tuple[_Reading, ...], Meta(max_length=gauges.MOST_READINGS)]
@@ -38,19 +40,14 @@ class _Saved(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
     metric: Metric
     check: CountKind
-    logs: _Logs
-    starts: _Starts
-    blocks: _Blocks
-    counts: tuple[_Whole, _Whole, _Whole, _Whole]
-    seen: tuple[_Whole, _Whole]
+    progress: SavedProgress
+    counts: BothCounts
+    seen: tuple[Whole, Whole]
     failed: bool = False
-    open: tuple[_Whole, _Whole, _Whole, _Whole] = (0, 0, 0, 0)
-    learned: tuple[_Whole, _Whole] = (0, 0)
-    proof: tuple[_Logs, _Starts, _Blocks] | None = None
     thresholds: tuple[_Seconds, _Seconds] | None = None
     bounds: tuple[_Seconds, ...] = ()
     """The finite ones of the history; its counts have one more, for infinity."""
-    history: tuple[_Whole, ...] = ()
+    history: tuple[Whole, ...] = ()
     share: Annotated[float, Meta(ge=0, le=1)] = 0.0
     waited: Annotated[float, Meta(ge=0, le=1e300)] = 0.0
 
@@ -60,10 +57,10 @@ class _SavedGauge(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
     metric: Metric
     check: GaugeKind
-    readings: _Whole = 0
-    beyond: _Whole = 0
+    readings: Whole = 0
+    beyond: Whole = 0
     last: tuple[_Reading | None, _Reading | None] = (None, None)
-    rounds: _Whole = 0
+    rounds: Whole = 0
     stride: Annotated[int, Meta(ge=1, le=2**53)] = 1
     stable: _Readings = ()
     canary: _Readings = ()
@@ -134,38 +131,20 @@ def _write(saved: _Saved | _SavedGauge) -> dict[str, Any]:
 
 
 def _save(check: Check) -> _Saved:
-    history, progress = check.history or (), check.progress
+    history = check.history or ()
     return _Saved(
         metric=check.metric,
         check=check.kind,
-        logs=_round_down(progress.evidence),
-        starts=progress.evidence.starts,
-        blocks=progress.evidence.blocks,
+        progress=save_progress(check.progress),
         failed=check.failed,
-        counts=(*_flatten(check.stable), *_flatten(check.canary)),
+        counts=flatten(check.stable, check.canary),
         seen=(check.stable_seen, check.canary_seen),
-        open=(*_flatten(progress.open_stable), *_flatten(progress.open_canary)),
-        learned=_flatten(progress.learned),
-        proof=_save_proof(progress.proof),
         thresholds=check.thresholds,
         bounds=tuple(bound for bound, _ in history if bound < inf),
         history=tuple(count for _, count in history),
         share=check.share,
         waited=round(check.waited_seconds, 3),
     )
-
-
-def _save_proof(proof: Evidence | None) -> tuple[_Logs, int, int] | None:
-    return None if proof is None else (_round_down(proof), proof.starts, proof.blocks)
-
-
-def _round_down(evidence: Evidence) -> _Logs:
-    first, second, third, fourth, fifth = (floor(value * 1e4) / 1e4 for value in evidence.logs)
-    return first, second, third, fourth, fifth
-
-
-def _flatten(counts: Counts) -> tuple[int, int]:
-    return counts.bad, counts.total
 
 
 def _save_gauge(check: GaugeCheck) -> _SavedGauge:
@@ -197,29 +176,20 @@ def _load(dumped: object) -> Check | None:
         history = tuple(zip(bounds, saved.history, strict=True))
     except (ValidationError, ValueError):
         return None
+    stable, canary = unflatten(saved.counts)
     return Check(
         saved.metric,
         saved.check,
-        _load_progress(saved),
+        load_progress(saved.progress),
         failed=saved.failed,
-        stable=Counts(*saved.counts[:2]),
-        canary=Counts(*saved.counts[2:]),
+        stable=stable,
+        canary=canary,
         stable_seen=saved.seen[0],
         canary_seen=saved.seen[1],
         thresholds=saved.thresholds,
         history=history or None,
         share=saved.share,
         waited_seconds=saved.waited,
-    )
-
-
-def _load_progress(saved: _Saved) -> Progress:
-    return Progress(
-        Evidence(saved.logs, saved.starts, saved.blocks),
-        saved.proof and Evidence(*saved.proof),
-        Counts(*saved.open[:2]),
-        Counts(*saved.open[2:]),
-        Counts(*saved.learned),
     )
 
 
