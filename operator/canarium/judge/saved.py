@@ -1,6 +1,5 @@
 """The progress of a test as a few JSON values and back, rounded towards no evidence."""
 
-from math import floor
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -65,8 +64,14 @@ def unflatten(saved: BothCounts) -> tuple[Counts, Counts]:
 
 
 def _save(evidence: Evidence) -> SavedEvidence:
-    first, second, third, fourth, fifth = (floor(value * 1e4) / 1e4 for value in evidence.logs)
+    first, second, third, fourth, fifth = map(_round_down, evidence.logs)
     return SavedEvidence((first, second, third, fourth, fifth), evidence.starts, evidence.blocks)
+
+
+def _round_down(value: float) -> float:
+    # What was rounded once stays as it is, which floor(value * 1e4) / 1e4 doesn't promise.
+    rounded = round(value, 4)
+    return rounded if rounded <= value else round(rounded - 1e-4, 4)
 
 
 def _load(saved: SavedEvidence) -> Evidence:

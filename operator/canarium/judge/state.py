@@ -198,6 +198,8 @@ def _load_gauge(dumped: object) -> GaugeCheck | None:
         saved = convert(dumped, _SavedGauge)
     except (ValidationError, ValueError):
         return None
+    if saved.beyond > saved.readings:
+        return None
     stable_value, value = saved.last
     return GaugeCheck(
         saved.metric,

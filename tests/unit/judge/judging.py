@@ -49,3 +49,16 @@ def evidence_of(row: Row) -> float:
     """The e-value of a row that has one: not a gauge's."""
     assert row.e_value is not None
     return row.e_value
+
+
+def ratio(name: str = "accuracy", **bounds: Any) -> Metric:
+    return Metric(name, "Ratio", source=f"metric:{name}", **bounds)
+
+
+def gauge(name: str = "gpu-memory", **bounds: Any) -> Metric:
+    return Metric(name, "Gauge", source=f"metric:{name}", **bounds)
+
+
+def only_row(found: tuple[Row, ...]) -> Row:
+    assert len(found) == 1
+    return found[0]
