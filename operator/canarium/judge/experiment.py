@@ -74,8 +74,8 @@ def observe_experiment(experiment: Experiment, stable: Counts, canary: Counts) -
         return experiment
     seen = replace(
         experiment,
-        more=advance(experiment.more, _SAME, stable, canary, EFFECTS),
-        fewer=advance(experiment.fewer, _SAME, canary, stable, EFFECTS),
+        more=advance(experiment.more, _SAME, stable, canary, effects=EFFECTS),
+        fewer=advance(experiment.fewer, _SAME, canary, stable, effects=EFFECTS),
         stable=experiment.stable + stable,
         canary=experiment.canary + canary,
     )

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from canarium.judge.bursts import Scatter
 from canarium.judge.sequential import BLOCKS_BETWEEN_STARTS, LOG_CEILING, Counts, Evidence
 from canarium.judge.single import Progress
 
@@ -31,25 +32,31 @@ class SavedProgress(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     proof: SavedEvidence | None = None
     open: BothCounts = (0, 0, 0, 0)
     learned: SavedCounts = (0, 0)
+    scatter: tuple[Whole, Whole, Whole, Annotated[float, Meta(ge=0, le=1e300)]] = (0, 0, 0, 0.0)
+    """The last block's counts, pairs, roughness; as they are, for the next bets depend on them."""
 
 
 def save_progress(progress: Progress) -> SavedProgress:
     """Write down the progress of a test."""
+    scatter = progress.scatter
     return SavedProgress(
         _save(progress.evidence),
         None if progress.proof is None else _save(progress.proof),
         flatten(progress.open_stable, progress.open_canary),
         (progress.learned.bad, progress.learned.total),
+        (scatter.last.bad, scatter.last.total, scatter.pairs, scatter.roughness),
     )
 
 
 def load_progress(saved: SavedProgress) -> Progress:
     """Take up what `save_progress` wrote."""
+    bad, total, pairs, roughness = saved.scatter
     return Progress(
         _load(saved.evidence),
         None if saved.proof is None else _load(saved.proof),
         *unflatten(saved.open),
         Counts(*saved.learned),
+        Scatter(Counts(bad, total), pairs, roughness),
     )
 
 

@@ -23,6 +23,7 @@ BLOCKS_BETWEEN_STARTS = 20
 LOG_CEILING = 600.0
 """Far beyond every rejection, and its exponential is still a number that JSON can carry."""
 
+_BEGINNING = log(0.5)
 _PRIOR_BAD, _PRIOR_TOTAL = 0.5, 50.0
 _LEAST_RATE = 1e-9
 _LEAST_RATE_BET_ON = 1e-3
@@ -101,7 +102,7 @@ def compute_unstarted(starts: int) -> float:
 
 def begin() -> Evidence:
     """Start the first process: evidence of exactly 1, half of it at stake."""
-    return Evidence((log(0.5),) * len(EFFECTS), starts=1, blocks=0)
+    return Evidence((_BEGINNING,) * len(EFFECTS), starts=1, blocks=0)
 
 
 def start_another(evidence: Evidence) -> Evidence:
@@ -111,10 +112,15 @@ def start_another(evidence: Evidence) -> Evidence:
     return Evidence(logs, evidence.starts + 1, blocks=0)
 
 
-def multiply(evidence: Evidence, bets: Sequence[float]) -> Evidence:
-    """Multiply by a block's e-values (their logarithms, one an effect), computed without it."""
+def multiply(evidence: Evidence, bets: Sequence[float], most: float = inf) -> Evidence:
+    """Multiply by a block's e-values (their logarithms, one an effect), computed without it.
+
+    `most` is by how much the block may lift a process (in logarithms), from where it began or
+    stands above that: to leave out a part of a gain is to bet less.
+    """
     logs = tuple(
-        min(value + bet, LOG_CEILING) for value, bet in zip(evidence.logs, bets, strict=True)
+        min(value + bet, max(value, _BEGINNING) + most, LOG_CEILING)
+        for value, bet in zip(evidence.logs, bets, strict=True)
     )
     grown = Evidence(logs, evidence.starts, evidence.blocks + 1)
     return start_another(grown) if grown.blocks >= BLOCKS_BETWEEN_STARTS else grown

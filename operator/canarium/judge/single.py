@@ -4,7 +4,9 @@ It may be looked at after every update, for as long as one likes.
 """
 
 from dataclasses import dataclass, field, replace
+from math import inf
 
+from canarium.judge.bursts import UNSCATTERED, Scatter, add_block, compute_dispersion
 from canarium.judge.sequential import (
     EFFECTS,
     LESSER_EFFECTS,
@@ -37,6 +39,8 @@ class Progress:
     open_canary: Counts = NOTHING
     learned: Counts = NOTHING
     """What stable answered in closed blocks: what the next bets are made with."""
+    scatter: Scatter = UNSCATTERED
+    """How that scattered: by how much the next bets are toned down."""
 
 
 def advance(
@@ -44,15 +48,30 @@ def advance(
     bound: Rate | Margin,
     stable: Counts,
     canary: Counts,
+    *,
     effects: tuple[float, ...] = EFFECTS,
+    most: float = inf,
 ) -> Progress:
-    """Take in what both sides have answered since the last time; a Rate needs no stable."""
+    """Take in what both sides have answered since the last time.
+
+    Against a Rate stable tells only whether errors come in bursts. `most` is what one block
+    may make of nothing (see `multiply`).
+    """
     if isinstance(bound, Rate):
-        return _bet_by_rate(progress, bound, canary, effects) if canary.total else progress
+        if not canary.total:
+            return progress
+        # One is enough where none is allowed.
+        most = most if bound.value > 0.0 else inf
+        bets = bet_on_rate(canary, bound.value, effects)
+        proof = bet_on_rate(canary, bound.value, LESSER_EFFECTS) if progress.proof else ()
+        return _close_block(progress, stable, bets, proof, most)
     stable, canary = progress.open_stable + stable, progress.open_canary + canary
     if min(stable.total, canary.total) < LEAST_BLOCK:
-        return Progress(progress.evidence, progress.proof, stable, canary, progress.learned)
-    return _bet_by_margin(progress, bound, stable, canary, effects)
+        return replace(progress, open_stable=stable, open_canary=canary)
+    learned = progress.learned
+    bets = bet_on_margin(stable, canary, bound, learned, effects)
+    proof = bet_on_margin(stable, canary, bound, learned, LESSER_EFFECTS) if progress.proof else ()
+    return _close_block(progress, stable, bets, proof, most)
 
 
 def enter_step(progress: Progress, *, keep_learned: bool) -> Progress:
@@ -61,32 +80,24 @@ def enter_step(progress: Progress, *, keep_learned: bool) -> Progress:
         start_another(progress.evidence),
         progress.proof and begin(),
         learned=progress.learned if keep_learned else NOTHING,
+        scatter=progress.scatter if keep_learned else UNSCATTERED,
     )
 
 
-def _bet_by_rate(
-    progress: Progress, bound: Rate, canary: Counts, effects: tuple[float, ...]
-) -> Progress:
-    evidence = multiply(progress.evidence, bet_on_rate(canary, bound.value, effects))
-    proof = progress.proof and multiply(
-        progress.proof, bet_on_rate(canary, bound.value, LESSER_EFFECTS)
-    )
-    return Progress(evidence, proof)
-
-
-def _bet_by_margin(
+def _close_block(
     progress: Progress,
-    margin: Margin,
     stable: Counts,
-    canary: Counts,
-    effects: tuple[float, ...],
+    bets: tuple[float, ...],
+    proof: tuple[float, ...],
+    most: float,
 ) -> Progress:
-    learned = progress.learned
-    evidence = multiply(progress.evidence, bet_on_margin(stable, canary, margin, learned, effects))
-    proof = progress.proof and multiply(
-        progress.proof, bet_on_margin(stable, canary, margin, learned, LESSER_EFFECTS)
+    power = 1.0 / compute_dispersion(progress.scatter, progress.learned)
+    return Progress(
+        multiply(progress.evidence, [power * bet for bet in bets], most),
+        progress.proof and multiply(progress.proof, [power * bet for bet in proof]),
+        learned=progress.learned + stable,
+        scatter=add_block(progress.scatter, stable),
     )
-    return Progress(evidence, proof, learned=learned + stable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from tests.unit.judge.judging import (
     histogram,
     lasting,
     latency_p99,
+    observe_all,
     only_row,
     ratio,
     reading,
@@ -46,8 +47,10 @@ def count(analysis: Analysis, stable: Counts | None, canary: Counts | None) -> A
 
 def test_a_ratio_is_judged_by_its_own_counts_as_errors_are_by_answers() -> None:
     bounds: dict[str, Any] = {"max": 0.05, "max_increase": 0.005}
-    by_answers = observe(start([error_rate(**bounds)]), reading(answers(160, 1), answers(40, 12)))
+    block = reading(answers(160, 1), answers(40, 12))
+    by_answers = observe_all(start([error_rate(**bounds)]), [block] * 2)
     by_counts = count(start([ratio(**bounds)]), Counts(1, 160), Counts(12, 40))
+    by_counts = count(by_counts, Counts(1, 160), Counts(12, 40))
     found = [(row.verdict, row.e_value, row.interval) for row in rows(by_counts)]
     assert found == [(row.verdict, row.e_value, row.interval) for row in rows(by_answers)]
     assert {row.reason for row in rows(by_counts)} == {"RatioTooHigh"}
@@ -55,7 +58,9 @@ def test_a_ratio_is_judged_by_its_own_counts_as_errors_are_by_answers() -> None:
 
 def test_a_ratio_of_good_ones_is_described_by_the_good_ones() -> None:
     metric = ratio(max=0.1, max_increase=0.02, higher_is_better=True)
-    absolute, compared = rows(count(start([metric]), Counts(8, 160), Counts(20, 40)))
+    absolute, compared = rows(
+        count(count(start([metric]), Counts(4, 80), Counts(10, 20)), Counts(4, 80), Counts(10, 20))
+    )
     assert (absolute.reason, compared.reason) == ("RatioTooLow", "RatioTooLow")
     assert absolute.message.startswith(
         "canary: 20 of 40 good (50%); allowed: at least 90%; its rate is 26.3% to 73.7%; evidence"
