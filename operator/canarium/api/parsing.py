@@ -222,7 +222,7 @@ def _make_metric(metric: MetricField) -> Metric:
     )
 
 
-def _compared(metric: MetricField) -> dict[str, float | None]:
+def _compared(metric: MetricField) -> dict[str, Any]:
     if metric.vs_stable is None:
         return {}
     factor = metric.vs_stable.max_ratio

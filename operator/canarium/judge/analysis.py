@@ -4,89 +4,220 @@ One analysis spans a rollout, with a new process of evidence for each of its ste
 is the chance that a good version is ever taken back, not the chance in each step.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from canarium.judge import latency
+from canarium.judge import answers, gauges, latency
+from canarium.judge.bursts import MOST_A_BLOCK
+from canarium.judge.gauges import GaugeCheck
 from canarium.judge.metrics import Buckets, Metric, Reading, Sample
 from canarium.judge.sequential import (
+    NOTHING,
     Counts,
     Evidence,
     Margin,
+    Rate,
     begin,
-    bet_on_margin,
-    bet_on_rate,
     compute_e_value,
-    multiply,
-    start_another,
 )
+from canarium.judge.single import Progress, advance, enter_step
 
-CheckKind = Literal["max", "vsStable"]
+CountKind = Literal["max", "vsStable", "share"]
+Decide = Literal["HoldEnd", "Early"]
 
-NOTHING = Counts()
-LEAST_BLOCK = 2
-"""Answers that each side needs before a block of a comparison is closed."""
+_ANSWERS = answers.METRIC
+LONGEST_MESSAGE = 300
+"""Letters of a source's error that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One test: a metric against one of its bounds. All counts but `learned` are of this step."""
+    """One test of counts: a metric against one of its bounds.
+
+    All counts are of this step, but for what was learned. Of `answers` the canary's counts are
+    stable's answers among both sides'.
+    """
 
     metric: Metric
-    kind: CheckKind
-    evidence: Evidence
+    kind: CountKind
+    progress: Progress = field(default_factory=Progress)
     failed: bool = False
     stable: Counts = NOTHING
     canary: Counts = NOTHING
     stable_seen: int = 0
     """Answers that could be judged by this metric, from before the thresholds were chosen too."""
     canary_seen: int = 0
-    open_stable: Counts = NOTHING
-    """The block that isn't closed yet, of a comparison."""
-    open_canary: Counts = NOTHING
-    learned: Counts = NOTHING
-    """What stable answered in closed blocks: what the next bets are made with."""
     thresholds: tuple[float, float] | None = None
     """Latency only: what is slow for stable and for the canary, in seconds, frozen for the step."""
     history: Buckets | None = None
-    """Latency compared with stable: stable's answers in the whole rollout, to choose from."""
+    """Latency compared with stable, and answers: stable's in the whole rollout, to choose from."""
+    share: float = 0.0
+    """Answers only: the part of the traffic that the canary should get."""
+    waited_seconds: float = 0.0
+    """Answers only: since when a share of the traffic is expected."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """The evidence against the canary."""
+        return self.progress.evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A source whose last readings failed, one after the other."""
+
+    source: str
+    errors: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The state of an analysis; `alpha` is shared by all its checks."""
+    """The state of an analysis; `alpha` is shared by all its checks of counts."""
 
     checks: tuple[Check, ...]
     alpha: float
     min_requests: int
+    gauges: tuple[GaugeCheck, ...] = ()
+    decide: Decide = "HoldEnd"
+    troubles: tuple[Trouble, ...] = ()
 
     @property
     def fails_at(self) -> float:
         """The e-value at which a check fails: the number of checks, over alpha."""
         return max(len(self.checks), 1) / self.alpha
 
+    @property
+    def proven_at(self) -> float:
+        """The value at which a check is proven. All have to be, so that alpha isn't shared."""
+        return 1.0 / self.alpha
 
-def start(metrics: Sequence[Metric], alpha: float = 0.01, min_requests: int = 0) -> Analysis:
-    """Start to judge. Raises ValueError when alpha isn't between 0 and 1."""
+
+def start(
+    metrics: Sequence[Metric],
+    alpha: float = 0.01,
+    min_requests: int = 0,
+    *,
+    decide: Decide = "HoldEnd",
+    answers: bool = False,
+) -> Analysis:
+    """Start to judge; with `answers` a canary that doesn't answer its share fails, too.
+
+    With decide Early, evidence is gathered that the canary keeps its bounds (see `is_proven`).
+    Raises ValueError when alpha isn't between 0 and 1.
+    """
     if not 0.0 < alpha < 1.0:
         raise ValueError("alpha has to be between 0 and 1")
-    checks = (Check(metric, kind, begin()) for metric in metrics for kind in _checks_of(metric))
-    return Analysis(tuple(checks), alpha, min_requests)
+    progress = Progress(proof=begin()) if decide == "Early" else Progress()
+    found = [(metric, kind) for metric in metrics for kind in _list_kinds(metric)]
+    checks = [Check(metric, kind, progress) for metric, kind in found]
+    if answers:
+        checks.append(Check(_ANSWERS, "share", progress))
+    of_gauges = (
+        GaugeCheck(metric, kind)
+        for metric in metrics
+        if metric.kind == "Gauge"
+        for kind in gauges.list_kinds(metric)
+    )
+    return Analysis(tuple(checks), alpha, min_requests, tuple(of_gauges), decide)
 
 
 def next_step(analysis: Analysis) -> Analysis:
     """Enter the next step of the rollout: counts begin at zero, evidence goes on."""
-    return replace(analysis, checks=tuple(_enter_step(check) for check in analysis.checks))
-
-
-def observe(analysis: Analysis, reading: Reading) -> Analysis:
-    """Take a reading in. A check that has failed stays as it was when it did."""
-    fails_at = analysis.fails_at
-    checks = tuple(
-        check if check.failed else _observe(check, reading, fails_at) for check in analysis.checks
+    return replace(
+        analysis,
+        checks=tuple(_enter_step(check) for check in analysis.checks),
+        gauges=tuple(gauges.enter_step(check) for check in analysis.gauges),
     )
-    return replace(analysis, checks=checks)
+
+
+def observe(
+    analysis: Analysis, reading: Reading, source: str = "Pods", share: float | None = None
+) -> Analysis:
+    """Take a reading of answers in. A check that has failed stays as it was when it did.
+
+    Only metrics fed by `source` are concerned. `share` is the part, 0 to 1, of the answers in
+    this reading that should be the canary's, for `answers`; None where the router doesn't split
+    single requests. Give it with one source alone.
+    """
+    fails_at = analysis.fails_at
+
+    def look(check: Check) -> Check:
+        if check.kind == "share":
+            return _observe_share(check, reading, share, fails_at)
+        if check.metric.source != source or check.metric.kind == "Ratio":
+            return check
+        return _observe(check, reading, fails_at)
+
+    return _update(analysis, source, look)
+
+
+def observe_counts(
+    analysis: Analysis, name: str, stable: Counts | None, canary: Counts | None
+) -> Analysis:
+    """Take in what was counted of a Ratio since its last reading; None stands for no data."""
+    fails_at = analysis.fails_at
+
+    def look(check: Check) -> Check:
+        if not _is_ratio_named(check, name):
+            return check
+        return _observe_counts(check, stable or NOTHING, canary or NOTHING, fails_at)
+
+    return _update(analysis, _find_source(analysis, name), look)
+
+
+def observe_gauge(
+    analysis: Analysis, name: str, stable: float | None, canary: float | None
+) -> Analysis:
+    """Take a reading of a Gauge in; None, NaN and infinities stand for no data."""
+    checks = tuple(
+        gauges.observe(check, stable, canary)
+        if check.metric.name == name and not check.failed
+        else check
+        for check in analysis.gauges
+    )
+    recovered = _recover(analysis, _find_source(analysis, name))
+    return replace(recovered, gauges=checks)
+
+
+def observe_error(analysis: Analysis, source: str, message: str) -> Analysis:
+    """Note that a reading failed, and why; it is neither a zero nor a failure of the canary."""
+    before = find_trouble(analysis, source)
+    count = before.errors + 1 if before else 1
+    trouble = Trouble(source, count, message[:LONGEST_MESSAGE])
+    others = (each for each in analysis.troubles if each.source != source)
+    return replace(analysis, troubles=(*others, trouble))
+
+
+def find_trouble(analysis: Analysis, source: str) -> Trouble | None:
+    """Find out whether the last readings of a source failed."""
+    return next((each for each in analysis.troubles if each.source == source), None)
+
+
+def find_error(analysis: Analysis, metric: Metric) -> str | None:
+    """Get the error that keeps a metric from being judged: too many in a row, or None."""
+    trouble = find_trouble(analysis, metric.source)
+    if trouble is None or trouble.errors < metric.consecutive_error_limit:
+        return None
+    return f"{trouble.errors} readings in a row failed: {trouble.message}"
+
+
+def can_be_proven(check: Check) -> bool:
+    """Tell whether it can be shown that the bound is kept: there has to be room below it."""
+    metric = check.metric
+    if check.kind == "vsStable":
+        return bool(metric.max_increase) or (metric.max_ratio or 1.0) > 1.0
+    return check.kind == "share" or get_allowed_rate(metric) > 0.0
+
+
+def make_bound(check: Check) -> Rate | Margin:
+    """Make the bound that is tested, of bad answers."""
+    if check.kind == "share":
+        return answers.make_bound(check.share)
+    if check.kind == "max":
+        return Rate(get_allowed_rate(check.metric))
+    return get_margin(check.metric)
 
 
 def get_margin(metric: Metric) -> Margin:
@@ -95,21 +226,46 @@ def get_margin(metric: Metric) -> Margin:
     A ratio of latencies has become two thresholds by the time that answers are counted, so what
     is left to compare is "no larger a share".
     """
-    if metric.kind == "ErrorRate" and metric.max_ratio is not None:
+    if metric.kind != "Latency" and metric.max_ratio is not None:
         return Margin("Ratio", metric.max_ratio)
     return Margin("Difference", metric.max_increase or 0.0)
 
 
 def get_allowed_rate(metric: Metric) -> float:
     """Get the share of bad answers that `max` allows: of errors, or of answers slower than it."""
-    if metric.kind == "ErrorRate":
+    if metric.kind != "Latency":
         return metric.max if metric.max is not None else 1.0
     return 1.0 - (metric.quantile or 0.0)
 
 
-def _checks_of(metric: Metric) -> tuple[CheckKind, ...]:
+def _update(analysis: Analysis, source: str, look: Callable[[Check], Check]) -> Analysis:
+    checks = tuple(check if check.failed else look(check) for check in analysis.checks)
+    return replace(_recover(analysis, source), checks=checks)
+
+
+def _recover(analysis: Analysis, source: str) -> Analysis:
+    if not analysis.troubles:
+        return analysis
+    left = tuple(each for each in analysis.troubles if each.source != source)
+    return replace(analysis, troubles=left)
+
+
+def _find_source(analysis: Analysis, name: str) -> str:
+    metrics = [check.metric for check in analysis.checks]
+    metrics += [check.metric for check in analysis.gauges]
+    return next((metric.source for metric in metrics if metric.name == name), "")
+
+
+def _is_ratio_named(check: Check, name: str) -> bool:
+    metric = check.metric
+    return (metric.name, metric.kind) == (name, "Ratio") and check.kind != "share"
+
+
+def _list_kinds(metric: Metric) -> tuple[CountKind, ...]:
+    if metric.kind == "Gauge":
+        return ()
     compared = metric.max_increase is not None or metric.max_ratio is not None
-    absolute: tuple[CheckKind, ...] = ("max",) if metric.max is not None else ()
+    absolute: tuple[CountKind, ...] = ("max",) if metric.max is not None else ()
     return (*absolute, "vsStable") if compared else absolute
 
 
@@ -117,14 +273,8 @@ def _enter_step(check: Check) -> Check:
     if check.failed:
         return check
     # Other thresholds would make of the learned rate a rate of something else.
-    learned = check.learned if check.metric.kind == "ErrorRate" else NOTHING
-    return Check(
-        check.metric,
-        check.kind,
-        start_another(check.evidence),
-        learned=learned,
-        history=check.history,
-    )
+    progress = enter_step(check.progress, keep_learned=check.metric.kind != "Latency")
+    return Check(check.metric, check.kind, progress, history=check.history)
 
 
 def _observe(check: Check, reading: Reading, fails_at: float) -> Check:
@@ -134,7 +284,7 @@ def _observe(check: Check, reading: Reading, fails_at: float) -> Check:
         thresholds = _choose_thresholds(check, check.history, reading)
     stable = _count(metric, reading.stable, thresholds and thresholds[0])
     canary = _count(metric, reading.canary, thresholds and thresholds[1])
-    block = _close_block(check, stable, canary)
+    progress = advance(check.progress, make_bound(check), stable, canary, most=MOST_A_BLOCK)
     history = _remember(check, reading.stable)
     if thresholds is None and metric.kind == "Latency":
         # Not for this reading's answers: for the next ones'.
@@ -142,41 +292,46 @@ def _observe(check: Check, reading: Reading, fails_at: float) -> Check:
     return Check(
         metric,
         check.kind,
-        block.evidence,
-        block.evidence is not check.evidence and compute_e_value(block.evidence) >= fails_at,
+        progress,
+        _has_failed(check, progress, fails_at),
         check.stable + stable,
         check.canary + canary,
         check.stable_seen + _count_seen(metric, reading.stable),
         check.canary_seen + _count_seen(metric, reading.canary),
-        block.open_stable,
-        block.open_canary,
-        block.learned,
         thresholds,
         history,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """What becomes of the evidence and of the open block when answers come in."""
+def _observe_counts(check: Check, stable: Counts, canary: Counts, fails_at: float) -> Check:
+    progress = advance(check.progress, make_bound(check), stable, canary, most=MOST_A_BLOCK)
+    return replace(
+        check,
+        progress=progress,
+        failed=_has_failed(check, progress, fails_at),
+        stable=check.stable + stable,
+        canary=check.canary + canary,
+        stable_seen=check.stable_seen + stable.total,
+        canary_seen=check.canary_seen + canary.total,
+    )
 
-    evidence: Evidence
-    open_stable: Counts = NOTHING
-    open_canary: Counts = NOTHING
-    learned: Counts = NOTHING
+
+def _observe_share(check: Check, reading: Reading, share: float | None, fails_at: float) -> Check:
+    counts = answers.count(reading, share)
+    if counts is None or share is None or reading.stable is None:
+        return check
+    history = latency.add(check.history, reading.stable.latency)
+    waited = check.waited_seconds + reading.seconds
+    check = replace(check, history=history, waited_seconds=waited, share=share)
+    if waited <= answers.compute_wait(history):
+        return check
+    return _observe_counts(check, NOTHING, counts, fails_at)
 
 
-def _close_block(check: Check, stable: Counts, canary: Counts) -> _Block:
-    if check.kind == "max":
-        if not canary.total:
-            return _Block(check.evidence)
-        bets = bet_on_rate(canary, get_allowed_rate(check.metric))
-        return _Block(multiply(check.evidence, bets))
-    stable, canary = check.open_stable + stable, check.open_canary + canary
-    if min(stable.total, canary.total) < LEAST_BLOCK:
-        return _Block(check.evidence, stable, canary, check.learned)
-    bets = bet_on_margin(stable, canary, get_margin(check.metric), check.learned)
-    return _Block(multiply(check.evidence, bets), learned=check.learned + stable)
+def _has_failed(check: Check, progress: Progress, fails_at: float) -> bool:
+    if progress.evidence is check.progress.evidence:
+        return False
+    return compute_e_value(progress.evidence) >= fails_at
 
 
 def _choose_thresholds(
@@ -198,7 +353,7 @@ def _choose_thresholds(
 def _count(metric: Metric, sample: Sample | None, threshold: float | None) -> Counts:
     if sample is None:
         return NOTHING
-    if metric.kind == "ErrorRate":
+    if metric.kind != "Latency":
         return Counts(sample.errors, sample.requests)
     if sample.latency is None or threshold is None:
         return NOTHING
@@ -208,12 +363,12 @@ def _count(metric: Metric, sample: Sample | None, threshold: float | None) -> Co
 def _count_seen(metric: Metric, sample: Sample | None) -> int:
     if sample is None:
         return 0
-    if metric.kind == "ErrorRate":
+    if metric.kind != "Latency":
         return sample.requests
     return sample.latency[-1][1] if sample.latency else 0
 
 
 def _remember(check: Check, stable: Sample | None) -> Buckets | None:
-    if check.metric.kind == "ErrorRate" or check.kind == "max" or stable is None:
+    if check.metric.kind != "Latency" or check.kind == "max" or stable is None:
         return check.history
     return latency.add(check.history, stable.latency)

@@ -1,61 +1,83 @@
 """What the tests have found so far, in few words and numbers that a person can read."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-from canarium.judge.analysis import Analysis, Check, CheckKind, get_allowed_rate
+from canarium.judge import gauges
+from canarium.judge.analysis import (
+    Analysis,
+    Check,
+    can_be_proven,
+    find_error,
+    get_allowed_rate,
+    make_bound,
+)
+from canarium.judge.answers import LEAST_PART
 from canarium.judge.intervals import compute_difference_interval, compute_rate_interval
 from canarium.judge.latency import ANSWERS_TO_LEARN_FROM
-from canarium.judge.sequential import Counts, compute_e_value
+from canarium.judge.rows import (
+    WORST_FIRST,
+    Row,
+    Verdict,
+    say_points,
+    say_rate,
+    say_seconds,
+)
+from canarium.judge.sequential import Counts, Rate, compute_e_value
 
-Verdict = Literal["Pass", "Fail", "Inconclusive", "NoData"]
 
-_WORST_FIRST: tuple[Verdict, ...] = ("Fail", "NoData", "Inconclusive", "Pass")
-_TOO_HIGH = {"ErrorRate": "ErrorRateTooHigh", "Latency": "LatencyTooHigh"}
+def verdict(analysis: Analysis, *, hold_over: bool = False) -> Verdict:
+    """Give the verdict over all checks: the worst one; Pass when there is nothing to check.
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One check: its verdict, why, and the evidence. Counts are those of the present step.
-
-    `e_value` grows with the evidence against the canary, over the whole rollout; the check fails
-    at `fails_at`. `interval` is where the canary's rate lies (max), or by how much it exceeds
-    stable's (vsStable), at 95 % at all times. For Latency a bad answer is one slower than
-    `threshold_seconds`; `tested_ratio` is what the buckets have made of maxRatio.
+    Say when the hold is over: what is judged by ranks is Inconclusive before.
     """
-
-    metric: str
-    check: CheckKind
-    verdict: Verdict
-    reason: str
-    message: str
-    stable_bad: int
-    stable_total: int
-    canary_bad: int
-    canary_total: int
-    e_value: float
-    fails_at: float
-    bound: float
-    interval: tuple[float, float] | None
-    threshold_seconds: float | None
-    tested_ratio: float | None
+    found = {_decide(check, analysis)[0] for check in analysis.checks}
+    found |= {row.verdict for row in _make_gauge_rows(analysis, hold_over=hold_over)}
+    return next((worst for worst in WORST_FIRST if worst in found), "Pass")
 
 
-def verdict(analysis: Analysis) -> Verdict:
-    """Give the verdict over all checks: the worst one; Pass when there is nothing to check."""
-    found = {_decide(check, analysis.min_requests)[0] for check in analysis.checks}
-    return next((worst for worst in _WORST_FIRST if worst in found), "Pass")
+def rows(analysis: Analysis, *, hold_over: bool = False) -> tuple[Row, ...]:
+    """List the checks in the order of the metrics: those of counts, then those of gauges."""
+    of_counts = (_make_row(check, analysis) for check in analysis.checks)
+    return (*of_counts, *_make_gauge_rows(analysis, hold_over=hold_over))
 
 
-def rows(analysis: Analysis) -> tuple[Row, ...]:
-    """List the checks, in the order of the metrics."""
-    return tuple(_make_row(check, analysis) for check in analysis.checks)
+def is_proven(analysis: Analysis) -> bool:
+    """Tell whether the step may end early: every check passes, with proof that it keeps its bound.
+
+    Wrong with a probability of at most alpha in each step. Never with decide HoldEnd, nor with a
+    gauge or a bound of no difference at all, which nothing can prove. `answers` is left out where
+    no share is expected.
+    """
+    if analysis.decide != "Early" or analysis.gauges or not analysis.checks:
+        return False
+    if verdict(analysis) != "Pass":
+        return False
+    return all(
+        can_be_proven(check) and (_get_proof(check) or 0.0) >= analysis.proven_at
+        for check in analysis.checks
+        if check.kind != "share" or check.canary.total
+    )
 
 
-def _decide(check: Check, min_requests: int) -> tuple[Verdict, str]:
-    needed = max(min_requests, 1)
+def _get_proof(check: Check) -> float | None:
+    proof = check.progress.proof
+    return None if proof is None or not can_be_proven(check) else compute_e_value(proof)
+
+
+def _make_gauge_rows(analysis: Analysis, *, hold_over: bool) -> tuple[Row, ...]:
+    return tuple(
+        gauges.make_row(check, find_error(analysis, check.metric), hold_over=hold_over)
+        for check in analysis.gauges
+    )
+
+
+def _decide(check: Check, analysis: Analysis) -> tuple[Verdict, str]:
+    if check.kind == "share":
+        return _decide_share(check)
+    needed = max(analysis.min_requests, 1)
     decisions: tuple[tuple[bool, Verdict, str], ...] = (
-        (check.failed, "Fail", _TOO_HIGH[check.metric.kind]),
+        (check.failed, "Fail", _name_failure(check)),
+        (find_error(analysis, check.metric) is not None, "Inconclusive", "MetricError"),
         (not check.canary_seen, "NoData", "NoCanaryData"),
         (check.kind == "vsStable" and not check.stable_seen, "Inconclusive", "NoStableData"),
         (_is_learning(check), "Inconclusive", "LearningStable"),
@@ -66,6 +88,21 @@ def _decide(check: Check, min_requests: int) -> tuple[Verdict, str]:
         ((outcome, reason) for holds, outcome, reason in decisions if holds),
         ("Pass", "WithinBounds"),
     )
+
+
+def _decide_share(check: Check) -> tuple[Verdict, str]:
+    """What the canary answers badly, and whether that is enough, is the other checks' business."""
+    if check.failed:
+        return "Fail", "NotAnswering"
+    return "Pass", "WithinBounds" if check.share else "NotSplit"
+
+
+def _name_failure(check: Check) -> str:
+    if check.metric.kind == "ErrorRate":
+        return "ErrorRateTooHigh"
+    if check.metric.kind == "Latency":
+        return "LatencyTooHigh"
+    return "RatioTooLow" if check.metric.higher_is_better else "RatioTooHigh"
 
 
 def _lacks_threshold(check: Check) -> bool:
@@ -81,7 +118,7 @@ def _missing(check: Check) -> int:
 
 
 def _make_row(check: Check, analysis: Analysis) -> Row:
-    outcome, reason = _decide(check, analysis.min_requests)
+    outcome, reason = _decide(check, analysis)
     thresholds = check.thresholds
     ratio = thresholds[1] / thresholds[0] if thresholds and check.kind == "vsStable" else None
     row = Row(
@@ -100,12 +137,15 @@ def _make_row(check: Check, analysis: Analysis) -> Row:
         interval=_compute_interval(check),
         threshold_seconds=thresholds[1] if thresholds else None,
         tested_ratio=ratio,
+        proof=_get_proof(check),
     )
-    return replace(row, message=_say(check, row, analysis.min_requests))
+    return replace(row, message=_say(check, row, analysis))
 
 
 def _get_bound(check: Check) -> float:
     metric = check.metric
+    if check.kind == "share":
+        return make_bound(check).value
     given = (metric.max,) if check.kind == "max" else (metric.max_increase, metric.max_ratio)
     return next(bound for bound in given if bound is not None)
 
@@ -113,64 +153,81 @@ def _get_bound(check: Check) -> float:
 def _compute_interval(check: Check) -> tuple[float, float] | None:
     if not check.canary.total or (check.kind == "vsStable" and not check.stable.total):
         return None
-    if check.kind == "max":
+    if isinstance(make_bound(check), Rate):
         return compute_rate_interval(check.canary)
     return compute_difference_interval(check.stable, check.canary)
 
 
-def _say(check: Check, row: Row, min_requests: int) -> str:
+def _say(check: Check, row: Row, analysis: Analysis) -> str:
     missing = {
+        "MetricError": find_error(analysis, check.metric) or "",
         "NoCanaryData": "no answer of the canary has been counted",
         "NoStableData": "no answer of stable has been counted to compare with",
         "LearningStable": f"{_missing(check)} more answers of stable are needed to know how slow"
         " it is",
         "NoSuitableBucket": "no bucket of the histogram is slow enough for the bound",
-        "TooFewRequests": f"{check.canary_seen} of at least {min_requests} answers of the canary"
-        " counted",
+        "TooFewRequests": f"{check.canary_seen} of at least {analysis.min_requests} answers of the"
+        " canary counted",
+        "NotSplit": "single requests are not split by weight, so answers are not compared with it",
     }
     if row.reason in missing:
         return missing[row.reason]
+    if check.kind == "share":
+        return f"{_describe_share(check)}; {_describe_evidence(check, row, analysis)}"
     found = f"canary: {_describe(check.canary, check, of_canary=True)}"
     if check.kind == "vsStable":
         found += f"; stable: {_describe(check.stable, check, of_canary=False)}"
-    return f"{found}; allowed: {_describe_bound(check, row)}; {_describe_evidence(check, row)}"
+    evidence = _describe_evidence(check, row, analysis)
+    return f"{found}; allowed: {_describe_bound(check, row)}; {evidence}"
+
+
+def _describe_share(check: Check) -> str:
+    stable, total = check.canary.bad, check.canary.total
+    rate = (total - stable) / total if total else 0.0
+    return (
+        f"canary gave {total - stable} of {total} answers ({say_rate(rate)}); its weight should"
+        f" bring {say_rate(check.share)}, expected: at least {say_rate(LEAST_PART * check.share)}"
+    )
 
 
 def _describe(counts: Counts, check: Check, *, of_canary: bool) -> str:
-    did = "failed"
+    counted, did = counts.bad, "bad" if check.metric.kind == "Ratio" else "failed"
+    if check.metric.higher_is_better:
+        counted, did = counts.total - counts.bad, "good"
     if check.thresholds:
-        did = f"took over {_seconds(check.thresholds[1 if of_canary else 0])}"
-    rate = counts.bad / counts.total if counts.total else 0.0
-    return f"{counts.bad} of {counts.total} {did} ({_percent(rate)})"
+        did = f"took over {say_seconds(check.thresholds[1 if of_canary else 0])}"
+    rate = counted / counts.total if counts.total else 0.0
+    return f"{counted} of {counts.total} {did} ({say_rate(rate)})"
 
 
 def _describe_bound(check: Check, row: Row) -> str:
+    higher = check.metric.higher_is_better
     if check.kind == "max":
-        return _percent(get_allowed_rate(check.metric))
+        allowed = get_allowed_rate(check.metric)
+        return f"at least {say_rate(1.0 - allowed)}" if higher else say_rate(allowed)
     if row.tested_ratio is not None:
         return f"no larger a share (ratio tested {row.tested_ratio:.3g})"
     if check.metric.max_ratio is not None:
-        return f"{check.metric.max_ratio:.3g} times stable's"
-    return f"{_points(row.bound)} more"
+        return f"{check.metric.max_ratio:.3g} times stable's{' bad share' if higher else ''}"
+    return f"{say_points(row.bound)} {'less' if higher else 'more'}"
 
 
-def _describe_evidence(check: Check, row: Row) -> str:
+def _describe_evidence(check: Check, row: Row, analysis: Analysis) -> str:
     against = f"evidence against it {row.e_value:.3g}, fails at {row.fails_at:.4g}"
-    if row.interval is None:
+    against += _describe_proof(row, analysis)
+    if row.interval is None or check.kind == "share":
         return against
     low, high = row.interval
+    if check.metric.higher_is_better:
+        low, high = (1.0 - high, 1.0 - low) if check.kind == "max" else (-high, -low)
     if check.kind == "max":
-        return f"its rate is {_percent(low)} to {_percent(high)}; {against}"
-    return f"difference {_points(low)} to {_points(high)}; {against}"
+        return f"its rate is {say_rate(low)} to {say_rate(high)}; {against}"
+    return f"difference {say_points(low)} to {say_points(high)}; {against}"
 
 
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.3g}%"
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:.3g} points"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{1000 * seconds:.3g} ms" if seconds < 1.0 else f"{seconds:.3g} s"
+def _describe_proof(row: Row, analysis: Analysis) -> str:
+    if analysis.decide != "Early":
+        return ""
+    if row.proof is None:
+        return "; no room to prove that it is no worse"
+    return f"; for it {row.proof:.3g}, proven at {analysis.proven_at:.4g}"

@@ -33,6 +33,19 @@ def compute_difference_interval(
     return canary_low - stable_high, canary_high - stable_low
 
 
+def compute_ratio_interval(
+    stable: Counts, canary: Counts, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Compute the bounds of canary's rate over stable's, 0 to infinity, from an interval of each.
+
+    Infinity means that stable's rate may be zero.
+    """
+    each = 1.0 - (1.0 - confidence) / 2.0
+    stable_low, stable_high = compute_rate_interval(stable, each)
+    canary_low, canary_high = compute_rate_interval(canary, each)
+    return canary_low / stable_high, canary_high / stable_low if stable_low else inf
+
+
 def _find_edge(counts: Counts, limit: float, outside: float, inside: float) -> float:
     """Find where a rate stops being believable, going from an unbelievable one inwards."""
     bad, good = counts.bad, counts.total - counts.bad

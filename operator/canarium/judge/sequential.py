@@ -11,16 +11,19 @@ confidence intervals for contingency tables and beyond" (a null with a margin).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log, log1p
+from math import exp, inf, log, log1p
 from typing import Literal
 
 EFFECTS = (2.0, 3.5, 8.0, 25.0, 150.0)
 """How many times the odds that the bound allows a bad canary may have: what is bet on, evenly."""
+LESSER_EFFECTS = (0.8, 0.5, 0.25, 0.1, 0.01)
+"""The same for a good canary, where it is to be proven that it keeps its bound."""
 
 BLOCKS_BETWEEN_STARTS = 20
 LOG_CEILING = 600.0
 """Far beyond every rejection, and its exponential is still a number that JSON can carry."""
 
+_BEGINNING = log(0.5)
 _PRIOR_BAD, _PRIOR_TOTAL = 0.5, 50.0
 _LEAST_RATE = 1e-9
 _LEAST_RATE_BET_ON = 1e-3
@@ -38,12 +41,35 @@ class Counts:
         return Counts(self.bad + other.bad, self.total + other.total)
 
 
+NOTHING = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A bound by itself: the canary's rate may be at most `value`, 0 to 1."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.value <= 1.0:
+            raise ValueError("a rate has to be between 0 and 1")
+
+
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """By how much the canary's rate may exceed stable's: p + value, or p * value."""
+    """By how much the canary's rate may exceed stable's: p + value, or p * value.
+
+    A difference is 0 to 1, a ratio at least 1.
+    """
 
     kind: Literal["Difference", "Ratio"]
     value: float
+
+    def __post_init__(self) -> None:
+        if self.kind == "Difference" and not 0.0 <= self.value <= 1.0:
+            raise ValueError("a difference of rates has to be between 0 and 1")
+        if self.kind == "Ratio" and not 1.0 <= self.value < inf:
+            raise ValueError("a ratio of rates has to be a number of at least 1")
 
     def allows(self, rate: float) -> float:
         """Compute the highest rate that a canary may have beside a stable with this one."""
@@ -76,7 +102,7 @@ def compute_unstarted(starts: int) -> float:
 
 def begin() -> Evidence:
     """Start the first process: evidence of exactly 1, half of it at stake."""
-    return Evidence((log(0.5),) * len(EFFECTS), starts=1, blocks=0)
+    return Evidence((_BEGINNING,) * len(EFFECTS), starts=1, blocks=0)
 
 
 def start_another(evidence: Evidence) -> Evidence:
@@ -86,10 +112,15 @@ def start_another(evidence: Evidence) -> Evidence:
     return Evidence(logs, evidence.starts + 1, blocks=0)
 
 
-def multiply(evidence: Evidence, bets: Sequence[float]) -> Evidence:
-    """Multiply by a block's e-values (their logarithms, one an effect), computed without it."""
+def multiply(evidence: Evidence, bets: Sequence[float], most: float = inf) -> Evidence:
+    """Multiply by a block's e-values (their logarithms, one an effect), computed without it.
+
+    `most` is by how much the block may lift a process (in logarithms), from where it began or
+    stands above that: to leave out a part of a gain is to bet less.
+    """
     logs = tuple(
-        min(value + bet, LOG_CEILING) for value, bet in zip(evidence.logs, bets, strict=True)
+        min(value + bet, max(value, _BEGINNING) + most, LOG_CEILING)
+        for value, bet in zip(evidence.logs, bets, strict=True)
     )
     grown = Evidence(logs, evidence.starts, evidence.blocks + 1)
     return start_another(grown) if grown.blocks >= BLOCKS_BETWEEN_STARTS else grown
@@ -101,29 +132,40 @@ def compute_e_value(evidence: Evidence) -> float:
     return mixed + compute_unstarted(evidence.starts)
 
 
-def bet_on_rate(canary: Counts, allowed: float) -> tuple[float, ...]:
-    """Compute the log e-values of a block against "the canary's rate is at most `allowed`"."""
-    null = max(allowed, _LEAST_RATE)
-    if null >= _MOST_RATE:
-        return (0.0,) * len(EFFECTS)
-    alternatives = _worse_than(max(null, _LEAST_RATE_BET_ON))
-    return tuple(_log_ratio(canary, rate, null) for rate in alternatives)
+def bet_on_rate(
+    canary: Counts, allowed: float, effects: tuple[float, ...] = EFFECTS
+) -> tuple[float, ...]:
+    """Compute the log e-values of a block against "the canary's rate is at most `allowed`".
+
+    With LESSER_EFFECTS the bets are against "it is at least `allowed`".
+    """
+    upwards, null = effects[0] > 1.0, max(allowed, _LEAST_RATE)
+    if null >= _MOST_RATE or (allowed <= _LEAST_RATE and not upwards):
+        return (0.0,) * len(effects)
+    # A bet on a rate hardly above none would take a million answers to be won.
+    base = max(null, _LEAST_RATE_BET_ON) if upwards else null
+    return tuple(_log_ratio(canary, rate, null) for rate in _multiply_odds(base, effects))
 
 
 def bet_on_margin(
-    stable: Counts, canary: Counts, margin: Margin, learned: Counts
+    stable: Counts,
+    canary: Counts,
+    margin: Margin,
+    learned: Counts,
+    effects: tuple[float, ...] = EFFECTS,
 ) -> tuple[float, ...]:
     """Compute the log e-values of a block against "the canary's rate is within the margin".
 
-    `learned` is what stable answered in *earlier* blocks; bets that look at the block itself
-    would prove anything. A block that lacks one side says nothing: all zero.
+    With LESSER_EFFECTS the bets are against "it is at the margin or beyond". `learned` is what
+    stable answered in *earlier* blocks; bets that look at the block itself would prove anything.
+    A block that lacks one side says nothing: all zero.
     """
     stable_rate = (learned.bad + _PRIOR_BAD) / (learned.total + _PRIOR_TOTAL)
     allowed = margin.allows(stable_rate)
     if not stable.total or not canary.total or allowed >= _MOST_RATE:
-        return (0.0,) * len(EFFECTS)
+        return (0.0,) * len(effects)
     bets = []
-    for rate in _worse_than(allowed):
+    for rate in _multiply_odds(allowed, effects):
         null = project(stable_rate, rate, stable.total / canary.total, margin)
         worse = _log_ratio(canary, rate, margin.allows(null))
         bets.append(worse + _log_ratio(stable, stable_rate, null))
@@ -131,7 +173,10 @@ def bet_on_margin(
 
 
 def project(stable_rate: float, canary_rate: float, split: float, margin: Margin) -> float:
-    """Find the stable rate at which the null comes nearest to a pair of rates beyond the margin.
+    """Find the stable rate at which the margin's edge comes nearest to a pair of rates.
+
+    The pair lies beyond the margin, to show that the canary is worse, or within, to show that it
+    is not; the null is the other side, and is convex both times.
 
     Nearest in the sense of the Kullback-Leibler divergence of a block with `split` stable answers
     for each of the canary's. The null being convex, the likelihood ratio against that point has an
@@ -159,8 +204,8 @@ def _project_on_difference(
 ) -> float:
     # Newton's method on the numerator of the divergence's slope, which has one root between the
     # two ends; a step that leaves the bracket is replaced by halving it.
-    low, high = stable_rate, canary_rate - margin
-    rate = (split * low + high) / (split + 1.0)
+    low, high = sorted((stable_rate, max(canary_rate - margin, 0.0)))
+    rate = (split * stable_rate + max(canary_rate - margin, 0.0)) / (split + 1.0)
     for _ in range(60):
         shifted = rate + margin
         stable_miss, stable_spread = split * (rate - stable_rate), rate * (1.0 - rate)
@@ -185,9 +230,9 @@ def _project_on_difference(
     return rate
 
 
-def _worse_than(allowed: float) -> tuple[float, ...]:
+def _multiply_odds(allowed: float, effects: tuple[float, ...]) -> tuple[float, ...]:
     odds = allowed / (1.0 - allowed)
-    return tuple(effect * odds / (1.0 + effect * odds) for effect in EFFECTS)
+    return tuple(effect * odds / (1.0 + effect * odds) for effect in effects)
 
 
 def _log_ratio(counts: Counts, rate: float, null: float) -> float:

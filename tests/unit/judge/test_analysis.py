@@ -7,6 +7,7 @@ from canarium.judge.sequential import Counts, start_another
 from tests.unit.judge.judging import (
     answers,
     error_rate,
+    evidence_of,
     lasting,
     latency_p99,
     observe_all,
@@ -46,7 +47,8 @@ def test_a_canary_that_fails_every_other_answer_fails_within_seconds() -> None:
     analysis = observe_all(start([error_rate(max_increase=0.005)]), [BAD] * 4)
     row = only_row(rows(analysis))
     assert (verdict(analysis), row.verdict, row.reason) == ("Fail", "Fail", "ErrorRateTooHigh")
-    assert row.e_value > row.fails_at == pytest.approx(100)
+    assert evidence_of(row) > 100
+    assert row.fails_at == pytest.approx(100)
 
 
 def test_few_requests_gate_a_pass_but_never_a_fail() -> None:
@@ -138,7 +140,7 @@ def test_each_step_begins_a_process_of_its_own() -> None:
 def test_what_was_learned_of_stable_outlives_a_step_unless_thresholds_change() -> None:
     metrics = [error_rate(max_increase=0.0), latency_p99(max_ratio=1.2)]
     entered = next_step(observe_all(start(metrics), [FAST] * 9))
-    assert [check.learned for check in entered.checks] == [Counts(0, 9 * 16), Counts()]
+    assert [check.progress.learned for check in entered.checks] == [Counts(0, 9 * 16), Counts()]
     assert [check.thresholds for check in entered.checks] == [None, None]
 
 

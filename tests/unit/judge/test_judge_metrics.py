@@ -10,7 +10,7 @@ from tests.unit.judge.judging import error_rate, latency_p99
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"kind": "Errors"}, "kind 'Errors' is unknown; write ErrorRate or Latency"),
+        ({"kind": "Errors"}, "kind 'Errors' is unknown; write ErrorRate, Latency, Ratio or Gauge"),
         ({"kind": "ErrorRate", "max": 1.5}, "max has to be between 0 and 1"),
         ({"kind": "ErrorRate", "max": nan}, "max has to be between 0 and 1"),
         ({"kind": "ErrorRate", "max_increase": -0.1}, "maxIncrease has to be between 0 and 1"),

@@ -9,7 +9,7 @@ from canarium.judge import Analysis, Reading, Row, Sample, dump, load, observe, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.judge.judging import answers, error_rate, observe_all, reading
+from tests.unit.judge.judging import answers, error_rate, evidence_of, observe_all, reading
 
 METRICS = [error_rate(max=0.1, max_increase=0.02)]
 WORST_FIRST = ["Fail", "NoData", "Inconclusive", "Pass"]
@@ -33,7 +33,7 @@ def test_more_errors_on_the_canary_never_make_the_verdict_better(
     after = observe_all(start(METRICS), _add_errors(readings, worse, more))
     assert WORST_FIRST.index(verdict(after)) <= WORST_FIRST.index(verdict(before))
     if verdict(after) != "Fail":
-        gains = [(row.e_value, other.e_value) for row, other in _pair(before, after)]
+        gains = [(evidence_of(row), evidence_of(other)) for row, other in _pair(before, after)]
         assert all(second >= first * (1 - 1e-9) for first, second in gains)
 
 
@@ -59,7 +59,7 @@ def test_a_restart_never_makes_evidence(readings: list[Reading], at: int) -> Non
     resumed = observe_all(restarted, readings[at:])
     for before, after in zip(rows(whole), rows(resumed), strict=True):
         if before.verdict == after.verdict:
-            assert after.e_value <= before.e_value * (1 + 1e-9)
+            assert evidence_of(after) <= evidence_of(before) * (1 + 1e-9)
         assert (after.verdict, before.verdict) != ("Fail", "Pass")
 
 

@@ -22,7 +22,7 @@ from canarium.judge.sequential import (
 )
 from scipy.optimize import minimize_scalar
 
-from tests.unit.judge.judging import answers, error_rate, observe_all, reading
+from tests.unit.judge.judging import answers, error_rate, evidence_of, observe_all, reading
 
 NO_WORSE = Margin("Difference", 0.0)
 MARGINS = [
@@ -160,7 +160,7 @@ def test_an_analysis_is_not_expected_to_gain_while_the_canary_is_within_its_marg
         ]
         (row,) = rows(observe_all(analysis, readings))
         chance = prod(by_hand(stable, canary, rates) for stable, canary in outcomes)
-        expected += chance * row.e_value
+        expected += chance * evidence_of(row)
     assert expected <= 1 + 1e-9
 
 
