@@ -13,10 +13,9 @@ import aiohttp
 
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
+from canarium.sources.errors import SourceError, make_printable
+from canarium.sources.fetching import explain, read_body
 from canarium.sources.profiles import PROFILES, Profile
-
-MAX_MESSAGE = 120
-_CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +104,10 @@ class PodsSource:
             return Scrape(target, parser.parse(text))
         except TimeoutError:
             return Scrape(target, error=f"no answer within {self._timeout_seconds:g} s")
-        except (aiohttp.ClientError, OSError, UnreadableMetricsError) as error:
-            return Scrape(target, error=make_printable(_explain(error)))
+        except (SourceError, UnreadableMetricsError) as error:
+            return Scrape(target, error=make_printable(str(error)))
+        except (aiohttp.ClientError, OSError) as error:
+            return Scrape(target, error=make_printable(explain(error)))
 
     async def _get(self, url: str) -> bytes:
         async with self._session.get(
@@ -120,17 +121,7 @@ class PodsSource:
                 raise UnreadableMetricsError(f"HTTP status {response.status}")
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise UnreadableMetricsError("a compressed answer, which wasn't asked for")
-            return await self._read(response)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        text = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            text += chunk
-            if len(text) > self._max_bytes:
-                # Closing drops the connection; leaving it in the pool would mean reading the rest.
-                response.close()
-                raise UnreadableMetricsError(f"more than {self._max_bytes} bytes")
-        return bytes(text)
+            return await read_body(response, self._max_bytes)
 
 
 class PodsMeter:
@@ -164,20 +155,6 @@ class PodsMeter:
         return self._tracker.compute_sample(
             {scrape.target.pod: scrape.counters for scrape in scrapes if scrape.counters}
         )
-
-
-def make_printable(message: str) -> str:
-    """Make a short line, safe to show in a terminal, of words that may be somebody else's."""
-    line = "".join(character if character.isprintable() else " " for character in message)
-    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
-
-
-def _explain(error: Exception) -> str:
-    if isinstance(error, UnreadableMetricsError):
-        return str(error)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or 'no reason given'}"
-    return f"a broken answer: {error or type(error).__name__}"
 
 
 def _list_errors(scrapes: Sequence[Scrape]) -> tuple[ScrapeError, ...]:

@@ -10,15 +10,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters
+from canarium.sources.errors import MAX_MESSAGE, make_printable
 from canarium.sources.pods import (
-    MAX_MESSAGE,
     Measurement,
     PodsMeter,
     PodsSource,
     PodTarget,
     Scrape,
     ScrapeError,
-    make_printable,
     make_session,
 )
 
