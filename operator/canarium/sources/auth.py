@@ -76,7 +76,10 @@ def _decode(key: str, text: str) -> str:
 
 
 def _trust(certificates: str) -> ssl.SSLContext:
+    problem = "ca.crt holds no certificate in PEM format"
+    if not certificates.strip():  # With nothing at all, the system's authorities would be trusted.
+        raise ValueError(problem)
     try:
         return ssl.create_default_context(cadata=certificates)
     except (ssl.SSLError, ValueError):
-        raise ValueError("ca.crt holds no certificate in PEM format") from None
+        raise ValueError(problem) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from functools import lru_cache
 from math import isfinite
@@ -17,8 +18,8 @@ from canarium.sources.fetching import Answer, Limits, Request, fetch
 
 Method: TypeAlias = Literal["GET", "POST"]
 
-MAX_PATH = 500
-WEB_LIMITS = Limits(max_bytes=256 * 1024)
+MAX_PATH = 200
+WEB_LIMITS = Limits(max_bytes=128 * 1024)
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
@@ -57,20 +58,24 @@ class WebSource:
         Raises SourceError, also for several values and for one that isn't a number.
         """
         answer = await fetch(self._session, self._request, self._limits)
-        return read_number(answer, self._path)
+        # Beside everything else that goes on: a path that visits all of an answer takes a second.
+        return await asyncio.to_thread(read_number, answer, self._path)
 
 
 def check_path(path: str) -> None:
     """Check a JSONPath. Raises ValueError with what to write instead.
 
     What could keep the operator busy is refused: functions (two of them take regular
-    expressions), more than one `..`, and a `$` or `..` within a filter.
+    expressions), lists of selectors (`[0,0][0,0]…` multiplies), more than one `..`, and a `$` or
+    `..` within a filter. So every value of the answer is visited about once.
     """
     if len(path) > MAX_PATH:
         raise ValueError(f"a path of more than {MAX_PATH} characters")
     plain = _QUOTED.sub("''", path)
     if re.search(r"[A-Za-z0-9_]\s*\(", plain):
         raise ValueError("a path with a function, which is not supported: compare values instead")
+    if "," in plain:
+        raise ValueError("a path with a list of selectors, but one number is wanted: name one")
     if "$" in plain.lstrip()[1:] or plain.count("..") > 1 or re.search(r"\[[^]]*\.\.", plain):
         raise ValueError("a path may have one $, at its start, and one .. outside of filters")
     _compile(path)

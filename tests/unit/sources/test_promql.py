@@ -183,8 +183,10 @@ def test_arguments_are_checked_by_name_and_type() -> None:
     template = Template('x{a="{{model}}",b="{{limit}}"}[{{interval}}] > {{model}} + {{extra}}')
     assert template.names == {"model", "limit", "interval", "extra"}
     assert template.check({"model": "String", "limit": "Number", "interval": "Duration"}) == (
-        '{{model}} is a String, which goes into a label\'s value in quotes (model="{{model}}");'
-        " outside of quotes write a Number or a Duration",
+        (
+            '{{model}} is a String, which goes into a label\'s value in quotes (model="{{model}}");'
+            " outside of quotes write a Number or a Duration"
+        ),
         "{{extra}} is not an argument; there are: interval, limit, model",
     )
     assert Template(QUERY).check(ARGUMENTS) == ()
