@@ -16,43 +16,9 @@ from canarium.sources.profiles import PROFILES
 from hypothesis import given
 from hypothesis import strategies as st
 
-# As MLServer 1.7 writes it, most buckets and the families that nobody asks for left out.
-MLSERVER = rb"""# HELP python_info Python platform information
-# TYPE python_info gauge
-python_info{implementation="CPython",major="3",minor="11"} 1.0
-# HELP rest_server_requests_in_progress Total HTTP requests currently in progress
-# TYPE rest_server_requests_in_progress gauge
-rest_server_requests_in_progress{app_name="mlserver",method="POST"} 0.0
-# HELP rest_server_requests_total Total HTTP requests
-# TYPE rest_server_requests_total counter
-rest_server_requests_total{app_name="mlserver",method="GET",path="/v2/models/{model_name}/ready",status_code="200"} 900.0
-rest_server_requests_total{app_name="mlserver",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 32.0
-rest_server_requests_total{app_name="mlserver",method="POST",path="/v2/models/{model_name}/infer",status_code="500"} 4.0
-rest_server_requests_total{app_name="mlserver",method="POST",path="/v2/models/{model_name}/infer",status_code="422"} 1.0
-rest_server_requests_total{app_name="mlserver",method="POST",path="/v2/models/{model_name}/versions/{model_version}/infer",status_code="200"} 1.0
-rest_server_requests_total{app_name="mlserver",method="GET",path="/v2/models/{model_name}",status_code="500"} 7.0
-rest_server_requests_total{app_name="mlserver",method="POST",path="/v2/repository/index",status_code="500"} 7.0
-# TYPE rest_server_requests_created gauge
-rest_server_requests_created{app_name="mlserver",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 1.79525159958522e+09
-# TYPE rest_server_request_duration_seconds histogram
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="0.005",method="GET",path="/v2/models/{model_name}/ready",status_code="200"} 900.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="0.025",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 31.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="0.05",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 32.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="+Inf",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 32.0
-rest_server_request_duration_seconds_count{app_name="mlserver",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 32.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="0.025",method="POST",path="/v2/models/{model_name}/infer",status_code="500"} 3.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="0.05",method="POST",path="/v2/models/{model_name}/infer",status_code="500"} 4.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="+Inf",method="POST",path="/v2/models/{model_name}/infer",status_code="500"} 4.0
-"""  # noqa: E501  # a server's own lines
-
 
 def parse(text: bytes, profile: str = "Prometheus") -> Counters:
     return Parser(PROFILES[profile]).parse(text)
-
-
-def test_of_mlserver_only_answers_to_inference_are_counted() -> None:
-    latency = ((0.025, 34), (0.05, 36), (inf, 36))
-    assert parse(MLSERVER, "MLServer") == Counters(requests=38, errors=4, latency=latency)
 
 
 def test_a_server_that_has_not_answered_yet_counts_zero() -> None:
