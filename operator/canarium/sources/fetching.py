@@ -30,7 +30,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. `form` is sent as a form, `body` as it is."""
+    """What is asked. `form` is sent as a form, `body` as it is.
+
+    `host` is the name to ask for where the URL has an address in its place.
+    """
 
     method: str
     url: URL
@@ -38,6 +41,7 @@ class Request:
     form: Mapping[str, str] | None = None
     body: bytes | None = None
     credentials: Credentials = NOBODY
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,8 @@ async def _ask(session: aiohttp.ClientSession, request: Request, max_bytes: int)
         request.method,
         request.url,
         data=request.body if request.form is None else dict(request.form),
-        headers={
-            "Accept": request.accept,
-            "Accept-Encoding": "identity",
-            **({"Content-Type": "application/json"} if request.body is not None else {}),
-            **request.credentials.headers,
-        },
+        headers=_make_headers(request),
+        server_hostname=request.host if request.url.scheme == "https" else None,
         ssl=request.credentials.tls or True,
         allow_redirects=False,
         auto_decompress=False,
@@ -103,3 +103,13 @@ async def _ask(session: aiohttp.ClientSession, request: Request, max_bytes: int)
         if 300 <= response.status < 400:
             raise SourceError(f"HTTP status {response.status}: redirects are not followed")
         return Answer(response.status, await read_body(response, max_bytes))
+
+
+def _make_headers(request: Request) -> dict[str, str]:
+    headers = {"Accept": request.accept, "Accept-Encoding": "identity"}
+    if request.body is not None:
+        headers["Content-Type"] = "application/json"
+    if request.host is not None:
+        port = "" if request.url.is_default_port() else f":{request.url.port}"
+        headers["Host"] = request.host + port
+    return headers | request.credentials.headers

@@ -20,11 +20,11 @@ def make_local_session() -> aiohttp.ClientSession:
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
+async def serving(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Serve every path and method by one handler; gives the server's address."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    async with TestServer(app, shutdown_timeout=0.1) as server:
+    async with TestServer(app, host=host, shutdown_timeout=0.1) as server:
         yield str(server.make_url("/"))
 
 

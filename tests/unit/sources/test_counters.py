@@ -227,6 +227,42 @@ def test_a_pod_that_left_starts_with_a_baseline_when_it_comes_back() -> None:
     assert tracker.compute_sample({"a": Counters(500)}) is None
 
 
+def beside(requests: int, errors: int) -> Counters:
+    """A pod whose errors have a counter of their own."""
+    return Counters(requests, errors, errors_beside=True)
+
+
+@pytest.mark.parametrize(
+    ("readings", "told"),
+    [
+        ([(10, 1), (15, 2)], [(5, 1)]),
+        # A failure that is counted after its request waits for requests to be told with.
+        ([(0, 0), (4, 0), (4, 2), (5, 2), (9, 2)], [(4, 0), (0, 0), (1, 1), (4, 1)]),
+        # Those of probes have no requests to be told with.
+        ([(0, 0), (0, 50), (3, 50), (9, 50)], [(0, 0), (3, 0), (6, 0)]),
+        ([(0, 0), (2, 0), (2, 50), (9, 50)], [(2, 0), (0, 0), (7, 2)]),
+        # A process that started anew, seen in either.
+        ([(50, 5), (3, 1)], [(3, 1)]),
+        ([(50, 5), (60, 1)], [(60, 1)]),
+    ],
+)
+def test_errors_counted_beside_requests_never_exceed_them(
+    readings: list[tuple[int, int]], told: list[tuple[int, int]]
+) -> None:
+    tracker = Tracker()
+    tracker.compute_sample({"a": beside(*readings[0])})
+    found = [tracker.compute_sample({"a": beside(*reading)}) for reading in readings[1:]]
+    assert found == [Sample(*counts) for counts in told]
+
+
+def test_durations_are_told_beside_errors_too() -> None:
+    tracker = Tracker()
+    for fast, total in ((1, 4), (3, 9)):
+        buckets = ((1.0, fast), (inf, total))
+        sample = tracker.compute_sample({"a": Counters(total, 0, buckets, errors_beside=True)})
+    assert sample == Sample(5, 0, ((1.0, 2), (inf, 5)))
+
+
 counters = st.builds(
     lambda good, errors, fast: Counters(
         good + errors, errors, ((0.1, min(fast, good)), (inf, good + errors))
