@@ -123,13 +123,15 @@ PROFILES: Mapping[str, Profile] = {
         route_labels=("endpoint",),
         not_routes=_NOT_INFERENCE,
     ),
-    # Ray Serve 2.48, its HTTP proxy: `/-/healthz` and `/-/routes` are its own.
+    # Ray Serve 2.60, its HTTP proxy: `/-/healthz` and `/-/routes` are its own, and a path that no
+    # application serves is an empty route.
     "RayServe": Profile(
         requests="ray_serve_num_http_requests_total",
         duration="ray_serve_http_request_latency_ms",
         status_labels=("status_code",),
         route_labels=("route",),
-        not_routes=r"^/-/",
+        routes="^/",
+        not_routes="^/-/",
         unit="Milliseconds",
     ),
     # What instrumentation libraries for web frameworks commonly write.
