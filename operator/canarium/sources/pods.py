@@ -84,20 +84,30 @@ class PodsSource:
         self._max_bytes = max_bytes
         self._max_pods = max_pods
         self._parsers = {name: Parser(profile) for name, profile in profiles.items()}
+        self._own: dict[str, tuple[Profile, Parser]] = {}
+
+    def use(self, profiles: Mapping[str, Profile]) -> None:
+        """Have these profiles of users beside Canarium's from now on, instead of earlier ones."""
+        self._own = {
+            name: self._own[name]
+            if name in self._own and self._own[name][0] == profile
+            else (profile, Parser(profile))
+            for name, profile in profiles.items()
+        }
 
     async def fetch(self, targets: Sequence[PodTarget]) -> tuple[Scrape, ...]:
-        """Scrape the targets, all at once. Raises ValueError for a profile that doesn't exist."""
+        """Scrape the targets, all at once."""
         chosen = sorted(targets, key=lambda target: target.pod)[: self._max_pods]
-        parsers = [self._get_parser(target.profile) for target in chosen]
-        scrapes = map(self._scrape, chosen, parsers)
-        return tuple(await asyncio.gather(*scrapes))
+        return tuple(await asyncio.gather(*map(self._scrape, chosen)))
 
-    def _get_parser(self, profile: str) -> Parser:
-        if profile not in self._parsers:
-            raise ValueError(f"unknown metrics profile {profile!r}; known: {sorted(self._parsers)}")
-        return self._parsers[profile]
+    def _find_parser(self, profile: str) -> Parser | None:
+        own = self._own.get(profile)
+        return self._parsers.get(profile) or (own and own[1])
 
-    async def _scrape(self, target: PodTarget, parser: Parser) -> Scrape:
+    async def _scrape(self, target: PodTarget) -> Scrape:
+        parser = self._find_parser(target.profile)
+        if parser is None:
+            return Scrape(target, error=make_printable(f"there is no profile {target.profile}"))
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 text = await self._get(target.url)
@@ -136,10 +146,7 @@ class PodsMeter:
     async def measure(
         self, stable_targets: Sequence[PodTarget], canary_targets: Sequence[PodTarget]
     ) -> Measurement:
-        """Read both revisions at once. A pod's first reading is its baseline and tells nothing.
-
-        Raises ValueError for a profile that doesn't exist, and nothing for what pods answer.
-        """
+        """Read both revisions at once. A pod's first reading is its baseline and tells nothing."""
         stable, canary = await asyncio.gather(
             self._source.fetch(stable_targets), self._source.fetch(canary_targets)
         )

@@ -75,7 +75,7 @@ PROFILES: Mapping[str, Profile] = {
         routes=r"^(/v2/models/.+/(infer|infer_stream|generate|generate_stream)|/invocations)$",
         methods=("POST",),
     ),
-    # KServe's Python SDK 0.20 (sklearnserver and its like): histograms of each stage and nothing
+    # KServe's Python SDK 0.21 (sklearnserver and its like): histograms of each stage and nothing
     # that tells a failed request from a good one.
     "KServe": Profile(requests=None, duration="request_predict_seconds"),
     # Triton 2.72. What clients cancelled is no error. The histogram has to be turned on.
