@@ -21,6 +21,7 @@ from tests.cluster.prometheus import run_prometheus
 from tests.unit.sources.serving import make_local_session
 from tests.unit.sources.test_promql import HOSTILE
 
+pytestmark = pytest.mark.xdist_group("prometheus")
 SECONDS = 30.0
 MODELS = [model for model in HOSTILE if model]
 

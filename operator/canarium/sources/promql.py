@@ -137,17 +137,17 @@ def check_value(kind: ArgumentType, value: str) -> str | None:
 def check_counters(text: str) -> str | None:
     """Say why what a query gives can't be tracked as counters, series by series; or None.
 
-    A sum falls when a pod goes, which looks like a restart; a rate is no count. What is summed is
-    summed here, after each series' increase is known.
+    A sum falls when a pod goes, which looks like a restart; a rate or a quotient is no count. What
+    is summed is summed here, after each series' increase is known.
     """
+    cure = "write the counter's series themselves; their increases are added up here"
     tokens = [token for token in _tokenize(text) if token.kind not in ("Space", "Comment")]
     for token, following in zip(tokens, [*tokens[1:], _Token("Other", "")], strict=True):
         called = following.text in ("(", "by", "without")
         if token.kind == "Word" and called and _NOT_COUNTERS.fullmatch(token.text.lower()):
-            return (
-                f"{token.text} doesn't give counters: write the counter's series themselves;"
-                " their increases are computed and added up here"
-            )
+            return f"{token.text} doesn't give counters: {cure}"
+        if token.kind == "Other" and token.text in "+-*/%^":
+            return f"{token.text} doesn't give counters: {cure}"
     return None
 
 

@@ -243,6 +243,8 @@ def test_an_arguments_value_has_to_be_of_its_type(
         ("rate(a_total[1m])", "rate"),
         ("increase # of\n (a_total[1m])", "increase"),
         ("max_over_time(a[5m])", "max_over_time"),
+        ("a_total / b_total", "/"),
+        ("a_total{x='a-b/c'} unless b_total > 0", None),
     ],
 )
 def test_what_gives_no_counters_is_told(query: str, culprit: str | None) -> None:
