@@ -311,9 +311,22 @@ class Metrics(Model):
     "Port of the metrics endpoint; the server's own when left out."
     path: UrlPath | None = None
     "Path of the metrics endpoint; /metrics when left out."
-    profile: Literal["MLServer", "Prometheus"] | None = None
-    """Whose names the metrics have. MLServer: rest_server_requests_total, inference routes only.
-    Prometheus (when left out): http_requests_total with its status code."""
+    profile: (
+        Literal[
+            "MLServer",
+            "KServe",
+            "Triton",
+            "TorchServe",
+            "TensorFlowServing",
+            "VLLM",
+            "BentoML",
+            "RayServe",
+            "Prometheus",
+        ]
+        | None
+    ) = None
+    """Whose names the metrics have; docs/metrics.md says what each server counts. Prometheus (when
+    left out): http_requests_total with its status code, http_request_duration_seconds."""
 
 
 class Container(Model):

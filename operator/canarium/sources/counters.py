@@ -14,10 +14,13 @@ from typing import Literal
 
 from canarium.judge import Buckets, Sample
 from canarium.judge.latency import add
-from canarium.sources.profiles import Profile
+from canarium.sources.profiles import UNITS, Profile
 
 MAX_SERIES = 5_000
 """Far more than a server writes in earnest; reading more would hold everybody else up."""
+
+MAX_VALUE = 256
+"""How much of a label's value is looked at; a server's own templates of paths are shorter."""
 
 # Possessive throughout (`*+`), so that no line takes longer than its length to be refused.
 _LABEL = re.compile(rb"([a-zA-Z_][a-zA-Z0-9_]*+)=\"((?:[^\"\\]|\\.)*+)\"")
@@ -36,11 +39,16 @@ class UnreadableMetricsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a pod has answered since it started; `latency` is None when it has not said."""
+    """What a pod has answered since it started; `latency` is None when it has not said.
+
+    With `errors_beside` there is a counter of all requests and one of errors: a failure may be
+    counted later than its request, and there may be others' among them.
+    """
 
     requests: int = 0
     errors: int = 0
     latency: Buckets | None = None
+    errors_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +64,17 @@ class Parser:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        families = [profile.requests] + ([f"{profile.duration}_bucket"] if profile.duration else [])
-        names = [family.encode() for family in families]
+        buckets = profile.duration and f"{profile.duration}_bucket"
+        families = (profile.requests, profile.failures, buckets)
+        names = [name.encode() for name in families if name]
         self._prefixes = tuple(name + end for name in names for end in (b"{", b" ", b"\t"))
-        self._requests = names[0]
+        self._buckets = (buckets or "").encode()
+        self._failures = (profile.failures or "").encode()
+        self._errors_beside = bool(profile.failures) and profile.counting == "All"
+        self._needle = profile.needle.encode()
+        self._per_second = UNITS[profile.unit]
+        self._error_status = re.compile(profile.error_status)
+        self._labels = [(name, re.compile(value)) for name, value in profile.labels]
         self._routes = re.compile(profile.routes)
         self._not_routes = re.compile(profile.not_routes) if profile.not_routes else None
         self._recall = lru_cache(maxsize=4096)(self._understand)
@@ -72,9 +87,11 @@ class Parser:
         lines = text.split(b"\n")
         _check_format(lines)
         wanted = [line for line in lines if line.startswith(self._prefixes)]
+        if self._needle:
+            wanted = [line for line in wanted if self._needle in line]
         if len(wanted) > MAX_SERIES:
             raise UnreadableMetricsError(f"more than {MAX_SERIES} series of one family")
-        return _total([self._read(line) for line in wanted])
+        return _total([self._read(line) for line in wanted], self._errors_beside)
 
     def _read(self, line: bytes) -> tuple[_Series, int]:
         # Nearly every line is a series that is known, a space and a number.
@@ -92,20 +109,37 @@ class Parser:
         if matched is None:
             return _Series("NotASeries")
         labels = {
-            key.decode(): _ESCAPED.sub(_unescape, value).decode(errors="replace")
+            key.decode(): _ESCAPED.sub(_unescape, value[:MAX_VALUE]).decode(errors="replace")
             for key, value in _LABEL.findall(matched["labels"] or b"")
         }
         if not self._is_inference(labels):
             return _Series("NotInference")
-        if matched["name"] != self._requests:
-            return _Series("Within", _read_bound(labels.get("le")))
+        if matched["name"] == self._buckets:
+            return _Series("Within", _read_bound(labels.get("le")) / self._per_second)
+        return _Series(self._judge(labels, is_failure=matched["name"] == self._failures))
+
+    def _judge(
+        self, labels: Mapping[str, str], *, is_failure: bool
+    ) -> Literal["Answers", "Errors", "NotInference"]:
+        """Say whether a series of requests counts errors: by its status, or by being one of them.
+
+        What has a counter of failures and isn't one (a client went away) is an answer only where
+        it isn't counted as a request already.
+        """
         status = _first(labels, self._profile.status_labels)
-        if status is None:
+        if status is None and self._profile.failures is None:
             known = " or ".join(self._profile.status_labels)
             raise UnreadableMetricsError(f"{self._profile.requests} has no label {known}")
-        return _Series("Errors" if status.startswith("5") else "Answers")
+        if is_failure and status is None:
+            return "Errors"
+        if status is not None and self._error_status.search(status):
+            return "Errors"
+        is_counted_already = is_failure and self._profile.counting != "Successes"
+        return "NotInference" if is_counted_already else "Answers"
 
     def _is_inference(self, labels: Mapping[str, str]) -> bool:
+        if not all(value.fullmatch(labels.get(name, "")) for name, value in self._labels):
+            return False
         methods, route = self._profile.methods, _first(labels, self._profile.route_labels)
         if methods and labels.get("method", methods[0]) not in methods:
             return False
@@ -125,6 +159,7 @@ class Tracker:
 
     def __init__(self) -> None:
         self._last: dict[str, Counters] = {}
+        self._late: dict[str, _Late] = {}
 
     def compute_sample(self, counted: Mapping[str, Counters]) -> Sample | None:
         """Compute what these pods (by name) answered since last time; None when none can tell.
@@ -133,7 +168,7 @@ class Tracker:
         isn't forgotten.
         """
         known = [
-            compute_increase(self._last[pod], counters)
+            self._compute_increase(pod, counters)
             for pod, counters in counted.items()
             if pod in self._last
         ]
@@ -143,28 +178,65 @@ class Tracker:
     def forget_others(self, pods: Iterable[str]) -> None:
         """Forget the pods that are no longer among those that are looked at."""
         self._last = {pod: self._last[pod] for pod in pods if pod in self._last}
+        self._late = {pod: late for pod, late in self._late.items() if pod in self._last}
+
+    def _compute_increase(self, pod: str, now: Counters) -> Sample:
+        if not now.errors_beside:
+            return compute_increase(self._last[pod], now)
+        late = self._late.get(pod, _Late())
+        sample, self._late[pod] = compute_late_increase(self._last[pod], now, late)
+        return sample
+
+
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """Of a pod with `errors_beside`: errors still to be told, requests not known to have failed."""
+
+    errors: int = 0
+    unsettled: int = 0
+
+
+def compute_late_increase(before: Counters, now: Counters, late: _Late) -> tuple[Sample, _Late]:
+    """Compute what came between two looks at a pod with `errors_beside`.
+
+    Errors beyond the requests of this reading wait for the next one, as long as there were as many
+    requests before: more are somebody else's (a failing probe's).
+    """
+    fallen = now.requests < before.requests or now.errors < before.errors
+    if fallen or _has_restarted_histogram(before.latency, now.latency):
+        before = Counters()
+    requests, failed = now.requests - before.requests, now.errors - before.errors
+    unsettled = late.unsettled + requests
+    errors = min(late.errors + failed, unsettled)
+    told = min(errors, requests)
+    latency = _compute_latency(before.latency, now.latency)
+    return Sample(requests, told, latency), _Late(errors - told, unsettled - told)
 
 
 def compute_increase(before: Counters, now: Counters) -> Sample:
     """Compute what one pod answered between two looks at its counters."""
     if _has_restarted(before, now):
         before = Counters()
-    latency = now.latency
-    if latency is not None and before.latency is not None:
-        old = dict(before.latency)
-        latency = tuple((bound, count - old[bound]) for bound, count in latency if bound in old)
+    latency = _compute_latency(before.latency, now.latency)
     return Sample(now.requests - before.requests, now.errors - before.errors, latency)
+
+
+def _compute_latency(before: Buckets | None, now: Buckets | None) -> Buckets | None:
+    if now is None or before is None:
+        return now
+    old = dict(before)
+    return tuple((bound, count - old[bound]) for bound, count in now if bound in old)
 
 
 def _has_restarted(before: Counters, now: Counters) -> bool:
     answered_well = now.requests - now.errors < before.requests - before.errors
     if answered_well or now.errors < before.errors:
         return True
-    if before.latency is None:
-        return False
-    if now.latency is None:
-        return True
-    return _has_fallen(before.latency, now.latency)
+    return _has_restarted_histogram(before.latency, now.latency)
+
+
+def _has_restarted_histogram(before: Buckets | None, now: Buckets | None) -> bool:
+    return before is not None and (now is None or _has_fallen(before, now))
 
 
 def _has_fallen(before: Buckets, now: Buckets) -> bool:
@@ -212,14 +284,18 @@ def _read_bound(value: str | None) -> float:
     return bound
 
 
-def _total(counted: Iterable[tuple[_Series, int]]) -> Counters:
+def _total(counted: Iterable[tuple[_Series, int]], errors_beside: bool) -> Counters:
     totals = {"Answers": 0, "Errors": 0, "Within": 0, "NotInference": 0}
     buckets: dict[float, list[int]] = {}
     for series, count in counted:
         totals[series.counts] += count
         if series.counts == "Within":
             buckets.setdefault(series.bound, []).append(count)
-    return Counters(totals["Answers"] + totals["Errors"], totals["Errors"], _add_up(buckets))
+    answers, errors = totals["Answers"], totals["Errors"]
+    latency = _add_up(buckets)
+    if errors_beside:
+        return Counters(answers, errors, latency, errors_beside=True)
+    return Counters(answers + errors, errors, latency)
 
 
 def _add_up(buckets: Mapping[float, list[int]]) -> Buckets | None:

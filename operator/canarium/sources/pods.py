@@ -13,10 +13,9 @@ import aiohttp
 
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
+from canarium.sources.errors import SourceError, make_printable
+from canarium.sources.fetching import explain, read_body
 from canarium.sources.profiles import PROFILES, Profile
-
-MAX_MESSAGE = 120
-_CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,28 +84,40 @@ class PodsSource:
         self._max_bytes = max_bytes
         self._max_pods = max_pods
         self._parsers = {name: Parser(profile) for name, profile in profiles.items()}
+        self._own: dict[str, tuple[Profile, Parser]] = {}
+
+    def use(self, profiles: Mapping[str, Profile]) -> None:
+        """Have these profiles of users beside Canarium's from now on, instead of earlier ones."""
+        self._own = {
+            name: self._own[name]
+            if name in self._own and self._own[name][0] == profile
+            else (profile, Parser(profile))
+            for name, profile in profiles.items()
+        }
 
     async def fetch(self, targets: Sequence[PodTarget]) -> tuple[Scrape, ...]:
-        """Scrape the targets, all at once. Raises ValueError for a profile that doesn't exist."""
+        """Scrape the targets, all at once."""
         chosen = sorted(targets, key=lambda target: target.pod)[: self._max_pods]
-        parsers = [self._get_parser(target.profile) for target in chosen]
-        scrapes = map(self._scrape, chosen, parsers)
-        return tuple(await asyncio.gather(*scrapes))
+        return tuple(await asyncio.gather(*map(self._scrape, chosen)))
 
-    def _get_parser(self, profile: str) -> Parser:
-        if profile not in self._parsers:
-            raise ValueError(f"unknown metrics profile {profile!r}; known: {sorted(self._parsers)}")
-        return self._parsers[profile]
+    def _find_parser(self, profile: str) -> Parser | None:
+        own = self._own.get(profile)
+        return self._parsers.get(profile) or (own and own[1])
 
-    async def _scrape(self, target: PodTarget, parser: Parser) -> Scrape:
+    async def _scrape(self, target: PodTarget) -> Scrape:
+        parser = self._find_parser(target.profile)
+        if parser is None:
+            return Scrape(target, error=make_printable(f"there is no profile {target.profile}"))
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 text = await self._get(target.url)
             return Scrape(target, parser.parse(text))
         except TimeoutError:
             return Scrape(target, error=f"no answer within {self._timeout_seconds:g} s")
-        except (aiohttp.ClientError, OSError, UnreadableMetricsError) as error:
-            return Scrape(target, error=make_printable(_explain(error)))
+        except (SourceError, UnreadableMetricsError) as error:
+            return Scrape(target, error=make_printable(str(error)))
+        except (aiohttp.ClientError, OSError) as error:
+            return Scrape(target, error=make_printable(explain(error)))
 
     async def _get(self, url: str) -> bytes:
         async with self._session.get(
@@ -120,17 +131,7 @@ class PodsSource:
                 raise UnreadableMetricsError(f"HTTP status {response.status}")
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise UnreadableMetricsError("a compressed answer, which wasn't asked for")
-            return await self._read(response)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        text = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            text += chunk
-            if len(text) > self._max_bytes:
-                # Closing drops the connection; leaving it in the pool would mean reading the rest.
-                response.close()
-                raise UnreadableMetricsError(f"more than {self._max_bytes} bytes")
-        return bytes(text)
+            return await read_body(response, self._max_bytes)
 
 
 class PodsMeter:
@@ -145,10 +146,7 @@ class PodsMeter:
     async def measure(
         self, stable_targets: Sequence[PodTarget], canary_targets: Sequence[PodTarget]
     ) -> Measurement:
-        """Read both revisions at once. A pod's first reading is its baseline and tells nothing.
-
-        Raises ValueError for a profile that doesn't exist, and nothing for what pods answer.
-        """
+        """Read both revisions at once. A pod's first reading is its baseline and tells nothing."""
         stable, canary = await asyncio.gather(
             self._source.fetch(stable_targets), self._source.fetch(canary_targets)
         )
@@ -164,20 +162,6 @@ class PodsMeter:
         return self._tracker.compute_sample(
             {scrape.target.pod: scrape.counters for scrape in scrapes if scrape.counters}
         )
-
-
-def make_printable(message: str) -> str:
-    """Make a short line, safe to show in a terminal, of words that may be somebody else's."""
-    line = "".join(character if character.isprintable() else " " for character in message)
-    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
-
-
-def _explain(error: Exception) -> str:
-    if isinstance(error, UnreadableMetricsError):
-        return str(error)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or 'no reason given'}"
-    return f"a broken answer: {error or type(error).__name__}"
 
 
 def _list_errors(scrapes: Sequence[Scrape]) -> tuple[ScrapeError, ...]:

@@ -459,8 +459,9 @@ BAD_SPECS = [
     bad(
         {"server.metrics.profile": "Statsd"},
         "server.metrics.profile",
-        "write one of 'MLServer' or 'Prometheus'",
-        server_says='supported values: "MLServer", "Prometheus"',
+        "write one of 'MLServer', 'KServe', 'Triton', 'TorchServe', 'TensorFlowServing', 'VLLM',"
+        " 'BentoML', 'RayServe' or 'Prometheus'",
+        server_says='supported values: "MLServer", "KServe", "Triton"',
     ),
     # Environment
     bad(

@@ -16,43 +16,9 @@ from canarium.sources.profiles import PROFILES
 from hypothesis import given
 from hypothesis import strategies as st
 
-# As MLServer 1.7 writes it, most buckets and the families that nobody asks for left out.
-MLSERVER = rb"""# HELP python_info Python platform information
-# TYPE python_info gauge
-python_info{implementation="CPython",major="3",minor="11"} 1.0
-# HELP rest_server_requests_in_progress Total HTTP requests currently in progress
-# TYPE rest_server_requests_in_progress gauge
-rest_server_requests_in_progress{app_name="mlserver",method="POST"} 0.0
-# HELP rest_server_requests_total Total HTTP requests
-# TYPE rest_server_requests_total counter
-rest_server_requests_total{app_name="mlserver",method="GET",path="/v2/models/{model_name}/ready",status_code="200"} 900.0
-rest_server_requests_total{app_name="mlserver",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 32.0
-rest_server_requests_total{app_name="mlserver",method="POST",path="/v2/models/{model_name}/infer",status_code="500"} 4.0
-rest_server_requests_total{app_name="mlserver",method="POST",path="/v2/models/{model_name}/infer",status_code="422"} 1.0
-rest_server_requests_total{app_name="mlserver",method="POST",path="/v2/models/{model_name}/versions/{model_version}/infer",status_code="200"} 1.0
-rest_server_requests_total{app_name="mlserver",method="GET",path="/v2/models/{model_name}",status_code="500"} 7.0
-rest_server_requests_total{app_name="mlserver",method="POST",path="/v2/repository/index",status_code="500"} 7.0
-# TYPE rest_server_requests_created gauge
-rest_server_requests_created{app_name="mlserver",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 1.79525159958522e+09
-# TYPE rest_server_request_duration_seconds histogram
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="0.005",method="GET",path="/v2/models/{model_name}/ready",status_code="200"} 900.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="0.025",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 31.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="0.05",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 32.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="+Inf",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 32.0
-rest_server_request_duration_seconds_count{app_name="mlserver",method="POST",path="/v2/models/{model_name}/infer",status_code="200"} 32.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="0.025",method="POST",path="/v2/models/{model_name}/infer",status_code="500"} 3.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="0.05",method="POST",path="/v2/models/{model_name}/infer",status_code="500"} 4.0
-rest_server_request_duration_seconds_bucket{app_name="mlserver",le="+Inf",method="POST",path="/v2/models/{model_name}/infer",status_code="500"} 4.0
-"""  # noqa: E501  # a server's own lines
-
 
 def parse(text: bytes, profile: str = "Prometheus") -> Counters:
     return Parser(PROFILES[profile]).parse(text)
-
-
-def test_of_mlserver_only_answers_to_inference_are_counted() -> None:
-    latency = ((0.025, 34), (0.05, 36), (inf, 36))
-    assert parse(MLSERVER, "MLServer") == Counters(requests=38, errors=4, latency=latency)
 
 
 def test_a_server_that_has_not_answered_yet_counts_zero() -> None:
@@ -259,6 +225,42 @@ def test_a_pod_that_left_starts_with_a_baseline_when_it_comes_back() -> None:
     tracker.compute_sample({"a": Counters(10)})
     tracker.forget_others(["b"])
     assert tracker.compute_sample({"a": Counters(500)}) is None
+
+
+def beside(requests: int, errors: int) -> Counters:
+    """A pod whose errors have a counter of their own."""
+    return Counters(requests, errors, errors_beside=True)
+
+
+@pytest.mark.parametrize(
+    ("readings", "told"),
+    [
+        ([(10, 1), (15, 2)], [(5, 1)]),
+        # A failure that is counted after its request waits for requests to be told with.
+        ([(0, 0), (4, 0), (4, 2), (5, 2), (9, 2)], [(4, 0), (0, 0), (1, 1), (4, 1)]),
+        # Those of probes have no requests to be told with.
+        ([(0, 0), (0, 50), (3, 50), (9, 50)], [(0, 0), (3, 0), (6, 0)]),
+        ([(0, 0), (2, 0), (2, 50), (9, 50)], [(2, 0), (0, 0), (7, 2)]),
+        # A process that started anew, seen in either.
+        ([(50, 5), (3, 1)], [(3, 1)]),
+        ([(50, 5), (60, 1)], [(60, 1)]),
+    ],
+)
+def test_errors_counted_beside_requests_never_exceed_them(
+    readings: list[tuple[int, int]], told: list[tuple[int, int]]
+) -> None:
+    tracker = Tracker()
+    tracker.compute_sample({"a": beside(*readings[0])})
+    found = [tracker.compute_sample({"a": beside(*reading)}) for reading in readings[1:]]
+    assert found == [Sample(*counts) for counts in told]
+
+
+def test_durations_are_told_beside_errors_too() -> None:
+    tracker = Tracker()
+    for fast, total in ((1, 4), (3, 9)):
+        buckets = ((1.0, fast), (inf, total))
+        sample = tracker.compute_sample({"a": Counters(total, 0, buckets, errors_beside=True)})
+    assert sample == Sample(5, 0, ((1.0, 2), (inf, 5)))
 
 
 counters = st.builds(

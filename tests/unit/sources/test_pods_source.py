@@ -10,17 +10,18 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters
+from canarium.sources.errors import MAX_MESSAGE, make_printable
+from canarium.sources.own_profiles import parse_profiles
 from canarium.sources.pods import (
-    MAX_MESSAGE,
     Measurement,
     PodsMeter,
     PodsSource,
     PodTarget,
     Scrape,
     ScrapeError,
-    make_printable,
     make_session,
 )
+from canarium.sources.profiles import Profile
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -247,12 +248,33 @@ async def test_no_more_than_ten_pods_are_asked_and_always_the_same(
     assert [scrape.target.pod for scrape in scrapes] == [f"pod-{number:02}" for number in range(10)]
 
 
-async def test_an_unknown_profile_is_a_mistake_of_the_caller(
+async def test_a_profile_that_is_not_there_is_an_error_of_its_pods(
     session: aiohttp.ClientSession,
 ) -> None:
     unknown = PodTarget("pod", "http://127.0.0.1/", "Unheard")
-    with pytest.raises(ValueError, match="unknown metrics profile 'Unheard'; known: "):
-        await make_source(session).fetch([unknown])
+    (scrape,) = await make_source(session).fetch([unknown])
+    assert scrape == Scrape(unknown, error="there is no profile Unheard")
+
+
+async def test_profiles_of_users_come_and_go(session: aiohttp.ClientSession) -> None:
+    source = make_source(session)
+    async with serving(answering('mine_total{code="500"} 3\nyours_total{code="200"} 5\n')) as url:
+        own = PodTarget("pod", url, "own")
+        told = []
+        for metric in ("mine_total", "mine_total", "yours_total", None):
+            text = f"requests: {metric}\nstatus: {{labels: [code]}}"
+            source.use(parse_profiles({"own": text})[0] if metric else {})
+            (scrape,) = await source.fetch([own])
+            told.append(scrape.counters or scrape.error)
+    assert told == [Counters(3, 3), Counters(3, 3), Counters(5, 0), "there is no profile own"]
+
+
+async def test_no_user_can_change_a_profile_of_canariums(session: aiohttp.ClientSession) -> None:
+    source = make_source(session)
+    source.use({"Prometheus": Profile(requests=None, duration=None)})
+    async with serving(answering(metrics(40, 2))) as url:
+        (scrape,) = await source.fetch([target(url)])
+    assert scrape.counters == Counters(40, 2)
 
 
 def test_foreign_words_become_one_short_printable_line() -> None:

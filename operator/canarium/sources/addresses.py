@@ -1,0 +1,124 @@
+"""Where a reading may connect to: never back into the operator, nor to a cloud's metadata service.
+
+Addresses come from people who may write a template but must not thereby reach what only this
+process can. They are checked when the connection is made, after names were looked up, so neither a
+redirect nor a name server's answer leads around it; nor does a literal address.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Any, TypeAlias
+
+import aiohttp
+from aiohttp.connector import AddrInfoType
+from yarl import URL
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+MAX_ADDRESS = 2_000
+
+_REFUSED: tuple[tuple[str, Network], ...] = tuple(
+    (what, ip_network(network))
+    for what, networks in {
+        "unspecified": ("0.0.0.0/8", "::/128"),
+        "loopback": ("127.0.0.0/8", "::1/128"),
+        "link-local": ("169.254.0.0/16", "fe80::/10"),
+        "multicast": ("224.0.0.0/4", "ff00::/8"),
+        "broadcast": ("255.255.255.255/32",),
+        # Those that are not link-local: Alibaba Cloud's, Oracle's, Azure's, AWS' by IPv6.
+        "metadata": ("100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32", "fd00:ec2::/32"),
+    }.items()
+    for network in networks
+)
+_NAT64 = ip_network("64:ff9b::/96")
+
+
+class RefusedAddressError(OSError):
+    """A connection that is not made because of where it leads."""
+
+
+def check_address(address: str) -> URL:
+    """Read an address that a person wrote: http or https, a host, no user and no fragment.
+
+    Raises ValueError with what to write instead; what may be a password is not repeated.
+    """
+    try:
+        url = URL(address) if len(address) <= MAX_ADDRESS else None
+        port = url.port if url is not None else None
+    except ValueError:
+        url = port = None
+    if url is None or url.scheme not in ("http", "https") or not url.host or not port:
+        raise ValueError("not an address; write one such as http://prometheus.monitoring:9090")
+    if url.user is not None or url.password is not None:
+        raise ValueError("an address with a user or password; put these into a Secret instead")
+    if url.fragment:
+        raise ValueError("an address with a #fragment, which no server gets to see; leave it out")
+    return url
+
+
+def find_objection(address: Address, allowed: Sequence[Network] = ()) -> str | None:
+    """Say why an address must not be connected to, in a word or two; None when it may."""
+    plain = _unwrap(address)
+    if any(plain in network for network in allowed):
+        return None
+    found = (what for what, network in _REFUSED if plain in network)
+    return next(found, None) or ("the operator's own" if _is_our_own(plain) else None)
+
+
+def make_guarded_session(allowed: Sequence[Network] = ()) -> aiohttp.ClientSession:
+    """Make a session that connects to nothing it shouldn't, and sends no cookies or proxies along.
+
+    `allowed` are networks that may be connected to nevertheless.
+    """
+
+    def make_socket(info: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, where = info
+        _check(where, allowed)
+        return socket.socket(family, kind, protocol)
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, socket_factory=make_socket),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+
+
+def _check(where: tuple[Any, ...], allowed: Sequence[Network]) -> None:
+    address = ip_address(str(where[0]).partition("%")[0])
+    objection = find_objection(address, allowed)
+    if objection is not None:
+        raise RefusedAddressError(f"{address} is not connected to: {objection} address")
+
+
+def _unwrap(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for, where it does."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _is_our_own(address: Address) -> bool:
+    """Whether this machine, or pod, has the address: what goes there leaves from there.
+
+    Connecting a datagram socket looks the route up and sends nothing.
+    """
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return ip_address(str(probe.getsockname()[0]).partition("%")[0]) == address
+    except OSError:
+        return False  # There is no route, so the connection itself will fail and say why.

@@ -1,0 +1,145 @@
+"""Readings from Prometheus, or what speaks its HTTP API: instant queries, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+
+import aiohttp
+import msgspec
+
+from canarium.sources.addresses import check_address
+from canarium.sources.auth import NOBODY, Credentials
+from canarium.sources.counting import Labels
+from canarium.sources.errors import SourceError
+from canarium.sources.fetching import Answer, Limits, Request, fetch
+
+MAX_SERIES = 1_000
+"""Of one query: enough for ten pods with a hundred series each."""
+
+
+class _Series(msgspec.Struct):
+    metric: dict[str, str] = {}
+    value: tuple[float, str] | None = None
+
+
+class _Data(msgspec.Struct):
+    result_type: str = msgspec.field(name="resultType")
+    result: msgspec.Raw
+
+
+class _Body(msgspec.Struct):
+    status: str
+    data: _Data | None = None
+    error: str = ""
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_VECTOR = msgspec.json.Decoder(list[_Series])
+_SCALAR = msgspec.json.Decoder(tuple[float, str])
+
+
+class PrometheusSource:
+    """Asks one server. Raises ValueError for an address that is none."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        address: str,
+        credentials: Credentials = NOBODY,
+        limits: Limits = Limits(),  # noqa: B008  # frozen, so one for all
+    ) -> None:
+        url = check_address(address)
+        if url.query_string:
+            raise ValueError("an address with a ?query; write the part before it")
+        self._session = session
+        self._url = url / "api/v1/query"
+        self._credentials = credentials
+        self._limits = limits
+
+    async def query_gauge(self, query: str, at: float | None = None) -> float | None:
+        """Ask for one number; None when there is none (no series, NaN, an infinity).
+
+        Raises SourceError, also when several series answer.
+        """
+        found = await self._query(query, at)
+        if len(found) > 1:
+            raise SourceError(f"{len(found)} series where one is expected: aggregate them")
+        value = next(iter(found.values()), None)
+        return value if value is not None and isfinite(value) else None
+
+    async def query_series(self, query: str, at: float | None = None) -> dict[Labels, float]:
+        """Ask for series by their labels, at a moment (Unix time) or now.
+
+        Series without a number (NaN, an infinity) are left out. Raises SourceError.
+        """
+        found = await self._query(query, at)
+        return {labels: value for labels, value in found.items() if isfinite(value)}
+
+    async def _query(self, query: str, at: float | None) -> dict[Labels, float]:
+        form = {"query": query, "timeout": f"{self._limits.timeout_seconds:g}s"}
+        if at is not None:
+            form["time"] = f"{at:.3f}"
+        request = Request(
+            "POST", self._url, "application/json", form=form, credentials=self._credentials
+        )
+        return read_result(await fetch(self._session, request, self._limits))
+
+
+def read_result(answer: Answer) -> dict[Labels, float]:
+    """Read the answer to an instant query; a scalar is a series without labels.
+
+    Raises SourceError for anything else than one number a series.
+    """
+    body = _decode(answer)
+    if body.status != "success" or body.data is None:
+        raise SourceError(f"the query was refused: {body.error or 'no reason given'}")
+    if answer.status != 200:
+        raise SourceError(f"HTTP status {answer.status}")
+    try:
+        if body.data.result_type == "scalar":
+            return {(): _read_number(_SCALAR.decode(body.data.result)[1])}
+        if body.data.result_type == "vector":
+            return _read_vector(_VECTOR.decode(body.data.result))
+    except msgspec.MsgspecError:
+        raise SourceError("an answer that isn't Prometheus'") from None
+    hint = " (wrap a range in a function)" if body.data.result_type == "matrix" else ""
+    raise SourceError(f"the query gives a {body.data.result_type}, not numbers{hint}")
+
+
+def _decode(answer: Answer) -> _Body:
+    try:
+        return _BODY.decode(answer.body)
+    except msgspec.MsgspecError:
+        what = f"HTTP status {answer.status}" if answer.status != 200 else "not Prometheus' JSON"
+        raise SourceError(f"{what}: {_describe(answer.body)}") from None
+
+
+def _describe(body: bytes) -> str:
+    start = body.lstrip()[:1]
+    if not start:
+        return "an empty answer"
+    return "a page of HTML" if start == b"<" else "an answer that can't be read"
+
+
+def _read_vector(found: list[_Series]) -> dict[Labels, float]:
+    if len(found) > MAX_SERIES:
+        raise SourceError(f"{len(found)} series, more than {MAX_SERIES}")
+    return {_sort(series.metric): _read_value(series) for series in found}
+
+
+def _read_value(series: _Series) -> float:
+    if series.value is None:
+        raise SourceError("the query gives native histograms, not numbers")
+    return _read_number(series.value[1])
+
+
+def _read_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SourceError("a value that isn't a number") from None
+
+
+def _sort(labels: Mapping[str, str]) -> Labels:
+    return tuple(sorted(labels.items()))

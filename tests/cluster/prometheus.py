@@ -1,0 +1,82 @@
+"""A real Prometheus on loopback: Debian's package unpacked into the cache, nothing installed."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cluster.binaries import make_bin_directory
+from tests.cluster.cache import keep
+from tests.cluster.packages import run_apt
+from tests.cluster.ports import find_free_ports
+from tests.cluster.processes import ClusterError, wait_until
+from tests.cluster.progress import Progress
+
+READY_SECONDS = 30.0
+PACKAGE = "prometheus"
+
+
+def find_prometheus(progress: Progress) -> Path:
+    """The executable: the machine's own, or the one of Debian's package."""
+    installed = shutil.which("prometheus")
+    if installed is not None:
+        return Path(installed)
+    if shutil.which("apt-get") is None:
+        raise ClusterError("there is no program prometheus, and no apt-get to fetch it with")
+    entry = make_bin_directory() / PACKAGE
+    if not entry.exists():
+        with progress.step("fetching Prometheus"):
+            keep(entry, unpack)
+    return entry / "usr" / "bin" / "prometheus"
+
+
+def unpack(out: Path) -> None:
+    """Fetch the package and unpack it, without its scripts."""
+    if download(out.parent).returncode:
+        run_apt("update")
+        result = download(out.parent)
+        if result.returncode:
+            raise ClusterError(f"apt-get download failed:\n{result.stderr[-2000:]}")
+    (archive,) = out.parent.glob("*.deb")
+    subprocess.run(["dpkg-deb", "-x", str(archive), str(out)], check=True, capture_output=True)
+
+
+def download(directory: Path) -> subprocess.CompletedProcess[str]:
+    """Fetch the package's file into a directory."""
+    command = ["apt-get", "-q", "download", PACKAGE]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def run_prometheus(directory: Path, targets: list[str], progress: Progress) -> Iterator[str]:
+    """Run one that scrapes these targets (host:port) all the time; gives its address."""
+    program = find_prometheus(progress)
+    (port,) = find_free_ports(1)
+    job = {"job_name": "answers", "static_configs": [{"targets": targets}]}
+    often = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
+    config = directory / "prometheus.yml"
+    config.write_text(json.dumps({"global": often, "scrape_configs": [job]}))
+    command = [
+        str(program),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (directory / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
+        try:
+            yield await_ready(process, directory, port)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def await_ready(process: subprocess.Popen[bytes], directory: Path, port: int) -> str:
+    """Wait until it listens and says so, and return its address."""
+    words = "Server is ready to receive web requests"
+    log = directory / "log"
+    wait_until(lambda: process.poll() is not None or words in log.read_text(), READY_SECONDS)
+    if process.poll() is not None or words not in log.read_text():
+        raise ClusterError(f"Prometheus did not start:\n{log.read_text()[-2000:]}")
+    return f"http://127.0.0.1:{port}"

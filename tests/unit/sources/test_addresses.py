@@ -1,0 +1,134 @@
+"""Readings lead nowhere that only the operator could reach."""
+
+import socket
+from ipaddress import ip_address, ip_network
+
+import aiohttp
+import pytest
+from aiohttp import web
+from canarium.sources.addresses import (
+    MAX_ADDRESS,
+    check_address,
+    find_objection,
+    make_guarded_session,
+)
+from canarium.sources.errors import SourceError
+from canarium.sources.fetching import Answer, Limits, Request, fetch
+
+from tests.unit.sources.serving import LOOPBACK, answering, make_local_session, serving
+
+
+@pytest.mark.parametrize(
+    ("address", "objection"),
+    [
+        ("127.0.0.1", "loopback"),
+        ("127.9.9.9", "loopback"),
+        ("::1", "loopback"),
+        ("::ffff:127.0.0.1", "loopback"),
+        ("2002:7f00:1::", "loopback"),
+        ("64:ff9b::7f00:1", "loopback"),
+        ("0.0.0.0", "unspecified"),  # noqa: S104  # nothing is bound
+        ("0.1.2.3", "unspecified"),
+        ("::", "unspecified"),
+        ("169.254.169.254", "link-local"),
+        ("::ffff:169.254.169.254", "link-local"),
+        ("fe80::1", "link-local"),
+        ("224.0.0.1", "multicast"),
+        ("ff02::1", "multicast"),
+        ("255.255.255.255", "broadcast"),
+        ("100.100.100.200", "metadata"),
+        ("fd00:ec2::254", "metadata"),
+        ("10.96.0.1", None),
+        ("192.168.1.1", None),
+        ("203.0.113.9", None),
+        ("fd12:3456::1", None),
+        ("2001:db8::1", None),
+    ],
+)
+def test_addresses_by_which_a_reading_could_come_home_are_refused(
+    address: str, objection: str | None
+) -> None:
+    assert find_objection(ip_address(address)) == objection
+
+
+def test_the_address_of_the_machine_itself_is_refused() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("203.0.113.9", 9))
+        own = ip_address(probe.getsockname()[0])
+    assert find_objection(own) == "the operator's own"
+    assert find_objection(own, [ip_network(own)]) is None
+
+
+def test_what_is_allowed_is_connected_to_and_nothing_else() -> None:
+    assert find_objection(ip_address("127.0.0.1"), LOOPBACK) is None
+    assert find_objection(ip_address("::ffff:127.0.0.1"), LOOPBACK) is None
+    assert find_objection(ip_address("::1"), LOOPBACK) == "loopback"
+
+
+async def ask(session: aiohttp.ClientSession, url: str) -> Answer:
+    request = Request("GET", check_address(url), "*/*")
+    return await fetch(session, request, Limits(timeout_seconds=20))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1", "2130706433"],  # noqa: S104
+)
+async def test_nothing_is_asked_at_an_address_that_is_refused(host: str) -> None:
+    asked = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response()
+
+    async with serving(handler) as url, make_guarded_session() as session:
+        port = check_address(url).port
+        with pytest.raises(SourceError, match=r"cannot connect: |not a canonical IPv4"):
+            await ask(session, f"http://{host}:{port}/")
+    assert asked == []
+
+
+async def test_a_name_that_leads_to_loopback_is_refused_with_its_reason() -> None:
+    async with serving(answering("")) as url, make_guarded_session() as session:
+        with pytest.raises(SourceError, match="is not connected to: loopback address"):
+            await ask(session, url)
+
+
+async def test_a_redirect_to_a_private_address_is_not_followed() -> None:
+    asked = []
+
+    async def secret(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response()
+
+    async with serving(secret) as private:
+
+        async def redirect(_: web.Request) -> web.Response:
+            return web.Response(status=302, headers={"Location": private})
+
+        async with serving(redirect) as public, make_local_session() as session:
+            with pytest.raises(SourceError, match="HTTP status 302: redirects are not followed"):
+                await ask(session, public)
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("", "not an address"),
+        ("prometheus:9090", "not an address"),
+        ("ftp://prometheus", "not an address"),
+        ("http://", "not an address"),
+        ("http://[nowhere/", "not an address"),
+        ("http://host:port/", "not an address"),
+        ("file:///etc/passwd", "not an address"),
+        ("http://" + "a" * MAX_ADDRESS, "not an address"),
+        ("http://user:secret@host/", "put these into a Secret"),
+        ("http://user@host/", "put these into a Secret"),
+        ("http://host/#top", "leave it out"),
+    ],
+)
+def test_an_address_of_no_use_is_refused_without_repeating_it(address: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        check_address(address)
+    assert "secret" not in str(caught.value)
