@@ -115,7 +115,8 @@ def find_decades(values: Sequence[float], limit: float) -> tuple[int, int]:
 
 def find_axis(spans: Sequence[Span], *points: float) -> Span:
     """A span that holds all of these, with round ends near them."""
-    low, high = min(*points, *(span[0] for span in spans)), max(*points, *(s[1] for s in spans))
+    low = min([*points, *(span[0] for span in spans)])
+    high = max([*points, *(span[1] for span in spans)])
     step = 10.0 ** floor(log10(max(high - low, 1e-9))) / 2.0
     return floor(low / step) * step, ceil(high / step) * step
 

@@ -71,7 +71,12 @@ def describe_counts(row: Row) -> str:
 
 
 def _describe_evidence(evidence: Pair | None) -> str:
-    return f"evidence {evidence[0]:.3g} of {evidence[1]:.4g}" if evidence else ""
+    return f"evidence {_tell_e_value(evidence[0])} of {evidence[1]:.4g}" if evidence else ""
+
+
+def _tell_e_value(e_value: float) -> str:
+    """Figures that stay short: 0.31, 735, 4530, 5e+04."""
+    return f"{e_value:.{3 if e_value < 1000 else 4}g}" if e_value < 1e4 else f"{e_value:.0e}"
 
 
 def _draw_cells(row: Row, *, ascii_only: bool) -> list[str | Text]:
