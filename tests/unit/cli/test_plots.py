@@ -53,7 +53,7 @@ def test_a_curve_passes_through_its_values_and_the_limit_is_a_line() -> None:
     lines = draw_curve([1.0, 10.0, 100.0], 10.0, 12, 3, ends=("a", "c"), ascii_only=True)
     assert [line.plain.rstrip() for line in lines] == [
         "100 |     **",
-        " 10 |-****--",
+        " 10 |--****-",
         "  1 |**",
         "    +-------",
         "     a     c",
