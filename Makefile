@@ -61,8 +61,8 @@ e2e: $(STAMP) ## End-to-end tests; K=expression picks some
 bench: $(STAMP) ## N rollouts side by side against the targets (N=200)
 	@$(BIN)/python -m benchmarks.rollouts --objects $(N)
 
-bench-judge: $(STAMP) ## How often the judge is wrong, and how soon it is right (minutes)
-	@$(BIN)/python -m benchmarks.judge
+bench-judge: $(STAMP) ## How often the judge is wrong, and how soon it is right: 20,000 rollouts (minutes)
+	@$(BIN)/python -m benchmarks.judge $(if $(WRITE),--write docs/analysis.md)
 
 bench-reaction: $(STAMP) ## How soon a rollback begins beside N other rollouts (N=1000)
 	@$(BIN)/python -m tests.crash.reaction --objects $(if $(filter file,$(origin N)),1000,$(N))

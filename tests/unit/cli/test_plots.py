@@ -54,7 +54,7 @@ def test_a_curve_passes_through_its_values_and_the_limit_is_a_line() -> None:
     assert [line.plain.rstrip() for line in lines] == [
         "100 |     **",
         " 10 |--****-",
-        "  1 |**",
+        "  1 |***",
         "    +-------",
         "     a     c",
     ]
