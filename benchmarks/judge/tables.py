@@ -162,9 +162,8 @@ def compute_regressions(simulator: Simulator, rollouts: int) -> Table:
         ),
         tuple(rows),
         f"The information bound is what any test with this {LETTER} needs, about: ln(1/{LETTER})"
-        " divided by the smallest\nKullback-Leibler distance of the two versions from two equal ones. The"
-        " threshold is the usual way:\nthe rate over the last minute (six readings) is too high"
-        " three times. It is quick because it is\noften wrong.",
+        " divided by the smallest\nKullback-Leibler distance of the two versions from two equal"
+        " ones. The threshold is quick because it is\noften wrong.",
     )
 
 
