@@ -67,7 +67,7 @@ class Threshold:
         if self.quantile is None:
             return False
         slow = sum(each.requests - _count_within(each, self.slow_seconds) for each in minute)
-        return slow > (1.0 - self.quantile) * total
+        return slow > (1.0 - self.quantile) * total + 1e-9
 
 
 def _count_within(sample: Sample, seconds: float) -> int:

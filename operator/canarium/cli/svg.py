@@ -73,8 +73,11 @@ class Axis:
 
     def _choose_ticks(self) -> list[float]:
         if self.logarithmic:
-            low, high = ceil(log10(self.low) - 1e-9), floor(log10(self.high) + 1e-9)
-            return [10.0**power for power in range(low, high + 1, ceil((high - low + 1) / 8))]
+            low, high = floor(log10(self.low) + 1e-9), ceil(log10(self.high) - 1e-9)
+            parts = (1, 2, 5) if high - low <= 2 else (1,)
+            powers = range(low, high + 1, ceil((high - low + 1) / 8))
+            values = [part * 10.0**power for power in powers for part in parts]
+            return [value for value in values if self.low <= value * 1.0001 <= self.high * 1.0002]
         step = _find_step(self.high - self.low)
         first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
