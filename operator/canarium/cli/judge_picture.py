@@ -84,13 +84,15 @@ def _draw_rates(trial: Trial, width: int, *, ascii_only: bool) -> Iterator[Text]
 def _draw_evidence(
     trial: Trial, place: int, row: Row, width: int, *, ascii_only: bool
 ) -> Iterator[Text]:
-    yield Text(
-        f"evidence against the canary, {describe_bound(dump_row(row))}:"
-        f" fails at {trial.fails_at:.4g}"
-    )
-    points = trial.points
+    """How the evidence of one check grew; no curve of what there never was."""
+    points, values = trial.points, [point.e_values[place] for point in trial.points]
+    said = f"evidence against the canary, {describe_bound(dump_row(row))}"
+    if max(values) <= 1.0:
+        yield Text(f"{said}: never above 1")
+        return
+    yield Text(f"{said}: fails at {trial.fails_at:.4g}")
     yield from draw_curve(
-        [point.e_values[place] for point in points],
+        values,
         trial.fails_at,
         width,
         HEIGHT,

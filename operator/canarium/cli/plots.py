@@ -99,7 +99,9 @@ def draw_curve(
     lines = []
     for row, drawn in enumerate(curve):
         tail = _draw_limit(drawn, signs.limit) if row == limit_row else Text(drawn, "cyan")
-        lines.append(Text(f"{labels.get(row, ''):>{margin - 1}} {signs.edge}").append_text(tail))
+        line = Text(f"{labels.get(row, ''):>{margin - 1}} {signs.edge}").append_text(tail)
+        line.rstrip()
+        lines.append(line)
     lines.append(Text(" " * margin + signs.corner + signs.floor * inner))
     first, last = ends
     between = " " * max(inner - len(first) - len(last), 1)
