@@ -31,7 +31,8 @@ class Point:
 class Trial:
     """How it went: the verdict, a row and a margin a check, a point a reading that was looked at.
 
-    `given` is how many readings there were; `failed_at` is the label of the one that failed it.
+    `given` is how many readings there were, `fails_at` the e-value at which a check fails;
+    `failed_at` is the label of the one that failed it.
     """
 
     verdict: judge.Verdict
@@ -39,16 +40,12 @@ class Trial:
     points: tuple[Point, ...]
     given: int
     alpha: float
+    fails_at: float
 
     @property
     def decisive(self) -> judge.Row:
         """The first check with the verdict over all."""
         return next(row for row in self.rows if row.verdict == self.verdict)
-
-    @property
-    def fails_at(self) -> float:
-        """The e-value at which each check fails."""
-        return self.rows[0].fails_at
 
     @property
     def failed_at(self) -> str | None:
@@ -72,7 +69,10 @@ def run_trial(
         points.append(Point(block.label, stable, canary, e_values))
         if judge.verdict(analysis) == "Fail":
             break
-    return Trial(judge.verdict(analysis), judge.rows(analysis), tuple(points), len(blocks), alpha)
+    rows = judge.rows(analysis)
+    return Trial(
+        judge.verdict(analysis), rows, tuple(points), len(blocks), alpha, analysis.fails_at
+    )
 
 
 def _make_reading(block: Block) -> judge.Reading:

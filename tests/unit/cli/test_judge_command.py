@@ -69,8 +69,9 @@ FAILED = Trial(
     make_points([(0.5, 0.6), (0.5, 2.0), (0.45, 9.0), (0.4, 80.0), (0.5, 1300.0)]),
     given=60,
     alpha=0.01,
+    fails_at=200.0,
 )
-ONE_LOOK = Trial("Pass", (make_row("max", 0.05),), make_points([(0.5,)]), given=1, alpha=0.01)
+ONE_LOOK = Trial("Pass", (make_row("max", 0.05),), make_points([(0.5,)]), 1, 0.01, 100.0)
 
 
 def test_a_verdict_is_drawn_as_written_down() -> None:

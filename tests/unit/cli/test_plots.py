@@ -10,7 +10,6 @@ from canarium.cli.plots import (
     find_axis,
     find_decades,
 )
-from canarium.cli.verdicts import describe_interval, find_allowed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,35 +87,3 @@ def test_decades_hold_the_values_and_no_more_than_three_beyond_the_limit() -> No
 def test_an_axis_has_round_ends() -> None:
     assert find_axis([(0.003, 0.0487)], 0.0) == (0.0, 0.05)
     assert find_axis([], 0.0) == (0.0, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("row", "want"),
-    [
-        ({"metric": "error-rate", "check": "max", "bound": "0.05"}, 0.05),
-        ({"metric": "error-rate", "check": "vsStable", "bound": "0.005"}, 0.005),
-        (
-            {
-                "metric": "error-rate",
-                "check": "vsStable",
-                "bound": "1.5",
-                "stableBad": 20,
-                "stableTotal": 1000,
-            },
-            0.01,
-        ),
-        ({"metric": "latency-p99", "check": "max", "bound": "0.25"}, 0.01),
-        ({"metric": "latency-p99", "check": "vsStable", "bound": "1.2"}, 0.0),
-        ({"metric": "error-rate", "check": "max", "bound": "soon"}, None),
-        ({"metric": "error-rate", "check": "max"}, None),
-    ],
-)
-def test_what_is_allowed_is_told_in_what_the_interval_is_about(
-    row: dict[str, object], want: float | None
-) -> None:
-    assert find_allowed(row) == (None if want is None else pytest.approx(want))
-
-
-def test_intervals_are_told_as_shares_or_as_points() -> None:
-    assert describe_interval((0.0000083, 0.0446), compared=False) == "0% to 4.5%"
-    assert describe_interval((-0.0364, 0.735), compared=True) == "-3.6 to +74 points"
