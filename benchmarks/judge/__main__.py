@@ -6,6 +6,7 @@ Every rollout runs the judge itself, one reading after another.
 
 import argparse
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -25,11 +26,17 @@ def main() -> int:
     begun = time.monotonic()
     print(f"{arguments.rollouts:,} rollouts, alpha {ALPHA:.0%}, seed {arguments.seed}\n")
     tables = compute(arguments)
-    seconds, missed = time.monotonic() - begun, sum(each.missed for each in tables.values())
-    print(f"{seconds:.0f} s; limits missed: {missed}")
+    seconds, missed = read_cpu_seconds(), sum(each.missed for each in tables.values())
+    print(f"{time.monotonic() - begun:.0f} s, {seconds:.0f} s of CPU; limits missed: {missed}")
     if arguments.write:
         write(tables, arguments, seconds)
     return 1 if missed else 0
+
+
+def read_cpu_seconds() -> float:
+    """What this process and those that it started, and that have ended, have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -61,7 +68,7 @@ def write(tables: dict[str, Table], arguments: argparse.Namespace, seconds: floa
     """Write the tables and the plot where documents have them."""
     how = (
         f"`python -m benchmarks.judge --rollouts {arguments.rollouts} --seed {arguments.seed}`"
-        f" took {seconds / 60:.0f} minutes\non {arguments.workers} processes."
+        f" took {seconds / 60:.0f} minutes\nof CPU, on {arguments.workers} processes side by side."
     )
     picture = f"![false rollbacks, and requests to rollback]({IMAGE.removeprefix('docs/')})"
     parts = [how + "\n", picture + "\n", *map(render_table, tables.values())]
