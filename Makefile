@@ -61,8 +61,14 @@ e2e: $(STAMP) ## End-to-end tests; K=expression picks some
 bench: $(STAMP) ## N rollouts side by side against the targets (N=200)
 	@$(BIN)/python -m benchmarks.rollouts --objects $(N)
 
-bench-judge: $(STAMP) ## How often the judge is wrong, and how soon it is right (minutes)
-	@$(BIN)/python -m benchmarks.judge
+bench-judge: $(STAMP) ## How often the judge is wrong, and how soon it is right: 20,000 rollouts (minutes)
+	@$(BIN)/python -m benchmarks.judge $(if $(WRITE),--write docs/analysis.md)
+
+bench-judging: $(STAMP) ## What judging 200 objects a second costs (minutes)
+	@$(BIN)/python -m benchmarks.judging
+
+bench-takeback: $(STAMP) ## Seconds from a bad version's first 500 to its last, ten times, on the node
+	@$(BIN)/python -m tests.e2e.repeat rollback --times 10 --limit 6
 
 bench-reaction: $(STAMP) ## How soon a rollback begins beside N other rollouts (N=1000)
 	@$(BIN)/python -m tests.crash.reaction --objects $(if $(filter file,$(origin N)),1000,$(N))
@@ -77,4 +83,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements-dev.lock
 
-.PHONY: help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-reaction record lock
+.PHONY: help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-takeback bench-reaction record lock

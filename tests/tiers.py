@@ -47,6 +47,11 @@ TIERS = (
         (*PYTEST, "-n", "2", *QUICK),
         needs_parts=False,
     ),
+    Tier(
+        "the judge, measured",
+        (*PYTEST, "-n", "2", "tests/measured"),
+        needs_parts=False,
+    ),
     Tier("clusters and images", (*PYTEST, "tests/cluster")),
     Tier(
         "end to end",

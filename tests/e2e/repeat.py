@@ -1,13 +1,15 @@
 """Plays one scenario several times by hand and prints a table, for the figures in the docs.
 
 python -m tests.e2e.repeat promotion --times 10
+python -m tests.e2e.repeat rollback --times 10 --limit 6   # fails when the median span is longer
 """
 
 import argparse
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.e2e.stage import prepare_node, share_cluster
 from tests.e2e.traffic import Report
 
 PLAYS: dict[str, Callable[[Scenario], object]] = {"promotion": promote, "rollback": roll_back}
+AS_IT_SHOULD_BE = "as it should be"
 COLUMNS = "run seconds sent failed first-to-last-500 split-off-by violations outcome"
 
 
@@ -52,7 +55,7 @@ class Row:
 
 def play(scenario: Scenario, name: str, number: int) -> Row:
     """Play once; a wait that was in vain is an outcome too."""
-    begun, outcome = time.monotonic(), "as it should be"
+    begun, outcome = time.monotonic(), AS_IT_SHOULD_BE
     try:
         PLAYS[name](scenario)
     except AssertionError as error:
@@ -86,8 +89,9 @@ def stage(cluster: Cluster, witness: Path, directory: Path) -> Scenario:
     return scenario
 
 
-def repeat(name: str, times: int) -> None:
+def repeat(name: str, times: int) -> list[Row]:
     """Play, and print each row as soon as it is known."""
+    rows = []
     directory = Path(tempfile.mkdtemp(prefix="canarium-repeat-"))
     columns = [word.replace("-", " ") for word in COLUMNS.split()]
     with ExitStack() as stack:
@@ -97,20 +101,33 @@ def repeat(name: str, times: int) -> None:
         print("| " + " | ".join(columns) + " |\n|" + " --- |" * len(columns), flush=True)
         for number in range(1, times + 1):
             scenario = stage(cluster, witness, directory / f"{name}-{number}")
-            print(play(scenario, name, number), flush=True)
+            rows.append(play(scenario, name, number))
+            print(rows[-1], flush=True)
             if scenario.operator is not None:
                 scenario.operator.stop()
             scenario.delete_namespace()
+    return rows
 
 
-def main() -> None:
+def compute_median_span(rows: Sequence[Row]) -> float | None:
+    """The median of seconds from the first 500 to the last, None when there was none in any run."""
+    spans = [row.span for row in rows if row.span is not None]
+    return statistics.median(spans) if spans else None
+
+
+def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.repeat", description=__doc__)
     parser.add_argument("scenario", choices=sorted(PLAYS))
     parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="of the median span")
     given = parser.parse_args()
-    repeat(given.scenario, given.times)
+    rows = repeat(given.scenario, given.times)
+    median = compute_median_span(rows)
+    print("no 500 was seen" if median is None else f"median from first to last: {median:.1f} s")
+    late = given.limit is not None and (median is None or median > given.limit)
+    return 1 if late or any(row.outcome != AS_IT_SHOULD_BE or row.violations for row in rows) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

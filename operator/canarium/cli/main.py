@@ -21,6 +21,7 @@ COMMANDS = {
     "history": "history",
     "wait": "wait",
     "explain": "explain",
+    "judge": "judge",
     "promote": "orders",
     "abort": "orders",
     "retry": "orders",

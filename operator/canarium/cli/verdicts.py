@@ -1,31 +1,28 @@
-"""Rows of analysis as people read them: the bound, what was counted, how strong the evidence is.
-
-A row's bound is a bare number, as `measuring` writes it: a share for error-rate, seconds for a
-latency, and against stable a difference of shares or a factor.
-"""
+"""Rows of analysis as people read them: the bound, what was counted, how strong the evidence is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from canarium.cli.rows import Row, find_quantile, is_compared, is_gauge, read_figure
 from canarium.cli.terminal import align, mark
+from canarium.cli.verdict_pictures import draw_cells
 
-Row = Mapping[str, Any]
+_INDENT = (0, 0, 0, 3)
 
 
 def tell_verdicts(rows: Sequence[Row], *, ascii_only: bool) -> Iterator[RenderableType]:
-    """A line for each check; one that has not passed says why below."""
+    """A line for each check with its picture below; one that has not passed says why, too."""
     lines = align([_cells(row, ascii_only=ascii_only) for row in rows])
-    for row, line in zip(rows, lines, strict=True):
-        if _passed(row) or not row.get("message"):
-            yield line
-        else:
-            yield Group(line, Padding(Text(row["message"], "dim"), (0, 0, 0, 3), expand=False))
+    pictures = align([draw_cells(row, ascii_only=ascii_only) for row in rows])
+    for row, line, picture in zip(rows, lines, pictures, strict=True):
+        why = "" if _passed(row) else row.get("message") or ""
+        below = [part for part in (picture, Text(why, "dim")) if part.plain.strip()]
+        yield Group(line, *(Padding(part, _INDENT, expand=False) for part in below))
 
 
 def _cells(row: Row, *, ascii_only: bool) -> list[str | Text]:
@@ -36,7 +33,6 @@ def _cells(row: Row, *, ascii_only: bool) -> list[str | Text]:
         str(row.get("metric", "")),
         describe_bound(row),
         describe_counts(row) if _passed(row) else why,
-        _describe_evidence(row) if _passed(row) else "",
     ]
 
 
@@ -45,29 +41,36 @@ def _passed(row: Row) -> bool:
 
 
 def describe_bound(row: Row) -> str:
-    """What was asked for: `max 5%`, `max 250ms`, `stable + 0.5%`, `stable x 1.2`."""
-    try:
-        bound = float(row["bound"])
-    except (KeyError, ValueError):
-        return f"max {row['bound']}" if row.get("bound") else str(row.get("check", ""))
-    errors = row.get("metric") == "error-rate"
-    if row.get("check") != "vsStable":
-        return f"max {_percent(bound) if errors else _latency(bound)}"
-    return f"stable + {_percent(bound)}" if errors and bound < 1 else f"stable x {bound:g}"
+    """What was asked for: `max 5%`, `max 250ms`, `stable + 0.5%`, `stable x 1.2`, `min 0.9`."""
+    check, bound = str(row.get("check", "")), read_figure(row, "bound")
+    if bound is None:
+        return f"max {row['bound']}" if row.get("bound") else check
+    if check == "share":
+        return f"at least {_percent(1.0 - bound)}"
+    if check == "experiment":
+        return "better than stable"
+    if is_gauge(row):
+        return "ranks like stable" if is_compared(row) else f"{check} {bound:g}"
+    latency = find_quantile(row) is not None
+    if not is_compared(row):
+        return f"max {_latency(bound) if latency else _percent(bound)}"
+    return f"stable x {bound:g}" if latency or bound >= 1 else f"stable + {_percent(bound)}"
 
 
 def describe_counts(row: Row) -> str:
-    """What was counted in this step: `1 of 200`, and stable's where it is compared with."""
-    text = f"{row.get('canaryBad', 0)} of {row.get('canaryTotal', 0)}"
-    if row.get("check") == "vsStable":
+    """What was counted in this step: `1 of 200`, and stable's where it is compared with.
+
+    Of `answers` those of the canary among both sides', of a gauge the readings beyond its bound.
+    """
+    bad, total = row.get("canaryBad", 0), row.get("canaryTotal", 0)
+    if row.get("check") == "share":
+        return f"{total - bad} of {total}"
+    if is_gauge(row):
+        return "" if is_compared(row) else f"{bad} of {total} readings beyond"
+    text = f"{bad} of {total}"
+    if is_compared(row):
         text += f", stable {row.get('stableBad', 0)} of {row.get('stableTotal', 0)}"
     return text
-
-
-def _describe_evidence(row: Row) -> str:
-    if "eValue" not in row or "failsAt" not in row:
-        return ""
-    return f"evidence {row['eValue']} of {row['failsAt']}"
 
 
 def _percent(share: float) -> str:

@@ -134,6 +134,8 @@ PASSING: list[Json] = [
         "stableBad": 0,
         "stableTotal": 0,
         "bound": "0.05",
+        "intervalLow": "5.001e-06",
+        "intervalHigh": "0.04469",
         "eValue": "0.31",
         "failsAt": "300",
     },
@@ -148,6 +150,8 @@ PASSING: list[Json] = [
         "stableBad": 2,
         "stableTotal": 3800,
         "bound": "0.005",
+        "intervalLow": "-0.00366",
+        "intervalHigh": "0.04839",
         "eValue": "0.9",
         "failsAt": "300",
     },
@@ -162,15 +166,23 @@ PASSING: list[Json] = [
         "stableTotal": 3800,
         "bound": "1.2",
         "threshold": "50ms",
+        "intervalLow": "-0.01795",
+        "intervalHigh": "0.0641",
         "eValue": "1.1",
         "failsAt": "300",
     },
 ]
 FAILED: Json = {
     **PASSING[0],
+    "canaryBad": 9,
+    "canaryTotal": 30,
+    "intervalLow": "0.09533",
+    "intervalHigh": "0.584",
+    "eValue": "4.53e+04",
+    "failsAt": "200",
     "verdict": "Fail",
     "reason": "ErrorRateTooHigh",
-    "message": "canary: 9 of 30 failed (30%); allowed: 5%; its rate is 11.3% to 54.9%;"
+    "message": "canary: 9 of 30 failed (30%); allowed: 5%; its rate is 9.53% to 58.4%;"
     " evidence against it 4.53e+04, fails at 200",
 }
 

@@ -1,0 +1,168 @@
+"""What simulated rollouts answer. A stream is a value; a generator of random numbers makes it run.
+
+Whole rollouts are drawn at once: numbers one at a time would take longer than judging them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, islice
+from math import inf, log
+from typing import Protocol
+
+import numpy as np
+from canarium.judge import Buckets, Reading, Sample
+
+Rng = np.random.Generator
+Numbers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+Rates = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+BLOCK = 100
+DRAWN = 100
+"Readings that are drawn at once."
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, inf)
+"MLServer's buckets, in seconds."
+
+
+class Stream(Protocol):
+    """Where the readings of one rollout come from; they never end."""
+
+    def answer(self, rng: Rng) -> Iterator[Reading]:
+        """Answer, reading after reading."""
+
+
+class Rate(Protocol):
+    """A share of bad answers that may change from reading to reading."""
+
+    def at(self, numbers: Numbers) -> Rates | float:
+        """Give the share at these readings, of which the first is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    rate: float
+
+    def at(self, numbers: Numbers) -> float:
+        return self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """From one rate to another, at a reading."""
+
+    before: float
+    after: float
+    number: int
+
+    def at(self, numbers: Numbers) -> Rates:
+        return np.where(numbers < self.number, self.before, self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A rate that rises evenly over so many readings."""
+
+    low: float
+    high: float
+    readings: int
+
+    def at(self, numbers: Numbers) -> Rates:
+        risen: Rates = self.low + (self.high - self.low) * numbers / self.readings
+        return risen
+
+
+@dataclass(frozen=True, slots=True)
+class BadNode:
+    """A rate in the first `bad` of every `period` readings, none in the others."""
+
+    rate: float
+    bad: int
+    period: int
+
+    def at(self, numbers: Numbers) -> Rates:
+        return np.where(numbers % self.period < self.bad, self.rate, 0.0)
+
+
+def split(share: float) -> tuple[int, int]:
+    """Split a block's requests: (stable's, canary's)."""
+    canary = round(BLOCK * share)
+    return BLOCK - canary, canary
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """BLOCK requests a reading, `share` of them on the canary; errors are independent."""
+
+    share: float
+    stable: Rate
+    canary: Rate
+
+    def answer(self, rng: Rng) -> Iterator[Reading]:
+        on_stable, on_canary = split(self.share)
+        for begin in count(0, DRAWN):
+            numbers = np.arange(begin, begin + DRAWN)
+            stable = rng.binomial(on_stable, self.stable.at(numbers), DRAWN)
+            canary = rng.binomial(on_canary, self.canary.at(numbers), DRAWN)
+            yield from _make_readings(on_stable, stable, on_canary, canary)
+
+
+@dataclass(frozen=True, slots=True)
+class Bursts:
+    """BLOCK requests a reading with errors that come `length` at a time, on a side by itself."""
+
+    share: float
+    rate: float
+    length: int
+
+    def answer(self, rng: Rng) -> Iterator[Reading]:
+        on_stable, on_canary = split(self.share)
+        while True:
+            stable, canary = self._draw(rng, on_stable), self._draw(rng, on_canary)
+            yield from _make_readings(on_stable, stable, on_canary, canary)
+
+    def _draw(self, rng: Rng, requests: int) -> Numbers:
+        bursts = rng.poisson(requests * self.rate / self.length, DRAWN)
+        return np.minimum(bursts * self.length, requests)
+
+
+def _make_readings(
+    on_stable: int, stable: Numbers, on_canary: int, canary: Numbers
+) -> Iterator[Reading]:
+    for stable_bad, canary_bad in zip(stable.tolist(), canary.tolist(), strict=True):
+        yield Reading(10, Sample(on_stable, stable_bad), Sample(on_canary, canary_bad))
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The iris example: 20 requests a second, 20 % on the canary, 20 ms each; a reading a second.
+
+    Durations scatter by a tenth, and one answer in 200 waits another 30 ms for the CPU.
+    """
+
+    error_rate: float
+    slower_seconds: float
+
+    def answer(self, rng: Rng) -> Iterator[Reading]:
+        while True:
+            stable = self._answer_side(rng, int(rng.poisson(16)), 0.0, 0.0)
+            canary = self._answer_side(
+                rng, int(rng.poisson(4)), self.error_rate, self.slower_seconds
+            )
+            yield Reading(1, stable, canary)
+
+    def _answer_side(self, rng: Rng, requests: int, rate: float, slower: float) -> Sample:
+        seconds = rng.lognormal(log(0.0215), 0.1, requests) + slower
+        seconds += 0.03 * (rng.random(requests) < 0.005)
+        within = np.searchsorted(np.sort(seconds), BOUNDS, side="right").tolist()
+        latency: Buckets = tuple(zip(BOUNDS, within, strict=True))
+        return Sample(requests, int(rng.binomial(requests, rate)), latency)
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """So many readings of another stream."""
+
+    readings: int
+    stream: Stream
+
+    def answer(self, rng: Rng) -> Iterator[Reading]:
+        return islice(self.stream.answer(rng), self.readings)
