@@ -74,6 +74,7 @@ def make_rollout(
     approval: tuple[int, ...] = (),
     analysis: bool = False,
     guard: float = 30.0,
+    holdback: int = 0,
     deadline: float = 600.0,
     paused: bool = False,
     history: int = 10,
@@ -90,11 +91,12 @@ def make_rollout(
         analysis=AnalysisSpec(metrics=(ERROR_RATE,)) if analysis else None,
         progress_deadline_seconds=deadline,
         guard_seconds=guard,
+        holdback=holdback,
         paused=paused,
         revision_history_limit=history,
         raw={
             "steps": [_write_step(step) for step in steps],
-            "guard": guard,
+            "guard": [guard, holdback] if holdback else guard,
             "analysis": analysis,
         },
     )
@@ -513,7 +515,7 @@ class World:
     def check_status(self) -> None:
         """Invariants 1 and 5, and that a rejected revision is not on trial."""
         status = self.status
-        parts = [part for part in (status.stable, status.canary) if part]
+        parts = [part for part in (status.stable, status.canary, status.previous) if part]
         weights = [part.weight for part in parts]
         assert all(0 <= weight <= 100 for weight in weights)
         assert sum(weights) in (0, 100), weights

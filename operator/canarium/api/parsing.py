@@ -167,6 +167,7 @@ def _make_rollout(terms: Terms, written: Json) -> RolloutSpec:
         "analysis": terms.analysis and _make_analysis(terms.analysis),
         "progress_deadline_seconds": _seconds(terms.progress_deadline),
         "guard_seconds": _seconds(terms.guard.duration if terms.guard else None),
+        "holdback": terms.guard.holdback if terms.guard else None,
         "raw": {field: written[field] for field in COPIED_FIELDS if field in written},
     }
     if isinstance(terms, Rollout):

@@ -10,7 +10,7 @@ from canarium.api.durations import DURATION_PATTERN, RATIO_PATTERN, parse_durati
 from canarium.api.rules import Model, Rule, keyed
 from canarium.api.scalars import Duration, Factor, Ratio, at_least, is_duration, is_ratio
 from canarium.api.steps import Step
-from canarium.api.strategies import Strategy
+from canarium.api.strategies import HIGHEST_WEIGHTS, MOST_HOLDBACK, Strategy
 
 MetricName = Literal["error-rate", "latency-p50", "latency-p90", "latency-p95", "latency-p99"]
 
@@ -105,8 +105,23 @@ class Analysis(Model):
 class Guard(Model):
     """The time after promotion in which the previous version stays warm."""
 
+    rules: ClassVar = (
+        Rule(
+            cel="!has(self.holdback) || self.holdback == 0"
+            f" || (self.duration.matches(r'^({DURATION_PATTERN})$')"
+            " && duration(self.duration) > duration('0s'))",
+            message="what is held back is compared with while the guard lasts: write a duration"
+            " longer than 0, or leave holdback out",
+            holds=lambda guard: not guard.holdback or parse_duration(guard.duration) > 0,
+            at="holdback",
+        ),
+    )
+
     duration: Duration
     "How long; 0s for none."
+    holdback: Annotated[int, Field(ge=0, le=MOST_HOLDBACK)] | None = None
+    """Percentage of the traffic that stays on the previous version while the guard lasts, so that
+    vsStable goes on comparing; none when left out, and then only absolute bounds act."""
 
 
 class Terms(Model):
@@ -130,6 +145,15 @@ class Terms(Model):
             at="steps",
             locate=lambda terms: f"steps[{_first_late_mirror(terms.steps)}].mirror",
         ),
+        Rule(
+            cel="!has(self.steps) || !has(self.guard) || !has(self.guard.holdback) || "
+            "self.steps.all(step, !has(step.weight) || step.weight <= 100 - self.guard.holdback)",
+            message="no step may have more than guard.holdback leaves after the last one: write a"
+            " lower weight, or hold less back",
+            holds=lambda terms: _first_above(terms) is None,
+            at="steps",
+            locate=lambda terms: f"steps[{_first_above(terms)}].weight",
+        ),
     )
 
     steps: Annotated[list[Step], Field(max_length=20), keyed("name")] | None = None
@@ -152,6 +176,17 @@ def _first_fallen(steps: list[Step] | None) -> int | None:
     return None
 
 
+def _first_above(terms: Terms) -> int | None:
+    """Index of the first step with more than the holdback leaves; None when there is none."""
+    most = 100 - _holdback(terms)
+    weights = [step.weight or 0 for step in terms.steps or ()]
+    return next((index for index, weight in enumerate(weights) if weight > most), None)
+
+
+def _holdback(terms: Terms) -> int:
+    return (terms.guard.holdback if terms.guard else None) or 0
+
+
 def _first_late_mirror(steps: list[Step] | None) -> int | None:
     """Index of the first step that mirrors after a weight; None when there is none."""
     weighted = False
@@ -160,6 +195,18 @@ def _first_late_mirror(steps: list[Step] | None) -> int | None:
             return index
         weighted = weighted or step.weight is not None
     return None
+
+
+def _make_strategy_rule(strategy: Strategy, weight: int) -> Rule:
+    """A strategy's last step, too, has no more than the holdback leaves."""
+    most = 100 - weight
+    return Rule(
+        cel=f"!has(self.strategy) || self.strategy != '{strategy}' || !has(self.guard)"
+        f" || !has(self.guard.holdback) || self.guard.holdback <= {most}",
+        message=f"strategy {strategy} goes to {weight} %: hold at most {most} % back",
+        holds=lambda rollout: rollout.strategy != strategy or _holdback(rollout) <= most,
+        at="guard.holdback",
+    )
 
 
 class Rollout(Terms):
@@ -174,6 +221,7 @@ class Rollout(Terms):
             holds=lambda rollout: rollout.strategy is None or rollout.steps is None,
             at="strategy",
         ),
+        *(_make_strategy_rule(strategy, weight) for strategy, weight in HIGHEST_WEIGHTS.items()),
     )
 
     strategy: Strategy | None = None

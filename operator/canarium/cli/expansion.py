@@ -14,13 +14,11 @@ from canarium.cli.terminal import align
 from canarium.cli.tree import describe_extras
 from canarium.core.capacity import step_replicas
 from canarium.core.names import API_VERSION
-from canarium.core.spec import CLOSING_NAME, AnalysisSpec, RolloutSpec, Step
+from canarium.core.spec import CLOSING_NAME, AnalysisSpec, RolloutSpec, Step, make_closing_step
 from canarium.errors import Problem, SpecError
 from canarium.judge.metrics import Metric
 
 Json = Mapping[str, Any]
-
-_CLOSING = Step(name=CLOSING_NAME, weight=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +71,13 @@ def make_expansion(manifest: Json, replicas: int | None = None) -> Expansion:
         strategy=written.get("strategy", ""),
         replicas=size,
         steps=tuple(spec.rollout.raw.get("steps", ())),
-        pods=tuple(_need(step, size) for step in (*spec.rollout.steps, _CLOSING)),
+        pods=tuple(_need(step, size) for step in _list_steps(spec.rollout)),
         rollout=spec.rollout,
     )
+
+
+def _list_steps(rollout: RolloutSpec) -> tuple[Step, ...]:
+    return (*rollout.steps, make_closing_step(rollout.holdback))
 
 
 def _need(step: Step, size: int) -> Need:
@@ -87,7 +89,7 @@ def tell_expansion(expansion: Expansion) -> Iterator[Text]:
     strategy = f", strategy {expansion.strategy}" if expansion.strategy else ""
     yield Text.assemble((expansion.name, "bold"), f"{strategy}: {_pods(expansion.replicas)} stable")
     header = ["", "STEP", "WEIGHT", "BESIDE", "CANARY", "ENDS"]
-    steps = (*expansion.rollout.steps, _CLOSING)
+    steps = _list_steps(expansion.rollout)
     rows = [
         _cells(number, step, need)
         for number, (step, need) in enumerate(zip(steps, expansion.pods, strict=True), 1)
@@ -128,7 +130,8 @@ def _tell_end(step: Step) -> str:
 def _tell_guard(rollout: RolloutSpec) -> str:
     if not rollout.guard_seconds:
         return "no guard: the previous revision goes at once"
-    return f"guard of {format_duration(rollout.guard_seconds)}: the previous revision stays warm"
+    stays = f"stays warm with {rollout.holdback} %" if rollout.holdback else "stays warm"
+    return f"guard of {format_duration(rollout.guard_seconds)}: the previous revision {stays}"
 
 
 def _tell_analysis(analysis: AnalysisSpec | None) -> Iterator[Text]:

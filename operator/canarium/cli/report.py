@@ -13,7 +13,7 @@ from typing import Any, Literal
 from canarium.api import parse_rollout
 from canarium.api.strategies import expand
 from canarium.core.names import REVISION_LABEL
-from canarium.core.spec import CLOSING_NAME, Step
+from canarium.core.spec import Step, make_closing_step
 from canarium.core.status import parse_time
 from canarium.errors import SpecError
 
@@ -292,12 +292,13 @@ def _tell_steps(model: Json, records: Sequence[Json], now: float) -> tuple[Stage
 
 
 def read_steps(terms: Json) -> tuple[Step, ...]:
-    """The steps with the closing one to 100; only that one when they cannot be read."""
+    """The steps with the closing one; only that one when they cannot be read."""
+    guard = {"guard": terms["guard"]} if terms.get("guard") else {}
     try:
-        steps = parse_rollout({"steps": terms.get("steps") or []}).steps
+        rollout = parse_rollout({"steps": terms.get("steps") or [], **guard})
     except SpecError:
-        steps = ()
-    return (*steps, Step(name=CLOSING_NAME, weight=100))
+        return (make_closing_step(),)
+    return (*rollout.steps, make_closing_step(rollout.holdback))
 
 
 def compute_held(rollout: Json, now: float) -> float:

@@ -23,7 +23,7 @@ def make_measure(view: View, status: Status) -> Measure | None:
         return None
     rollout, key = rollout_of(status), analysis_key(view, status)
     started = rollout.step_started_at or view.now
-    beside = status.stable if status.canary else None
+    beside = compared_revision(status)
     return Measure(
         key=key,
         metrics=analysis.metrics,
@@ -51,16 +51,25 @@ def judged_revision(status: Status) -> RevisionStatus | None:
     return status.stable if state == "Guarding" else None
 
 
+def compared_revision(status: Status) -> RevisionStatus | None:
+    """What serves beside the revision on trial: stable, or in the guard what is held back."""
+    if status.canary is not None:
+        return status.stable
+    previous = status.previous
+    return previous if previous is not None and previous.weight > 0 else None
+
+
 def analysis_in_force(view: View, status: Status) -> AnalysisSpec | None:
     """The analysis of this step.
 
-    None where the canary gets nothing to be judged by. Absolute bounds only in the guard, where
+    None where the canary gets nothing to be judged by. Absolute bounds only in a guard where
     nothing serves beside, and where requests come by header: who sends it is no fair sample.
     """
     analysis, canary = view.rollout.analysis, status.canary
     if analysis is None or (canary is not None and not canary.is_routed):
         return None
-    if canary is not None and not canary.headers:
+    by_header = canary is not None and canary.headers
+    if compared_revision(status) is not None and not by_header:
         return analysis
     absolute = tuple(
         replace(metric, max_increase=None, max_ratio=None)

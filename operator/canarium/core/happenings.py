@@ -16,6 +16,7 @@ def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
     return (
         *_tell_phase(before, after),
         *_tell_state(view, before, after),
+        *_tell_holdback(view, before, after),
         *_tell_commands(before, after),
         *_tell_drift(view, before, after),
     )
@@ -75,6 +76,18 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         yield from _tell_reverting(after)
     if new.state == "Broken":
         yield Event("Warning", new.reason, "Start", f"{version} cannot serve: {new.message}")
+
+
+def _tell_holdback(view: View, before: Status, after: Status) -> Iterator[Event]:
+    """In the guard the new stable gets what was held back."""
+    states = {rollout_of(before).state, rollout_of(after).state}
+    was, previous = before.previous, after.previous
+    if states != {"Guarding"} or was is None or previous is None or previous.weight >= was.weight:
+        return
+    lost = not view.ready(previous.revision, after)
+    why = f"; {_name(previous)} has no ready pod left" if lost else ""
+    share = f"{_name(after.stable)} gets {100 - previous.weight} %"
+    yield Event("Warning" if lost else "Normal", "WeightShifted", "Shift", share + why)
 
 
 def _tell_shift(view: View, was: RevisionStatus | None, after: Status) -> Iterator[Event]:

@@ -14,7 +14,7 @@ RouterName = Literal["Auto", "GatewayAPI", "Replicas", "Traefik", "Istio"]
 Protocol = Literal["HTTP", "GRPC"]
 
 CLOSING_NAME = "full"
-"The name of the step to 100, which follows by itself."
+"The name of the closing step, to 100 but for a holdback, which follows by itself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,16 @@ class Step:
     replicas_percent: int = 0
 
 
+def make_closing_step(holdback: int = 0) -> Step:
+    """The step after the last one: everything, but for the percentage that is held back.
+
+    All pods are there even so: callers in the cluster reach the canary alone from then on.
+    """
+    if not holdback:
+        return Step(name=CLOSING_NAME, weight=100)
+    return Step(name=CLOSING_NAME, weight=100 - holdback, replicas_percent=100)
+
+
 @dataclass(frozen=True, slots=True)
 class AnalysisSpec:
     """How a canary is judged while a step holds."""
@@ -105,6 +115,8 @@ class RolloutSpec:
     analysis: AnalysisSpec | None = None
     progress_deadline_seconds: float = 600.0
     guard_seconds: float = 900.0
+    holdback: int = 0
+    "Percentage left on the previous revision in the guard, to go on comparing with."
     paused: bool = False
     revision_history_limit: int = 10
     strategy: str = field(default="", compare=False)

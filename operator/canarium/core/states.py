@@ -21,6 +21,7 @@ from canarium.core.moves import (
     forgive,
     grow_canary,
     jump_to_closing,
+    lower_holdback,
     promote,
     record_command,
     refuse,
@@ -208,13 +209,45 @@ def _end_hold(view: View, status: Status) -> Status:
 
 
 def guarding(view: View, status: Status) -> Status:
-    """The new stable has everything; the previous one stays warm."""
+    """The new stable has everything but what is held back; the previous one stays warm."""
     if (back := _go_back(view, status)) is not None:
         return back
     wanted = _newly_wanted(view, status)
     if wanted is not None and not view.paused:
-        return begin(view, status, wanted)
+        start = begin_unsettled if _may_reach_previous(view, status) else begin
+        return start(view, status, wanted)
+    if (percent := _compute_holdback(view, status)) != _held_back(status):
+        return lower_holdback(view, status, percent)
     return _end_guard(view, _run_clock(view, status, paused=view.paused))
+
+
+def _held_back(status: Status) -> int:
+    return status.previous.weight if status.previous else 0
+
+
+def _may_reach_previous(view: View, status: Status) -> bool:
+    """Whether requests may still reach the previous revision, by what was held back on it.
+
+    Where revisions share a Service nothing is held back.
+    """
+    unsettled = _held_back(status) > 0 or not _is_settled(view, status)
+    return unsettled and not view.router(status).mixes_pods
+
+
+def _compute_holdback(view: View, status: Status) -> int:
+    """What the previous revision is to have of the traffic: it never gets more again.
+
+    Nothing once the guard is over, or when it has no ready pod and the new stable has one. A
+    pause keeps it, but for the latter.
+    """
+    previous, held = status.previous, _held_back(status)
+    if previous is None or not view.ready(_stable(status).revision, status):
+        return held
+    if not view.ready(previous.revision, status):
+        return 0
+    if view.paused:
+        return held
+    return 0 if _is_guarded(view, status) else min(held, view.rollout.holdback)
 
 
 def _go_back(view: View, status: Status) -> Status | None:
@@ -243,9 +276,14 @@ def _has_lost_guarded(view: View, status: Status) -> bool:
 
 
 def _end_guard(view: View, status: Status) -> Status:
-    over = held_seconds(rollout_of(status), view.now) >= view.rollout.guard_seconds
     serving = view.ready(_stable(status).revision, status) > 0
+    over = _is_guarded(view, status) and not _held_back(status)
     return rest(view, status) if over and serving and _is_settled(view, status) else status
+
+
+def _is_guarded(view: View, status: Status) -> bool:
+    """Whether the guard has lasted as long as it should."""
+    return held_seconds(rollout_of(status), view.now) >= view.rollout.guard_seconds
 
 
 def reverting(view: View, status: Status) -> Status:

@@ -104,7 +104,8 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                 on_no_data="Rollback",
             ),
             progress_deadline_seconds=1200.0,
-            guard_seconds=0.0,
+            guard_seconds=1800.0,
+            holdback=10,
             paused=True,
             revision_history_limit=3,
         ),
@@ -143,7 +144,7 @@ def test_what_is_copied_into_a_revision_reads_back_as_the_same_rollout() -> None
     assert copied.raw == rollout.raw
     assert (copied.steps, copied.analysis) == (rollout.steps, rollout.analysis)
     assert copied.progress_deadline_seconds == rollout.progress_deadline_seconds
-    assert copied.guard_seconds == rollout.guard_seconds
+    assert (copied.guard_seconds, copied.holdback) == (rollout.guard_seconds, rollout.holdback)
 
 
 def test_a_copied_rollout_that_is_damaged_names_its_own_fields() -> None:
