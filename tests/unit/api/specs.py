@@ -976,26 +976,29 @@ BAD_SPECS = [
         server_says=REQUIRED,
     ),
     bad(
-        {"rollout.guard.holdback": 51},
+        {"rollout.guard": {"duration": "5m", "holdback": 51}},
         "rollout.guard.holdback",
         "write 50 or less",
         server_says="should be less than or equal to 50",
     ),
     bad(
-        {"rollout.guard.holdback": -1},
+        {"rollout.guard": {"duration": "5m", "holdback": -1}},
         "rollout.guard.holdback",
         "write 0 or more",
         server_says="should be greater than or equal to 0",
     ),
     bad(
-        {"rollout.guard.duration": "0s"},
+        {"rollout.guard": {"duration": "0s", "holdback": 5}},
         "rollout.guard.holdback",
         "what is held back is compared with while the guard lasts: write a duration longer than 0,"
         " or leave holdback out",
     ),
     bad(
-        {"rollout.steps.2.weight": 91},
-        "rollout.steps[2].weight",
+        {
+            "rollout.steps.1.weight": 91,
+            "rollout.guard": {"duration": "5m", "holdback": 10},
+        },
+        "rollout.steps[1].weight",
         "no step may have more than guard.holdback leaves after the last one: write a lower weight,"
         " or hold less back",
         server_names="spec.rollout.steps",
@@ -1004,7 +1007,7 @@ BAD_SPECS = [
         {
             "rollout.steps": REMOVE,
             "rollout.strategy": "Rolling",
-            "rollout.guard.holdback": 26,
+            "rollout.guard": {"duration": "5m", "holdback": 26},
         },
         "rollout.guard.holdback",
         "strategy Rolling goes to 75 %: hold at most 25 % back",
