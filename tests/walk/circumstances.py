@@ -59,6 +59,7 @@ class WalkedWorld(World):
     """The small world with a gateway that mirrors, and a judge that may be silent."""
 
     silent: bool = False
+    holdback: int = 0
 
     def observe(self) -> Observed:
         seen = super().observe()
@@ -79,12 +80,16 @@ class WalkedWorld(World):
 
 
 @cache
-def make_wish(version: str, change: str = "") -> Spec:
-    """The spec of a version: as always, with `edited` steps, `paused`, or of `zero` pods."""
+def make_wish(version: str, change: str = "", holdback: int = 0) -> Spec:
+    """The spec of a version: as always, with `edited` steps, `paused`, or of `zero` pods.
+
+    Where something is held back, an edit has less of it.
+    """
     rollout = make_rollout(
         *(OTHER_STEPS if change == "edited" else STEPS),
         analysis=True,
         guard=GUARD_SECONDS,
+        holdback=holdback // 2 if change == "edited" else holdback,
         deadline=DEADLINE_SECONDS,
         paused=change == "paused",
     )
@@ -224,7 +229,7 @@ def imagine(place: WalkedWorld, circumstances: Circumstances) -> WalkedWorld:
 def _wish(world: WalkedWorld, place: WalkedWorld, given: dict[str, str]) -> None:
     change = given.get("spec", "")
     version = given.get("wanted") or ordinary_wish(place)
-    wish = None if change == "useless" else make_wish(version, change)
+    wish = None if change == "useless" else make_wish(version, change, world.holdback)
     if wish is not world.spec:
         world.apply(wish)
 

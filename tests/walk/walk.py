@@ -74,11 +74,12 @@ class Walk:
         return f"{found}, in {self.passes} passes"
 
 
-def walk(*, most: int = 100_000) -> Walk:
-    """Visit every place; `most` is a fuse."""
+def walk(*, holdback: int = 0, most: int = 100_000) -> Walk:
+    """Visit every place of rollouts that hold so many percent back; `most` is a fuse."""
     found = Walk()
+    start = WalkedWorld(make_wish("1", holdback=holdback), holdback=holdback)
     with _noting(found.noted):
-        _visit_all(found, WalkedWorld(make_wish("1")), most)
+        _visit_all(found, start, most)
     return found
 
 
