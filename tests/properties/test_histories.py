@@ -29,14 +29,13 @@ class History(RuleBasedStateMachine):
         routed=st.booleans(),
         replicas=st.integers(1, 4),
         weights=WEIGHTS,
-        guard=st.sampled_from([0, 30]),
-        holdback=HOLDBACKS,
+        guard=st.sampled_from([(0, 0), (30, 0), (30, 10)]),
     )
     def begin(
-        self, routed: bool, replicas: int, weights: tuple[int, ...], guard: int, holdback: int
+        self, routed: bool, replicas: int, weights: tuple[int, ...], guard: tuple[int, int]
     ) -> None:
-        self.options: dict[str, Any] = {"guard": guard, "deadline": 120.0}
-        self.weights, self.replicas, self.holdback = weights, replicas, holdback
+        self.options: dict[str, Any] = {"guard": guard[0], "deadline": 120.0}
+        self.weights, self.replicas, self.holdback = weights, replicas, guard[1]
         self.traffic = GATEWAY_TRAFFIC if routed else Traffic()
         self.version = "1"
         self.world = World(self._spec())

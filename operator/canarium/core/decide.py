@@ -183,7 +183,7 @@ def _adopt_edits(view: View, status: Status) -> Status:
 def _find_step(view: View, status: Status) -> int:
     weight = status.canary.weight if status.canary else 0
     last = view.steps[-1].weight
-    first = next((step.weight for step in view.steps if step.weight >= weight), last)
+    first = next((s.weight for s in view.steps if s.weight >= weight), last)
     numbers = [number for number, step in enumerate(view.steps, 1) if step.weight == first]
     name = rollout_of(status).step_name
     return next((n for n in numbers if view.steps[n - 1].name == name), numbers[0])

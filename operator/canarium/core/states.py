@@ -277,7 +277,7 @@ def _has_lost_guarded(view: View, status: Status) -> bool:
 
 def _end_guard(view: View, status: Status) -> Status:
     serving = view.ready(_stable(status).revision, status) > 0
-    over = _is_guarded(view, status) and not _held_back(status)
+    over = _is_guarded(view, status)
     return rest(view, status) if over and serving and _is_settled(view, status) else status
 
 
