@@ -265,7 +265,9 @@ class View:
 
     def _compute_split(self, status: Status) -> Split | None:
         canary = status.canary
-        parts = [part for part in parts_of(status) if part.weight > 0]
+        # Oldest first, so that a promotion by itself changes nothing of the route.
+        oldest_first = (status.previous, status.stable, canary)
+        parts = [part for part in oldest_first if part and part.weight > 0]
         if not parts or status.stable is None:
             return None
         beside = canary if canary and (canary.headers or canary.mirror) else None
@@ -286,13 +288,13 @@ class View:
         A Service cannot be shared: it turns with the closing step, whatever that holds back, and
         going back when the last weight does.
         """
-        state, canary = rollout_of(status).state, status.canary
-        if canary in parts and state == "Shifting" and self.is_closing(status):
-            return parts[-1].revision
+        state, newest = rollout_of(status).state, parts[-1].revision
+        if status.stable not in parts or (state == "Shifting" and self.is_closing(status)):
+            return newest
         service = find_service(self.observed, self.model)
         led = read_selector(service).get(REVISION_LABEL) if service else None
-        late = state == "Reverting" and led == parts[-1].revision
-        return parts[-1 if late else 0].revision
+        late = state == "Reverting" and led == newest
+        return newest if late else status.stable.revision
 
     def live_share(self, revision: str, status: Status) -> int:
         """The percentage that a revision gets by the live rules, whatever is intended."""
