@@ -38,9 +38,9 @@ MOST_HOLDBACK = 50
 HIGHEST_WEIGHTS: dict[Strategy, int] = {
     name: highest
     for name, steps in _STEPS.items()
-    if (highest := max(int(step.get("weight", 0)) for step in steps)) > 100 - MOST_HOLDBACK
+    if (highest := max(int(step.get("weight", 0)) for step in steps))
 }
-"The highest weights of those strategies that leave less than the largest holdback asks for."
+"The highest weight of each strategy that has any."
 
 
 def expand(strategy: Strategy) -> list[dict[str, Any]]:

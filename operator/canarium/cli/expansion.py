@@ -14,7 +14,13 @@ from canarium.cli.terminal import align
 from canarium.cli.tree import describe_extras
 from canarium.core.capacity import step_replicas
 from canarium.core.names import API_VERSION
-from canarium.core.spec import CLOSING_NAME, AnalysisSpec, RolloutSpec, Step, make_closing_step
+from canarium.core.spec import (
+    CLOSING_NAME,
+    EXPERIMENT_NAME,
+    AnalysisSpec,
+    RolloutSpec,
+    Step,
+)
 from canarium.errors import Problem, SpecError
 from canarium.judge.metrics import Metric
 
@@ -71,13 +77,9 @@ def make_expansion(manifest: Json, replicas: int | None = None) -> Expansion:
         strategy=written.get("strategy", ""),
         replicas=size,
         steps=tuple(spec.rollout.raw.get("steps", ())),
-        pods=tuple(_need(step, size) for step in _list_steps(spec.rollout)),
+        pods=tuple(_need(step, size) for step in spec.rollout.all_steps),
         rollout=spec.rollout,
     )
-
-
-def _list_steps(rollout: RolloutSpec) -> tuple[Step, ...]:
-    return (*rollout.steps, make_closing_step(rollout.holdback))
 
 
 def _need(step: Step, size: int) -> Need:
@@ -89,7 +91,7 @@ def tell_expansion(expansion: Expansion) -> Iterator[Text]:
     strategy = f", strategy {expansion.strategy}" if expansion.strategy else ""
     yield Text.assemble((expansion.name, "bold"), f"{strategy}: {_pods(expansion.replicas)} stable")
     header = ["", "STEP", "WEIGHT", "BESIDE", "CANARY", "ENDS"]
-    steps = _list_steps(expansion.rollout)
+    steps = expansion.rollout.all_steps
     rows = [
         _cells(number, step, need)
         for number, (step, need) in enumerate(zip(steps, expansion.pods, strict=True), 1)
@@ -122,6 +124,8 @@ def _cells(number: int, step: Step, need: Need) -> list[str]:
 def _tell_end(step: Step) -> str:
     if step.name == CLOSING_NAME:
         return "when the router has taken it"
+    if step.name == EXPERIMENT_NAME:
+        return "when one version is better"
     held = f"after {format_duration(step.hold_seconds)}" if step.hold_seconds else ""
     approved = "when a person promotes" if step.approval else ""
     return ", ".join(part for part in (held, approved) if part) or "when its traffic flows"

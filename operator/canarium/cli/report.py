@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from canarium.api import parse_rollout
+from canarium.api.parsing import COPIED_FIELDS
 from canarium.api.strategies import expand
 from canarium.core.names import REVISION_LABEL
 from canarium.core.spec import Step, make_closing_step
@@ -292,13 +293,12 @@ def _tell_steps(model: Json, records: Sequence[Json], now: float) -> tuple[Stage
 
 
 def read_steps(terms: Json) -> tuple[Step, ...]:
-    """The steps with the closing one; only that one when they cannot be read."""
-    guard = {"guard": terms["guard"]} if terms.get("guard") else {}
+    """The steps with those that follow by themselves; only 100 when they cannot be read."""
+    copied = {name: terms[name] for name in COPIED_FIELDS if name in terms}
     try:
-        rollout = parse_rollout({"steps": terms.get("steps") or [], **guard})
+        return parse_rollout(copied).all_steps
     except SpecError:
         return (make_closing_step(),)
-    return (*rollout.steps, make_closing_step(rollout.holdback))
 
 
 def compute_held(rollout: Json, now: float) -> float:

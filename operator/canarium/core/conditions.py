@@ -107,6 +107,10 @@ def _tell_holding(view: View, status: Status) -> Headline:
     over = held_seconds(rollout_of(status), view.now) >= step.hold_seconds
     if over and result is not None and result.verdict in _WAITS:
         return Headline(result.verdict, f"{where}: {_WAITS[result.verdict]}")
+    if (experiment := view.experiment(status)) is not None:
+        # Without figures, which would be written every few seconds: they are in the analysis.
+        words = f"until one version is better by {experiment.metric}"
+        return Headline("Experimenting", f"{where} {words}, at most {experiment.max_seconds:g} s")
     return Headline("Holding", f"{where} for {step.hold_seconds:g} s")
 
 

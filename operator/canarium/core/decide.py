@@ -160,7 +160,8 @@ def _is_edited(view: View, status: Status) -> bool:
     if rollout_of(status).state not in ROLLING or status.canary is None:
         return False
     copied = copied_rollout(view, status)
-    edited = copied is not None and copied.steps != view.rollout.steps
+    terms, given = view.rollout, copied or view.rollout
+    edited = (given.steps, given.experiment) != (terms.steps, terms.experiment)
     return edited or not _is_in_a_step(view, status)
 
 

@@ -30,7 +30,15 @@ def find_undeliverable(observed: Observed) -> tuple[Problem, ...]:
 
 def _asks_for_more(rollout: RolloutSpec) -> bool:
     """Whether anything is asked for beyond rising weights, which every router delivers."""
-    return bool(rollout.holdback) or any(step.mirror or step.headers for step in rollout.steps)
+    steps = rollout.all_steps
+    return bool(rollout.holdback) or any(s.mirror or s.headers or s.sticky for s in steps)
+
+
+def _name_field(rollout: RolloutSpec, number: int) -> str:
+    """Where a person wrote what makes a step."""
+    if number >= len(rollout.steps):
+        return "experiment.sticky"
+    return "strategy" if rollout.strategy else f"steps[{number}]"
 
 
 def _find_problems(observed: Observed) -> Iterator[Problem]:
@@ -38,9 +46,9 @@ def _find_problems(observed: Observed) -> Iterator[Problem]:
     if spec is None:
         return
     router = ROUTERS[choose_router(spec.traffic, observed, current).name]
-    for number, step in enumerate(spec.rollout.steps):
+    for number, step in enumerate(spec.rollout.all_steps):
         if words := router.explain_undeliverable(step, spec.traffic, observed):
-            field = "strategy" if spec.rollout.strategy else f"steps[{number}]"
+            field = _name_field(spec.rollout, number)
             yield Problem(f"spec.rollout.{field}", f"step {step.name}: {words}")
     if spec.rollout.holdback and router.mixes_pods:
         yield Problem("spec.rollout.guard.holdback", _MIXED.format(router=router.name))

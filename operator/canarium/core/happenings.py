@@ -100,7 +100,7 @@ def _tell_shift(view: View, was: RevisionStatus | None, after: Status) -> Iterat
 
 
 def _traffic(part: RevisionStatus) -> tuple[object, ...]:
-    return part.weight, part.mirror, part.headers
+    return part.weight, part.mirror, part.headers, part.sticky
 
 
 def _is_new(before: RevisionStatus | None, after: RevisionStatus | None) -> bool:

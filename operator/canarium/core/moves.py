@@ -93,8 +93,8 @@ def reenter_step(view: View, status: Status, number: int) -> Status:
 def _has_traffic(canary: RevisionStatus | None, step: Step) -> bool:
     if canary is None:
         return False
-    has = (canary.weight, canary.mirror or 0, canary.headers)
-    return has == (step.weight, step.mirror, step.headers)
+    has = (canary.weight, canary.mirror or 0, canary.headers, canary.sticky)
+    return has == (step.weight, step.mirror, step.headers, step.sticky)
 
 
 def _enter_step(view: View, status: Status, number: int) -> Status:
@@ -130,17 +130,19 @@ def shift(view: View, status: Status) -> Status:
     moved = enter(view, status, "Shifting", verified_at=None, step_started_at=view.now)
     shared = set_weights(moved, step.weight)
     canary = shared.canary
-    beside = canary and replace(canary, mirror=step.mirror or None, headers=step.headers)
+    extras: dict[str, Any] = {"headers": step.headers, "sticky": step.sticky}
+    beside = canary and replace(canary, mirror=step.mirror or None, **extras)
     return replace(shared, canary=beside)
 
 
 def set_weights(status: Status, canary_weight: int) -> Status:
     """Share 100 percent between stable and canary, which gets nothing else."""
     stable, canary = status.stable, status.canary
+    bare: dict[str, Any] = {"mirror": None, "headers": (), "sticky": None}
     return replace(
         status,
         stable=stable and replace(stable, weight=100 - canary_weight),
-        canary=canary and replace(canary, weight=canary_weight, mirror=None, headers=()),
+        canary=canary and replace(canary, weight=canary_weight, **bare),
     )
 
 

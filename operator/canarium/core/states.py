@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from canarium.core.analysis import has_failed, has_no_data, may_pass
+from canarium.core.analysis import find_outcome, has_failed, has_no_data, may_pass
 from canarium.core.clock import held_seconds, resumes_at, start_clock, stop_clock
 from canarium.core.commands import Verb
 from canarium.core.moves import (
@@ -34,7 +34,7 @@ from canarium.core.moves import (
     withdraw,
 )
 from canarium.core.revision import Wanted
-from canarium.core.spec import CLOSING_NAME
+from canarium.core.spec import CLOSING_NAME, ExperimentSpec
 from canarium.core.status import RevisionStatus, State, Status
 from canarium.core.view import View, rollout_of
 from canarium.core.words import tidy
@@ -199,13 +199,29 @@ def holding(view: View, status: Status) -> Status:
 
 
 def _end_hold(view: View, status: Status) -> Status:
+    """What follows when the hold is over: of an experiment, that it may be decided."""
     analysis = view.rollout.analysis
     if has_no_data(view, status) and analysis is not None and analysis.on_no_data == "Rollback":
         words = "there was nothing to judge the canary by at the end of the hold"
         return revert(view, status, "Rejected", "NoData", words)
+    if (experiment := view.experiment(status)) is not None:
+        return _end_experiment(view, status, experiment)
     if view.step(status).approval or not may_pass(view, status):
         return status
     return advance(view, status)
+
+
+def _end_experiment(view: View, status: Status, experiment: ExperimentSpec) -> Status:
+    """The winner goes on, and what nobody can tell apart goes back when time is up."""
+    outcome = find_outcome(view, status)
+    if outcome.verdict == "CanaryWorse":
+        return revert(view, status, "Rejected", "ExperimentLost", outcome.message)
+    if outcome.verdict == "CanaryBetter" and may_pass(view, status):
+        return advance(view, status)
+    if held_seconds(rollout_of(status), view.now) < experiment.max_seconds:
+        return status
+    words = f"nothing was decided in {experiment.max_seconds:g} s; {outcome.message}"
+    return revert(view, status, "Rejected", "ExperimentUndecided", words)
 
 
 def guarding(view: View, status: Status) -> Status:
@@ -292,7 +308,7 @@ def reverting(view: View, status: Status) -> Status:
     if (fix := _find_fix(view, status)) is not None:
         return begin_unsettled(view, status, fix)
     weight = _weight_left(view, status, stable, canary) if canary else 0
-    if canary and (weight != canary.weight or canary.headers or canary.mirror):
+    if canary and (weight != canary.weight or canary.has_extras):
         stopped = replace(rollout_of(status), verified_at=None, progress_at=view.now)
         return set_weights(replace(status, rollout=stopped), weight)
     if weight > 0:

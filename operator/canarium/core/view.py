@@ -21,7 +21,15 @@ from canarium.core.observed import (
     RevisionRecord,
 )
 from canarium.core.revision import Wanted, compute_wanted, find_record, recall
-from canarium.core.spec import RolloutSpec, Spec, Step, Traffic, make_closing_step
+from canarium.core.spec import (
+    EXPERIMENT_NAME,
+    ExperimentSpec,
+    RolloutSpec,
+    Spec,
+    Step,
+    Traffic,
+    make_closing_step,
+)
 from canarium.core.status import Override, RevisionStatus, Rollout, Status
 from canarium.routers import (
     ROUTERS,
@@ -69,7 +77,7 @@ class View:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The steps in force, with the closing one as it ordinarily is."""
-        return (*self.rollout.steps, make_closing_step(self.rollout.holdback))
+        return self._once("steps", _list_steps, self.rollout)
 
     @property
     def paused(self) -> bool:
@@ -88,6 +96,11 @@ class View:
 
     def _number(self, status: Status) -> int:
         return min(max(rollout_of(status).step, 1), len(self.steps))
+
+    def experiment(self, status: Status) -> ExperimentSpec | None:
+        """The experiment, while the rollout is in its step."""
+        named = rollout_of(status).step_name == EXPERIMENT_NAME
+        return self.rollout.experiment if named else None
 
     def is_closing(self, status: Status) -> bool:
         """Whether the step is the last one, after which the canary is stable."""
@@ -280,6 +293,7 @@ class View:
             canary=beside.revision if beside else "",
             headers=beside.headers if beside else (),
             mirror=beside.mirror or 0 if beside else 0,
+            sticky=canary.sticky if canary else None,
         )
 
     def _find_primary(self, parts: list[RevisionStatus], status: Status) -> str:
@@ -388,6 +402,10 @@ def routed_replicas(part: RevisionStatus, size: int) -> int:
     """Pods that must be ready for what a revision gets, where `size` pods carry everything."""
     by_share = needed_replicas(max(part.weight, part.mirror or 0), size)
     return max(by_share, 1 if part.headers else 0)
+
+
+def _list_steps(rollout: RolloutSpec) -> tuple[Step, ...]:
+    return rollout.all_steps
 
 
 def parts_of(status: Status) -> tuple[RevisionStatus, ...]:
