@@ -63,8 +63,8 @@ def test_an_experiment_follows_the_steps_by_itself() -> None:
     assert (world.status.rollout.step, world.status.phase) == (2, "Progressing")
     assert (world.status.reason, world.status.message) == (
         "Experimenting",
-        "step 2 of 3 (experiment) at 50 % until one version is better by error-rate, "
-        "at most 3600 s",
+        "step 2 of 3 (experiment) at 50 % until one version is better by error-rate,"
+        " at most 3600 s",
     )
 
 
