@@ -453,3 +453,75 @@ def test_a_third_version_in_the_guard_takes_no_pods_from_what_is_held_back() -> 
         play.rest()
         assert (play.shares, play.replicas("1"), play.replicas("2")) == ({"3": 1.0}, 0, 0)
         assert play.traffic.lost(KEY) == 0
+
+
+EXPERIMENT = {"metric": "error-rate", "weight": 50, "minDuration": "1m", "maxDuration": "30m"}
+
+
+def until_experimenting(play: Play) -> None:
+    """Until both versions are side by side, and really get their shares."""
+    play.run_until(lambda: play.status(KEY)["rollout"].get("stepName") == "experiment")
+    play.until("Holding")
+    assert play.shares == {"1": 0.5, "2": 0.5}
+
+
+def test_an_experiment_promotes_the_winner() -> None:
+    """Not before its time, and then as after any other step."""
+    with serving(steps=((20, "10s"),), experiment=EXPERIMENT) as play:
+        play.script.decide("2", "CanaryBetter")
+        play.want("2")
+        until_experimenting(play)
+        assert 55.0 < play.run_until(lambda: play.weights == {"2": 100}) < 75.0
+        play.until("Idle", "2")
+        play.rest()
+        assert (play.shares, play.outcome("2"), play.traffic.lost(KEY)) == (
+            {"2": 1.0}, "Stable", 0,
+        )  # fmt: skip
+
+
+def test_an_experiment_takes_the_loser_back_with_the_evidence() -> None:
+    """It may be decided at any time after the first minute."""
+    with serving(steps=(), experiment=EXPERIMENT) as play:
+        play.want("2")
+        until_experimenting(play)
+        play.run(300.0)
+        play.script.decide("2", "CanaryWorse")
+        play.until("Rejected")
+        play.rest()
+        assert (play.shares, play.reason, play.outcome("2"), play.traffic.lost(KEY)) == (
+            {"1": 1.0}, "ExperimentLost", "RolledBack", 0,
+        )  # fmt: skip
+        record = play.server.find("ModelRevision", ("risk", f"fraud-{play.revision('2')}"))
+        assert record is not None
+        told = [(row["metric"], row["verdict"]) for row in record["status"]["evidence"]]
+        assert told == [("error-rate", "Pass"), ("error-rate", "CanaryWorse")]
+
+
+def test_an_experiment_that_nobody_wins_ends_and_is_not_begun_again() -> None:
+    """Half an hour, an operator that dies in it, and then a person's retry."""
+    with serving(steps=(), experiment=EXPERIMENT) as play:
+        play.want("2")
+        until_experimenting(play)
+        play.run(600.0)
+        play.restart_operator()
+        seconds = 600.0 + play.run_until(lambda: play.weights == {"1": 100}, most_seconds=1500.0)
+        assert 1770.0 < seconds < 1830.0
+        play.until("Rejected")
+        play.rest()
+        assert (play.shares, play.reason) == ({"1": 1.0}, "ExperimentUndecided")
+        play.ask("retry", "2")
+        until_experimenting(play)
+        play.ask("promote", "2")
+        play.until("Idle", "2")
+
+
+def test_errors_end_an_experiment_at_once() -> None:
+    """Whoever is winning."""
+    with serving(steps=(), experiment=EXPERIMENT) as play:
+        play.script.decide("2", "CanaryBetter")
+        play.want("2")
+        until_experimenting(play)
+        play.script.say("2", "Fail")
+        assert play.run_until(lambda: play.weights == {"1": 100}) < 5.0
+        play.until("Rejected")
+        assert play.reason == "ErrorRateTooHigh"

@@ -98,7 +98,9 @@ class _Scripted:
         if outcome:
             row = {"metric": measure.experiment, "check": "experiment", "verdict": outcome}
             rows = (*rows, {**row, "message": words})
-        return AnalysisResult(measure.key, verdict, reason, words, rows, "{}", experiment=outcome)
+        return AnalysisResult(
+            measure.key, verdict, reason, words, rows, f"{verdict} {outcome}", experiment=outcome
+        )
 
     def wake_all(self) -> None:
         """Have every object that is judged looked at."""

@@ -61,11 +61,9 @@ def test_an_experiment_follows_the_steps_by_itself() -> None:
     assert (shares(world), measure.experiment) == ({"1": 50, "2": 50}, "error-rate")
     assert world.status.rollout is not None
     assert (world.status.rollout.step, world.status.phase) == (2, "Progressing")
-    assert (world.status.reason, world.status.message) == (
-        "Experimenting",
-        "step 2 of 3 (experiment) at 50 % until one version is better by error-rate,"
-        " at most 3600 s",
-    )
+    where, until = "step 2 of 3 (experiment) at 50 %", "until one version is better by error-rate"
+    assert world.status.message == f"{where} {until}, at most 3600 s"
+    assert world.status.reason == "Experimenting"
 
 
 def test_the_winner_goes_on_to_100_and_into_the_guard() -> None:
@@ -105,9 +103,10 @@ def test_what_nobody_can_tell_apart_goes_back_when_time_is_up_and_stays_back() -
 def test_the_operator_wakes_up_when_time_is_up() -> None:
     world = experimenting()
     world.run(700.0)
-    verified_at = world.status.rollout and world.status.rollout.verified_at
-    assert verified_at is not None
-    assert world.step().wake_at == verified_at + 3600.0
+    rollout = world.status.rollout
+    assert rollout is not None
+    assert rollout.verified_at is not None
+    assert world.step().wake_at == rollout.verified_at + 3600.0
 
 
 @pytest.mark.parametrize("verdict", ["Inconclusive", "NoData"])
@@ -238,7 +237,8 @@ def test_the_canarys_share_of_single_requests_is_told_where_it_is_one(
             told[world.state, step_of(world)] = measure.share
         world.tick(1.0)
     world.settle()
-    told["Holding", "experiment"] = world.last_plan.measure and world.last_plan.measure.share
+    assert world.last_plan.measure is not None
+    told["Holding", "experiment"] = world.last_plan.measure.share
     assert told["Holding", "step-20"] == 0.2
     assert told["Shifting", "experiment"] is None
     assert told["Holding", "experiment"] == settled

@@ -187,6 +187,12 @@ def edited(observed: Observed, kind: str, edit: Edit) -> Observed:
     return replace(observed, routes=tuple(routes))
 
 
+ISTIO_DRAWS = (
+    "router Istio draws a revision for every request and keeps nobody on one by a cookie: "
+    "have the front end assign people, with sticky.headers, or take router Traefik"
+)
+
+
 @pytest.mark.parametrize(
     ("name", "protocol", "want"),
     [
@@ -199,8 +205,7 @@ def edited(observed: Observed, kind: str, edit: Edit) -> Observed:
         (
             "Istio",
             "HTTP",
-            "router Istio draws a revision for every request and keeps nobody on one by a cookie: "
-            "have the front end assign people, with sticky.headers, or take router Traefik",
+            ISTIO_DRAWS,
         ),
     ],
 )
