@@ -10,6 +10,7 @@ from tests.mutants.mutant import Mutant
 _STATES = "tests/unit/core/test_states.py::"
 _SCENARIOS = "tests/unit/core/test_scenarios.py::"
 _HOLDBACK = "tests/unit/core/test_holdback.py::"
+_EXPERIMENT = "tests/unit/core/test_experiment.py::"
 _ROUTERS = "tests/unit/core/test_other_routers.py::"
 _SHELL = "tests/unit/test_controller.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
@@ -159,7 +160,7 @@ TRAFFIC_BEFORE_PODS = (
         name="copies-go-on-after-a-rollback",
         wrong="A rollback takes the weight back and leaves the mirror and the header rule",
         file="core/states.py",
-        old="    if canary and (weight != canary.weight or canary.headers or canary.mirror):\n",
+        old="    if canary and (weight != canary.weight or canary.has_extras):\n",
         new="    if canary and weight != canary.weight:\n",
         test=_ROUTERS + "test_a_canary_that_only_gets_copies_is_taken_back_with_them[Istio]",
     ),
@@ -534,6 +535,42 @@ HOLDBACK = (
     ),
 )
 
+EXPERIMENTS = (
+    Mutant(
+        name="experiment-decided-before-its-time",
+        wrong="An experiment is decided as soon as its traffic flows",
+        file="core/spec.py",
+        old="            hold_seconds=self.min_seconds,\n",
+        new="",
+        test=_EXPERIMENT + "test_nothing_is_decided_before_its_time[CanaryWorse]",
+    ),
+    Mutant(
+        name="experiment-without-end",
+        wrong="What nobody can tell apart is compared for ever",
+        file="core/states.py",
+        old="    if held_seconds(rollout_of(status), view.now) < experiment.max_seconds:\n",
+        new="    if True:\n",
+        test=_EXPERIMENT
+        + "test_what_nobody_can_tell_apart_goes_back_when_time_is_up_and_stays_back",
+    ),
+    Mutant(
+        name="winner-of-unknown-errors",
+        wrong="Who wins the experiment is promoted, whatever is known of its errors",
+        file="core/states.py",
+        old='    if outcome.verdict == "CanaryBetter" and may_pass(view, status):\n',
+        new='    if outcome.verdict == "CanaryBetter":\n',
+        test=_EXPERIMENT + "test_a_winner_whose_errors_are_not_known_waits[NoData]",
+    ),
+    Mutant(
+        name="cookie-outlives-its-experiment",
+        wrong="A canary that is taken back keeps the people whom a cookie leads to it",
+        file="core/moves.py",
+        old='{"mirror": None, "headers": (), "sticky": None}',
+        new='{"mirror": None, "headers": ()}',
+        test=_EXPERIMENT + "test_a_cookie_is_forgotten_with_the_canary_that_is_taken_back",
+    ),
+)
+
 COMMANDS = (
     Mutant(
         name="abort-ignored-in-the-guard",
@@ -819,6 +856,7 @@ MUTANTS = (
     *REJECTIONS_AND_FAULTS,
     *VERDICTS,
     *HOLDBACK,
+    *EXPERIMENTS,
     *COMMANDS,
     *ORDER_OF_WRITES,
 )
