@@ -5,7 +5,7 @@ Each is kept in the cache under the hash of its source.
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.cluster.binaries import HERE, find_go, make_bin_directory, run_go
@@ -33,6 +33,11 @@ GATEWAY_API = Definitions(
     "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0=",
     # The admission policy beside them (vap) only guards upgrades between channels.
     "config/crd/standard/gateway.networking.k8s.io_[!v]*.yaml",
+)
+EXPERIMENTAL_ROUTES = replace(
+    GATEWAY_API,
+    title="Gateway API's experimental HTTPRoute",
+    files="config/crd/experimental/gateway.networking.k8s.io_httproutes.yaml",
 )
 TRAEFIK = Definitions(
     "Traefik's definitions",

@@ -9,6 +9,8 @@ from tests.mutants.mutant import Mutant
 
 _STATES = "tests/unit/core/test_states.py::"
 _SCENARIOS = "tests/unit/core/test_scenarios.py::"
+_HOLDBACK = "tests/unit/core/test_holdback.py::"
+_EXPERIMENT = "tests/unit/core/test_experiment.py::"
 _ROUTERS = "tests/unit/core/test_other_routers.py::"
 _SHELL = "tests/unit/test_controller.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
@@ -150,16 +152,15 @@ TRAFFIC_BEFORE_PODS = (
         name="previous-shrinks-at-promotion",
         wrong="The previous revision loses its pods as soon as the new one is stable",
         file="core/children.py",
-        old="for part in (status.stable, status.canary, status.previous) if part)\n\n\n"
-        "def _make_capacity",
-        new="for part in (status.stable, status.canary) if part)\n\n\ndef _make_capacity",
+        old="{part.revision for part in parts_of(status)}",
+        new="{part.revision for part in (status.stable, status.canary) if part}",
         test=_STATES + "test_the_previous_revision_stays_at_full_size_until_the_guard_ends",
     ),
     Mutant(
         name="copies-go-on-after-a-rollback",
         wrong="A rollback takes the weight back and leaves the mirror and the header rule",
         file="core/states.py",
-        old="    if canary and (weight != canary.weight or canary.headers or canary.mirror):\n",
+        old="    if canary and (weight != canary.weight or canary.has_extras):\n",
         new="    if canary and weight != canary.weight:\n",
         test=_ROUTERS + "test_a_canary_that_only_gets_copies_is_taken_back_with_them[Istio]",
     ),
@@ -258,15 +259,15 @@ STEPS_AND_TIME = (
         name="edited-steps-begin-anew",
         wrong="Edited steps send the canary back to the first one",
         file="core/decide.py",
-        old="    first = next(step.weight for step in view.steps if step.weight >= weight)\n",
-        new="    first = view.steps[0].weight\n",
+        old="    first = next((s.weight for s in view.steps if s.weight >= weight), last)\n",
+        new="    first = min(view.steps[0].weight, last)\n",
         test=_STATES + "test_edited_steps_go_on_at_the_first_weight_not_below_the_present_one",
     ),
     Mutant(
         name="guard-skipped",
         wrong="The guard ends as soon as the traffic has settled",
         file="core/states.py",
-        old="    over = held_seconds(rollout_of(status), view.now) >= view.rollout.guard_seconds\n",
+        old="    over = _is_guarded(view, status)\n",
         new="    over = True\n",
         test=_STATES + "test_the_previous_revision_stays_at_full_size_until_the_guard_ends",
     ),
@@ -476,9 +477,97 @@ VERDICTS = (
         name="header-step-compared-with-stable",
         wrong="Testers who come by header are compared with everybody else",
         file="core/analysis.py",
-        old="    if canary is not None and not canary.headers:\n",
-        new="    if canary is not None:\n",
+        old="    if compared_revision(status) is not None and not by_header:\n",
+        new="    if compared_revision(status) is not None:\n",
         test=_SCENARIOS + "test_who_comes_by_header_is_judged_by_absolute_bounds_alone",
+    ),
+)
+
+HOLDBACK = (
+    Mutant(
+        name="holdback-left-behind",
+        wrong="The guard ends while the previous revision still has what was held back",
+        file="core/states.py",
+        old="    return 0 if _is_guarded(view, status) else min(held, view.rollout.holdback)\n",
+        new="    return min(held, view.rollout.holdback)\n",
+        test=_HOLDBACK + "test_no_guard_ends_while_something_is_held_back",
+    ),
+    Mutant(
+        name="holdback-not-compared",
+        wrong="In the guard nobody looks at what is held back",
+        file="core/analysis.py",
+        old="    return previous if previous is not None and previous.weight > 0 else None\n",
+        new="    return None\n",
+        test=_SIMULATED
+        + "test_a_regression_that_begins_in_the_guard_shows_beside_what_is_held_back",
+    ),
+    Mutant(
+        name="holdback-of-whole-pods",
+        wrong="Where whole pods share the traffic, a holdback is half of it",
+        file="core/delivery.py",
+        old="    if spec.rollout.holdback and router.mixes_pods:\n",
+        new="    if False:\n",
+        test=_HOLDBACK + "test_whole_pods_hold_nothing_back_and_that_is_said_before_anything_moves",
+    ),
+    Mutant(
+        name="holdback-on-what-one-goes-back-from",
+        wrong="Who goes back to an earlier version leaves a share on the one that was bad",
+        file="core/view.py",
+        old="(record and record.stable_at is not None):\n            return 0\n",
+        new="(record and record.stable_at is None):\n            return 0\n",
+        test=_HOLDBACK + "test_nothing_is_held_back_on_what_one_goes_back_from",
+    ),
+    Mutant(
+        name="holdback-on-nobody",
+        wrong="A previous revision that has lost its pods goes on being sent what is held back",
+        file="core/states.py",
+        old="    if not view.ready(previous.revision, status):\n        return 0\n",
+        new="",
+        test=_HOLDBACK + "test_what_is_held_back_on_a_revision_without_pods_goes_to_the_new_stable",
+    ),
+    Mutant(
+        name="third-version-takes-held-back-pods",
+        wrong="A third version has pods taken that what was held back may still reach",
+        file="core/states.py",
+        old="        start = begin_unsettled if _may_reach_previous(view, status) else begin\n",
+        new="        start = begin\n",
+        test=_SIMULATED + "test_a_third_version_in_the_guard_takes_no_pods_from_what_is_held_back",
+    ),
+)
+
+EXPERIMENTS = (
+    Mutant(
+        name="experiment-decided-before-its-time",
+        wrong="An experiment is decided as soon as its traffic flows",
+        file="core/spec.py",
+        old="            hold_seconds=self.min_seconds,\n",
+        new="",
+        test=_EXPERIMENT + "test_nothing_is_decided_before_its_time[CanaryWorse]",
+    ),
+    Mutant(
+        name="experiment-without-end",
+        wrong="What nobody can tell apart is compared for ever",
+        file="core/states.py",
+        old="    if held_seconds(rollout_of(status), view.now) < experiment.max_seconds:\n",
+        new="    if True:\n",
+        test=_EXPERIMENT
+        + "test_what_nobody_can_tell_apart_goes_back_when_time_is_up_and_stays_back",
+    ),
+    Mutant(
+        name="winner-of-unknown-errors",
+        wrong="Who wins the experiment is promoted, whatever is known of its errors",
+        file="core/states.py",
+        old='    if outcome.verdict == "CanaryBetter" and may_pass(view, status):\n',
+        new='    if outcome.verdict == "CanaryBetter":\n',
+        test=_EXPERIMENT + "test_a_winner_whose_errors_are_not_known_waits[NoData]",
+    ),
+    Mutant(
+        name="cookie-outlives-its-experiment",
+        wrong="A canary that is taken back keeps the people whom a cookie leads to it",
+        file="core/moves.py",
+        old='{"mirror": None, "headers": (), "sticky": None}',
+        new='{"mirror": None, "headers": ()}',
+        test=_EXPERIMENT + "test_a_cookie_is_forgotten_with_the_canary_that_is_taken_back",
     ),
 )
 
@@ -766,6 +855,8 @@ MUTANTS = (
     *STEPS_AND_TIME,
     *REJECTIONS_AND_FAULTS,
     *VERDICTS,
+    *HOLDBACK,
+    *EXPERIMENTS,
     *COMMANDS,
     *ORDER_OF_WRITES,
 )

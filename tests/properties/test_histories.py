@@ -17,6 +17,7 @@ from tests.properties.world import GATEWAY_TRAFFIC, World, make_rollout, make_sp
 
 VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 WEIGHTS = st.sampled_from([(), (20,), (20, 50), (5, 25, 75), (50,), (1, 99)])
+HOLDBACKS = st.sampled_from([0, 1, 10, 50])
 RESTING = {"Idle", "Rejected", "Guarding", "Holding", "Broken"}
 
 
@@ -28,17 +29,21 @@ class History(RuleBasedStateMachine):
         routed=st.booleans(),
         replicas=st.integers(1, 4),
         weights=WEIGHTS,
-        guard=st.sampled_from([0, 30]),
+        guard=st.sampled_from([(0, 0), (30, 0), (30, 10)]),
     )
-    def begin(self, routed: bool, replicas: int, weights: tuple[int, ...], guard: int) -> None:
-        self.options: dict[str, Any] = {"guard": guard, "deadline": 120.0}
-        self.weights, self.replicas = weights, replicas
+    def begin(
+        self, routed: bool, replicas: int, weights: tuple[int, ...], guard: tuple[int, int]
+    ) -> None:
+        self.options: dict[str, Any] = {"guard": guard[0], "deadline": 120.0}
+        self.weights, self.replicas, self.holdback = weights, replicas, guard[1]
         self.traffic = GATEWAY_TRAFFIC if routed else Traffic()
         self.version = "1"
         self.world = World(self._spec())
 
     def _spec(self) -> Any:
-        rollout = make_rollout(*self.weights, **self.options)
+        able = self.traffic.parent_refs and self.options["guard"]
+        holdback = min(self.holdback, 100 - max(self.weights, default=0)) if able else 0
+        rollout = make_rollout(*self.weights, holdback=holdback, **self.options)
         return make_spec(
             self.version, replicas=self.replicas, traffic=self.traffic, rollout=rollout
         )
@@ -53,9 +58,9 @@ class History(RuleBasedStateMachine):
         self.replicas = replicas
         self.world.apply(self._spec())
 
-    @rule(weights=WEIGHTS, analysis=st.booleans())
-    def edit_rollout(self, weights: tuple[int, ...], analysis: bool) -> None:
-        self.weights, self.options["analysis"] = weights, analysis
+    @rule(weights=WEIGHTS, analysis=st.booleans(), holdback=HOLDBACKS)
+    def edit_rollout(self, weights: tuple[int, ...], analysis: bool, holdback: int) -> None:
+        self.weights, self.options["analysis"], self.holdback = weights, analysis, holdback
         self.world.apply(self._spec())
 
     @rule(paused=st.booleans())

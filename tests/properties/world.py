@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, cast
 
-from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome, RouteKind
+from canarium.core.actions import Apply, Create, Delete, Measure, Plan, RecordOutcome, RouteKind
 from canarium.core.capacity import needed_replicas
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.normalise import normalise_source
@@ -21,6 +21,7 @@ from canarium.core.observed import (
     ContainerState,
     DeploymentRecord,
     EndpointsRecord,
+    ExperimentVerdict,
     GatewayRecord,
     Meta,
     ModelObject,
@@ -39,6 +40,7 @@ from canarium.core.plan import plan
 from canarium.core.resources.pod_template import canonical_json
 from canarium.core.spec import (
     AnalysisSpec,
+    ExperimentSpec,
     MetricsEndpoint,
     ParentRef,
     RolloutSpec,
@@ -74,6 +76,8 @@ def make_rollout(
     approval: tuple[int, ...] = (),
     analysis: bool = False,
     guard: float = 30.0,
+    holdback: int = 0,
+    experiment: ExperimentSpec | None = None,
     deadline: float = 600.0,
     paused: bool = False,
     history: int = 10,
@@ -90,12 +94,15 @@ def make_rollout(
         analysis=AnalysisSpec(metrics=(ERROR_RATE,)) if analysis else None,
         progress_deadline_seconds=deadline,
         guard_seconds=guard,
+        holdback=holdback,
+        experiment=experiment,
         paused=paused,
         revision_history_limit=history,
         raw={
             "steps": [_write_step(step) for step in steps],
-            "guard": guard,
+            "guard": [guard, holdback] if holdback else guard,
             "analysis": analysis,
+            **({"experiment": repr(experiment)} if experiment else {}),
         },
     )
 
@@ -163,6 +170,8 @@ class World:
     crashing: set[str] = field(default_factory=set)
     verdicts: dict[str, str] = field(default_factory=dict)
     "What the judge says of a revision; Pass when it isn't named."
+    outcomes: dict[str, ExperimentVerdict] = field(default_factory=dict)
+    "What an experiment with a revision says; Undecided when it isn't named."
     failures: tuple[WriteFailure, ...] = ()
     last_plan: Plan = field(default_factory=Plan)
     events: list[str] = field(default_factory=list)
@@ -316,8 +325,15 @@ class World:
             return None
         verdict = self.verdicts.get(self.version_of(measure.canary), "Pass")
         reason = "ErrorRateTooHigh" if verdict == "Fail" else ""
-        row = {"metric": "error-rate", "verdict": verdict}
-        return AnalysisResult(measure.key, verdict, reason, "12 of 40", (row,), f"s{self.now}")
+        rows = ({"metric": "error-rate", "verdict": verdict},)
+        result = AnalysisResult(measure.key, verdict, reason, "12 of 40", rows, f"s{self.now}")
+        return self._experiment(measure, result) if measure.experiment else result
+
+    def _experiment(self, measure: Measure, result: AnalysisResult) -> AnalysisResult:
+        outcome = self.outcomes.get(self.version_of(measure.canary), "Undecided")
+        row = {"metric": measure.experiment, "check": "experiment", "verdict": outcome}
+        rows = (*result.rows, {**row, "message": "40 of 400 against 41 of 401"})
+        return replace(result, rows=rows, experiment=outcome)
 
     def step(self) -> Plan:
         """One pass of the operator; its writes land, checked."""
@@ -513,7 +529,7 @@ class World:
     def check_status(self) -> None:
         """Invariants 1 and 5, and that a rejected revision is not on trial."""
         status = self.status
-        parts = [part for part in (status.stable, status.canary) if part]
+        parts = [part for part in (status.stable, status.canary, status.previous) if part]
         weights = [part.weight for part in parts]
         assert all(0 <= weight <= 100 for weight in weights)
         assert sum(weights) in (0, 100), weights

@@ -190,12 +190,21 @@ class Observer:
         version = self._name(trial.revision)
         judged = self._sim.script.verdict(version), self._sim.traffic.answers(version)
         blamed = (
-            trial.excused or self._wanted_version(key) != version or judged != ("Pass", Answers())
+            trial.excused
+            or self._wanted_version(key) != version
+            or judged != ("Pass", Answers())
+            or self._may_lose(key, version)
         )
         pods = self._pods_of(trial.revision)
         assert blamed or not pods or not all(map(is_ready, pods)), (
             f"3: {version} fell from {before} to {after} without a cause"
         )
+
+    def _may_lose(self, key: Key, version: str) -> bool:
+        """Whether there is an experiment that it doesn't win."""
+        body = self._server.find("ModelDeployment", key) or {"spec": {}}
+        tried = "experiment" in body["spec"].get("rollout", {})
+        return tried and self._sim.script.outcome(version) != "CanaryBetter"
 
     def _try(self, key: Key, watched: Watched, after: Shares) -> None:
         """Note whose trial begins with this write, or ends; a share given back is no new trial."""

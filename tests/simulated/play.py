@@ -28,7 +28,7 @@ def make_manifest(
     name: str = "fraud",
     replicas: int = 3,
     steps: tuple[tuple[int, str], ...] = STEPS,
-    guard: str = "15s",
+    guard: str | Json = "15s",
     judged: bool = True,
     gateway: bool = True,
     **rollout: Any,
@@ -53,7 +53,7 @@ def make_manifest(
             "rollout": {
                 **stages,
                 **analysis,
-                "guard": {"duration": guard},
+                "guard": guard if isinstance(guard, dict) else {"duration": guard},
                 "progressDeadline": "1m",
                 **rollout,
             },

@@ -21,6 +21,7 @@ VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 VERBS = ("promote", "abort", "retry", "restart", "rollback")
 TROUBLE: tuple[Trouble, ...] = ("Conflict", "Error", "Lost")
 STRATEGIES = ("BlueGreen", "Shadow", "Rolling")
+HOLDBACKS = st.sampled_from([0, 1, 20, 50])
 STEPS = st.sampled_from([(), ((20, "5s"),), ((20, "5s"), (50, "10s")), ((1, "0s"), (99, "5s"))])
 KINDS = ("ModelDeployment", "ModelRevision", "Deployment", "Pod", "Service", "EndpointSlice",
          "HTTPRoute", "Gateway")  # fmt: skip
@@ -41,6 +42,7 @@ EDITS = (
     one_of("scale", st.integers(1, 5)),
     one_of("choose_steps", STEPS),
     one_of("choose_strategy", st.sampled_from(STRATEGIES)),
+    one_of("hold_back", HOLDBACKS),
     one_of("edit", st.sampled_from(["judged", "paused"]), st.booleans()),
 )
 POD_TROUBLE = (
@@ -71,13 +73,15 @@ class DisturbedHistory(RuleBasedStateMachine):
         gateway=st.booleans(),
         replicas=st.integers(1, 4),
         steps=STEPS,
-        guard=st.sampled_from(["0s", "20s"]),
+        guard=st.sampled_from([("0s", 0), ("20s", 0), ("20s", 1), ("20s", 50)]),
         seed=st.integers(0, 2**16),
     )
-    def begin(self, gateway: bool, replicas: int, steps: Any, guard: str, seed: int) -> None:
+    def begin(self, gateway: bool, replicas: int, steps: Any, guard: Any, seed: int) -> None:
         self.version = "1"
-        options: Any = {"gateway": gateway, "replicas": replicas, "steps": steps, "guard": guard}
+        self.guard, self.holdback = guard
+        options: Any = {"gateway": gateway, "replicas": replicas, "steps": steps}
         self.play = Play(seed=seed, **options).__enter__()
+        self._hold_back()
         self.want("1", 20.0)
 
     @rule(version=VERSIONS, seconds=SECONDS)
@@ -153,10 +157,28 @@ class DisturbedHistory(RuleBasedStateMachine):
 
     def do_choose_steps(self, steps: Any) -> None:
         self.play.options.pop("strategy", None)
-        self.play.want(self.version, steps=steps)
+        self.want_again(steps=steps)
 
     def do_choose_strategy(self, strategy: str) -> None:
-        self.play.want(self.version, strategy=strategy)
+        self.want_again(strategy=strategy)
+
+    def do_hold_back(self, holdback: int) -> None:
+        self.holdback = holdback
+        self.want_again()
+
+    def _hold_back(self) -> None:
+        """What can be held back in such a guard, behind such a router, after such steps."""
+        options = self.play.options
+        highest = 75 if "strategy" in options else max((w for w, _ in options["steps"]), default=0)
+        able = options["gateway"] and self.guard != "0s"
+        holdback = min(self.holdback, 100 - highest) if able else 0
+        options["guard"] = {"duration": self.guard, "holdback": holdback}
+
+    def want_again(self, **options: Any) -> None:
+        """Apply the same version with other options."""
+        self.play.options |= options
+        self._hold_back()
+        self.play.want(self.version)
 
     def do_edit(self, option: str, value: bool) -> None:
         self.play.want(self.version, **{option: value})
@@ -225,6 +247,7 @@ class DisturbedHistory(RuleBasedStateMachine):
         play.gateway.manners.answer, play.gateway.manners.answer_seconds = "Accept", 0.5
         play.gateway.catch_up()
         play.options.pop("strategy", None)
+        self._hold_back()
         play.run(60.0)  # a rollback that is seen together with version 5 overrides it, rightly
         play.want("5", paused=False)
 

@@ -374,3 +374,154 @@ def test_an_environment_that_heals_late_leaves_the_pods_their_time(
         play.pods.behave(version, slow)
         play.until("Idle", version)
         play.rest()
+
+
+COMPARED = {
+    "minRequests": 20,
+    "metrics": [{"name": "error-rate", "vsStable": {"maxIncrease": "0.5%"}}],
+}
+HELD_BACK = {"duration": "10m", "holdback": 5}
+
+
+def test_a_regression_that_begins_in_the_guard_shows_beside_what_is_held_back() -> None:
+    """There is no absolute bound, so only comparing tells."""
+    with serving(judged=True, analysis=COMPARED, guard=HELD_BACK) as play:
+        for version in ("1", "2"):
+            play.traffic.answer(version, Answers(error_rate=0.02))
+        play.traffic.rate = 100.0
+        play.want("2")
+        play.until("Guarding")
+        play.run(60.0)
+        play.traffic.answer("2", Answers(error_rate=0.15))
+        assert play.shares == {"2": 0.95, "1": 0.05}
+        assert play.run_until(lambda: play.weights == {"1": 100}) < 60.0
+        play.until("Rejected")
+        play.rest()
+        assert (play.shares, play.outcome("2"), play.replicas("2")) == (
+            {"1": 1.0}, "RolledBack", 0,
+        )  # fmt: skip
+        assert play.status(KEY)["rejected"][0]["reason"] == "ErrorRateTooHigh"
+        assert play.traffic.lost(KEY) == 0
+
+
+def test_a_holdback_without_a_regression_leaves_nothing_behind() -> None:
+    """At the guard's end: weight, the gateway's word, and only then the pods."""
+    with serving(judged=True, analysis=COMPARED, guard=HELD_BACK) as play:
+        for version in ("1", "2"):
+            play.traffic.answer(version, Answers(error_rate=0.02))
+        changes = log_changes(play)
+        play.want("2")
+        play.until("Guarding")
+        play.run_until(lambda: play.weights == {"2": 100}, most_seconds=700.0)
+        assert (play.shares, play.replicas("1")) == ({"2": 0.95, "1": 0.05}, 3)
+        play.until("Idle", "2")
+        assert play.shares == {"2": 1.0}
+        play.rest()
+        assert replicas_written(changes, play, "1") == [0]
+        assert (play.shares, play.outcome("1"), play.traffic.lost(KEY)) == (
+            {"2": 1.0}, "Superseded", 0,
+        )  # fmt: skip
+
+
+def test_the_end_of_a_holdback_waits_for_a_gateway_that_says_nothing() -> None:
+    """What it may still route by keeps its pods."""
+    with serving(guard={"duration": "30s", "holdback": 20}) as play:
+        play.want("2")
+        play.until("Guarding")
+        play.run(10.0)
+        play.gateway.manners.answer = "Never"
+        play.run(300.0)
+        assert (play.weights, play.shares) == ({"2": 100}, {"2": 0.8, "1": 0.2})
+        assert (play.state(KEY), play.replicas("1")) == ("Guarding", 3)
+        play.gateway.manners.answer = "Accept"
+        play.gateway.catch_up()
+        play.until("Idle", "2")
+        play.rest()
+        assert (play.shares, play.replicas("1"), play.traffic.lost(KEY)) == ({"2": 1.0}, 0, 0)
+
+
+def test_a_third_version_in_the_guard_takes_no_pods_from_what_is_held_back() -> None:
+    """It begins at once, and the previous one's pods go when its first share has settled."""
+    with serving(guard={"duration": "10m", "holdback": 20}) as play:
+        play.want("2")
+        play.until("Guarding")
+        play.run(10.0)
+        play.want("3")
+        play.until_weight(20)
+        assert play.replicas("1") == 3
+        play.until("Idle", "3", most_seconds=1800.0)
+        play.rest()
+        assert (play.shares, play.replicas("1"), play.replicas("2")) == ({"3": 1.0}, 0, 0)
+        assert play.traffic.lost(KEY) == 0
+
+
+EXPERIMENT = {"metric": "error-rate", "weight": 50, "minDuration": "1m", "maxDuration": "30m"}
+
+
+def until_experimenting(play: Play) -> None:
+    """Until both versions are side by side, and really get their shares."""
+    play.run_until(lambda: play.status(KEY)["rollout"].get("stepName") == "experiment")
+    play.until("Holding")
+    assert play.shares == {"1": 0.5, "2": 0.5}
+
+
+def test_an_experiment_promotes_the_winner() -> None:
+    """Not before its time, and then as after any other step."""
+    with serving(steps=((20, "10s"),), experiment=EXPERIMENT) as play:
+        play.script.decide("2", "CanaryBetter")
+        play.want("2")
+        until_experimenting(play)
+        assert 55.0 < play.run_until(lambda: play.weights == {"2": 100}) < 75.0
+        play.until("Idle", "2")
+        play.rest()
+        assert (play.shares, play.outcome("2"), play.traffic.lost(KEY)) == (
+            {"2": 1.0}, "Stable", 0,
+        )  # fmt: skip
+
+
+def test_an_experiment_takes_the_loser_back_with_the_evidence() -> None:
+    """It may be decided at any time after the first minute."""
+    with serving(steps=(), experiment=EXPERIMENT) as play:
+        play.want("2")
+        until_experimenting(play)
+        play.run(300.0)
+        play.script.decide("2", "CanaryWorse")
+        play.until("Rejected")
+        play.rest()
+        assert (play.shares, play.reason, play.outcome("2"), play.traffic.lost(KEY)) == (
+            {"1": 1.0}, "ExperimentLost", "RolledBack", 0,
+        )  # fmt: skip
+        record = play.server.find("ModelRevision", ("risk", f"fraud-{play.revision('2')}"))
+        assert record is not None
+        told = [(row["metric"], row["verdict"]) for row in record["status"]["evidence"]]
+        assert told == [("error-rate", "Pass"), ("error-rate", "CanaryWorse")]
+
+
+def test_an_experiment_that_nobody_wins_ends_and_is_not_begun_again() -> None:
+    """Half an hour, an operator that dies in it, and then a person's retry."""
+    with serving(steps=(), experiment=EXPERIMENT) as play:
+        play.want("2")
+        until_experimenting(play)
+        play.run(600.0)
+        play.restart_operator()
+        seconds = 600.0 + play.run_until(lambda: play.weights == {"1": 100}, most_seconds=1500.0)
+        assert 1770.0 < seconds < 1830.0
+        play.until("Rejected")
+        play.rest()
+        assert (play.shares, play.reason) == ({"1": 1.0}, "ExperimentUndecided")
+        play.ask("retry", "2")
+        until_experimenting(play)
+        play.ask("promote", "2")
+        play.until("Idle", "2")
+
+
+def test_errors_end_an_experiment_at_once() -> None:
+    """Whoever is winning."""
+    with serving(steps=(), experiment=EXPERIMENT) as play:
+        play.script.decide("2", "CanaryBetter")
+        play.want("2")
+        until_experimenting(play)
+        play.script.say("2", "Fail")
+        assert play.run_until(lambda: play.weights == {"1": 100}) < 5.0
+        play.until("Rejected")
+        assert play.reason == "ErrorRateTooHigh"

@@ -10,11 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
+from typing import cast
 
 from canarium.core.actions import Plan
-from canarium.core.observed import ContainerState, GatewayClassRecord, Meta, Observed, PodRecord
+from canarium.core.observed import (
+    ContainerState,
+    ExperimentVerdict,
+    GatewayClassRecord,
+    Meta,
+    Observed,
+    PodRecord,
+)
 from canarium.core.plan import plan
-from canarium.core.spec import HeaderMatch, Spec, Step
+from canarium.core.spec import ExperimentSpec, HeaderMatch, Spec, Step
 from canarium.core.status import RevisionStatus, Rollout, Status
 from canarium.core.view import ROLLING
 
@@ -41,6 +49,9 @@ STEPS = (
     Step("some", 20, hold_seconds=HOLD_SECONDS),
     Step("half", 50, hold_seconds=HOLD_SECONDS, approval=True),
 )
+EXPERIMENT = ExperimentSpec(
+    "error-rate", min_seconds=HOLD_SECONDS, max_seconds=2 * ORDINARY_SECONDS
+)
 OTHER_STEPS = (Step("some", 20, hold_seconds=HOLD_SECONDS), Step("most", 60))
 MIRRORING = GatewayClassRecord(
     Meta("", "traefik", "uid-of-the-class", "1"),
@@ -59,6 +70,7 @@ class WalkedWorld(World):
     """The small world with a gateway that mirrors, and a judge that may be silent."""
 
     silent: bool = False
+    holdback: int = 0
 
     def observe(self) -> Observed:
         seen = super().observe()
@@ -79,12 +91,18 @@ class WalkedWorld(World):
 
 
 @cache
-def make_wish(version: str, change: str = "") -> Spec:
-    """The spec of a version: as always, with `edited` steps, `paused`, or of `zero` pods."""
+def make_wish(version: str, change: str = "", holdback: int = 0) -> Spec:
+    """The spec of a version: as always, with `edited` steps, `paused`, or of `zero` pods.
+
+    Where something is held back, an experiment follows the steps; an edit takes that away, and
+    holds less back.
+    """
     rollout = make_rollout(
         *(OTHER_STEPS if change == "edited" else STEPS),
         analysis=True,
         guard=GUARD_SECONDS,
+        holdback=holdback // 2 if change == "edited" else holdback,
+        experiment=EXPERIMENT if holdback and change != "edited" else None,
         deadline=DEADLINE_SECONDS,
         paused=change == "paused",
     )
@@ -102,6 +120,7 @@ def copy(world: WalkedWorld) -> WalkedWorld:
         pods=dict(world.pods),
         commands={},
         verdicts={},
+        outcomes={},
         events=[],
         writes=[],
         silent=False,
@@ -150,6 +169,8 @@ def _offer_single(world: WalkedWorld) -> Iterator[Circumstance]:
     yield from (("fault", whose) for whose in ("own", "environment"))
     if world.last_plan.measure is not None:
         yield from (("verdict", v) for v in ("Fail", "Inconclusive", "NoData", "silent"))
+        if world.last_plan.measure.experiment:
+            yield from (("outcome", outcome) for outcome in ("CanaryWorse", "Undecided"))
     yield from (("command", text) for text in _offer_commands(world))
 
 
@@ -218,13 +239,15 @@ def imagine(place: WalkedWorld, circumstances: Circumstances) -> WalkedWorld:
     verdict = given.get("verdict", "Pass")
     world.silent = verdict == "silent"
     world.verdicts = dict.fromkeys(VERSIONS, verdict)
+    outcome = cast("ExperimentVerdict", given.get("outcome", "CanaryBetter"))
+    world.outcomes = dict.fromkeys(VERSIONS, outcome)
     return world
 
 
 def _wish(world: WalkedWorld, place: WalkedWorld, given: dict[str, str]) -> None:
     change = given.get("spec", "")
     version = given.get("wanted") or ordinary_wish(place)
-    wish = None if change == "useless" else make_wish(version, change)
+    wish = None if change == "useless" else make_wish(version, change, world.holdback)
     if wish is not world.spec:
         world.apply(wish)
 

@@ -74,11 +74,15 @@ class Walk:
         return f"{found}, in {self.passes} passes"
 
 
-def walk(*, most: int = 100_000) -> Walk:
-    """Visit every place; `most` is a fuse."""
+def walk(*, holdback: int = 0, most: int = 100_000) -> Walk:
+    """Visit every place of rollouts that hold so many percent back; `most` is a fuse.
+
+    Those that hold anything back have an experiment too.
+    """
     found = Walk()
+    start = WalkedWorld(make_wish("1", holdback=holdback), holdback=holdback)
     with _noting(found.noted):
-        _visit_all(found, WalkedWorld(make_wish("1")), most)
+        _visit_all(found, start, most)
     return found
 
 
@@ -142,6 +146,7 @@ def _check_rest(found: Walk, world: WalkedWorld, way: Way) -> None:
     resting = copy(world)
     resting.commands = dict(world.commands)
     resting.verdicts, resting.silent = dict(world.verdicts), world.silent
+    resting.outcomes = dict(world.outcomes)
     expected: Plan | None = plan(resting.observe(), resting.now)
     for _ in range(MOST_PASSES):
         made = _rest_once(found, resting, way)

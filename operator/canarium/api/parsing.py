@@ -6,7 +6,7 @@ once. Numbers are parsed here and nowhere below.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from canarium.api.deployment import DEFAULT_REPLICAS, NAME_RULE, DeploymentSpec
 from canarium.api.durations import parse_duration, parse_factor, parse_ratio
 from canarium.api.problems import explain
-from canarium.api.rollout import Analysis, Rollout, Terms
+from canarium.api.rollout import Analysis, Experiment, Rollout, Terms
 from canarium.api.rollout import Metric as MetricField
 from canarium.api.rules import Model, find_problems
+from canarium.api.steps import HeaderMatch as HeaderField
 from canarium.api.steps import Step as StepField
 from canarium.api.strategies import expand
 from canarium.api.traffic import ParentRef as ParentRefField
@@ -25,6 +26,7 @@ from canarium.api.traffic import Traffic as TrafficField
 from canarium.core.normalise import DEFAULT_PORT, canonical_json, metrics_endpoint, normalise_source
 from canarium.core.spec import (
     AnalysisSpec,
+    ExperimentSpec,
     HeaderMatch,
     MetricsEndpoint,
     ParentRef,
@@ -45,7 +47,7 @@ _PLAIN = (str, int)
 _TABLES = (dict, Mapping)
 """Asked for in this order, for to ask an abstract class is slow."""
 
-COPIED_FIELDS = ("steps", "analysis", "progressDeadline", "guard")
+COPIED_FIELDS = ("steps", "experiment", "analysis", "progressDeadline", "guard")
 
 
 def parse_deployment(body: Json) -> Spec:
@@ -164,9 +166,11 @@ def _make_rollout(terms: Terms, written: Json) -> RolloutSpec:
         steps = [StepField.model_validate(step) for step in written["steps"]]
     given: dict[str, Any] = {
         "steps": _make_steps(steps),
+        "experiment": terms.experiment and _make_experiment(terms.experiment),
         "analysis": terms.analysis and _make_analysis(terms.analysis),
         "progress_deadline_seconds": _seconds(terms.progress_deadline),
         "guard_seconds": _seconds(terms.guard.duration if terms.guard else None),
+        "holdback": terms.guard.holdback if terms.guard else None,
         "raw": {field: written[field] for field in COPIED_FIELDS if field in written},
     }
     if isinstance(terms, Rollout):
@@ -193,13 +197,25 @@ def _make_step(step: StepField, weight: int) -> Step:
         hold_seconds=_seconds(step.hold) or 0.0,
         approval=step.approval == "Manual",
         mirror=(step.mirror.percent or 100) if step.mirror else 0,
-        headers=tuple(
-            HeaderMatch(header.name, header.value, header.type or "Exact")
-            for header in step.headers or ()
-        ),
+        headers=_make_headers(step.headers),
         replicas=pods if isinstance(pods, int) else 0,
         replicas_percent=int(pods.removesuffix("%")) if isinstance(pods, str) else 0,
     )
+
+
+def _make_headers(headers: Iterable[HeaderField] | None) -> tuple[HeaderMatch, ...]:
+    return tuple(HeaderMatch(h.name, h.value, h.type or "Exact") for h in headers or ())
+
+
+def _make_experiment(experiment: Experiment) -> ExperimentSpec:
+    sticky = experiment.sticky
+    given = {
+        "cookie": sticky and sticky.cookie,
+        "headers": _make_headers(sticky.headers) if sticky else None,
+        "min_seconds": _seconds(experiment.min_duration),
+        "max_seconds": _seconds(experiment.max_duration),
+    }
+    return ExperimentSpec(experiment.metric, experiment.share, **_given(given))
 
 
 def _make_analysis(analysis: Analysis) -> AnalysisSpec:

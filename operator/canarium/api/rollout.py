@@ -7,11 +7,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from canarium.api.durations import DURATION_PATTERN, RATIO_PATTERN, parse_duration
-from canarium.api.rules import Model, Rule, keyed
+from canarium.api.rules import Model, Rule, exactly_one_of, keyed, matching
 from canarium.api.scalars import Duration, Factor, Ratio, at_least, is_duration, is_ratio
-from canarium.api.steps import Step
-from canarium.api.strategies import Strategy
+from canarium.api.steps import HeaderMatch, Step
+from canarium.api.strategies import HIGHEST_WEIGHTS, MOST_HOLDBACK, Strategy
 
+MAX_DURATION = "336h"
+"How long an experiment lasts at most when nothing is said: two weeks."
 MetricName = Literal["error-rate", "latency-p50", "latency-p90", "latency-p95", "latency-p99"]
 
 
@@ -105,8 +107,90 @@ class Analysis(Model):
 class Guard(Model):
     """The time after promotion in which the previous version stays warm."""
 
+    rules: ClassVar = (
+        Rule(
+            cel="!has(self.holdback) || self.holdback == 0"
+            f" || !self.duration.matches(r'^({DURATION_PATTERN})$')"
+            " || duration(self.duration) > duration('0s')",
+            message="what is held back is compared with while the guard lasts: write a duration"
+            " longer than 0, or leave holdback out",
+            holds=lambda guard: not guard.holdback or parse_duration(guard.duration) > 0,
+            at="holdback",
+        ),
+    )
+
     duration: Duration
     "How long; 0s for none."
+    holdback: Annotated[int, Field(ge=0, le=MOST_HOLDBACK)] | None = None
+    """Percentage of the traffic that stays on the previous version while the guard lasts, so that
+    vsStable goes on comparing; none when left out, and then only absolute bounds act."""
+
+
+class Assignment(Model):
+    """How people stay with the version that they got first. Left out: each request is dealt out."""
+
+    rules: ClassVar = (exactly_one_of("cookie", "headers"),)
+
+    cookie: (
+        Annotated[
+            str,
+            Field(max_length=64),
+            matching("[A-Za-z0-9_-]+", "write a cookie's name, such as canarium-variant"),
+        ]
+        | None
+    ) = None
+    "A cookie of this name, which the gateway sets. Not every gateway can."
+    headers: (
+        Annotated[list[HeaderMatch], Field(min_length=1, max_length=8), keyed("name")] | None
+    ) = None
+    "Requests with all of these headers go to the canary, nobody else: the front end sets them."
+
+
+_LONGEST = f"(has(self.maxDuration) ? self.maxDuration : '{MAX_DURATION}')"
+
+
+class Experiment(Model):
+    """Two versions side by side until one is better. It follows the last step by itself."""
+
+    rules: ClassVar = (
+        Rule(
+            cel=f"!has(self.minDuration) || !self.minDuration.matches(r'^({DURATION_PATTERN})$')"
+            f" || !{_LONGEST}.matches(r'^({DURATION_PATTERN})$')"
+            f" || duration(self.minDuration) <= duration({_LONGEST})",
+            message="minDuration is longer than maxDuration (336h when left out)",
+            holds=lambda experiment: (
+                parse_duration(experiment.min_duration or "0s")
+                <= parse_duration(experiment.max_duration or MAX_DURATION)
+            ),
+            at="minDuration",
+        ),
+    )
+
+    metric: Annotated[str, Field(min_length=1, max_length=63)]
+    "Name of the metric in analysis.metrics by which one version is better; it has to count."
+    weight: Annotated[int, Field(ge=1, le=99)] | None = None
+    """Share of the people (with sticky.headers: the share that they are expected to be) who get the
+    canary, in percent; 50 when left out."""
+    sticky: Assignment | None = None
+    "How people stay with the version that they got first."
+    min_duration: Duration | None = None
+    "Nothing is decided before; 0s when left out."
+    max_duration: Annotated[Duration, at_least(1)] | None = None
+    "When nothing is decided by then, it ends and the canary goes back; 336h when left out."
+
+    @property
+    def share(self) -> int:
+        """The weight, in percent."""
+        return self.weight or 50
+
+    @property
+    def by_header(self) -> bool:
+        """Whether the front end says who gets the canary."""
+        return self.sticky is not None and self.sticky.headers is not None
+
+
+_SHARE = "(has(self.experiment.weight) ? self.experiment.weight : 50)"
+_HAS_HEADERS = "(has(self.experiment.sticky) && has(self.experiment.sticky.headers))"
 
 
 class Terms(Model):
@@ -130,10 +214,59 @@ class Terms(Model):
             at="steps",
             locate=lambda terms: f"steps[{_first_late_mirror(terms.steps)}].mirror",
         ),
+        Rule(
+            cel="!has(self.steps) || !has(self.guard) || !has(self.guard.holdback) || "
+            "self.steps.all(step, !has(step.weight) || step.weight <= 100 - self.guard.holdback)",
+            message="no step may have more than guard.holdback leaves after the last one: write a"
+            " lower weight, or hold less back",
+            holds=lambda terms: _first_above(terms) is None,
+            at="steps",
+            locate=lambda terms: f"steps[{_first_above(terms)}].weight",
+        ),
+        Rule(
+            cel=f"!has(self.experiment) || {_HAS_HEADERS} || !has(self.steps)"
+            f" || self.steps.all(step, !has(step.weight) || step.weight <= {_SHARE})",
+            message="a step has more than the experiment that follows, and weights do not fall",
+            holds=lambda terms: (
+                terms.experiment is None
+                or terms.experiment.by_header
+                or _highest(terms) <= terms.experiment.share
+            ),
+            at="experiment",
+        ),
+        Rule(
+            cel=f"!has(self.experiment) || !{_HAS_HEADERS} || !has(self.steps)"
+            " || self.steps.all(step, !has(step.weight))",
+            message="with sticky.headers the front end alone says who gets the canary: leave weight"
+            " out of the steps",
+            holds=lambda terms: (
+                terms.experiment is None or not terms.experiment.by_header or not _highest(terms)
+            ),
+            at="experiment",
+        ),
+        Rule(
+            cel="!has(self.experiment) || !has(self.guard) || !has(self.guard.holdback)"
+            f" || {_SHARE} <= 100 - self.guard.holdback",
+            message="the experiment has more than guard.holdback leaves afterwards: write a lower"
+            " weight, or hold less back",
+            holds=lambda terms: (
+                terms.experiment is None or terms.experiment.share <= 100 - _holdback(terms)
+            ),
+            at="experiment",
+        ),
+        Rule(
+            cel="!has(self.experiment) || (has(self.analysis) && self.analysis.metrics.exists("
+            "metric, metric.name == self.experiment.metric))",
+            message="experiment.metric names none of analysis.metrics: add it there",
+            holds=lambda terms: terms.experiment is None or _has_metric(terms),
+            at="experiment",
+        ),
     )
 
     steps: Annotated[list[Step], Field(max_length=20), keyed("name")] | None = None
     "The stages, with rising weights; 100 follows by itself. None: to 100 as soon as ready."
+    experiment: Experiment | None = None
+    "After the steps, and before 100: two versions side by side until one is better (A/B)."
     analysis: Analysis | None = None
     "What the canary is judged by; left out, by its pods' health alone."
     progress_deadline: Annotated[Duration, at_least(1)] | None = None
@@ -152,6 +285,26 @@ def _first_fallen(steps: list[Step] | None) -> int | None:
     return None
 
 
+def _first_above(terms: Terms) -> int | None:
+    """Index of the first step with more than the holdback leaves; None when there is none."""
+    most = 100 - _holdback(terms)
+    weights = [step.weight or 0 for step in terms.steps or ()]
+    return next((index for index, weight in enumerate(weights) if weight > most), None)
+
+
+def _highest(terms: Terms) -> int:
+    return max((step.weight or 0 for step in terms.steps or ()), default=0)
+
+
+def _has_metric(terms: Terms) -> bool:
+    names = [metric.name for metric in terms.analysis.metrics] if terms.analysis else []
+    return terms.experiment is not None and terms.experiment.metric in names
+
+
+def _holdback(terms: Terms) -> int:
+    return (terms.guard.holdback if terms.guard else None) or 0
+
+
 def _first_late_mirror(steps: list[Step] | None) -> int | None:
     """Index of the first step that mirrors after a weight; None when there is none."""
     weighted = False
@@ -160,6 +313,34 @@ def _first_late_mirror(steps: list[Step] | None) -> int | None:
             return index
         weighted = weighted or step.weight is not None
     return None
+
+
+def _make_holdback_rule(strategy: Strategy, weight: int) -> Rule:
+    """A strategy's last step, too, has no more than the holdback leaves."""
+    most = 100 - weight
+    return Rule(
+        cel=f"!has(self.strategy) || self.strategy != '{strategy}' || !has(self.guard)"
+        f" || !has(self.guard.holdback) || self.guard.holdback <= {most}",
+        message=f"strategy {strategy} goes to {weight} %: hold at most {most} % back",
+        holds=lambda rollout: rollout.strategy != strategy or _holdback(rollout) <= most,
+        at="guard.holdback",
+    )
+
+
+def _make_experiment_rule(strategy: Strategy, weight: int) -> Rule:
+    """An experiment, which comes after a strategy's last step, has no less than that."""
+    return Rule(
+        cel=f"!has(self.strategy) || self.strategy != '{strategy}' || !has(self.experiment)"
+        f" || ({_HAS_HEADERS} ? false : {_SHARE} >= {weight})",
+        message=f"strategy {strategy} goes to {weight} %: give the experiment at least as much, and"
+        " no sticky.headers",
+        holds=lambda rollout: (
+            rollout.strategy != strategy
+            or rollout.experiment is None
+            or (rollout.experiment.share >= weight and not rollout.experiment.by_header)
+        ),
+        at="experiment",
+    )
 
 
 class Rollout(Terms):
@@ -174,6 +355,12 @@ class Rollout(Terms):
             holds=lambda rollout: rollout.strategy is None or rollout.steps is None,
             at="strategy",
         ),
+        *(
+            _make_holdback_rule(strategy, weight)
+            for strategy, weight in HIGHEST_WEIGHTS.items()
+            if weight > 100 - MOST_HOLDBACK
+        ),
+        *(_make_experiment_rule(strategy, weight) for strategy, weight in HIGHEST_WEIGHTS.items()),
     )
 
     strategy: Strategy | None = None

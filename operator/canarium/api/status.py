@@ -81,6 +81,15 @@ class Header(Model):
     "How value is meant."
 
 
+class Sticky(Model):
+    """A cookie by which people come again to the revision that they were led to once."""
+
+    cookie: str
+    "Its name."
+    seconds: int
+    "How long it lasts."
+
+
 class RevisionStatus(Model):
     """One revision that exists now."""
 
@@ -104,6 +113,8 @@ class RevisionStatus(Model):
     "The percentage of requests that it gets a copy of, as intended."
     headers: Annotated[list[Header], keyed("name")] | None = None
     "Requests with all of these headers go to it, as intended."
+    sticky: Sticky | None = None
+    "The cookie by which people stay with the revision that they were led to, as intended."
     restarted_at: Time | None = None
     "When a person last had its pods replaced one by one."
     analysis: list[AnalysisRow] | None = None

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from canarium.api.rules import Model, Rule, keyed, matching
 from canarium.api.scalars import DnsLabel, Duration, IntOrText
-from canarium.core.spec import CLOSING_NAME
+from canarium.core.spec import CLOSING_NAME, EXPERIMENT_NAME
 
 PERCENT_PATTERN = "([1-9][0-9]?|100)%"
 _PERCENT = re.compile(PERCENT_PATTERN)
@@ -92,6 +92,12 @@ class Step(Model):
             cel=f"self != '{CLOSING_NAME}'",
             message=f"{CLOSING_NAME} is the closing step's name: choose another",
             holds=lambda name: name != CLOSING_NAME,
+        ),
+        Rule(
+            cel=f"self != '{EXPERIMENT_NAME}'",
+            message=f"{EXPERIMENT_NAME} is the name of the step that rollout.experiment makes:"
+            " choose another",
+            holds=lambda name: name != EXPERIMENT_NAME,
         ),
     ]
     "Its name, shown in status and used by commands."

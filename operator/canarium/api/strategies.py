@@ -33,6 +33,16 @@ _STEPS: dict[Strategy, list[dict[str, Any]]] = {
 }
 
 
+MOST_HOLDBACK = 50
+"The largest holdback, in percent."
+HIGHEST_WEIGHTS: dict[Strategy, int] = {
+    name: highest
+    for name, steps in _STEPS.items()
+    if (highest := max(int(step.get("weight", 0)) for step in steps))
+}
+"The highest weight of each strategy that has any."
+
+
 def expand(strategy: Strategy) -> list[dict[str, Any]]:
     """The steps of a strategy, as one would write them under spec.rollout.steps."""
     return copy.deepcopy(_STEPS[strategy])

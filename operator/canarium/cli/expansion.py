@@ -14,13 +14,17 @@ from canarium.cli.terminal import align
 from canarium.cli.tree import describe_extras
 from canarium.core.capacity import step_replicas
 from canarium.core.names import API_VERSION
-from canarium.core.spec import CLOSING_NAME, AnalysisSpec, RolloutSpec, Step
+from canarium.core.spec import (
+    CLOSING_NAME,
+    EXPERIMENT_NAME,
+    AnalysisSpec,
+    RolloutSpec,
+    Step,
+)
 from canarium.errors import Problem, SpecError
 from canarium.judge.metrics import Metric
 
 Json = Mapping[str, Any]
-
-_CLOSING = Step(name=CLOSING_NAME, weight=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def make_expansion(manifest: Json, replicas: int | None = None) -> Expansion:
         strategy=written.get("strategy", ""),
         replicas=size,
         steps=tuple(spec.rollout.raw.get("steps", ())),
-        pods=tuple(_need(step, size) for step in (*spec.rollout.steps, _CLOSING)),
+        pods=tuple(_need(step, size) for step in spec.rollout.all_steps),
         rollout=spec.rollout,
     )
 
@@ -87,7 +91,7 @@ def tell_expansion(expansion: Expansion) -> Iterator[Text]:
     strategy = f", strategy {expansion.strategy}" if expansion.strategy else ""
     yield Text.assemble((expansion.name, "bold"), f"{strategy}: {_pods(expansion.replicas)} stable")
     header = ["", "STEP", "WEIGHT", "BESIDE", "CANARY", "ENDS"]
-    steps = (*expansion.rollout.steps, _CLOSING)
+    steps = expansion.rollout.all_steps
     rows = [
         _cells(number, step, need)
         for number, (step, need) in enumerate(zip(steps, expansion.pods, strict=True), 1)
@@ -120,6 +124,8 @@ def _cells(number: int, step: Step, need: Need) -> list[str]:
 def _tell_end(step: Step) -> str:
     if step.name == CLOSING_NAME:
         return "when the router has taken it"
+    if step.name == EXPERIMENT_NAME:
+        return "when one version is better"
     held = f"after {format_duration(step.hold_seconds)}" if step.hold_seconds else ""
     approved = "when a person promotes" if step.approval else ""
     return ", ".join(part for part in (held, approved) if part) or "when its traffic flows"
@@ -128,7 +134,8 @@ def _tell_end(step: Step) -> str:
 def _tell_guard(rollout: RolloutSpec) -> str:
     if not rollout.guard_seconds:
         return "no guard: the previous revision goes at once"
-    return f"guard of {format_duration(rollout.guard_seconds)}: the previous revision stays warm"
+    stays = f"stays warm with {rollout.holdback} %" if rollout.holdback else "stays warm"
+    return f"guard of {format_duration(rollout.guard_seconds)}: the previous revision {stays}"
 
 
 def _tell_analysis(analysis: AnalysisSpec | None) -> Iterator[Text]:

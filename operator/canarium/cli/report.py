@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from canarium.api import parse_rollout
+from canarium.api.parsing import COPIED_FIELDS
 from canarium.api.strategies import expand
 from canarium.core.names import REVISION_LABEL
-from canarium.core.spec import CLOSING_NAME, Step
+from canarium.core.spec import Step, make_closing_step
 from canarium.core.status import parse_time
 from canarium.errors import SpecError
 
@@ -292,12 +293,12 @@ def _tell_steps(model: Json, records: Sequence[Json], now: float) -> tuple[Stage
 
 
 def read_steps(terms: Json) -> tuple[Step, ...]:
-    """The steps with the closing one to 100; only that one when they cannot be read."""
+    """The steps with those that follow by themselves; only 100 when they cannot be read."""
+    copied = {name: terms[name] for name in COPIED_FIELDS if name in terms}
     try:
-        steps = parse_rollout({"steps": terms.get("steps") or []}).steps
+        return parse_rollout(copied).all_steps
     except SpecError:
-        steps = ()
-    return (*steps, Step(name=CLOSING_NAME, weight=100))
+        return (make_closing_step(),)
 
 
 def compute_held(rollout: Json, now: float) -> float:

@@ -91,6 +91,9 @@ class Measure:
     of the tests ("" to start anew). Nothing is measured before `not_before` (epoch seconds).
     `stable` and `canary` are revision ids; `stable` is None when nothing serves beside the
     canary, and then only absolute bounds are judged. Each is read at its own endpoint.
+    `experiment` names the metric by which two revisions are told apart, "" when none is to be.
+    `share` is what the canary should get of single requests, 0 to 1, None where that cannot be
+    said; it may change under the same key.
     """
 
     key: str
@@ -103,6 +106,8 @@ class Measure:
     endpoint: MetricsEndpoint
     stable_endpoint: MetricsEndpoint | None = None
     resume: str = ""
+    experiment: str = ""
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from canarium.core.actions import Measure
-from canarium.core.observed import AnalysisResult
+from canarium.core.observed import AnalysisResult, ExperimentVerdict
 from canarium.core.spec import AnalysisSpec, MetricsEndpoint
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import ROLLING, View, rollout_of
@@ -23,7 +23,7 @@ def make_measure(view: View, status: Status) -> Measure | None:
         return None
     rollout, key = rollout_of(status), analysis_key(view, status)
     started = rollout.step_started_at or view.now
-    beside = status.stable if status.canary else None
+    beside = compared_revision(status)
     return Measure(
         key=key,
         metrics=analysis.metrics,
@@ -35,7 +35,26 @@ def make_measure(view: View, status: Status) -> Measure | None:
         endpoint=endpoint,
         stable_endpoint=_endpoint(view, beside),
         resume=rollout.tests if rollout.tests_key == key else "",
+        experiment=_experiment_metric(view, status),
+        share=_expected_share(view, status, judged),
     )
+
+
+def _experiment_metric(view: View, status: Status) -> str:
+    experiment = view.experiment(status)
+    return experiment.metric if experiment else ""
+
+
+def _expected_share(view: View, status: Status, judged: RevisionStatus) -> float | None:
+    """The share of single requests that should be answered by the revision on trial, 0 to 1.
+
+    None before the router works by it, and where it doesn't deal out single requests of all.
+    """
+    verified_at = rollout_of(status).verified_at
+    settled = verified_at is not None and view.now >= verified_at
+    if not settled or view.router(status).mixes_pods or judged.has_extras or not judged.weight:
+        return None
+    return judged.weight / 100 if compared_revision(status) is not None else None
 
 
 def _endpoint(view: View, part: RevisionStatus | None) -> MetricsEndpoint | None:
@@ -51,16 +70,26 @@ def judged_revision(status: Status) -> RevisionStatus | None:
     return status.stable if state == "Guarding" else None
 
 
+def compared_revision(status: Status) -> RevisionStatus | None:
+    """What serves beside the revision on trial: stable, or in the guard what is held back."""
+    if status.canary is not None:
+        return status.stable
+    previous = status.previous
+    return previous if previous is not None and previous.weight > 0 else None
+
+
 def analysis_in_force(view: View, status: Status) -> AnalysisSpec | None:
     """The analysis of this step.
 
-    None where the canary gets nothing to be judged by. Absolute bounds only in the guard, where
-    nothing serves beside, and where requests come by header: who sends it is no fair sample.
+    None where the canary gets nothing to be judged by. Absolute bounds only in a guard where
+    nothing serves beside, and where requests come by header: who sends it is no fair sample, but
+    for an experiment, in which the front end deals people out.
     """
     analysis, canary = view.rollout.analysis, status.canary
     if analysis is None or (canary is not None and not canary.is_routed):
         return None
-    if canary is not None and not canary.headers:
+    by_header = canary is not None and canary.headers and not view.experiment(status)
+    if compared_revision(status) is not None and not by_header:
         return analysis
     absolute = tuple(
         replace(metric, max_increase=None, max_ratio=None)
@@ -73,7 +102,8 @@ def analysis_in_force(view: View, status: Status) -> AnalysisSpec | None:
 def analysis_key(view: View, status: Status) -> str:
     """Name the step's analysis: another revision, step, start or analysis makes it another."""
     judged, rollout = judged_revision(status), rollout_of(status)
-    analysis = hashlib.sha256(repr(analysis_in_force(view, status)).encode()).hexdigest()[:8]
+    terms = f"{analysis_in_force(view, status)!r}{_experiment_metric(view, status)}"
+    analysis = hashlib.sha256(terms.encode()).hexdigest()[:8]
     revision = judged.revision if judged else ""
     phase = "guard" if rollout.state == "Guarding" else f"step-{rollout.step}"
     return f"{revision}/{phase}/{rollout.step_started_at or 0:.3f}/{analysis}"
@@ -104,6 +134,24 @@ def may_pass(view: View, status: Status) -> bool:
         return True
     result = current_result(view, status)
     return result is not None and result.verdict == "Pass"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an experiment says so far, and the evidence in words."""
+
+    verdict: ExperimentVerdict
+    message: str
+
+
+def find_outcome(view: View, status: Status) -> Outcome:
+    """What the judge says of the experiment that is under way."""
+    result = current_result(view, status)
+    if result is None or not result.experiment:
+        return Outcome("", "there was nothing to judge by")
+    row = next((row for row in result.rows if row.get("check") == "experiment"), {})
+    words = f"{_experiment_metric(view, status)}: {row.get('message') or result.message}"
+    return Outcome(result.experiment, words)
 
 
 def has_no_data(view: View, status: Status) -> bool:

@@ -31,7 +31,7 @@ from canarium.core.resources.objects import (
     make_service,
 )
 from canarium.core.status import RevisionStatus, Status, format_time
-from canarium.core.view import View, rollout_of
+from canarium.core.view import View, parts_of, rollout_of
 from canarium.routers.base import (
     Child,
     find_route,
@@ -64,16 +64,12 @@ def make_writes(view: View, status: Status) -> Writes:
     return Writes((*routes, *upward, *downward, *records), tuple(dict.fromkeys(live)))
 
 
-def _parts(status: Status) -> tuple[RevisionStatus, ...]:
-    return tuple(part for part in (status.stable, status.canary, status.previous) if part)
-
-
 def _make_capacity(view: View, status: Status) -> Iterator[Write]:
     """The revisions' own objects; the ModelRevision comes first, all is rendered from it."""
     if (created := _make_missing_revision(view, status)) is not None:
         yield created
         return
-    for part in _parts(status):
+    for part in parts_of(status):
         yield from _make_revision(view, status, part)
 
 
@@ -81,7 +77,8 @@ def _make_missing_revision(view: View, status: Status) -> Create | None:
     wanted, spec, model = view.wanted, view.spec, view.observed.model
     if wanted is None or spec is None or wanted.record is not None:
         return None
-    if not any((p.revision, p.digest) == (wanted.revision, wanted.digest) for p in _parts(status)):
+    named = {(part.revision, part.digest) for part in parts_of(status)}
+    if (wanted.revision, wanted.digest) not in named:
         return None
     name = child_name(view.model, wanted.revision)
     return Create(Ref("ModelRevision", name), make_model_revision(model, spec, wanted))
@@ -148,8 +145,7 @@ def _make_routes(view: View, status: Status) -> Iterator[Write]:
 
 def _may_write(view: View, status: Status) -> bool:
     """Whether no share would be raised above what ready pods carry, unless nobody else has any."""
-    parts = [part for part in (status.stable, status.canary) if part is not None]
-    return all(_may_get(view, status, part) for part in parts)
+    return all(_may_get(view, status, part) for part in parts_of(status))
 
 
 def _may_get(view: View, status: Status, part: RevisionStatus) -> bool:
@@ -182,9 +178,10 @@ def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[
     if not any(isinstance(write, Apply) for write in routes):
         return
     reverting = rollout_of(status).state == "Reverting"
-    raised = status.stable if reverting or status.canary is None else status.canary
-    if raised is not None:
-        yield Ref("Deployment", child_name(view.model, raised.revision))
+    first = status.stable if reverting or status.canary is None else status.canary
+    for part in parts_of(status):
+        if part is first or view.is_raised(part, status):
+            yield Ref("Deployment", child_name(view.model, part.revision))
 
 
 def _make_downward(view: View, status: Status) -> Iterator[Write]:
@@ -223,7 +220,7 @@ def _is_in_motion(view: View, status: Status) -> bool:
 
 def _make_retired(view: View, status: Status) -> Iterator[Write]:
     """Take the pods of revisions that nothing names any more."""
-    kept = set(view.live_weights(status)) | {part.revision for part in _parts(status)}
+    kept = set(view.live_weights(status)) | {part.revision for part in parts_of(status)}
     for deployment in view.observed.deployments:
         if (
             deployment.revision not in kept

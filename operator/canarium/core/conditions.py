@@ -14,7 +14,7 @@ from canarium.core.clock import held_seconds
 from canarium.core.faults import Fault
 from canarium.core.phases import awaits_approval, is_due, is_paused, is_up_to_date
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status
-from canarium.core.view import AT_REST, ROLLING, View, rollout_of, routed_replicas
+from canarium.core.view import AT_REST, ROLLING, View, parts_of, rollout_of, routed_replicas
 from canarium.core.words import describe_traffic, tidy
 from canarium.routers import Verification
 
@@ -107,6 +107,10 @@ def _tell_holding(view: View, status: Status) -> Headline:
     over = held_seconds(rollout_of(status), view.now) >= step.hold_seconds
     if over and result is not None and result.verdict in _WAITS:
         return Headline(result.verdict, f"{where}: {_WAITS[result.verdict]}")
+    if (experiment := view.experiment(status)) is not None:
+        # Without figures, which would be written every few seconds: they are in the analysis.
+        words = f"until one version is better by {experiment.metric}"
+        return Headline("Experimenting", f"{where} {words}, at most {experiment.max_seconds:g} s")
     return Headline("Holding", f"{where} for {step.hold_seconds:g} s")
 
 
@@ -121,7 +125,15 @@ def _tell_guarding(view: View, status: Status) -> Headline:
     if refusal is not None and not is_up_to_date(view, status):
         return Headline(refusal.reason, refusal.message)
     words = f"the previous revision stays warm for {view.rollout.guard_seconds:g} s"
-    return Headline("Guarding", f"{_version(status.stable)} serves all; {words}")
+    return Headline("Guarding", f"{_tell_shares(status)}; {words}")
+
+
+def _tell_shares(status: Status) -> str:
+    stable, previous = status.stable, status.previous
+    if stable is None or previous is None or not previous.weight:
+        return f"{_version(stable)} serves all"
+    held_back = f"{_version(previous)} {previous.weight} % to compare with"
+    return f"{_version(stable)} serves {stable.weight} % and {held_back}"
 
 
 def _tell_reverting(_view: View, status: Status) -> Headline:
@@ -201,7 +213,7 @@ def _condition(view: View, kind: str, truth: Truth, reason: str, message: str = 
 
 
 def _ready(view: View, status: Status) -> Condition:
-    parts = [part for part in (status.stable, status.canary) if part and part.serves]
+    parts = [part for part in parts_of(status) if part.serves]
     verification = view.verify(status)
     if not parts:
         return _condition(view, "Ready", "False", "NotRouted", "no revision gets traffic yet")

@@ -160,7 +160,8 @@ def _is_edited(view: View, status: Status) -> bool:
     if rollout_of(status).state not in ROLLING or status.canary is None:
         return False
     copied = copied_rollout(view, status)
-    edited = copied is not None and copied.steps != view.rollout.steps
+    terms, given = view.rollout, copied or view.rollout
+    edited = (given.steps, given.experiment) != (terms.steps, terms.experiment)
     return edited or not _is_in_a_step(view, status)
 
 
@@ -182,7 +183,8 @@ def _adopt_edits(view: View, status: Status) -> Status:
 
 def _find_step(view: View, status: Status) -> int:
     weight = status.canary.weight if status.canary else 0
-    first = next(step.weight for step in view.steps if step.weight >= weight)
+    last = view.steps[-1].weight
+    first = next((s.weight for s in view.steps if s.weight >= weight), last)
     numbers = [number for number, step in enumerate(view.steps, 1) if step.weight == first]
     name = rollout_of(status).step_name
     return next((n for n in numbers if view.steps[n - 1].name == name), numbers[0])

@@ -9,16 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from canarium.core.observed import Observed
+from canarium.core.spec import RolloutSpec
 from canarium.errors import Problem
 from canarium.routers import ROUTERS, choose_router
 
+_MIXED = (
+    "router {router} shares whole pods, and in the guard both revisions have all of theirs, so "
+    "half of the traffic would be held back: leave holdback out, or name a Gateway in "
+    "spec.traffic.parentRefs"
+)
+
 
 def find_undeliverable(observed: Observed) -> tuple[Problem, ...]:
-    """Every step that the router cannot deliver, with what to write instead."""
+    """Every step, and the holdback, that the router cannot deliver, with what to write instead."""
     spec = observed.model.spec
-    if spec is None or not any(step.mirror or step.headers for step in spec.rollout.steps):
+    if spec is None or not _asks_for_more(spec.rollout):
         return ()
     return tuple(_find_problems(observed))
+
+
+def _asks_for_more(rollout: RolloutSpec) -> bool:
+    """Whether anything is asked for beyond rising weights, which every router delivers."""
+    steps = rollout.all_steps
+    return bool(rollout.holdback) or any(s.mirror or s.headers or s.sticky for s in steps)
+
+
+def _name_field(rollout: RolloutSpec, number: int) -> str:
+    """Where a person wrote what makes a step."""
+    if number >= len(rollout.steps):
+        return "experiment.sticky"
+    return "strategy" if rollout.strategy else f"steps[{number}]"
 
 
 def _find_problems(observed: Observed) -> Iterator[Problem]:
@@ -26,7 +46,9 @@ def _find_problems(observed: Observed) -> Iterator[Problem]:
     if spec is None:
         return
     router = ROUTERS[choose_router(spec.traffic, observed, current).name]
-    for number, step in enumerate(spec.rollout.steps):
+    for number, step in enumerate(spec.rollout.all_steps):
         if words := router.explain_undeliverable(step, spec.traffic, observed):
-            field = "strategy" if spec.rollout.strategy else f"steps[{number}]"
+            field = _name_field(spec.rollout, number)
             yield Problem(f"spec.rollout.{field}", f"step {step.name}: {words}")
+    if spec.rollout.holdback and router.mixes_pods:
+        yield Problem("spec.rollout.guard.holdback", _MIXED.format(router=router.name))

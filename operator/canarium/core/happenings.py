@@ -16,6 +16,7 @@ def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
     return (
         *_tell_phase(before, after),
         *_tell_state(view, before, after),
+        *_tell_holdback(view, before, after),
         *_tell_commands(before, after),
         *_tell_drift(view, before, after),
     )
@@ -77,6 +78,18 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         yield Event("Warning", new.reason, "Start", f"{version} cannot serve: {new.message}")
 
 
+def _tell_holdback(view: View, before: Status, after: Status) -> Iterator[Event]:
+    """In the guard the new stable gets what was held back."""
+    states = {rollout_of(before).state, rollout_of(after).state}
+    was, previous = before.previous, after.previous
+    if states != {"Guarding"} or was is None or previous is None or previous.weight >= was.weight:
+        return
+    lost = not view.ready(previous.revision, after)
+    why = f"; {_name(previous)} has no ready pod left" if lost else ""
+    share = f"{_name(after.stable)} gets {100 - previous.weight} %"
+    yield Event("Warning" if lost else "Normal", "WeightShifted", "Shift", share + why)
+
+
 def _tell_shift(view: View, was: RevisionStatus | None, after: Status) -> Iterator[Event]:
     canary, number = after.canary, rollout_of(after).step
     if canary is None or (was is not None and _traffic(was) == _traffic(canary)):
@@ -87,7 +100,7 @@ def _tell_shift(view: View, was: RevisionStatus | None, after: Status) -> Iterat
 
 
 def _traffic(part: RevisionStatus) -> tuple[object, ...]:
-    return part.weight, part.mirror, part.headers
+    return part.weight, part.mirror, part.headers, part.sticky
 
 
 def _is_new(before: RevisionStatus | None, after: RevisionStatus | None) -> bool:

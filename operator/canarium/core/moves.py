@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from canarium.core.capacity import step_replicas
+from canarium.core.clock import stop_clock
 from canarium.core.commands import Command
 from canarium.core.revision import Wanted
 from canarium.core.spec import Step
@@ -81,7 +82,7 @@ def jump_to_closing(view: View, status: Status) -> Status:
 
 def reenter_step(view: View, status: Status, number: int) -> Status:
     """Be in this step of edited steps: go on holding where its traffic is the same."""
-    rollout, step = rollout_of(status), view.steps[number - 1]
+    rollout, step = rollout_of(status), view.step_at(number, status)
     if rollout.state != "Scaling" and _has_traffic(status.canary, step):
         return replace(status, rollout=replace(rollout, step=number, step_name=step.name))
     if (rollout.state, rollout.step, rollout.step_name) == ("Scaling", number, step.name):
@@ -92,8 +93,8 @@ def reenter_step(view: View, status: Status, number: int) -> Status:
 def _has_traffic(canary: RevisionStatus | None, step: Step) -> bool:
     if canary is None:
         return False
-    has = (canary.weight, canary.mirror or 0, canary.headers)
-    return has == (step.weight, step.mirror, step.headers)
+    has = (canary.weight, canary.mirror or 0, canary.headers, canary.sticky)
+    return has == (step.weight, step.mirror, step.headers, step.sticky)
 
 
 def _enter_step(view: View, status: Status, number: int) -> Status:
@@ -129,17 +130,19 @@ def shift(view: View, status: Status) -> Status:
     moved = enter(view, status, "Shifting", verified_at=None, step_started_at=view.now)
     shared = set_weights(moved, step.weight)
     canary = shared.canary
-    beside = canary and replace(canary, mirror=step.mirror or None, headers=step.headers)
+    extras: dict[str, Any] = {"headers": step.headers, "sticky": step.sticky}
+    beside = canary and replace(canary, mirror=step.mirror or None, **extras)
     return replace(shared, canary=beside)
 
 
 def set_weights(status: Status, canary_weight: int) -> Status:
     """Share 100 percent between stable and canary, which gets nothing else."""
     stable, canary = status.stable, status.canary
+    bare: dict[str, Any] = {"mirror": None, "headers": (), "sticky": None}
     return replace(
         status,
         stable=stable and replace(stable, weight=100 - canary_weight),
-        canary=canary and replace(canary, weight=canary_weight, mirror=None, headers=()),
+        canary=canary and replace(canary, weight=canary_weight, **bare),
     )
 
 
@@ -159,11 +162,23 @@ def withdraw(view: View, status: Status) -> Status:
 
 
 def promote(view: View, status: Status) -> Status:
-    """The canary has everything: it is stable now, and the one before stays warm."""
+    """The canary is stable now; the one before stays warm, with what is held back on it."""
     stable = status.stable
     moved = enter(view, status, "Guarding", step=0, step_name="", step_started_at=view.now)
-    previous = stable and replace(stable, weight=0, analysis=())
+    previous = stable and replace(stable, analysis=())
     return replace(moved, stable=status.canary, canary=None, previous=previous)
+
+
+def lower_holdback(view: View, status: Status, percent: int) -> Status:
+    """Leave the previous revision less of the traffic; the guard's clock waits for the router."""
+    stable, previous = status.stable, status.previous
+    stopped = stop_clock(rollout_of(status), view.now)
+    return replace(
+        status,
+        stable=stable and replace(stable, weight=100 - percent),
+        previous=previous and replace(previous, weight=percent),
+        rollout=replace(stopped, progress_at=view.now),
+    )
 
 
 def rest(view: View, status: Status) -> Status:

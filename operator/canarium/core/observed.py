@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from canarium.core.actions import RouteKind
 from canarium.core.origin import Origin
 from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec
 from canarium.core.status import Status
 from canarium.errors import Problem
+
+ExperimentVerdict = Literal["", "CanaryBetter", "CanaryWorse", "Undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,8 @@ class AnalysisResult:
 
     `key` names the step that was judged (a result under another key is about something else),
     `rows` are what status shows, `state` the running tests' numbers as JSON, `problems` why
-    readings failed (one short sentence a source).
+    readings failed (one short sentence a source). `experiment` is what an experiment says so far,
+    "" while none is under way; its evidence is the row whose check is "experiment".
     """
 
     key: str
@@ -204,6 +207,7 @@ class AnalysisResult:
     rows: tuple[Mapping[str, Any], ...] = ()
     state: str = ""
     problems: tuple[str, ...] = ()
+    experiment: ExperimentVerdict = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def _intent(status: Status) -> tuple[object, ...]:
 def _intend(part: RevisionStatus | None) -> tuple[object, ...] | None:
     if part is None:
         return None
-    traffic = (part.weight, part.mirror, part.headers)
+    traffic = (part.weight, part.mirror, part.headers, part.sticky)
     return (part.revision, part.digest, part.replicas, traffic, part.restarted_at)
 
 
@@ -94,6 +94,8 @@ def _moments(view: View, status: Status) -> list[float | None]:
         "Shifting": 0.0,
     }
     moments = [ends_at(rollout, holds[state]), rollout.verified_at] if state in holds else []
+    if state == "Holding" and (experiment := view.experiment(status)):
+        moments.append(ends_at(rollout, experiment.max_seconds))
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
     moments += [resumes_at(rollout), left_until(view, status)]

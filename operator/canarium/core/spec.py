@@ -13,8 +13,11 @@ from canarium.judge.metrics import Metric
 RouterName = Literal["Auto", "GatewayAPI", "Replicas", "Traefik", "Istio"]
 Protocol = Literal["HTTP", "GRPC"]
 
+EXPERIMENT_NAME = "experiment"
+"The name of the step that an experiment is; it follows the last one by itself."
+
 CLOSING_NAME = "full"
-"The name of the step to 100, which follows by itself."
+"The name of the closing step, to 100 but for a holdback, which follows by itself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,22 @@ class HeaderMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Sticky:
+    """A cookie by which whoever was led to a revision once comes to it again, for so long."""
+
+    cookie: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One stage of a rollout.
 
     `weight` is the canary's share in percent, 0 to 100: a step that says none has that of the
     step before. `mirror` is the percentage of stable's requests that the canary gets a copy of,
-    and requests with all of `headers` go to the canary, both in this step only. `replicas` or
-    `replicas_percent` (of stable's size) is how many pods the canary has at least; 0 for as many
-    as its traffic needs.
+    and requests with all of `headers` go to the canary, both in this step only, as does `sticky`,
+    by which the weight shares people instead of requests. `replicas` or `replicas_percent` (of
+    stable's size) is how many pods the canary has at least; 0 for as many as its traffic needs.
     """
 
     name: str
@@ -80,6 +91,45 @@ class Step:
     headers: tuple[HeaderMatch, ...] = ()
     replicas: int = 0
     replicas_percent: int = 0
+    sticky: Sticky | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentSpec:
+    """Two revisions beside each other, until one of them is better by a metric that counts.
+
+    The canary gets `weight` percent of the people, who are told apart by the cookie, or of the
+    requests, where there is none. With `headers` the front end says who gets it, and `weight` is
+    what pods are reckoned from. Nothing is decided before `min_seconds`; at `max_seconds` it ends.
+    """
+
+    metric: str
+    weight: int = 50
+    cookie: str = ""
+    headers: tuple[HeaderMatch, ...] = ()
+    min_seconds: float = 0.0
+    max_seconds: float = 336 * 3600.0
+
+    def make_step(self, weight_before: int) -> Step:
+        """The step that it is, after one in which the canary has `weight_before` percent."""
+        return Step(
+            name=EXPERIMENT_NAME,
+            weight=weight_before if self.headers else self.weight,
+            hold_seconds=self.min_seconds,
+            headers=self.headers,
+            replicas_percent=self.weight if self.headers else 0,
+            sticky=Sticky(self.cookie, int(self.max_seconds)) if self.cookie else None,
+        )
+
+
+def make_closing_step(holdback: int = 0) -> Step:
+    """The step after the last one: everything, but for the percentage that is held back.
+
+    All pods are there even so: callers in the cluster reach the canary alone from then on.
+    """
+    if not holdback:
+        return Step(name=CLOSING_NAME, weight=100)
+    return Step(name=CLOSING_NAME, weight=100 - holdback, replicas_percent=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +145,31 @@ class AnalysisSpec:
 
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
-    """Steps (100 follows by itself and is not listed), analysis, guard.
+    """Steps, what may follow them, analysis, guard.
 
-    `raw` is what the person wrote for steps, analysis, progressDeadline and guard; it is what
-    gets copied into the ModelRevision when a rollout starts.
+    `raw` is what the person wrote for all of these; it is what gets copied into the ModelRevision
+    when a rollout starts.
     """
 
     steps: tuple[Step, ...] = ()
+    experiment: ExperimentSpec | None = None
     analysis: AnalysisSpec | None = None
     progress_deadline_seconds: float = 600.0
     guard_seconds: float = 900.0
+    holdback: int = 0
+    "Percentage left on the previous revision in the guard, to go on comparing with."
     paused: bool = False
     revision_history_limit: int = 10
     strategy: str = field(default="", compare=False)
     "The name that the steps were asked for by, if they were."
     raw: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """The steps with those that follow by themselves: an experiment, and the closing one."""
+        before = self.steps[-1].weight if self.steps else 0
+        tried = (self.experiment.make_step(before),) if self.experiment else ()
+        return (*self.steps, *tried, make_closing_step(self.holdback))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from canarium.core.analysis import has_failed, has_no_data, may_pass
+from canarium.core.analysis import find_outcome, has_failed, has_no_data, may_pass
 from canarium.core.clock import held_seconds, resumes_at, start_clock, stop_clock
 from canarium.core.commands import Verb
 from canarium.core.moves import (
@@ -21,6 +21,7 @@ from canarium.core.moves import (
     forgive,
     grow_canary,
     jump_to_closing,
+    lower_holdback,
     promote,
     record_command,
     refuse,
@@ -33,7 +34,7 @@ from canarium.core.moves import (
     withdraw,
 )
 from canarium.core.revision import Wanted
-from canarium.core.spec import CLOSING_NAME
+from canarium.core.spec import CLOSING_NAME, ExperimentSpec
 from canarium.core.status import RevisionStatus, State, Status
 from canarium.core.view import View, rollout_of
 from canarium.core.words import tidy
@@ -198,23 +199,71 @@ def holding(view: View, status: Status) -> Status:
 
 
 def _end_hold(view: View, status: Status) -> Status:
+    """What follows when the hold is over: of an experiment, that it may be decided."""
     analysis = view.rollout.analysis
     if has_no_data(view, status) and analysis is not None and analysis.on_no_data == "Rollback":
         words = "there was nothing to judge the canary by at the end of the hold"
         return revert(view, status, "Rejected", "NoData", words)
+    if (experiment := view.experiment(status)) is not None:
+        return _end_experiment(view, status, experiment)
     if view.step(status).approval or not may_pass(view, status):
         return status
     return advance(view, status)
 
 
+def _end_experiment(view: View, status: Status, experiment: ExperimentSpec) -> Status:
+    """The winner goes on, and what nobody can tell apart goes back when time is up."""
+    outcome = find_outcome(view, status)
+    if outcome.verdict == "CanaryWorse":
+        return revert(view, status, "Rejected", "ExperimentLost", outcome.message)
+    if outcome.verdict == "CanaryBetter" and may_pass(view, status):
+        return advance(view, status)
+    if held_seconds(rollout_of(status), view.now) < experiment.max_seconds:
+        return status
+    words = f"nothing was decided in {experiment.max_seconds:g} s; {outcome.message}"
+    return revert(view, status, "Rejected", "ExperimentUndecided", words)
+
+
 def guarding(view: View, status: Status) -> Status:
-    """The new stable has everything; the previous one stays warm."""
+    """The new stable has everything but what is held back; the previous one stays warm."""
     if (back := _go_back(view, status)) is not None:
         return back
     wanted = _newly_wanted(view, status)
     if wanted is not None and not view.paused:
-        return begin(view, status, wanted)
+        start = begin_unsettled if _may_reach_previous(view, status) else begin
+        return start(view, status, wanted)
+    if (percent := _compute_holdback(view, status)) != _held_back(status):
+        return lower_holdback(view, status, percent)
     return _end_guard(view, _run_clock(view, status, paused=view.paused))
+
+
+def _held_back(status: Status) -> int:
+    return status.previous.weight if status.previous else 0
+
+
+def _may_reach_previous(view: View, status: Status) -> bool:
+    """Whether requests may still reach the previous revision, by what was held back on it.
+
+    Where revisions share a Service nothing is held back.
+    """
+    unsettled = _held_back(status) > 0 or not _is_settled(view, status)
+    return unsettled and not view.router(status).mixes_pods
+
+
+def _compute_holdback(view: View, status: Status) -> int:
+    """What the previous revision is to have of the traffic: it never gets more again.
+
+    Nothing once the guard is over, or when it has no ready pod and the new stable has one. A
+    pause keeps it, but for the latter.
+    """
+    previous, held = status.previous, _held_back(status)
+    if previous is None or not view.ready(_stable(status).revision, status):
+        return held
+    if not view.ready(previous.revision, status):
+        return 0
+    if view.paused:
+        return held
+    return 0 if _is_guarded(view, status) else min(held, view.rollout.holdback)
 
 
 def _go_back(view: View, status: Status) -> Status | None:
@@ -243,9 +292,14 @@ def _has_lost_guarded(view: View, status: Status) -> bool:
 
 
 def _end_guard(view: View, status: Status) -> Status:
-    over = held_seconds(rollout_of(status), view.now) >= view.rollout.guard_seconds
     serving = view.ready(_stable(status).revision, status) > 0
+    over = _is_guarded(view, status)
     return rest(view, status) if over and serving and _is_settled(view, status) else status
+
+
+def _is_guarded(view: View, status: Status) -> bool:
+    """Whether the guard has lasted as long as it should."""
+    return held_seconds(rollout_of(status), view.now) >= view.rollout.guard_seconds
 
 
 def reverting(view: View, status: Status) -> Status:
@@ -254,7 +308,7 @@ def reverting(view: View, status: Status) -> Status:
     if (fix := _find_fix(view, status)) is not None:
         return begin_unsettled(view, status, fix)
     weight = _weight_left(view, status, stable, canary) if canary else 0
-    if canary and (weight != canary.weight or canary.headers or canary.mirror):
+    if canary and (weight != canary.weight or canary.has_extras):
         stopped = replace(rollout_of(status), verified_at=None, progress_at=view.now)
         return set_weights(replace(status, rollout=stopped), weight)
     if weight > 0:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
-from canarium.core.spec import HeaderMatch
+from canarium.core.spec import HeaderMatch, Sticky
 
 State = Literal[
     "Starting",
@@ -61,7 +61,7 @@ class RevisionStatus:
     `replicas` is how many pods it should have (the intent its Deployment is written from),
     `weight` the share of traffic in percent that its route is written from, `share` what it
     really gets where weights are approximated by whole pods, `digest` that of its pod template.
-    `mirror` (percent) and `headers` are what else a canary's route is written from.
+    `mirror` (percent), `headers` and `sticky` are what else a canary's route is written from.
     `restarted_at` is when a person last had its pods replaced.
     """
 
@@ -75,8 +75,14 @@ class RevisionStatus:
     share: int | None = None
     mirror: int | None = None
     headers: tuple[HeaderMatch, ...] = ()
+    sticky: Sticky | None = None
     restarted_at: float | None = None
     analysis: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def has_extras(self) -> bool:
+        """Whether its route says more of it than a weight."""
+        return bool(self.headers or self.mirror or self.sticky)
 
     @property
     def serves(self) -> bool:

@@ -21,7 +21,15 @@ from canarium.core.observed import (
     RevisionRecord,
 )
 from canarium.core.revision import Wanted, compute_wanted, find_record, recall
-from canarium.core.spec import CLOSING_NAME, RolloutSpec, Spec, Step, Traffic
+from canarium.core.spec import (
+    EXPERIMENT_NAME,
+    ExperimentSpec,
+    RolloutSpec,
+    Spec,
+    Step,
+    Traffic,
+    make_closing_step,
+)
 from canarium.core.status import Override, RevisionStatus, Rollout, Status
 from canarium.routers import (
     ROUTERS,
@@ -34,7 +42,6 @@ from canarium.routers import (
 )
 from canarium.routers.base import find_service, is_current, read_selector
 
-CLOSING_STEP = Step(name=CLOSING_NAME, weight=100)
 AT_REST = ("Starting", "Idle", "Rejected", "Broken")
 T = TypeVar("T")
 ROLLING = ("Scaling", "Shifting", "Holding")
@@ -69,8 +76,8 @@ class View:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps in force, with the closing one to 100."""
-        return (*self.rollout.steps, CLOSING_STEP)
+        """The steps in force, with the closing one as it ordinarily is."""
+        return self._once("steps", _list_steps, self.rollout)
 
     @property
     def paused(self) -> bool:
@@ -79,11 +86,37 @@ class View:
 
     def step(self, status: Status) -> Step:
         """The step that the rollout is in."""
-        return self.steps[min(max(rollout_of(status).step, 1), len(self.steps)) - 1]
+        return self.step_at(self._number(status), status)
+
+    def step_at(self, number: int, status: Status) -> Step:
+        """A step by its number, from 1; the closing one with what can be held back."""
+        if number < len(self.steps) or not self.rollout.holdback:
+            return self.steps[number - 1]
+        return make_closing_step(self._find_holdback(status))
+
+    def _number(self, status: Status) -> int:
+        return min(max(rollout_of(status).step, 1), len(self.steps))
+
+    def experiment(self, status: Status) -> ExperimentSpec | None:
+        """The experiment, while the rollout is in its step."""
+        named = rollout_of(status).step_name == EXPERIMENT_NAME
+        return self.rollout.experiment if named else None
 
     def is_closing(self, status: Status) -> bool:
-        """Whether the step is the one to 100."""
-        return self.step(status).weight == 100
+        """Whether the step is the last one, after which the canary is stable."""
+        return self._number(status) == len(self.steps)
+
+    def _find_holdback(self, status: Status) -> int:
+        """What the closing step leaves on stable; never more than the canary has left it.
+
+        Nothing on one without a ready pod, or where the canary was stable before: people go back
+        to that one, and away from the other.
+        """
+        canary = status.canary
+        record = self.record(canary) if canary else None
+        if self.stable_is_dead(status) or (record and record.stable_at is not None):
+            return 0
+        return min(self.rollout.holdback, 100 - canary.weight if canary else 100)
 
     def command(self, verb: Verb, status: Status) -> Command | None:
         """A person's command that was not handled yet."""
@@ -245,7 +278,9 @@ class View:
 
     def _compute_split(self, status: Status) -> Split | None:
         canary = status.canary
-        parts = [part for part in (status.stable, canary) if part and part.weight > 0]
+        # Oldest first, so that a promotion by itself changes nothing of the route.
+        oldest_first = (status.previous, status.stable, canary)
+        parts = [part for part in oldest_first if part and part.weight > 0]
         if not parts or status.stable is None:
             return None
         beside = canary if canary and (canary.headers or canary.mirror) else None
@@ -258,17 +293,22 @@ class View:
             canary=beside.revision if beside else "",
             headers=beside.headers if beside else (),
             mirror=beside.mirror or 0 if beside else 0,
+            sticky=canary.sticky if canary else None,
         )
 
     def _find_primary(self, parts: list[RevisionStatus], status: Status) -> str:
         """Whom callers in the cluster reach: stable, but while it cannot carry all of them yet.
 
-        A Service cannot be shared; going back, it turns when the last weight does.
+        A Service cannot be shared: it turns with the closing step, whatever that holds back, and
+        going back when the last weight does.
         """
+        state, newest = rollout_of(status).state, parts[-1].revision
+        if status.stable not in parts or (state == "Shifting" and self.is_closing(status)):
+            return newest
         service = find_service(self.observed, self.model)
         led = read_selector(service).get(REVISION_LABEL) if service else None
-        late = rollout_of(status).state == "Reverting" and led == parts[-1].revision
-        return parts[-1 if late else 0].revision
+        late = state == "Reverting" and led == newest
+        return newest if late else status.stable.revision
 
     def live_share(self, revision: str, status: Status) -> int:
         """The percentage that a revision gets by the live rules, whatever is intended."""
@@ -362,6 +402,15 @@ def routed_replicas(part: RevisionStatus, size: int) -> int:
     """Pods that must be ready for what a revision gets, where `size` pods carry everything."""
     by_share = needed_replicas(max(part.weight, part.mirror or 0), size)
     return max(by_share, 1 if part.headers else 0)
+
+
+def _list_steps(rollout: RolloutSpec) -> tuple[Step, ...]:
+    return rollout.all_steps
+
+
+def parts_of(status: Status) -> tuple[RevisionStatus, ...]:
+    """The revisions that have a place in status: stable, canary, previous, as far as there are."""
+    return tuple(part for part in (status.stable, status.canary, status.previous) if part)
 
 
 def rollout_of(status: Status) -> Rollout:

@@ -20,4 +20,5 @@ def describe_traffic(step: Step) -> str:
     parts = [f"at {step.weight} %"] if step.weight or not (step.mirror or step.headers) else []
     parts += [f"with copies of {step.mirror} %"] if step.mirror else []
     parts += [f"by header {header.name}" for header in step.headers]
+    parts += [f"kept by cookie {step.sticky.cookie}"] if step.sticky else []
     return " and ".join(parts)

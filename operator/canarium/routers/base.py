@@ -20,7 +20,7 @@ from canarium.core.names import (
     revision_selector,
 )
 from canarium.core.observed import Observed, RouteRecord, ServiceRecord
-from canarium.core.spec import HeaderMatch, Protocol, Step, Traffic
+from canarium.core.spec import HeaderMatch, Protocol, Step, Sticky, Traffic
 from canarium.routers.drift import says_same
 
 
@@ -31,7 +31,8 @@ class Split:
     `primary` is the revision that in-cluster callers of the leading Service reach where the
     router shifts traffic elsewhere: stable, unless it has no share at all. `canary` gets, beside
     its weight (which may be none), the requests with all of `headers`, and copies of `mirror`
-    percent of all others; it is "" when it gets neither.
+    percent of all others; it is "" when it gets neither. `sticky` keeps whoever was led to a
+    revision by its weight there.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Split:
     canary: str = ""
     headers: tuple[HeaderMatch, ...] = ()
     mirror: int = 0
+    sticky: Sticky | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,13 @@ class Router(Interface):
 
         What isn't there yet (a Gateway, its class, the kinds) is no reason: that may come.
         """
+
+
+def explain_sticky_grpc(step: Step, traffic: Traffic) -> str:
+    """Why a cookie is of no use in gRPC, and what to write instead; "" when none is asked for."""
+    if step.sticky is None or traffic.protocol != "GRPC":
+        return ""
+    return "gRPC clients keep no cookies: have the front end assign people by headers"
 
 
 def make_child(kind: Kind, name: str, spec: dict[str, Any]) -> Child:

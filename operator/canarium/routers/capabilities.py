@@ -8,7 +8,7 @@ out is at best ignored, and at worst answered with 404 for everything.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from canarium.core.observed import GatewayClassRecord, GatewayRecord, Observed
 from canarium.core.spec import HeaderMatch, ParentRef, Step, Traffic
@@ -16,20 +16,25 @@ from canarium.core.spec import HeaderMatch, ParentRef, Step, Traffic
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """`part_mirror` is to mirror a percentage; `grpc_mirror` has no name in supportedFeatures."""
+    """`part_mirror` is to mirror a percentage.
+
+    `grpc_mirror` and `sticky`, to keep by a cookie who came by weight, have no name in
+    supportedFeatures.
+    """
 
     mirror: bool = False
     part_mirror: bool = False
     regex_headers: bool = False
     grpc: bool = False
     grpc_mirror: bool = False
+    sticky: bool = False
 
 
 _EVERYTHING = Capabilities(
     mirror=True, part_mirror=True, regex_headers=True, grpc=True, grpc_mirror=True
 )
 KNOWN: Mapping[str, Capabilities] = {
-    "gateway.envoyproxy.io/gatewayclass-controller": _EVERYTHING,
+    "gateway.envoyproxy.io/gatewayclass-controller": replace(_EVERYTHING, sticky=True),
     "istio.io/gateway-controller": _EVERYTHING,
     "gateway.nginx.org/nginx-gateway-controller": _EVERYTHING,
     "io.cilium/gateway-controller": Capabilities(
@@ -50,9 +55,18 @@ Mirrors and GRPCRoute: the conformance reports that the controllers' makers sent
 kubernetes-sigs/gateway-api (conformance/reports/v1.3.0 to v1.5: Envoy Gateway 1.8, Istio 1.30,
 Cilium 1.20, NGINX Gateway Fabric 2.6, Contour 1.33, kgateway 2.3, GKE 1.5.0, Traefik 3.7).
 Regular expressions in headers and mirrors in a GRPCRoute, which have no feature: the controllers'
-sources; False where there was nothing to be found.
+sources; False where there was nothing to be found. Cookies over weights: likewise, as of August
+2026. Envoy Gateway puts all backends of such a rule into one cluster of Envoy's, within which its
+cookie names a pod; Istio and Traefik leave sessionPersistence of a route out of account, and NGINX
+draws the backend for each request before it looks at the cookie.
 """
 _MIRROR, _PART_MIRROR = "HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror"
+
+
+_NOT_STICKY = (
+    "is not known to keep people on a revision by a cookie where weights share the traffic: have "
+    "the front end assign them, with sticky.headers, or take Envoy Gateway or router Traefik"
+)
 
 
 def find_capabilities(found: GatewayClassRecord) -> Capabilities | None:
@@ -69,6 +83,7 @@ def find_capabilities(found: GatewayClassRecord) -> Capabilities | None:
         regex_headers=known.regex_headers,
         grpc="GRPCRoute" in features,
         grpc_mirror=mirror and known.grpc_mirror,
+        sticky=known.sticky,
     )
 
 
@@ -91,6 +106,8 @@ def _explain(step: Step, traffic: Traffic, can: Capabilities) -> str:
         trouble = _explain_mirror(step, traffic, can)
         if trouble:
             return trouble
+    if step.sticky and not can.sticky:
+        return _NOT_STICKY
     return "" if can.regex_headers else _explain_headers(step.headers)
 
 

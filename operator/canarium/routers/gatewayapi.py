@@ -21,12 +21,13 @@ from canarium.core.observed import (
     RouteParent,
     RouteRecord,
 )
-from canarium.core.spec import ParentRef, PathMatch, Protocol, Step, Traffic
+from canarium.core.spec import ParentRef, PathMatch, Protocol, Step, Sticky, Traffic
 from canarium.routers.base import (
     Child,
     Split,
     Verification,
     by_revision,
+    explain_sticky_grpc,
     find_route,
     make_child,
     make_leading_service,
@@ -99,6 +100,8 @@ class GatewayAPI:
 
     def explain_undeliverable(self, step: Step, traffic: Traffic, observed: Observed) -> str:
         """Ask what the controllers of all the gateways can do."""
+        if words := explain_sticky_grpc(step, traffic):
+            return words
         answers = (explain_class(step, traffic, ref, observed) for ref in traffic.parent_refs)
         return next((answer for answer in answers if answer), "")
 
@@ -152,6 +155,20 @@ def _make_main_rule(split: Split) -> Json:
             _make_backend(split, revision, weight) for revision, weight in split.weights
         ],
         **_make_timeouts(split),
+        **(_make_persistence(split.sticky) if split.sticky else {}),
+    }
+
+
+def _make_persistence(sticky: Sticky) -> Json:
+    """Of the experimental channel (GEP-1619): where a cookie leads goes before the weights."""
+    hours, seconds = divmod(sticky.seconds, 3600)
+    return {
+        "sessionPersistence": {
+            "sessionName": sticky.cookie,
+            "type": "Cookie",
+            "absoluteTimeout": f"{hours}h{seconds}s" if hours else f"{seconds}s",
+            "cookieConfig": {"lifetimeType": "Permanent"},
+        }
     }
 
 

@@ -82,8 +82,17 @@ class Istio:
         return f"http://{traffic.hostnames[0]}" if outside else ""
 
     def explain_undeliverable(self, step: Step, traffic: Traffic, observed: Observed) -> str:
-        """Weights, headers of both types and mirrors can all be delivered."""
-        return ""
+        """Weights, headers of both types and mirrors can all be delivered.
+
+        A cookie cannot: the destination is drawn by weight for each request, and consistent
+        hashing chooses only among the pods of the one that was drawn.
+        """
+        if step.sticky is None:
+            return ""
+        return (
+            "router Istio draws a revision for every request and keeps nobody on one by a cookie: "
+            "have the front end assign people, with sticky.headers, or take router Traefik"
+        )
 
 
 # What is written

@@ -82,6 +82,7 @@ class Replicas:
     def explain_undeliverable(self, step: Step, traffic: Traffic, observed: Observed) -> str:
         """Pods behind one Service get whole connections, whatever is in them."""
         wanted = "mirror" if step.mirror else "headers" if step.headers else ""
+        wanted = wanted or ("sticky" if step.sticky else "")
         if not wanted:
             return ""
         return (

@@ -21,6 +21,7 @@ from canarium.routers.base import (
     Split,
     Verification,
     by_revision,
+    explain_sticky_grpc,
     find_missing,
     find_route,
     make_child,
@@ -87,9 +88,9 @@ class Traefik:
 
     def explain_undeliverable(self, step: Step, traffic: Traffic, observed: Observed) -> str:
         """Copies are made of whole requests, which a gRPC stream may never be."""
-        if not (step.mirror and traffic.protocol == "GRPC"):
-            return ""
-        return "router Traefik cannot mirror gRPC: write a weight or headers instead of mirror"
+        if step.mirror and traffic.protocol == "GRPC":
+            return "router Traefik cannot mirror gRPC: write a weight or headers instead of mirror"
+        return explain_sticky_grpc(step, traffic)
 
 
 # What is written
@@ -102,10 +103,19 @@ def _make_routes(split: Split) -> tuple[Child, ...]:
     leading = {"kind": "TraefikService", "name": mirror.ref.name} if mirror else shared
     return (
         make_leading_service(split, primary_selector(split)),
-        make_child("TraefikService", split.model, {"weighted": {"services": _make_shares(split)}}),
+        make_child("TraefikService", split.model, {"weighted": _make_weighted(split)}),
         *((mirror,) if mirror else ()),
         make_child("IngressRoute", split.model, {"routes": list(_make_rules(split, leading))}),
     )
+
+
+def _make_weighted(split: Split) -> Json:
+    """The shares; with a cookie that names one of them, which goes before the weights."""
+    shared: Json = {"services": _make_shares(split)}
+    if split.sticky is None:
+        return shared
+    kept = {"name": split.sticky.cookie, "maxAge": split.sticky.seconds, "httpOnly": True}
+    return {**shared, "sticky": {"cookie": kept}}
 
 
 def _make_shares(split: Split) -> list[Json]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from canarium.controller import Measuring
 from canarium.core.actions import Measure
-from canarium.core.observed import AnalysisResult
+from canarium.core.observed import AnalysisResult, ExperimentVerdict
 from canarium.kube.cache import Cache
 from canarium.kube.store import Key
 from canarium.kube.workqueue import WorkQueue
@@ -35,6 +36,7 @@ class Script:
 
     def __init__(self) -> None:
         self._verdicts: dict[str, str] = {}
+        self._outcomes: dict[str, ExperimentVerdict] = {}
         self._sessions: list[_Scripted] = []
 
     def say(self, version: str, verdict: str) -> None:
@@ -42,6 +44,16 @@ class Script:
         self._verdicts[version] = verdict
         for session in self._sessions:
             session.wake_all()
+
+    def decide(self, version: str, outcome: ExperimentVerdict) -> None:
+        """From now on an experiment with a version says this; undecided by default."""
+        self._outcomes[version] = outcome
+        for session in self._sessions:
+            session.wake_all()
+
+    def outcome(self, version: str) -> ExperimentVerdict:
+        """What an experiment with a version says."""
+        return self._outcomes.get(version, "Undecided")
 
     def verdict(self, version: str) -> str:
         """What is said of a version."""
@@ -80,9 +92,15 @@ class _Scripted:
         records = self._cache.revisions.of(key)
         version = next((r.version for r in records if r.revision == measure.canary), "")
         verdict = self._script.verdict(version)
-        row = {"metric": "error-rate", "verdict": verdict}
-        reason = "ErrorRateTooHigh" if verdict == "Fail" else ""
-        return AnalysisResult(measure.key, verdict, reason, "as the script says", (row,), "{}")
+        rows: tuple[Mapping[str, Any], ...] = ({"metric": "error-rate", "verdict": verdict},)
+        reason, words = "ErrorRateTooHigh" if verdict == "Fail" else "", "as the script says"
+        outcome = self._script.outcome(version) if measure.experiment else ""
+        if outcome:
+            row = {"metric": measure.experiment, "check": "experiment", "verdict": outcome}
+            rows = (*rows, {**row, "message": words})
+        return AnalysisResult(
+            measure.key, verdict, reason, words, rows, f"{verdict} {outcome}", experiment=outcome
+        )
 
     def wake_all(self) -> None:
         """Have every object that is judged looked at."""

@@ -274,6 +274,13 @@ def complete() -> dict[str, Any]:
                 },
                 {"name": "five", "weight": 5, "hold": "1m30s", "approval": "Manual"},
             ],
+            "experiment": {
+                "metric": "error-rate",
+                "weight": 40,
+                "sticky": {"cookie": "canarium-variant"},
+                "minDuration": "24h",
+                "maxDuration": "240h",
+            },
             "analysis": {
                 "interval": "2s",
                 "initialDelay": "10s",
@@ -285,7 +292,7 @@ def complete() -> dict[str, Any]:
                 ],
             },
             "progressDeadline": "20m",
-            "guard": {"duration": "0s"},
+            "guard": {"duration": "30m", "holdback": 10},
             "paused": True,
             "revisionHistoryLimit": 3,
         },
@@ -977,10 +984,117 @@ BAD_SPECS = [
         server_says=REQUIRED,
     ),
     bad(
+        {"rollout.guard": {"duration": "5m", "holdback": 51}},
+        "rollout.guard.holdback",
+        "write 50 or less",
+        server_says="should be less than or equal to 50",
+    ),
+    bad(
+        {"rollout.guard": {"duration": "5m", "holdback": -1}},
+        "rollout.guard.holdback",
+        "write 0 or more",
+        server_says="should be greater than or equal to 0",
+    ),
+    bad(
+        {"rollout.guard": {"duration": "0s", "holdback": 5}},
+        "rollout.guard.holdback",
+        "what is held back is compared with while the guard lasts: write a duration longer than 0,"
+        " or leave holdback out",
+    ),
+    bad(
+        {
+            "rollout.steps.1.weight": 91,
+            "rollout.guard": {"duration": "5m", "holdback": 10},
+        },
+        "rollout.steps[1].weight",
+        "no step may have more than guard.holdback leaves after the last one: write a lower weight,"
+        " or hold less back",
+        server_names="spec.rollout.steps",
+    ),
+    bad(
+        {
+            "rollout.steps": REMOVE,
+            "rollout.strategy": "Rolling",
+            "rollout.guard": {"duration": "5m", "holdback": 26},
+        },
+        "rollout.guard.holdback",
+        "strategy Rolling goes to 75 %: hold at most 25 % back",
+    ),
+    bad(
         {"rollout.paused": "yes"},
         "rollout.paused",
         "write true or false",
         server_says='must be of type boolean: "string"',
+    ),
+    # Experiment
+    bad(
+        {"rollout.steps.0.name": "experiment"},
+        "rollout.steps[0].name",
+        "experiment is the name of the step that rollout.experiment makes: choose another",
+    ),
+    bad(
+        {"rollout.experiment": {"metric": "conversion"}},
+        "rollout.experiment",
+        "experiment.metric names none of analysis.metrics: add it there",
+    ),
+    bad(
+        {"rollout.experiment": {"metric": "error-rate", "weight": 100}},
+        "rollout.experiment.weight",
+        "write 99 or less",
+        server_says="should be less than or equal to 99",
+    ),
+    bad(
+        {"rollout.experiment": {"metric": "error-rate", "weight": 40}},
+        "rollout.experiment",
+        "a step has more than the experiment that follows, and weights do not fall",
+    ),
+    bad(
+        {
+            "rollout.experiment": {
+                "metric": "error-rate",
+                "sticky": {"headers": [{"name": "x-variant", "value": "b"}]},
+            }
+        },
+        "rollout.experiment",
+        "with sticky.headers the front end alone says who gets the canary: leave weight out of the"
+        " steps",
+    ),
+    bad(
+        {
+            "rollout.experiment": {"metric": "error-rate", "weight": 60},
+            "rollout.guard": {"duration": "5m", "holdback": 41},
+        },
+        "rollout.experiment",
+        "the experiment has more than guard.holdback leaves afterwards: write a lower weight, or"
+        " hold less back",
+    ),
+    *(
+        bad(
+            {
+                "rollout.steps": REMOVE,
+                "rollout.strategy": strategy,
+                "rollout.experiment": {"metric": "error-rate", "weight": weight - 1},
+            },
+            "rollout.experiment",
+            f"strategy {strategy} goes to {weight} %: give the experiment at least as much, and no"
+            " sticky.headers",
+        )
+        for strategy, weight in (("Canary", 50), ("Rolling", 75))
+    ),
+    bad(
+        {"rollout.experiment": {"metric": "error-rate", "weight": 50, "sticky": {}}},
+        "rollout.experiment.sticky",
+        "set exactly one of cookie, headers",
+    ),
+    bad(
+        {"rollout.experiment": {"metric": "error-rate", "sticky": {"cookie": "two words"}}},
+        "rollout.experiment.sticky.cookie",
+        "write a cookie's name, such as canarium-variant",
+    ),
+    bad(
+        {"rollout.experiment": {"metric": "error-rate", "minDuration": "337h"}},
+        "rollout.experiment.minDuration",
+        "minDuration is longer than maxDuration (336h when left out)",
     ),
     # Analysis
     bad(

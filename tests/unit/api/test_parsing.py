@@ -13,6 +13,7 @@ from canarium.api.strategies import Strategy, expand
 from canarium.core.normalise import canonical_json, normalise_source
 from canarium.core.spec import (
     AnalysisSpec,
+    ExperimentSpec,
     HeaderMatch,
     MetricsEndpoint,
     ParentRef,
@@ -93,6 +94,13 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                 ),
                 Step("five", 5, hold_seconds=90.0, approval=True),
             ),
+            experiment=ExperimentSpec(
+                metric="error-rate",
+                weight=40,
+                cookie="canarium-variant",
+                min_seconds=24 * 3600.0,
+                max_seconds=240 * 3600.0,
+            ),
             analysis=AnalysisSpec(
                 metrics=(
                     Metric("error-rate", "ErrorRate", max=0.05, max_increase=0.005),
@@ -104,7 +112,8 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                 on_no_data="Rollback",
             ),
             progress_deadline_seconds=1200.0,
-            guard_seconds=0.0,
+            guard_seconds=1800.0,
+            holdback=10,
             paused=True,
             revision_history_limit=3,
         ),
@@ -139,11 +148,13 @@ def test_a_strategy_is_its_steps(strategy: Strategy) -> None:
 def test_what_is_copied_into_a_revision_reads_back_as_the_same_rollout() -> None:
     rollout = parse_deployment(complete()).rollout
     copied = parse_rollout(json.loads(json.dumps(rollout.raw)))
-    assert sorted(rollout.raw) == ["analysis", "guard", "progressDeadline", "steps"]
+    assert sorted(rollout.raw) == ["analysis", "experiment", "guard", "progressDeadline", "steps"]
     assert copied.raw == rollout.raw
-    assert (copied.steps, copied.analysis) == (rollout.steps, rollout.analysis)
+    assert (copied.steps, copied.experiment, copied.analysis) == (
+        rollout.steps, rollout.experiment, rollout.analysis,
+    )  # fmt: skip
     assert copied.progress_deadline_seconds == rollout.progress_deadline_seconds
-    assert copied.guard_seconds == rollout.guard_seconds
+    assert (copied.guard_seconds, copied.holdback) == (rollout.guard_seconds, rollout.holdback)
 
 
 def test_a_copied_rollout_that_is_damaged_names_its_own_fields() -> None:

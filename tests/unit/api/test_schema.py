@@ -8,7 +8,7 @@ import yaml
 from canarium.api.deployment import DeploymentSpec
 from canarium.api.kinds import ModelDeployment, ModelRevision
 from canarium.api.reference import render_reference
-from canarium.api.rollout import Rollout
+from canarium.api.rollout import Assignment, Rollout
 from canarium.api.rules import VALIDATIONS, Model, models_in
 from canarium.api.schema import KINDS, Kind, make_crd, make_schema, render_crds
 
@@ -175,8 +175,8 @@ def test_the_complete_example_uses_every_field_of_spec() -> None:
                 yield from reachable(inner)
 
     spec = DeploymentSpec.model_validate(complete()["spec"])
-    instead_of_steps = {(Rollout, "strategy")}
-    assert set(reachable(DeploymentSpec)) - set(used(spec)) == instead_of_steps
+    instead_of_others = {(Rollout, "strategy"), (Assignment, "headers")}
+    assert set(reachable(DeploymentSpec)) - set(used(spec)) == instead_of_others
 
 
 def test_every_rule_is_broken_by_one_of_the_bad_specs() -> None:

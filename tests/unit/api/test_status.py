@@ -17,7 +17,7 @@ from canarium.api.status import (
     RolloutStatus,
 )
 from canarium.core import status as core
-from canarium.core.spec import HeaderMatch
+from canarium.core.spec import HeaderMatch, Sticky
 from canarium.sources.profiles import PROFILES
 
 PAIRS = [
@@ -40,6 +40,7 @@ REVISION = core.RevisionStatus(
     share=7,
     mirror=20,
     headers=(HeaderMatch("x-canary", "1"),),
+    sticky=Sticky("canarium-variant", 3600),
     restarted_at=1_700_000_000.5,
     analysis=(
         {

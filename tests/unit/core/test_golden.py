@@ -73,6 +73,12 @@ def test_a_promotion_goes_as_written_down(router: str) -> None:
     compare(f"promotion-{router}.txt", transcribe(world, 80.0))
 
 
+def test_a_holdback_goes_as_written_down() -> None:
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(20, holdback=5, analysis=True)))
+    compare("promotion-holdback.txt", transcribe(world, 70.0))
+
+
 @pytest.mark.parametrize("router", ["gateway", "replicas"])
 def test_a_rollback_goes_as_written_down(router: str) -> None:
     options: dict[str, Any] = {"traffic": Traffic()} if router == "replicas" else {}

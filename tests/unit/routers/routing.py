@@ -21,7 +21,7 @@ from canarium.core.observed import (
     RouteRecord,
     ServiceRecord,
 )
-from canarium.core.spec import HeaderMatch, Step, Traffic
+from canarium.core.spec import HeaderMatch, Step, Sticky, Traffic
 from canarium.routers import Split
 from canarium.routers.base import Child
 
@@ -52,6 +52,7 @@ def make_split(
     *,
     headers: Iterable[Mapping[str, str]] = (),
     mirror: int = 0,
+    sticky: Mapping[str, Any] | None = None,
 ) -> Split:
     """A split; the canary is the revision that gets headers or copies."""
     return Split(
@@ -63,12 +64,15 @@ def make_split(
         canary=CANARY if headers or mirror else "",
         headers=tuple(HeaderMatch(**cast("Any", header)) for header in headers),
         mirror=mirror,
+        sticky=Sticky(**sticky) if sticky else None,
     )
 
 
-def make_step(*, mirror: int = 0, headers: Iterable[HeaderMatch] = ()) -> Step:
+def make_step(*, mirror: int = 0, headers: Iterable[HeaderMatch] = (), cookie: str = "") -> Step:
     """A step that asks for something beside its weight."""
-    return Step("asking", 0 if mirror else 5, mirror=mirror, headers=tuple(headers))
+    sticky = Sticky(cookie, 3600) if cookie else None
+    weight = 0 if mirror else 5
+    return Step("asking", weight, mirror=mirror, headers=tuple(headers), sticky=sticky)
 
 
 def make_meta(name: str, namespace: str = NAMESPACE, generation: int = 1) -> Meta:

@@ -15,7 +15,7 @@ from tests.unit.routers.routing import GATEWAY, make_class, make_step, make_traf
 EXACT, REGEX = HeaderMatch("x-team", "a"), HeaderMatch("x-team", "a|b", "RegularExpression")
 PART, WHOLE = make_step(mirror=20), make_step(mirror=100)
 BY_HEADER, BY_REGEX = make_step(headers=[EXACT]), make_step(headers=[EXACT, REGEX])
-WEIGHT = make_step()
+WEIGHT, STICKY = make_step(), make_step(cookie="variant")
 MIRROR, PART_MIRROR = "HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror"
 ENVOY = "gateway.envoyproxy.io/gatewayclass-controller"
 TRAEFIK = "traefik.io/gateway-controller"
@@ -28,6 +28,10 @@ NO_PART = f"{WHO} does not list the feature {PART_MIRROR}: write mirror: {{perce
 NO_REGEX = (
     f"{WHO} is not known to match headers by regular expressions: give the header x-team a value "
     "of type Exact"
+)
+NOT_STICKY = (
+    f"{WHO} is not known to keep people on a revision by a cookie where weights share the traffic: "
+    "have the front end assign them, with sticky.headers, or take Envoy Gateway or router Traefik"
 )
 NO_GRPC = f"{WHO} does not serve GRPCRoutes: name a Gateway of another class in spec.traffic"
 NO_GRPC_MIRROR = f"{WHO} is not known to mirror gRPC: write a weight or headers instead of mirror"
@@ -68,8 +72,20 @@ CASES: list[tuple[str, GatewayClassRecord, dict[str, Step], dict[str, str]]] = [
     (
         "Envoy Gateway, which lists nothing",
         make_class(controller=ENVOY),
-        {"part": PART, "whole": WHOLE, "regex": BY_REGEX},
+        {"part": PART, "whole": WHOLE, "regex": BY_REGEX, "sticky": STICKY},
         {},
+    ),
+    (
+        "Traefik, which takes no notice of a route's sessions",
+        make_class("HTTPRoute", controller=TRAEFIK),
+        {"sticky": STICKY},
+        {"sticky": NOT_STICKY},
+    ),
+    (
+        "an unknown controller, on cookies",
+        make_class("HTTPRoute", MIRROR, PART_MIRROR),
+        {"sticky": STICKY},
+        {"sticky": NOT_STICKY},
     ),
     (
         "an unknown controller that lists nothing",
@@ -106,6 +122,11 @@ def test_a_step_is_refused_by_what_the_class_can_do(
     ("found", "step", "want"),
     [
         (make_class("HTTPRoute"), WEIGHT, NO_GRPC),
+        (
+            make_class(controller=ENVOY),
+            STICKY,
+            "gRPC clients keep no cookies: have the front end assign people by headers",
+        ),
         (make_class("GRPCRoute"), WEIGHT, ""),
         (make_class("GRPCRoute", MIRROR, PART_MIRROR), WHOLE, NO_GRPC_MIRROR),
         (make_class(controller="networking.gke.io/gateway"), WEIGHT, NO_GRPC),
@@ -130,7 +151,9 @@ def test_what_a_class_lists_counts_more_than_what_is_known(controller: str) -> N
     assert explain(WHOLE, listed) == NO_MIRROR
 
 
-@pytest.mark.parametrize(("step", "field"), [(PART, "mirror"), (BY_HEADER, "headers")])
+@pytest.mark.parametrize(
+    ("step", "field"), [(PART, "mirror"), (BY_HEADER, "headers"), (STICKY, "sticky")]
+)
 def test_replicas_shares_whole_pods_and_nothing_else(step: Step, field: str) -> None:
     said = ROUTERS["Replicas"].explain_undeliverable(step, make_traffic(), observe())
     assert said == (

@@ -97,6 +97,7 @@ def test_the_traffic_of_a_live_route_renders_the_same_route(router: str, case: J
         split.canary,
         split.headers,
         split.mirror,
+        split.sticky,
     )
     assert used.make_routes(again) == children
 

@@ -187,6 +187,36 @@ def edited(observed: Observed, kind: str, edit: Edit) -> Observed:
     return replace(observed, routes=tuple(routes))
 
 
+ISTIO_DRAWS = (
+    "router Istio draws a revision for every request and keeps nobody on one by a cookie: "
+    "have the front end assign people, with sticky.headers, or take router Traefik"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol", "want"),
+    [
+        ("Traefik", "HTTP", ""),
+        (
+            "Traefik",
+            "GRPC",
+            "gRPC clients keep no cookies: have the front end assign people by headers",
+        ),
+        (
+            "Istio",
+            "HTTP",
+            ISTIO_DRAWS,
+        ),
+    ],
+)
+def test_a_cookie_keeps_people_where_it_goes_before_the_weights(
+    name: str, protocol: str, want: str
+) -> None:
+    traffic = make_traffic(router=name, protocol=protocol, **HOSTS)
+    step = make_step(cookie="variant")
+    assert ROUTERS[name].explain_undeliverable(step, traffic, observe()) == want
+
+
 @pytest.mark.parametrize(
     ("name", "protocol", "want"),
     [
