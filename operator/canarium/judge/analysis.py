@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from canarium.judge import answers, gauges, latency
-from canarium.judge.bursts import MOST_A_BLOCK
 from canarium.judge.gauges import GaugeCheck
 from canarium.judge.metrics import Buckets, Metric, Reading, Sample
 from canarium.judge.sequential import (
@@ -284,7 +283,7 @@ def _observe(check: Check, reading: Reading, fails_at: float) -> Check:
         thresholds = _choose_thresholds(check, check.history, reading)
     stable = _count(metric, reading.stable, thresholds and thresholds[0])
     canary = _count(metric, reading.canary, thresholds and thresholds[1])
-    progress = advance(check.progress, make_bound(check), stable, canary, most=MOST_A_BLOCK)
+    progress = advance(check.progress, make_bound(check), stable, canary)
     history = _remember(check, reading.stable)
     if thresholds is None and metric.kind == "Latency":
         # Not for this reading's answers: for the next ones'.
@@ -304,7 +303,7 @@ def _observe(check: Check, reading: Reading, fails_at: float) -> Check:
 
 
 def _observe_counts(check: Check, stable: Counts, canary: Counts, fails_at: float) -> Check:
-    progress = advance(check.progress, make_bound(check), stable, canary, most=MOST_A_BLOCK)
+    progress = advance(check.progress, make_bound(check), stable, canary)
     return replace(
         check,
         progress=progress,

@@ -13,10 +13,6 @@ from dataclasses import dataclass
 
 from canarium.judge.sequential import NOTHING, Counts
 
-MOST_A_BLOCK = 5.0
-"""Logarithm of the evidence that one block of a rollout may make of none: no single burst decides,
-two bad blocks in a row can, however many good ones were before."""
-
 _PRIOR_BAD = 1.0
 """Bad answers that speak for independence before any has been seen."""
 
@@ -61,3 +57,12 @@ def compute_dispersion(scatter: Scatter, learned: Counts) -> float:
     rate = learned.bad / learned.total
     found = scatter.roughness / (scatter.pairs * rate * (1.0 - rate))
     return max(1.0, (found * rarer + _PRIOR_BAD) / (rarer + _PRIOR_BAD))
+
+
+def compute_most(answers: int) -> float:
+    """Compute the logarithm of the evidence that a block of so many answers may make of none.
+
+    All answers of a small block may be one burst: one of them alone decides nothing, and two in a
+    row can, however many good ones were before. A block of a hundred may decide by itself.
+    """
+    return 5.0 + answers / 30.0

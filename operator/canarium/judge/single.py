@@ -6,7 +6,13 @@ It may be looked at after every update, for as long as one likes.
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from canarium.judge.bursts import UNSCATTERED, Scatter, add_block, compute_dispersion
+from canarium.judge.bursts import (
+    UNSCATTERED,
+    Scatter,
+    add_block,
+    compute_dispersion,
+    compute_most,
+)
 from canarium.judge.sequential import (
     EFFECTS,
     LESSER_EFFECTS,
@@ -50,18 +56,16 @@ def advance(
     canary: Counts,
     *,
     effects: tuple[float, ...] = EFFECTS,
-    most: float = inf,
 ) -> Progress:
     """Take in what both sides have answered since the last time.
 
-    Against a Rate stable tells only whether errors come in bursts. `most` is what one block
-    may make of nothing (see `multiply`).
+    Against a Rate stable tells only whether errors come in bursts.
     """
     if isinstance(bound, Rate):
         if not canary.total:
             return progress
         # One is enough where none is allowed.
-        most = most if bound.value > 0.0 else inf
+        most = compute_most(canary.total) if bound.value > 0.0 else inf
         bets = bet_on_rate(canary, bound.value, effects)
         proof = bet_on_rate(canary, bound.value, LESSER_EFFECTS) if progress.proof else ()
         return _close_block(progress, stable, bets, proof, most)
@@ -71,7 +75,7 @@ def advance(
     learned = progress.learned
     bets = bet_on_margin(stable, canary, bound, learned, effects)
     proof = bet_on_margin(stable, canary, bound, learned, LESSER_EFFECTS) if progress.proof else ()
-    return _close_block(progress, stable, bets, proof, most)
+    return _close_block(progress, stable, bets, proof, compute_most(canary.total))
 
 
 def enter_step(progress: Progress, *, keep_learned: bool) -> Progress:

@@ -16,17 +16,17 @@ def test_a_row_about_errors_says_counts_rates_bound_evidence_and_interval() -> N
     metrics = [error_rate(max=0.05, max_increase=0.005)]
     analysis = observe_all(
         start(metrics),
-        [reading(answers(80), answers(20, 6)), reading(answers(80, 1), answers(20, 6))],
+        [reading(answers(160, 1), answers(40, 12))],
     )
     absolute, compared = rows(analysis)
     assert absolute.message == (
         "canary: 12 of 40 failed (30%); allowed: 5%; its rate is 11.3% to 54.9%;"
-        " evidence against it 4.58e+03, fails at 200"
+        " evidence against it 226, fails at 200"
     )
     assert compared.message == (
         "canary: 12 of 40 failed (30%); stable: 1 of 160 failed (0.625%);"
         " allowed: 0.5 points more; difference 4.5 points to 56.6 points;"
-        " evidence against it 8.88e+03, fails at 200"
+        " evidence against it 280, fails at 200"
     )
     assert (compared.stable_bad, compared.stable_total) == (1, 160)
     assert (compared.canary_bad, compared.canary_total, compared.bound) == (12, 40, 0.005)
