@@ -140,9 +140,7 @@ async def check(plane: Cluster, route: str, failing: int = 500) -> None:
     await_both(plane, route, failing)
     backends = (Backend(NAMESPACE, STABLE, MODEL), Backend(NAMESPACE, CANARY, MODEL))
     async with make_local_session() as session:
-        later = count(
-            0.0, 10.0
-        ).__next__  # or the second reading would share the first one's answer
+        later = count(0.0, 10.0).__next__  # or both readings would share one answer
         source = GatewaySource(session, plane.gateway_metrics_url or "", clock=later)
         meter = GatewayMeter(source, "Traefik")
         await meter.measure(*backends)
