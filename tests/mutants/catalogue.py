@@ -12,6 +12,7 @@ _SCENARIOS = "tests/unit/core/test_scenarios.py::"
 _HOLDBACK = "tests/unit/core/test_holdback.py::"
 _EXPERIMENT = "tests/unit/core/test_experiment.py::"
 _ROUTERS = "tests/unit/core/test_other_routers.py::"
+_SOURCES = "tests/unit/sources/"
 _SHELL = "tests/unit/test_controller.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
 
@@ -849,6 +850,134 @@ ORDER_OF_WRITES = (
     ),
 )
 
+SOURCES = (
+    Mutant(
+        name="source-quotes-not-escaped",
+        wrong="A quote in a value ends the string that it is written into",
+        file="sources/promql.py",
+        old='    if character in (quote, "\\\\"):\n',
+        new='    if character == "\\\\":\n',
+        test=_SOURCES + "test_promql.py::test_hostile_values_stay_values",
+    ),
+    Mutant(
+        name="source-regex-not-quoted",
+        wrong="A value matches as a regular expression",
+        file="sources/promql.py",
+        old='quote_regex(value) if slot.context == "Regex" else value',
+        new="value",
+        test=_SOURCES + "test_promql.py::test_hostile_values_stay_values",
+    ),
+    Mutant(
+        name="source-anything-outside-of-quotes",
+        wrong="Any text is written outside of quotes",
+        file="sources/promql.py",
+        old="    if _NUMBER.fullmatch(value) is None:\n        raise",
+        new="    if not value:\n        raise",
+        test=_SOURCES
+        + "test_promql.py::test_outside_of_quotes_only_a_number_or_a_duration_is_written",
+    ),
+    Mutant(
+        name="source-any-address",
+        wrong="What is refused as an address is connected to",
+        file="sources/addresses.py",
+        old="    if objection is not None:\n",
+        new="    if address.is_unspecified and objection:\n",
+        test=_SOURCES + "test_addresses.py::test_nothing_is_asked_at_an_address_that_is_refused",
+    ),
+    Mutant(
+        name="source-mapped-address",
+        wrong="An IPv6 address that stands for loopback isn't known to",
+        file="sources/addresses.py",
+        old="    return address.ipv4_mapped or address.sixtofour or address\n",
+        new="    return address\n",
+        test=_SOURCES
+        + "test_addresses.py::test_addresses_by_which_a_reading_could_come_home_are_refused",
+    ),
+    Mutant(
+        name="source-follows-redirects",
+        wrong="Redirects are followed",
+        file="sources/fetching.py",
+        old="        allow_redirects=False,\n",
+        new="        allow_redirects=True,\n",
+        test=_SOURCES + "test_addresses.py::test_a_redirect_to_a_private_address_is_not_followed",
+    ),
+    Mutant(
+        name="source-shows-credentials",
+        wrong="Credentials are in what is logged",
+        file="sources/auth.py",
+        old="    authorization: str | None = field(default=None, repr=False)\n",
+        new="    authorization: str | None = None\n",
+        test=_SOURCES + "test_auth.py::test_credentials_are_not_shown",
+    ),
+    Mutant(
+        name="source-baseline-counted",
+        wrong="What was counted before the first reading is evidence",
+        file="sources/counting.py",
+        old="            self._has_begun = True\n            return None\n",
+        new="            self._has_begun = True\n",
+        test=_SOURCES + "test_counting.py::test_the_first_reading_is_where_counting_starts",
+    ),
+    Mutant(
+        name="source-restart-lost",
+        wrong="What a restarted server has counted is lost",
+        file="sources/counting.py",
+        old="        return value if fallen else value - before.value\n",
+        new="        return 0.0 if fallen else value - before.value\n",
+        test=_SOURCES + "test_counting.py::test_a_counter_that_has_fallen_began_anew",
+    ),
+    Mutant(
+        name="source-empty-is-zero",
+        wrong="An empty result is taken for 0",
+        file="sources/prometheus.py",
+        old="value = next(iter(found.values()), None)",
+        new="value = next(iter(found.values()), 0.0)",
+        test=_SOURCES + "test_prometheus_source.py::test_one_number_or_none_is_read",
+    ),
+    Mutant(
+        name="source-first-of-several",
+        wrong="Of several series the first is taken",
+        file="sources/prometheus.py",
+        old="        if len(found) > 1:\n            raise",
+        new="        if len(found) > 10:\n            raise",
+        test=_SOURCES
+        + "test_prometheus_source.py::test_what_is_no_answer_is_an_error_of_one_printable_line",
+    ),
+    Mutant(
+        name="source-true-is-one",
+        wrong="A web source's true is 1",
+        file="sources/web.py",
+        old="isinstance(value, bool) or not isinstance(value, int | float)",
+        new="not isinstance(value, int | float)",
+        test=_SOURCES
+        + "test_web_source.py::test_what_is_no_number_is_an_error_of_one_printable_line",
+    ),
+    Mutant(
+        name="source-errors-of-probes",
+        wrong="Failed probes are held against requests",
+        file="sources/counters.py",
+        old="    errors = min(late.errors + failed, unsettled)\n",
+        new="    errors = late.errors + failed\n",
+        test=_SOURCES + "test_counters.py::test_errors_counted_beside_requests_never_exceed_them",
+    ),
+    Mutant(
+        name="source-neighbours-service",
+        wrong="A Service of the same name in another namespace is counted",
+        file="sources/gateway.py",
+        old='    by_port = rf"{namespace}-{service}-\\d+@kubernetescrd"\n',
+        new='    by_port = rf".+-{service}-\\d+@kubernetescrd"\n',
+        test=_SOURCES + "test_gateway_source.py::test_only_what_was_sent_to_the_service_is_counted",
+    ),
+    Mutant(
+        name="source-cancelled-is-failed",
+        wrong="What a client cancelled is Triton's error",
+        file="sources/profiles.py",
+        old='        error_status="^(REJECTED|BACKEND|OTHER)$",\n',
+        new='        error_status=".",\n',
+        test=_SOURCES
+        + "test_profiles.py::test_of_a_servers_metrics_its_answers_to_inference_are_counted",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -859,4 +988,5 @@ MUTANTS = (
     *EXPERIMENTS,
     *COMMANDS,
     *ORDER_OF_WRITES,
+    *SOURCES,
 )

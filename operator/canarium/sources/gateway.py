@@ -30,7 +30,11 @@ GatewayKind: TypeAlias = Literal["Traefik", "Istio"]
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 """From a host and port to addresses."""
 
+Answers: TypeAlias = Mapping[str, bytes | SourceError]
+"""What each address answered: metrics, or why there are none."""
+
 MAX_PODS = 20
+FRESH_SECONDS = 1.0
 GATEWAY_LIMITS = Limits(timeout_seconds=3.0, max_bytes=16 * 1024 * 1024)
 """A gateway tells of all that it serves, not of one model."""
 
@@ -45,7 +49,10 @@ class Backend:
 
 
 class GatewaySource:
-    """Scrapes the pods of one gateway. Raises ValueError for an address that is none."""
+    """Scrapes the pods of one gateway, once for all rollouts that ask at about the same time.
+
+    Raises ValueError for an address that is none.
+    """
 
     def __init__(
         self,
@@ -55,15 +62,28 @@ class GatewaySource:
         credentials: Credentials = NOBODY,
         limits: Limits = GATEWAY_LIMITS,
         resolve: Resolve | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
         self._url = check_address(address)
         self._credentials = credentials
         self._limits = limits
         self._resolve = resolve or look_up
+        self._clock = clock
+        self._asked: tuple[float, asyncio.Task[Answers]] | None = None
 
-    async def fetch(self) -> dict[str, bytes | SourceError]:
-        """Ask all pods for their metrics. Raises SourceError when none is found."""
+    async def fetch(self) -> Answers:
+        """Ask all pods for their metrics, or take what was asked for up to a second ago.
+
+        Raises SourceError when no pod is found.
+        """
+        now = self._clock()
+        if self._asked is None or now - self._asked[0] >= FRESH_SECONDS:
+            self._asked = now, asyncio.create_task(self._ask_all())
+        # Shielded: one rollout that ends must not take the answers from the others.
+        return await asyncio.shield(self._asked[1])
+
+    async def _ask_all(self) -> Answers:
         host, port = self._url.host or "", self._url.port or 80
         addresses = sorted(await self._resolve(host, port))[:MAX_PODS]
         answers = await asyncio.gather(*map(self._ask, addresses))
@@ -120,7 +140,7 @@ class GatewayMeter:
         return Measurement(reading, errors)
 
     def _count(
-        self, answers: Mapping[str, bytes | SourceError], backends: Sequence[Backend]
+        self, answers: Answers, backends: Sequence[Backend]
     ) -> tuple[dict[Backend, dict[str, Counters]], tuple[ScrapeError, ...]]:
         counted: dict[Backend, dict[str, Counters]] = {backend: {} for backend in backends}
         errors = []

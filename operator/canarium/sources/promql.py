@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 ArgumentType: TypeAlias = Literal["String", "Duration", "Number"]
@@ -142,7 +143,7 @@ def check_counters(text: str) -> str | None:
     """
     cure = "write the counter's series themselves; their increases are added up here"
     tokens = [token for token in _tokenize(text) if token.kind not in ("Space", "Comment")]
-    for token, following in zip(tokens, [*tokens[1:], _Token("Other", "")], strict=True):
+    for token, following in pairwise([*tokens, _Token("Other", "")]):
         called = following.text in ("(", "by", "without")
         if token.kind == "Word" and called and _NOT_COUNTERS.fullmatch(token.text.lower()):
             return f"{token.text} doesn't give counters: {cure}"

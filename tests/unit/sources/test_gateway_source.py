@@ -1,7 +1,8 @@
 """What gateways say of each revision's Service."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
 from math import inf
 
 import aiohttp
@@ -105,11 +106,18 @@ class Gateway:
         return web.Response(text=istio(OLD, 200, stand[0]) + istio(NEW, 500, stand[1]))
 
 
+def ticking() -> Callable[[], float]:
+    """A clock that goes on by ten seconds each time it is looked at."""
+    return count(0.0, 10.0).__next__
+
+
 async def test_all_pods_of_a_gateway_are_followed_one_by_one() -> None:
     gateway, clock = Gateway(), iter([100.0, 110.0, 120.0, 130.0])
     async with serving(gateway.answer, "0.0.0.0") as url, make_local_session() as session:  # noqa: S104
         port = url.rsplit(":", 1)[1].strip("/")
-        source = GatewaySource(session, f"http://gateway:{port}/metrics", resolve=gateway.resolve)
+        source = GatewaySource(
+            session, f"http://gateway:{port}/metrics", resolve=gateway.resolve, clock=ticking()
+        )
         meter = GatewayMeter(source, "Istio", clock=lambda: next(clock))
         gateway.stands = {"127.0.0.1": (100, 10), "127.0.0.2": (200, 20)}
         baseline = await meter.measure(STABLE, CANARY)
@@ -132,7 +140,8 @@ async def test_a_gateway_none_of_whose_pods_can_be_read_is_an_error() -> None:
     gateway = Gateway()
     async with serving(gateway.answer) as url, make_local_session() as session:
         gateway.stands = {"127.0.0.1": None}
-        meter = GatewayMeter(GatewaySource(session, url, resolve=gateway.resolve), "Istio")
+        source = GatewaySource(session, url, resolve=gateway.resolve, clock=ticking())
+        meter = GatewayMeter(source, "Istio")
         with pytest.raises(SourceError, match="HTTP status 503"):
             await meter.measure(STABLE, CANARY)
         gateway.stands = {}
@@ -196,3 +205,26 @@ async def test_an_address_without_a_host_is_refused() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ValueError, match="not an address"):
             GatewaySource(session, "traefik:8080")
+
+
+async def test_rollouts_that_ask_at_the_same_time_share_one_answer() -> None:
+    asked = []
+    everybody_asked = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        await everybody_asked.wait()
+        return web.Response(text=ISTIO)
+
+    times = iter([0.0, 0.4, 0.9, 1.0])
+    async with serving(handler) as url, make_local_session() as session:
+        source = GatewaySource(session, url, clock=lambda: next(times))
+        impatient, patient = (asyncio.create_task(source.fetch()) for _ in range(2))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        everybody_asked.set()
+        first = await patient
+        assert await source.fetch() is first
+        assert len(asked) == 1
+        assert await source.fetch() == first
+    assert len(asked) == 2
