@@ -44,9 +44,10 @@ class Figures:
     """What judging took over `seconds`, after a warm-up.
 
     `cpu_seconds` and memory are the judging process's, `waited_seconds` how long it waited for a
-    processor that others had; `served_cpu_seconds` is of the process that plays the pods. `lateness` is by how many seconds others in the loop were woken late.
-    `wakes` is how often an object was to be looked at, `unread` how many objects lack a pod's
-    answer at the end. `scrapes` are those of the whole run of `lived_seconds`, with the warm-up.
+    processor that others had; `served_cpu_seconds` is of the process that plays the pods.
+    `lateness` is by how many seconds others in the loop were woken late. `wakes` is how often an
+    object was to be looked at, `unread` how many objects lack a pod's answer at the end. `scrapes`
+    are those of the whole run of `lived_seconds`, with the warm-up.
     """
 
     size: Size
