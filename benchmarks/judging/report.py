@@ -14,8 +14,9 @@ def make_rows(figures: Figures) -> Iterator[tuple[str, str]]:
     size = figures.size
     yield "objects, pods of each", f"{size.objects}, {2 * size.pods}"
     yield "begun", "in the same instant" if size.together else "over a second"
-    yield "CPU seconds a second", f"{figures.cores:.2f}"
-    yield "answers read a second", f"{figures.scrapes / figures.lived_seconds:.0f}"
+    yield "cores, for all that is asked", f"{figures.cores:.2f}"
+    yield "answers read a second", f"{figures.read_a_second:.0f} of {figures.asked_a_second:.0f}"
+    yield "waited for a processor", f"{figures.waited_seconds / figures.seconds:.1%} of the time"
     yield (
         "others in the loop late, p50 / p99 / most",
         " / ".join(

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import uvloop
 from canarium.core.actions import Measure
@@ -42,16 +43,18 @@ class Size:
 class Figures:
     """What judging took over `seconds`, after a warm-up.
 
-    `cpu_seconds` and memory are the judging process's, `served_cpu_seconds` that of the process
-    that plays the pods. `lateness` is by how many seconds others in the loop were woken late.
-    `wakes` is how often an object was to be looked at, `unread` how many objects lack a pod's
-    answer at the end. `scrapes` are those of the whole run of `lived_seconds`, with the warm-up.
+    `cpu_seconds` and memory are the judging process's, `waited_seconds` how long it waited for a
+    processor that others had; `served_cpu_seconds` is of the process that plays the pods.
+    `lateness` is by how many seconds others in the loop were woken late. `wakes` is how often an
+    object was to be looked at, `unread` how many objects lack a pod's answer at the end. `scrapes`
+    are those of the whole run of `lived_seconds`, with the warm-up.
     """
 
     size: Size
     seconds: float
     lived_seconds: float
     cpu_seconds: float
+    waited_seconds: float
     served_cpu_seconds: float
     resident_mib: float
     growth_mib: float
@@ -62,9 +65,20 @@ class Figures:
     lateness: tuple[float, ...] = field(repr=False)
 
     @property
+    def asked_a_second(self) -> float:
+        """How many answers a second should be read."""
+        return 2 * self.size.pods * self.size.objects / INTERVAL_SECONDS
+
+    @property
+    def read_a_second(self) -> float:
+        """How many were: fewer where a processor is waited for."""
+        return self.scrapes / self.lived_seconds
+
+    @property
     def cores(self) -> float:
-        """CPU seconds a second: how much of one core judging takes."""
-        return self.cpu_seconds / self.seconds
+        """How much of one core judging takes, if all that is asked for is read."""
+        behind = self.asked_a_second / self.read_a_second
+        return self.cpu_seconds / self.seconds * max(behind, 1.0)
 
 
 def run(size: Size) -> Figures:
@@ -107,9 +121,9 @@ class Bench:
         await asyncio.sleep(WARM_UP_SECONDS)
         ticking = asyncio.create_task(self._tick())
         begun, before, served = time.monotonic(), read_usage(os.getpid()), self._read_served()
-        cpu, woken = time.process_time(), self._wakes
+        cpu, waited, woken = time.process_time(), read_waited_seconds(), self._wakes
         await asyncio.sleep(self._size.seconds)
-        cpu = time.process_time() - cpu
+        cpu, waited = time.process_time() - cpu, read_waited_seconds() - waited
         seconds, after = time.monotonic() - begun, read_usage(os.getpid())
         ticking.cancel()
         results = [self._measurements.result(key) for key in keys]
@@ -119,6 +133,7 @@ class Bench:
             seconds,
             time.monotonic() - born,
             cpu,
+            waited,
             self._read_served().cpu_seconds - served.cpu_seconds,
             after.resident_mib,
             after.resident_mib - before.resident_mib,
@@ -159,3 +174,8 @@ def make_pod(name: str, revision: str) -> PodRecord:
     """A ready pod on this machine."""
     meta = Meta(namespace="bench", name=name, uid=name, resource_version="1")
     return PodRecord(meta, revision, ip="127.0.0.1", ready=True)
+
+
+def read_waited_seconds() -> float:
+    """How long this process has waited for a processor: the second field of schedstat."""
+    return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9

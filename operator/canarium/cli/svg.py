@@ -83,7 +83,7 @@ class Axis:
         return [number * step for number in range(first, last + 1)]
 
     def _format(self, value: float) -> str:
-        return f"{100 * value:.4g}%" if self.percent else f"{value:.4g}"
+        return f"{100 * value:.4g}%" if self.percent else f"{value:.6g}"
 
 
 @dataclass(frozen=True, slots=True)

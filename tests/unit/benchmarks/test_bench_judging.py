@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from canarium.sources.counters import Parser
@@ -17,6 +18,7 @@ FIGURES = Figures(
     seconds=60.0,
     lived_seconds=64.0,
     cpu_seconds=30.0,
+    waited_seconds=3.0,
     served_cpu_seconds=6.0,
     resident_mib=52.0,
     growth_mib=0.5,
@@ -49,9 +51,10 @@ def test_pods_are_a_process_that_ends_with_its_user() -> None:
 
 def test_figures_are_told_beside_their_names() -> None:
     text = list(render_text(FIGURES))
-    assert text[2:5] == [
-        f"{'CPU seconds a second':44}0.50",
-        f"{'answers read a second':44}800",
+    assert text[2:6] == [
+        f"{'cores, for all that is asked':44}0.50",
+        f"{'answers read a second':44}800 of 800",
+        f"{'waited for a processor':44}5.0% of the time",
         f"{'others in the loop late, p50 / p99 / most':44}2 ms / 100 ms / 100 ms",
     ]
     assert list(render_markdown([FIGURES, FIGURES]))[:2] == [
@@ -61,9 +64,14 @@ def test_figures_are_told_beside_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu_seconds", "unread", "want"), [(59.0, 0, True), (60.0, 0, False), (30.0, 1, False)]
+    ("changes", "want"),
+    [
+        ({"cpu_seconds": 59.0}, True),
+        ({"cpu_seconds": 60.0}, False),
+        ({"unread": 1}, False),
+        ({"scrapes": 25_601}, True),
+        ({"scrapes": 25_600}, False),  # half of what was asked for half a core
+    ],
 )
-def test_a_core_or_a_pod_that_was_missed_is_too_much(
-    cpu_seconds: float, unread: int, want: bool
-) -> None:
-    assert is_kept(replace(FIGURES, cpu_seconds=cpu_seconds, unread=unread)) is want
+def test_a_core_or_a_pod_that_was_missed_is_too_much(changes: dict[str, Any], want: bool) -> None:
+    assert is_kept(replace(FIGURES, **changes)) is want

@@ -15,7 +15,7 @@ from canarium.cli.svg import Axis, Band, Curve, Marks, Panel, render
         (Axis(0.0, 1.0), ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
         (Axis(0.1, 1000.0, logarithmic=True), ["0.1", "1", "10", "100", "1000"]),
         (Axis(150.0, 600.0, logarithmic=True), ["200", "500"]),
-        (Axis(1.0, 1e30, logarithmic=True), ["1", "1e+04", "1e+08", "1e+12", "1e+16", "1e+20",
+        (Axis(1.0, 1e30, logarithmic=True), ["1", "10000", "1e+08", "1e+12", "1e+16", "1e+20",
                                              "1e+24", "1e+28"]),
         (Axis(1, 2, ticks=[(1, "12:00"), (2, "12:01")]), ["12:00", "12:01"]),
     ],
