@@ -99,7 +99,12 @@ def test_who_came_to_a_version_once_comes_to_it_again(
     url, host = getattr(node, f"{gateway}_url"), f"{gateway}.cookies.example.com"
     versions = {child_name(MODEL, revision) for revision in REVISIONS}
     route(node, router, host, **dict.fromkeys(REVISIONS, 50))
-    assert wait_until(lambda: visit(url, host)[0] in versions and visit(url, host)[1], SECONDS)
+
+    def is_served() -> bool:
+        answer, cookie = visit(url, host)
+        return answer in versions and cookie != ""
+
+    assert wait_until(is_served, SECONDS)
 
     first = [visit(url, host) for _ in range(PEOPLE)]
     again = [{visit(url, host, cookie)[0] for _ in range(VISITS)} for _, cookie in first]
