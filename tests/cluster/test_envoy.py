@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from canarium.core.names import child_name
 
 from tests.cluster.backends import (
     CANARY,
@@ -21,11 +22,13 @@ from tests.cluster.backends import (
     make_rule,
 )
 from tests.cluster.cluster import Cluster
+from tests.cluster.definitions import EXPERIMENTAL_ROUTES, apply_definitions, fetch_definitions
 from tests.cluster.fixtures import lend_cluster
 from tests.cluster.gateway import apply
 from tests.cluster.node_config import DNS_ADDRESS
 from tests.cluster.processes import wait_until
 from tests.cluster.progress import Progress
+from tests.cluster.visits import MODEL, REVISIONS, deploy_revisions, lead, visit
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("node")]
 NAMESPACE = "envoy-test"
@@ -65,11 +68,16 @@ def resolve(name: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Cluster]:
-    """A node with both gateways and two backends, each of them one pod."""
+    """A node with both gateways, two backends and two revisions, each of them one pod.
+
+    Routes may have the fields of the experimental channel, which cookies need.
+    """
     with lend_cluster("auto") as cluster:
         cluster.install_gateway(Progress())
         cluster.install_envoy_gateway(Progress())
+        apply_definitions(cluster, fetch_definitions(EXPERIMENTAL_ROUTES, Progress()))
         deploy_backends(cluster, NAMESPACE)
+        deploy_revisions(cluster, NAMESPACE)
         yield cluster
         if cluster.owner is None:  # it stays, and the next run begins anew
             cluster.kubectl("delete", "namespace", NAMESPACE)
@@ -117,6 +125,51 @@ def test_a_header_may_be_matched_by_a_regular_expression(node: Cluster) -> None:
 
     assert ask(node.envoy_url, host, 20, **{"x-team": "ml-fraud"}) == Counter({CANARY: 20})
     assert ask(node.envoy_url, host, 20, **{"x-team": "web"}) == Counter({STABLE: 20})
+
+
+BOTH = pytest.mark.parametrize(
+    ("router", "gateway"), [("Traefik", "gateway"), ("GatewayAPI", "envoy")]
+)
+
+
+@BOTH
+def test_who_came_to_a_version_once_comes_to_it_again(
+    node: Cluster, router: str, gateway: str
+) -> None:
+    url, host = getattr(node, f"{gateway}_url"), f"{gateway}.cookies.example.com"
+    versions = {child_name(MODEL, revision) for revision in REVISIONS}
+    lead(node, NAMESPACE, router, host, **dict.fromkeys(REVISIONS, 50))
+
+    def is_served() -> bool:
+        answer, cookie = visit(url, host)
+        return answer in versions and cookie != ""
+
+    assert wait_until(is_served, SECONDS)
+    first = [visit(url, host) for _ in range(40)]
+    again = [{visit(url, host, cookie)[0] for _ in range(10)} for _, cookie in first]
+
+    assert {answer for answer, _ in first} == versions
+    assert again == [{answer} for answer, _ in first]
+
+
+@BOTH
+def test_a_cookie_of_a_canary_that_was_taken_back_leads_to_stable(
+    node: Cluster, router: str, gateway: str
+) -> None:
+    url, host = getattr(node, f"{gateway}_url"), f"{gateway}.back.example.com"
+    stable, canary = (child_name(MODEL, revision) for revision in REVISIONS)
+    lead(node, NAMESPACE, router, host, **dict.fromkeys(REVISIONS, 50))
+    cookies: list[str] = []
+
+    def meet() -> bool:
+        answer, cookie = visit(url, host)
+        cookies.extend([cookie] * (answer == canary and cookie != ""))
+        return bool(cookies)
+
+    assert wait_until(meet, SECONDS)
+    lead(node, NAMESPACE, router, host, **{REVISIONS[0]: 100})
+    assert wait_until(lambda: visit(url, host, cookies[0])[0] == stable, SECONDS)
+    assert {visit(url, host, cookies[0])[0] for _ in range(10)} == {stable}
 
 
 def test_a_grpc_route_is_accepted_with_a_mirror(node: Cluster) -> None:

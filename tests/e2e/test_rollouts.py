@@ -6,7 +6,7 @@ sends 20 requests a second without a retry.
 
 import pytest
 
-from tests.e2e.changes import Change
+from tests.e2e.changes import Change, Json
 from tests.e2e.invariants import SETTLE_SECONDS
 from tests.e2e.manifests import METRICS, image, rollout
 from tests.e2e.plays import UNJUDGED, change, promote, serve
@@ -65,6 +65,34 @@ def assert_only_status_is_ours(scenario: Scenario) -> None:
     assert set(found["metadata"]["annotations"]) == {
         "kubectl.kubernetes.io/last-applied-configuration"
     }
+
+
+def test_a_holdback_is_compared_with_and_ends_with_the_guard(scenario: Scenario) -> None:
+    guard = {"duration": "15s", "holdback": 20}
+    terms = rollout((50, "2s"), analysis=METRICS, guard=guard)
+    serve(scenario, "v1", terms)
+    change(scenario, "v2", terms)
+
+    scenario.wait(is_compared_in_the_guard, 120)
+    scenario.wait(phase("Healthy"), 60)
+
+    report, changes = scenario.stop_load(), scenario.changes()
+    assert not report.failures, report.describe_failures()
+    stable, promoted = (find_revision(changes, image(version)) for version in ("v1", "v2"))
+    stands = find_stands(changes, "iris", SETTLE_SECONDS)
+    held_back = next(s for s in stands if s.shares == {stable: 20, promoted: 80})
+    assert held_back.seconds >= 15
+    assert find_worst_split(changes, report, promoted, "v2") <= 5
+    assert find_scale_down(changes, stable) > find_full_weight(changes, promoted)
+    assert report.answers[-1].version == "v2"
+
+
+def is_compared_in_the_guard(found: Json) -> bool:
+    """Whether the new stable is judged beside what is held back on the previous version."""
+    status = found.get("status") or {}
+    rows = (status.get("stable") or {}).get("analysis") or ()
+    checks = {row["check"] for row in rows}
+    return status.get("phase") == "Guarding" and "vsStable" in checks
 
 
 def test_going_back_to_stable_cancels_and_rejects_nobody(scenario: Scenario) -> None:

@@ -6,9 +6,10 @@ comes to rest, and rests.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from canarium.core.spec import Traffic
+from canarium.core.observed import ExperimentVerdict
+from canarium.core.spec import ExperimentSpec, Traffic
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -18,6 +19,7 @@ from tests.properties.world import GATEWAY_TRAFFIC, World, make_rollout, make_sp
 VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 WEIGHTS = st.sampled_from([(), (20,), (20, 50), (5, 25, 75), (50,), (1, 99)])
 HOLDBACKS = st.sampled_from([0, 1, 10, 50])
+OUTCOMES = st.sampled_from(get_args(ExperimentVerdict))
 RESTING = {"Idle", "Rejected", "Guarding", "Holding", "Broken"}
 
 
@@ -36,6 +38,7 @@ class History(RuleBasedStateMachine):
     ) -> None:
         self.options: dict[str, Any] = {"guard": guard[0], "deadline": 120.0}
         self.weights, self.replicas, self.holdback = weights, replicas, guard[1]
+        self.experiments = False
         self.traffic = GATEWAY_TRAFFIC if routed else Traffic()
         self.version = "1"
         self.world = World(self._spec())
@@ -43,7 +46,12 @@ class History(RuleBasedStateMachine):
     def _spec(self) -> Any:
         able = self.traffic.parent_refs and self.options["guard"]
         holdback = min(self.holdback, 100 - max(self.weights, default=0)) if able else 0
-        rollout = make_rollout(*self.weights, holdback=holdback, **self.options)
+        highest = max((50, *self.weights))
+        tried = ExperimentSpec("error-rate", highest, min_seconds=5.0, max_seconds=60.0)
+        experiment = tried if self.experiments and highest + holdback <= 100 else None
+        rollout = make_rollout(
+            *self.weights, holdback=holdback, experiment=experiment, **self.options
+        )
         return make_spec(
             self.version, replicas=self.replicas, traffic=self.traffic, rollout=rollout
         )
@@ -58,9 +66,12 @@ class History(RuleBasedStateMachine):
         self.replicas = replicas
         self.world.apply(self._spec())
 
-    @rule(weights=WEIGHTS, analysis=st.booleans(), holdback=HOLDBACKS)
-    def edit_rollout(self, weights: tuple[int, ...], analysis: bool, holdback: int) -> None:
+    @rule(weights=WEIGHTS, analysis=st.booleans(), holdback=HOLDBACKS, tried=st.booleans())
+    def edit_rollout(
+        self, weights: tuple[int, ...], analysis: bool, holdback: int, tried: bool
+    ) -> None:
         self.weights, self.options["analysis"], self.holdback = weights, analysis, holdback
+        self.experiments = tried and analysis
         self.world.apply(self._spec())
 
     @rule(paused=st.booleans())
@@ -95,6 +106,10 @@ class History(RuleBasedStateMachine):
     @rule(version=VERSIONS, verdict=st.sampled_from(["Pass", "Fail", "Inconclusive", "NoData"]))
     def judge(self, version: str, verdict: str) -> None:
         self.world.verdicts[version] = verdict
+
+    @rule(version=VERSIONS, outcome=OUTCOMES)
+    def compare(self, version: str, outcome: ExperimentVerdict) -> None:
+        self.world.outcomes[version] = outcome
 
     @rule()
     def lose_gateway(self) -> None:
@@ -131,6 +146,7 @@ class History(RuleBasedStateMachine):
         world.crashing.clear()
         world.unready.clear()
         world.verdicts.clear()
+        world.outcomes = dict.fromkeys(("1", "2", "3", "4"), "CanaryBetter")
         world.restore_gateway()
         self.options["paused"] = False
         world.apply(self._spec())

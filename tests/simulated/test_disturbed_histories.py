@@ -6,8 +6,9 @@ comes to rest, serves what is wanted, and nothing is written any more.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
+from canarium.core.observed import ExperimentVerdict
 from canarium.sim.network import Request, Trouble
 from canarium.sim.pods import NODES, Behaviour, Failing
 from hypothesis import Phase, settings
@@ -43,6 +44,8 @@ EDITS = (
     one_of("choose_steps", STEPS),
     one_of("choose_strategy", st.sampled_from(STRATEGIES)),
     one_of("hold_back", HOLDBACKS),
+    one_of("experiment", st.booleans()),
+    one_of("compare", VERSIONS, st.sampled_from(get_args(ExperimentVerdict))),
     one_of("edit", st.sampled_from(["judged", "paused"]), st.booleans()),
 )
 POD_TROUBLE = (
@@ -79,6 +82,7 @@ class DisturbedHistory(RuleBasedStateMachine):
     def begin(self, gateway: bool, replicas: int, steps: Any, guard: Any, seed: int) -> None:
         self.version = "1"
         self.guard, self.holdback = guard
+        self.tried = False
         options: Any = {"gateway": gateway, "replicas": replicas, "steps": steps}
         self.play = Play(seed=seed, **options).__enter__()
         self._hold_back()
@@ -166,6 +170,13 @@ class DisturbedHistory(RuleBasedStateMachine):
         self.holdback = holdback
         self.want_again()
 
+    def do_experiment(self, tried: bool) -> None:
+        self.tried = tried
+        self.want_again(judged=True)
+
+    def do_compare(self, version: str, outcome: ExperimentVerdict) -> None:
+        self.play.script.decide(version, outcome)
+
     def _hold_back(self) -> None:
         """What can be held back in such a guard, behind such a router, after such steps."""
         options = self.play.options
@@ -173,6 +184,11 @@ class DisturbedHistory(RuleBasedStateMachine):
         able = options["gateway"] and self.guard != "0s"
         holdback = min(self.holdback, 100 - highest) if able else 0
         options["guard"] = {"duration": self.guard, "holdback": holdback}
+        options.pop("experiment", None)
+        share = max(50, highest)
+        if self.tried and options.get("judged") and share + holdback <= 100:
+            limits = {"minDuration": "5s", "maxDuration": "1m"}
+            options["experiment"] = {"metric": "error-rate", "weight": share, **limits}
 
     def want_again(self, **options: Any) -> None:
         """Apply the same version with other options."""
@@ -181,7 +197,7 @@ class DisturbedHistory(RuleBasedStateMachine):
         self.play.want(self.version)
 
     def do_edit(self, option: str, value: bool) -> None:
-        self.play.want(self.version, **{option: value})
+        self.want_again(**{option: value})
 
     def do_misbehave(self, version: str, failing: Failing, works: float) -> None:
         self.play.pods.behave(version, Behaviour(failing=failing, works_seconds=works))
@@ -236,6 +252,8 @@ class DisturbedHistory(RuleBasedStateMachine):
         play = self.play
         for version in ("1", "2", "3", "4"):
             play.pods.behave(version)
+        for version in ("1", "2", "3", "4", "5"):
+            play.script.decide(version, "CanaryBetter")
         for node in NODES:
             play.pods.restore_node(node)
         play.pods.set_quota(None)
