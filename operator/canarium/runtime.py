@@ -17,7 +17,7 @@ import socket
 import threading
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
@@ -38,7 +38,8 @@ from canarium.kube.resources import MODEL_DEPLOYMENTS
 from canarium.kube.store import is_newer
 from canarium.kube.watching import make_reflectors
 from canarium.kube.workqueue import WorkQueue
-from canarium.measuring import Measurements
+from canarium.measuring import Measurements, Settings
+from canarium.measuring.templates import Templates
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Options:
     lease_namespace: str = ""
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
+    measuring: Settings = field(default_factory=Settings)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Options:
@@ -76,6 +78,11 @@ class Options:
             leader_election=environment.get("CANARIUM_LEADER_ELECTION", "true") != "false",
             lease_namespace=environment.get("CANARIUM_LEASE_NAMESPACE", ""),
             resync_seconds=float(environment.get("CANARIUM_RESYNC_SECONDS", RESYNC_SECONDS)),
+            measuring=Settings.parse(
+                environment.get("CANARIUM_PROMETHEUS_URL", ""),
+                [each for each in environment.get("CANARIUM_OPEN_NETWORKS", "").split(",") if each],
+                environment.get("CANARIUM_PROFILES", ""),
+            ),
         )
 
 
@@ -90,8 +97,13 @@ class Runtime:
         self.cache = Cache(self.queue.add, self.queue.add_soon, self.queue.add_first)
         self.client = Client(self.cluster, observer=self.metrics.observe_request)
         self.recorder = Recorder(self.client, self.metrics, _identity())
+        self.templates = Templates(self.client, self.cache)
         self.measurements = Measurements(
-            self.cache.pods.of, lambda key, urgent: self.queue.add(key, urgent=urgent)
+            self.cache.pods.of,
+            lambda key, urgent: self.queue.add(key, urgent=urgent),
+            client=self.client,
+            settings=options.measuring,
+            listener=self.templates,
         )
         self.controller = Controller(
             plan=plan,
@@ -200,6 +212,7 @@ class Runtime:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.options.workers):
                     group.create_task(self.controller.work())
+                group.create_task(self.templates.run())
                 if lease is not None:
                     group.create_task(lease.hold())
         finally:

@@ -40,6 +40,7 @@ COLLECTIONS = {
     for collection in (
         Collection("ModelDeployment", "/apis/canarium.dev/v1alpha1", "modeldeployments"),
         Collection("ModelRevision", "/apis/canarium.dev/v1alpha1", "modelrevisions"),
+        Collection("MetricTemplate", "/apis/canarium.dev/v1alpha1", "metrictemplates"),
         Collection("Deployment", "/apis/apps/v1", "deployments"),
         Collection("HTTPRoute", "/apis/gateway.networking.k8s.io/v1", "httproutes"),
         Collection("TraefikService", "/apis/traefik.io/v1alpha1", "traefikservices"),

@@ -14,6 +14,8 @@ RULES: list[tuple[str, list[str], list[str]]] = [
     ("canarium.dev", ["modeldeployments"], READ),
     ("canarium.dev", ["modelrevisions"], OWN),
     ("canarium.dev", ["modeldeployments/status", "modelrevisions/status"], ["patch", "update"]),
+    ("canarium.dev", ["metrictemplates", "clustermetrictemplates"], READ),
+    ("canarium.dev", ["metrictemplates/status", "clustermetrictemplates/status"], ["patch"]),
     ("apps", ["deployments"], OWN),
     ("", ["services"], OWN),
     ("gateway.networking.k8s.io", ["httproutes", "grpcroutes"], OWN),

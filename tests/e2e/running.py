@@ -84,6 +84,7 @@ class RunningOperator:
         address = f"127.0.0.1:{find_free_ports(1)[0]}"
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
         words += ["--probe-address", address, "--namespace", self.namespace]
+        words += ["--open-network", "127.0.0.0/8"]  # where tests answer for Prometheus and the web
         words += ["--lease-namespace", self.namespace] if self.lease else ["--no-leader-election"]
         self.child = spawn(words, self.log)
         self._wait_until_ready(f"http://{address}/readyz")

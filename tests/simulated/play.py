@@ -19,6 +19,8 @@ Json = dict[str, Any]
 KEY = ("risk", "fraud")
 PUBLIC = {"name": "public", "namespace": "gateways"}
 ERROR_RATE: Json = {"name": "error-rate", "max": "5%"}
+CLICKS: Json = {"name": "clicks", "prometheus": {"good": "clicks_total", "total": "shown_total"}}
+"By which an experiment goes."
 STEPS: tuple[tuple[int, str], ...] = ((20, "10s"), (50, "10s"))
 
 
@@ -36,7 +38,8 @@ def make_manifest(
     """A ModelDeployment as a person writes it; steps are (weight, hold)."""
     listed = [{"name": f"w{weight}", "weight": weight, "hold": hold} for weight, hold in steps]
     stages = {} if "strategy" in rollout else {"steps": listed}
-    analysis = {"analysis": {"minRequests": 20, "metrics": [ERROR_RATE]}} if judged else {}
+    metrics = [ERROR_RATE, CLICKS] if "experiment" in rollout else [ERROR_RATE]
+    analysis = {"analysis": {"minRequests": 20, "metrics": metrics}} if judged else {}
     traffic = {"router": "GatewayAPI", "parentRefs": [PUBLIC], "hostnames": [f"{name}.example.com"]}
     return {
         "apiVersion": "canarium.dev/v1alpha1",

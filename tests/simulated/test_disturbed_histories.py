@@ -188,7 +188,7 @@ class DisturbedHistory(RuleBasedStateMachine):
         share = max(50, highest)
         if self.tried and options.get("judged") and share + holdback <= 100:
             limits = {"minDuration": "5s", "maxDuration": "1m"}
-            options["experiment"] = {"metric": "error-rate", "weight": share, **limits}
+            options["experiment"] = {"metric": "clicks", "weight": share, **limits}
 
     def want_again(self, **options: Any) -> None:
         """Apply the same version with other options."""

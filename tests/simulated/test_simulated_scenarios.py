@@ -455,7 +455,7 @@ def test_a_third_version_in_the_guard_takes_no_pods_from_what_is_held_back() -> 
         assert play.traffic.lost(KEY) == 0
 
 
-EXPERIMENT = {"metric": "error-rate", "weight": 50, "minDuration": "1m", "maxDuration": "30m"}
+EXPERIMENT = {"metric": "clicks", "weight": 50, "minDuration": "1m", "maxDuration": "30m"}
 
 
 def until_experimenting(play: Play) -> None:
@@ -494,7 +494,7 @@ def test_an_experiment_takes_the_loser_back_with_the_evidence() -> None:
         record = play.server.find("ModelRevision", ("risk", f"fraud-{play.revision('2')}"))
         assert record is not None
         told = [(row["metric"], row["verdict"]) for row in record["status"]["evidence"]]
-        assert told == [("error-rate", "Pass"), ("error-rate", "CanaryWorse")]
+        assert told == [("error-rate", "Pass"), ("clicks", "CanaryWorse")]
 
 
 def test_an_experiment_that_nobody_wins_ends_and_is_not_begun_again() -> None:

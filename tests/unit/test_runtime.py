@@ -55,8 +55,10 @@ async def test_nothing_is_ready_before_everything_was_listed() -> None:
         "ingressroutes",
         "traefikservices",
         "virtualservices",
+        "metrictemplates",
         "gateways",
         "gatewayclasses",
+        "clustermetrictemplates",
     ]
 
 
@@ -64,7 +66,11 @@ async def test_each_namespace_has_its_own_caches_but_gateways_are_everybodys() -
     runtime = make_runtime(namespaces=("a", "b"))
     places = [(r.resource.plural, r.namespace) for r in runtime.reflectors]
     assert places[:2] == [("modelrevisions", "a"), ("modelrevisions", "b")]
-    assert places[-2:] == [("gateways", None), ("gatewayclasses", None)]
+    assert places[-3:] == [
+        ("gateways", None),
+        ("gatewayclasses", None),
+        ("clustermetrictemplates", None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -122,9 +128,9 @@ def test_kopf_never_runs_out_of_tries() -> None:
 
 async def test_kopf_logs_in_with_the_same_credentials_until_there_are_others() -> None:
     runtime = make_runtime()
-    runtime.cluster = replace(NOWHERE, token="old")  # noqa: S106
+    runtime.cluster = replace(NOWHERE, token="old")
     first, again = runtime.log_in(), runtime.log_in()
-    runtime.cluster = replace(runtime.cluster, token="new")  # noqa: S106
+    runtime.cluster = replace(runtime.cluster, token="new")
     renewed = runtime.log_in()
     said = [login.aiohttp_session.headers["Authorization"] for login in (first, again, renewed)]
     for login in (first, renewed):

@@ -1,6 +1,12 @@
 """The edge where YAML comes in: what may be written, and what the core makes of it."""
 
 from canarium.api.durations import format_duration, parse_duration
-from canarium.api.parsing import parse_deployment, parse_rollout
+from canarium.api.parsing import parse_deployment, parse_rollout, parse_template
 
-__all__ = ["format_duration", "parse_deployment", "parse_duration", "parse_rollout"]
+__all__ = [
+    "format_duration",
+    "parse_deployment",
+    "parse_duration",
+    "parse_rollout",
+    "parse_template",
+]

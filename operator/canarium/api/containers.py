@@ -304,6 +304,28 @@ class ContainerSecurity(Model):
     "Mount the image's file system for reading only."
 
 
+PROFILES = (
+    "MLServer",
+    "KServe",
+    "Triton",
+    "TorchServe",
+    "TensorFlowServing",
+    "VLLM",
+    "BentoML",
+    "RayServe",
+    "Prometheus",
+)
+ProfileName = Annotated[
+    str,
+    Field(max_length=63),
+    matching(
+        f"{'|'.join(PROFILES)}|[a-z][A-Za-z0-9-]*",
+        f"write one of {', '.join(PROFILES)}, or the name of a profile of your own, which begins"
+        " with a lower-case letter",
+    ),
+]
+
+
 class Metrics(Model):
     """Where the server counts its answers, so that a rollout can be judged by them."""
 
@@ -311,22 +333,10 @@ class Metrics(Model):
     "Port of the metrics endpoint; the server's own when left out."
     path: UrlPath | None = None
     "Path of the metrics endpoint; /metrics when left out."
-    profile: (
-        Literal[
-            "MLServer",
-            "KServe",
-            "Triton",
-            "TorchServe",
-            "TensorFlowServing",
-            "VLLM",
-            "BentoML",
-            "RayServe",
-            "Prometheus",
-        ]
-        | None
-    ) = None
+    profile: ProfileName | None = None
     """Whose names the metrics have; docs/metrics.md says what each server counts. Prometheus (when
-    left out): http_requests_total with its status code, http_request_duration_seconds."""
+    left out): http_requests_total with its status code, http_request_duration_seconds. The names of
+    profiles of your own begin with a lower-case letter."""
 
 
 class Container(Model):

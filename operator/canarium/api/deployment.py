@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from canarium.api.containers import Server
+from canarium.api.metrics import BUILT_IN
 from canarium.api.pods import Pod, mounted_in
 from canarium.api.rollout import Rollout
 from canarium.api.rules import Model, Rule
@@ -41,18 +42,26 @@ class Scaling(Model):
     "Number of pods that serve; kubectl scale sets it too."
 
 
+_COUNTED_BY_PODS = (
+    f"metric.name in [{', '.join(repr(name) for name in BUILT_IN)}]"
+    " && (!has(metric.source) || metric.source == 'Pods')"
+)
+
+
 class DeploymentSpec(Model):
     """What is wanted."""
 
     rules: ClassVar = (
         Rule(
-            cel="!has(self.rollout) || !has(self.rollout.analysis) || has(self.server.metrics)",
+            cel="!has(self.rollout) || !has(self.rollout.analysis) || has(self.server.metrics)"
+            f" || !self.rollout.analysis.metrics.exists(metric, {_COUNTED_BY_PODS})",
             message="rollout.analysis needs the pods' own counters: add server.metrics with"
             " port, path and profile",
             holds=lambda spec: (
                 spec.rollout is None
                 or spec.rollout.analysis is None
                 or spec.server.metrics is not None
+                or not any(metric.counted_by_pods for metric in spec.rollout.analysis.metrics)
             ),
             at="server.metrics",
         ),

@@ -12,6 +12,8 @@ DURATION_PATTERN = "([0-9]{1,5}(h|m|s|ms)){1,4}"
 RATIO_PATTERN = r"([0-9]{1,2}(\.[0-9]{1,6})?|100)%|0(\.[0-9]{1,8})?|1(\.0{1,8})?"
 FACTOR_PATTERN = r"[1-9][0-9]{0,2}(\.[0-9]{1,6})?"
 
+FIGURE_PATTERN = rf"-?[0-9]{{1,15}}(\.[0-9]{{1,9}})?%?|{DURATION_PATTERN}"
+
 _DURATION = re.compile(DURATION_PATTERN)
 _PART = re.compile("([0-9]+)(ms|h|m|s)")
 _MILLISECONDS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
@@ -50,3 +52,12 @@ def parse_factor(text: str) -> float:
     if re.fullmatch(FACTOR_PATTERN, text) is None:
         raise ValueError(f"not a factor of at least 1: {text!r}")
     return float(text)
+
+
+def parse_figure(text: str) -> float:
+    """A number such as `0.9`, a percentage or a duration (in seconds); ValueError when neither."""
+    if re.fullmatch(FIGURE_PATTERN, text) is None:
+        raise ValueError(f"not a figure: {text!r}")
+    if text.endswith("%"):
+        return float(text[:-1]) / 100
+    return parse_duration(text) if text[-1].isalpha() else float(text)

@@ -1,4 +1,4 @@
-"""The two kinds whole, spec and status: what the schemas are generated from.
+"""The kinds whole, spec and status: what the schemas are generated from.
 
 Parsing needs the specs alone, so nothing that runs all the time imports this.
 """
@@ -10,9 +10,10 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from canarium.api.deployment import NAME_RULE, DeploymentSpec
+from canarium.api.metrics import MetricTemplateSpec
 from canarium.api.revision import RevisionSpec, RevisionStatus
 from canarium.api.rules import Model
-from canarium.api.status import DeploymentStatus
+from canarium.api.status import DeploymentStatus, MetricTemplateStatus
 
 
 class ModelDeployment(Model):
@@ -38,3 +39,21 @@ class ModelRevision(Model):
     "What the revision is. It cannot be changed."
     status: RevisionStatus | None = None
     "How it went."
+
+
+class MetricTemplate(Model):
+    """A query that models of its namespace are judged by."""
+
+    spec: MetricTemplateSpec
+    "The query and its arguments."
+    status: MetricTemplateStatus | None = None
+    "Whether it works."
+
+
+class ClusterMetricTemplate(Model):
+    """A query that models of every namespace are judged by."""
+
+    spec: MetricTemplateSpec
+    "The query and its arguments."
+    status: MetricTemplateStatus | None = None
+    "Whether it works."

@@ -12,10 +12,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from canarium.api.deployment import DEFAULT_REPLICAS, NAME_RULE, DeploymentSpec
-from canarium.api.durations import parse_duration, parse_factor, parse_ratio
+from canarium.api.durations import parse_duration, parse_factor, parse_figure, parse_ratio
+from canarium.api.metrics import BUILT_IN, MetricTemplateSpec
+from canarium.api.metrics import Metric as MetricField
+from canarium.api.metrics import PrometheusQuery as PrometheusField
+from canarium.api.metrics import WebQuery as WebField
 from canarium.api.problems import explain
 from canarium.api.rollout import Analysis, Experiment, Rollout, Terms
-from canarium.api.rollout import Metric as MetricField
 from canarium.api.rules import Model, find_problems
 from canarium.api.steps import HeaderMatch as HeaderField
 from canarium.api.steps import Step as StepField
@@ -26,15 +29,22 @@ from canarium.api.traffic import Traffic as TrafficField
 from canarium.core.normalise import DEFAULT_PORT, canonical_json, metrics_endpoint, normalise_source
 from canarium.core.spec import (
     AnalysisSpec,
+    ArgumentSpec,
+    CustomMetric,
     ExperimentSpec,
     HeaderMatch,
     MetricsEndpoint,
     ParentRef,
     PathMatch,
+    PrometheusQuery,
+    Query,
     RolloutSpec,
     Spec,
     Step,
+    TemplateRef,
+    TemplateSpec,
     Traffic,
+    WebQuery,
 )
 from canarium.errors import Problem, SpecError
 from canarium.judge.metrics import Metric
@@ -70,6 +80,25 @@ def parse_rollout(raw: Json) -> RolloutSpec:
     written = _drop_nulls(raw)
     terms = _validate(Terms, written, "status.rollout", [])
     return _make_rollout(terms, written)
+
+
+def parse_template(raw: Json) -> TemplateSpec:
+    """Read the spec of a MetricTemplate or ClusterMetricTemplate.
+
+    Raises SpecError as `parse_deployment` does.
+    """
+    spec = _validate(MetricTemplateSpec, _drop_nulls(raw), "spec", [])
+    arguments = tuple(
+        ArgumentSpec(**_given({"name": each.name, "type": each.type, "default": each.default}))
+        for each in spec.arguments or ()
+    )
+    return TemplateSpec(
+        query=_make_query(spec.prometheus, spec.web),
+        arguments=arguments,
+        higher_is_better=spec.direction == "HigherIsBetter",
+        interval_seconds=_seconds(spec.interval),
+        unit=spec.unit or "",
+    )
 
 
 def _check_name(name: Any) -> list[Problem]:
@@ -224,18 +253,62 @@ def _make_analysis(analysis: Analysis) -> AnalysisSpec:
         "initial_delay_seconds": _seconds(analysis.initial_delay),
         "min_requests": analysis.min_requests,
         "on_no_data": analysis.on_no_data,
+        "decide": analysis.decide,
+        "answers": analysis.answers,
+        "gateway": analysis.gateway and analysis.gateway.address,
+        "metrics": tuple(_make_metric(m) for m in analysis.metrics if m.name in BUILT_IN),
+        "custom": tuple(_make_custom(m) for m in analysis.metrics if m.name not in BUILT_IN),
     }
-    metrics = tuple(_make_metric(metric) for metric in analysis.metrics)
-    return AnalysisSpec(metrics=metrics, **_given(given))
+    return AnalysisSpec(**_given(given))
 
 
 def _make_metric(metric: MetricField) -> Metric:
+    common = {**_given({"source": metric.source}), **_compared(metric)}
     if metric.name == "error-rate":
-        return Metric(metric.name, "ErrorRate", max=_ratio(metric.max), **_compared(metric))
+        return Metric(metric.name, "ErrorRate", max=_ratio(metric.max), **common)
     quantile = int(metric.name.removeprefix("latency-p")) / 100
-    return Metric(
-        metric.name, "Latency", quantile=quantile, max=_seconds(metric.max), **_compared(metric)
-    )
+    return Metric(metric.name, "Latency", quantile=quantile, max=_seconds(metric.max), **common)
+
+
+def _make_custom(metric: MetricField) -> CustomMetric:
+    compared = metric.vs_stable
+    given = {
+        "max": _figure(metric.max),
+        "min": _figure(metric.min),
+        "max_increase": compared and _ratio(compared.max_increase),
+        "max_ratio": compared and compared.max_ratio and parse_factor(compared.max_ratio),
+        "min_ratio": compared and _ratio(compared.min_ratio),
+        "rank_sum": metric.judge == "RankSum",
+        "higher_is_better": metric.direction and metric.direction == "HigherIsBetter",
+        "failure_limit": metric.failure_limit,
+        "consecutive_error_limit": metric.consecutive_error_limit,
+        "interval_seconds": _seconds(metric.interval),
+        "arguments": tuple((each.name, each.value) for each in metric.arguments or ()),
+    }
+    return CustomMetric(metric.name, _make_reference(metric), **_given(given))
+
+
+def _make_reference(metric: MetricField) -> Query | TemplateRef:
+    if metric.template_ref is None:
+        return _make_query(metric.prometheus, metric.web)
+    reference = metric.template_ref
+    return TemplateRef(reference.name, reference.kind or "MetricTemplate")
+
+
+def _make_query(prometheus: PrometheusField | None, web: WebField | None) -> Query:
+    given = prometheus or web
+    if given is None:
+        raise AssertionError("a rule asks for one of them")
+    common = {
+        "bad": given.bad,
+        "good": given.good,
+        "total": given.total,
+        "secret": given.secret_ref and given.secret_ref.name,
+        "timeout_seconds": _seconds(given.timeout),
+    }
+    if isinstance(given, WebField):
+        return WebQuery(given.url, **_given({"value": given.value, **common}))
+    return PrometheusQuery(**_given({"query": given.query, "address": given.address, **common}))
 
 
 def _compared(metric: MetricField) -> dict[str, Any]:
@@ -250,6 +323,10 @@ def _compared(metric: MetricField) -> dict[str, Any]:
 
 def _ratio(text: str | None) -> float | None:
     return None if text is None else parse_ratio(text)
+
+
+def _figure(text: str | None) -> float | None:
+    return None if text is None else parse_figure(text)
 
 
 def _seconds(text: str | None) -> float | None:

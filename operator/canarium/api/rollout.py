@@ -6,91 +6,40 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from canarium.api.durations import DURATION_PATTERN, RATIO_PATTERN, parse_duration
+from canarium.api.durations import DURATION_PATTERN, parse_duration
+from canarium.api.metrics import BUILT_IN, Metric, Url
 from canarium.api.rules import Model, Rule, exactly_one_of, keyed, matching
-from canarium.api.scalars import Duration, Factor, Ratio, at_least, is_duration, is_ratio
+from canarium.api.scalars import Duration, at_least
 from canarium.api.steps import HeaderMatch, Step
 from canarium.api.strategies import HIGHEST_WEIGHTS, MOST_HOLDBACK, Strategy
 
 MAX_DURATION = "336h"
 "How long an experiment lasts at most when nothing is said: two weeks."
-MetricName = Literal["error-rate", "latency-p50", "latency-p90", "latency-p95", "latency-p99"]
 
 
-class Comparison(Model):
-    """How much worse than stable, on the same traffic at the same time, the canary may be."""
+class GatewayMetrics(Model):
+    """Where the gateway counts the answers that it gave."""
 
-    rules: ClassVar = (
-        Rule(
-            cel="has(self.maxIncrease) != has(self.maxRatio)",
-            message="set exactly one of maxIncrease, maxRatio",
-            holds=lambda value: (value.max_increase is None) != (value.max_ratio is None),
-        ),
-    )
-
-    max_increase: Ratio | None = None
-    'By how much the error rate may be higher, such as "0.5%" (percentage points).'
-    max_ratio: Factor | None = None
-    'How many times as high it may be, such as "1.2".'
-
-
-def _error_rate(metric: Metric) -> bool:
-    return metric.name == "error-rate"
-
-
-class Metric(Model):
-    """One figure that the canary is judged by."""
-
-    rules: ClassVar = (
-        Rule(
-            cel="has(self.max) || has(self.vsStable)",
-            message="set max, vsStable, or both: without a bound there is nothing to judge",
-            holds=lambda metric: metric.max is not None or metric.vs_stable is not None,
-        ),
-        Rule(
-            cel="self.name != 'error-rate' || !has(self.max)"
-            f" || self.max.matches(r'^({RATIO_PATTERN})$')",
-            message='the bound of error-rate is a ratio: write a string such as "5%" or "0.05"',
-            holds=lambda metric: (
-                not _error_rate(metric) or metric.max is None or is_ratio(metric.max)
-            ),
-            at="max",
-        ),
-        Rule(
-            cel="self.name == 'error-rate' || !has(self.max)"
-            f" || (self.max.matches(r'^({DURATION_PATTERN})$') && duration(self.max) >"
-            " duration('0s'))",
-            message="the bound of a latency is a duration longer than 0: write 250ms or 1s500ms",
-            holds=lambda metric: (
-                _error_rate(metric)
-                or metric.max is None
-                or (is_duration(metric.max) and parse_duration(metric.max) > 0)
-            ),
-            at="max",
-        ),
-        Rule(
-            cel="self.name == 'error-rate' || !has(self.vsStable)"
-            " || !has(self.vsStable.maxIncrease)",
-            message="a latency is compared by vsStable.maxRatio: maxIncrease is for error-rate",
-            holds=lambda metric: (
-                _error_rate(metric)
-                or metric.vs_stable is None
-                or metric.vs_stable.max_increase is None
-            ),
-            at="vsStable.maxIncrease",
-        ),
-    )
-
-    name: MetricName
-    "error-rate: answers with 5xx per answer. latency-pNN: the time that NN % stay below."
-    max: Annotated[str, Field(max_length=24)] | None = None
-    'What it may be at most: a ratio such as "5%" for error-rate, a duration such as 250ms else.'
-    vs_stable: Comparison | None = None
-    "How much worse than the stable version it may be."
+    address: Url
+    """Its metrics endpoint, such as http://traefik-metrics.gateways:9100/metrics. Every address
+    that the host name stands for is read: name a headless Service where there are several pods."""
 
 
 class Analysis(Model):
     """What the canary is judged by while a step holds. It ends in a rollback or in a pass."""
+
+    rules: ClassVar = (
+        Rule(
+            cel="has(self.gateway) || self.metrics.all(metric, !has(metric.source) ||"
+            " metric.source != 'Gateway')",
+            message="a metric has the source Gateway: say where the gateway counts, in gateway",
+            holds=lambda analysis: (
+                analysis.gateway is not None
+                or all(metric.source != "Gateway" for metric in analysis.metrics)
+            ),
+            at="gateway",
+        ),
+    )
 
     metrics: Annotated[list[Metric], Field(min_length=1, max_length=20), keyed("name")]
     "The figures, each with its bounds."
@@ -102,6 +51,14 @@ class Analysis(Model):
     "Answers of the canary that a pass needs; 100 when left out. A fail never waits for them."
     on_no_data: Literal["Hold", "Rollback"] | None = None
     "What to do at the end of a hold without data; Hold when left out. Never promotes."
+    decide: Literal["HoldEnd", "Early"] | None = None
+    """When a step may end well: HoldEnd (when left out), or Early, as soon as it is proven that the
+    canary is no worse than every bound allows. A fail never waits."""
+    answers: Literal["Judge", "Ignore"] | None = None
+    """Whether a canary that answers far less than its share of the requests fails, since it hangs.
+    Judge when left out. Write Ignore where many callers inside the cluster go past the gateway."""
+    gateway: GatewayMetrics | None = None
+    "Where the gateway counts, for metrics with the source Gateway."
 
 
 class Guard(Model):
@@ -255,6 +212,24 @@ class Terms(Model):
             at="experiment",
         ),
         Rule(
+            cel="!has(self.analysis) || self.analysis.metrics.all(metric, has(metric.max) ||"
+            " has(metric.min) || has(metric.vsStable) || has(metric.judge) ||"
+            " (has(self.experiment) && self.experiment.metric == metric.name))",
+            message="set max, vsStable, or both: without a bound there is nothing to judge",
+            holds=lambda terms: _first_unbound(terms) is None,
+            at="analysis",
+            locate=lambda terms: f"analysis.metrics[{_first_unbound(terms)}]",
+        ),
+        Rule(
+            cel="!has(self.experiment) || !(self.experiment.metric in ["
+            + ", ".join(f"'{name}'" for name in BUILT_IN)
+            + "])",
+            message="an experiment goes by a metric of your own, which counts what you are after",
+            holds=lambda terms: terms.experiment is None or terms.experiment.metric not in BUILT_IN,
+            at="experiment",
+            locate=lambda _terms: "experiment.metric",
+        ),
+        Rule(
             cel="!has(self.experiment) || (has(self.analysis) && self.analysis.metrics.exists("
             "metric, metric.name == self.experiment.metric))",
             message="experiment.metric names none of analysis.metrics: add it there",
@@ -303,6 +278,18 @@ def _has_metric(terms: Terms) -> bool:
 
 def _holdback(terms: Terms) -> int:
     return (terms.guard.holdback if terms.guard else None) or 0
+
+
+def _first_unbound(terms: Terms) -> int | None:
+    """Index of the first metric that nothing is asked of; None when there is none."""
+    experiment = terms.experiment.metric if terms.experiment else ""
+    metrics = terms.analysis.metrics if terms.analysis else []
+    unbound = (
+        index
+        for index, metric in enumerate(metrics)
+        if not metric.is_bound and metric.name != experiment
+    )
+    return next(unbound, None)
 
 
 def _first_late_mirror(steps: list[Step] | None) -> int | None:

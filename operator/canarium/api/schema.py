@@ -11,11 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
-from canarium.api.kinds import ModelDeployment, ModelRevision
+from canarium.api.kinds import (
+    ClusterMetricTemplate,
+    MetricTemplate,
+    ModelDeployment,
+    ModelRevision,
+)
 from canarium.api.rules import VALIDATIONS, Model
 
 GROUP = "canarium.dev"
@@ -47,6 +52,7 @@ class Kind:
     short: str
     columns: tuple[Column, ...]
     subresources: Mapping[str, Any] = field(default_factory=dict)
+    scope: Literal["Namespaced", "Cluster"] = "Namespaced"
 
     @property
     def name(self) -> str:
@@ -55,6 +61,21 @@ class Kind:
 
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "date", "Time since it was created.")
+
+_TEMPLATE_COLUMNS = (
+    Column("Unit", ".spec.unit", description="Its unit."),
+    Column(
+        "Working",
+        '.status.conditions[?(@.type=="Working")].status',
+        description="Whether its last reading gave an answer.",
+    ),
+    Column(
+        "Reason",
+        '.status.conditions[?(@.type=="Working")].reason',
+        description="Why, or why not.",
+    ),
+    _AGE,
+)
 
 KINDS = (
     Kind(
@@ -114,6 +135,21 @@ KINDS = (
         ),
         subresources={"status": {}},
     ),
+    Kind(
+        model=MetricTemplate,
+        plural="metrictemplates",
+        short="mtpl",
+        columns=_TEMPLATE_COLUMNS,
+        subresources={"status": {}},
+    ),
+    Kind(
+        model=ClusterMetricTemplate,
+        plural="clustermetrictemplates",
+        short="cmtpl",
+        columns=_TEMPLATE_COLUMNS,
+        subresources={"status": {}},
+        scope="Cluster",
+    ),
 )
 
 
@@ -132,7 +168,7 @@ def make_crd(kind: Kind) -> dict[str, Any]:
         "metadata": {"name": f"{kind.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": kind.scope,
             "names": {
                 "kind": kind.name,
                 "listKind": f"{kind.name}List",

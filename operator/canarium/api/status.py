@@ -38,8 +38,10 @@ class AnalysisRow(Model):
 
     metric: str
     "Name of the metric."
+    source: str | None = None
+    "Where its figures come from."
     check: str | None = None
-    "max (against the bound) or vsStable (against the stable version)."
+    "max or min (against the bound), vsStable (against the stable version), share (of answers)."
     verdict: str | None = None
     "Pass, Fail, Inconclusive or NoData."
     reason: str | None = None
@@ -68,6 +70,14 @@ class AnalysisRow(Model):
     "Evidence against the canary; it fails at failsAt."
     fails_at: str | None = None
     "The evidence that makes it fail."
+    proof: str | None = None
+    "Evidence that the canary keeps the bound, where a step may end early by it."
+    value: str | None = None
+    "For a gauge: the canary's last reading."
+    stable_value: str | None = None
+    "For a gauge: the stable version's last reading."
+    estimate: str | None = None
+    "For RankSum: by how much the canary's readings are higher."
 
 
 class Header(Model):
@@ -241,6 +251,16 @@ class DeploymentStatus(Model):
     "Pods of the stable revision, for the scale subresource."
     selector: str | None = None
     "Selects the stable revision's pods, for autoscalers."
+
+
+class MetricTemplateStatus(Model):
+    """Whether a template works."""
+
+    observed_generation: int | None = None
+    "The metadata.generation that this status is about."
+    conditions: Annotated[list[Condition], keyed("type")] | None = None
+    """Ready: whether the template means something. Working: whether its last reading gave an
+    answer, for whom, and why not."""
 
 
 Unknown = Annotated[

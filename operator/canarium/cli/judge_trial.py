@@ -6,14 +6,12 @@ What comes after the reading at which a check fails isn't looked at: the canary 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from canarium import judge
 from canarium.cli.judge_input import Block
-from canarium.judge.analysis import make_bound
 from canarium.judge.sequential import Counts, compute_e_value
-from canarium.judge.single import Progress, advance
 
 METRIC = "error-rate"
 T = TypeVar("T")
@@ -65,7 +63,7 @@ def run_trial(
     analysis, points = judge.start((metric,), alpha, min_requests), []
     stable = canary = Counts()
     for block in blocks:
-        analysis = _look_once(analysis, block) if len(blocks) == 1 else _observe(analysis, block)
+        analysis = judge.observe(analysis, _make_reading(block))
         stable, canary = stable + block.stable, canary + block.canary
         e_values = tuple(compute_e_value(check.evidence) for check in analysis.checks)
         points.append(Point(block.label, stable, canary, e_values))
@@ -75,24 +73,6 @@ def run_trial(
     return Trial(
         judge.verdict(analysis), rows, tuple(points), len(blocks), alpha, analysis.fails_at
     )
-
-
-def _look_once(analysis: judge.Analysis, block: Block) -> judge.Analysis:
-    """Judge by one look at all that there is.
-
-    In a rollout no single reading decides, for it may be a burst, and the next one comes soon. Here
-    none comes.
-    """
-    checks = []
-    for check in _observe(analysis, block).checks:
-        progress = advance(Progress(), make_bound(check), block.stable, block.canary)
-        failed = compute_e_value(progress.evidence) >= analysis.fails_at
-        checks.append(replace(check, progress=progress, failed=failed))
-    return replace(analysis, checks=tuple(checks))
-
-
-def _observe(analysis: judge.Analysis, block: Block) -> judge.Analysis:
-    return judge.observe(analysis, _make_reading(block))
 
 
 def _make_reading(block: Block) -> judge.Reading:

@@ -51,6 +51,26 @@ def add_parser(subparsers: Any) -> None:
         default=300.0,
         help="how often our objects are listed, in case a watch has lost something (300)",
     )
+    run.add_argument(
+        "--prometheus-url",
+        metavar="URL",
+        default="",
+        help="whom metrics ask that name no Prometheus of their own",
+    )
+    run.add_argument(
+        "--open-network",
+        metavar="CIDR",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="addresses that metrics may be read from although they are this machine's own",
+    )
+    run.add_argument(
+        "--profiles",
+        metavar="DIRECTORY",
+        default="",
+        help="where a ConfigMap with profiles of your own is mounted",
+    )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.add_argument("--log-level", choices=LEVELS, default="info")
     run.set_defaults(run=run_operator)
@@ -99,6 +119,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 
 def _make_options(arguments: argparse.Namespace) -> Options:
+    from canarium.measuring import Settings  # noqa: PLC0415 - see above
     from canarium.runtime import Options  # noqa: PLC0415
 
     return Options(
@@ -109,6 +130,9 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         leader_election=not arguments.no_leader_election,
         lease_namespace=arguments.lease_namespace,
         resync_seconds=arguments.resync_seconds,
+        measuring=Settings.parse(
+            arguments.prometheus_url, arguments.open_network, arguments.profiles
+        ),
     )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from canarium.core.metrics import Feed
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge.metrics import Metric
 
 RouteKind = Literal["HTTPRoute", "GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"]
+GatewayKind = Literal["Traefik", "Istio"]
 Kind = Literal["ModelRevision", "Deployment", "Service"] | RouteKind
 
 OWNER_MANAGER = "canarium"
@@ -84,16 +86,25 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayEndpoint:
+    """Where a gateway counts its answers, and how it names revisions in doing so."""
+
+    kind: GatewayKind
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Measure:
     """What to measure while a step holds.
 
     `key` names the step: an analysis under another key is dropped. `resume` is the saved state
     of the tests ("" to start anew). Nothing is measured before `not_before` (epoch seconds).
     `stable` and `canary` are revision ids; `stable` is None when nothing serves beside the
-    canary, and then only absolute bounds are judged. Each is read at its own endpoint.
+    canary, and then only absolute bounds are judged. Each is read at its own endpoint, if it has
+    one. `metrics` are those that servers or the gateway count; `feeds` are asked for one by one.
     `experiment` names the metric by which two revisions are told apart, "" when none is to be.
     `share` is what the canary should get of single requests, 0 to 1, None where that cannot be
-    said; it may change under the same key.
+    said. `hold_over`: what is judged at the end is due. Both may change under the same key.
     """
 
     key: str
@@ -103,8 +114,15 @@ class Measure:
     not_before: float
     canary: str
     stable: str | None
-    endpoint: MetricsEndpoint
+    endpoint: MetricsEndpoint | None = None
     stable_endpoint: MetricsEndpoint | None = None
+    canary_version: str = ""
+    stable_version: str = ""
+    feeds: tuple[Feed, ...] = ()
+    gateway: GatewayEndpoint | None = None
+    decide: Literal["HoldEnd", "Early"] = "HoldEnd"
+    answers: bool = False
+    hold_over: bool = False
     resume: str = ""
     experiment: str = ""
     share: float | None = None

@@ -6,10 +6,14 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from canarium.core.actions import Measure
+from canarium.core.clock import held_seconds
+from canarium.core.metrics import Unusable
 from canarium.core.observed import AnalysisResult, ExperimentVerdict
+from canarium.core.sourcing import find_feeds, find_gateway, find_unusable
 from canarium.core.spec import AnalysisSpec, MetricsEndpoint
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import ROLLING, View, rollout_of
+from canarium.judge import metrics as judge_metrics
 
 SAVE_SECONDS = 30.0
 "How often a running test's numbers are saved; more often would be noise in everybody's watches."
@@ -18,8 +22,10 @@ SAVE_SECONDS = 30.0
 def make_measure(view: View, status: Status) -> Measure | None:
     """What to measure: from the write of a weight on, and through the guard."""
     judged, analysis = judged_revision(status), analysis_in_force(view, status)
-    endpoint = _endpoint(view, judged)
-    if judged is None or analysis is None or endpoint is None or not judged.is_routed:
+    if judged is None or analysis is None or not judged.is_routed:
+        return None
+    feeds = find_feeds(view, analysis)
+    if not analysis.metrics and not feeds:
         return None
     rollout, key = rollout_of(status), analysis_key(view, status)
     started = rollout.step_started_at or view.now
@@ -27,13 +33,20 @@ def make_measure(view: View, status: Status) -> Measure | None:
     return Measure(
         key=key,
         metrics=analysis.metrics,
+        feeds=feeds,
+        gateway=find_gateway(view, status, analysis),
         min_requests=analysis.min_requests,
+        decide=analysis.decide,
+        answers=analysis.answers == "Judge" and not view.router(status).mixes_pods,
         interval_seconds=analysis.interval_seconds,
         not_before=started + analysis.initial_delay_seconds,
         canary=judged.revision,
         stable=beside.revision if beside else None,
-        endpoint=endpoint,
+        canary_version=judged.version,
+        stable_version=beside.version if beside else "",
+        endpoint=_endpoint(view, judged),
         stable_endpoint=_endpoint(view, beside),
+        hold_over=_is_over(view, status),
         resume=rollout.tests if rollout.tests_key == key else "",
         experiment=_experiment_metric(view, status),
         share=_expected_share(view, status, judged),
@@ -54,7 +67,22 @@ def _expected_share(view: View, status: Status, judged: RevisionStatus) -> float
     settled = verified_at is not None and view.now >= verified_at
     if not settled or view.router(status).mixes_pods or judged.has_extras or not judged.weight:
         return None
-    return judged.weight / 100 if compared_revision(status) is not None else None
+    if compared_revision(status) is None or judged.weight == 100:
+        return None
+    return judged.weight / 100
+
+
+def _is_over(view: View, status: Status) -> bool:
+    rollout = rollout_of(status)
+    if rollout.state != "Holding" or rollout.verified_at is None:
+        return False
+    return held_seconds(rollout, view.now) >= view.step(status).hold_seconds
+
+
+def unusable_metrics(view: View, status: Status) -> tuple[Unusable, ...]:
+    """The metrics of this step that nothing can be asked for."""
+    analysis = analysis_in_force(view, status)
+    return find_unusable(view, status, analysis) if analysis else ()
 
 
 def _endpoint(view: View, part: RevisionStatus | None) -> MetricsEndpoint | None:
@@ -91,18 +119,21 @@ def analysis_in_force(view: View, status: Status) -> AnalysisSpec | None:
     by_header = canary is not None and canary.headers and not view.experiment(status)
     if compared_revision(status) is not None and not by_header:
         return analysis
-    absolute = tuple(
-        replace(metric, max_increase=None, max_ratio=None)
-        for metric in analysis.metrics
-        if metric.max is not None
+    metrics = judge_metrics.absolute(analysis.metrics)
+    custom = tuple(
+        replace(metric, max_increase=None, max_ratio=None, min_ratio=None, rank_sum=False)
+        for metric in analysis.custom
+        if (metric.max, metric.min) != (None, None)
     )
-    return replace(analysis, metrics=absolute) if absolute else None
+    return replace(analysis, metrics=metrics, custom=custom) if metrics or custom else None
 
 
 def analysis_key(view: View, status: Status) -> str:
     """Name the step's analysis: another revision, step, start or analysis makes it another."""
     judged, rollout = judged_revision(status), rollout_of(status)
-    terms = f"{analysis_in_force(view, status)!r}{_experiment_metric(view, status)}"
+    wanted = analysis_in_force(view, status)
+    asked = find_feeds(view, wanted) if wanted else ()
+    terms = repr((wanted, asked, _experiment_metric(view, status)))
     analysis = hashlib.sha256(terms.encode()).hexdigest()[:8]
     revision = judged.revision if judged else ""
     phase = "guard" if rollout.state == "Guarding" else f"step-{rollout.step}"
@@ -132,6 +163,8 @@ def may_pass(view: View, status: Status) -> bool:
     """Whether the judge has nothing against the next step; without an analysis nobody asks."""
     if analysis_in_force(view, status) is None:
         return True
+    if unusable_metrics(view, status):
+        return False
     result = current_result(view, status)
     return result is not None and result.verdict == "Pass"
 
@@ -158,5 +191,15 @@ def has_no_data(view: View, status: Status) -> bool:
     """Whether the judge says that there is nothing to judge by; a judge yet silent doesn't."""
     if analysis_in_force(view, status) is None:
         return False
+    if unusable_metrics(view, status):
+        return True
     result = current_result(view, status)
     return result is not None and result.verdict == "NoData"
+
+
+def is_proven(view: View, status: Status) -> bool:
+    """Whether the step may end before its hold is over: no bound is left that could be broken."""
+    result = current_result(view, status)
+    if result is None or view.experiment(status) is not None:
+        return False
+    return result.proven and may_pass(view, status)

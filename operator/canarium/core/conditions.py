@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from canarium.core.analysis import current_result, last_result
+from canarium.core.analysis import current_result, last_result, unusable_metrics
 from canarium.core.clock import held_seconds
 from canarium.core.faults import Fault
 from canarium.core.phases import awaits_approval, is_due, is_paused, is_up_to_date
@@ -272,6 +272,10 @@ def _judged(view: View, status: Status) -> Condition:
     if view.rollout.analysis is None:
         words = "no analysis is asked for: judged on the pods' health alone"
         return _condition(view, "Judged", "False", "NoAnalysis", words)
+    unusable = unusable_metrics(view, status)
+    if unusable:
+        words = "; ".join(f"{each.metric}: {each.message}" for each in unusable)
+        return _condition(view, "Judged", "False", unusable[0].reason, words)
     result = last_result(view, status)
     if result is None:
         return _kept_judgement(view)

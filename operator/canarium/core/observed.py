@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from canarium.core.actions import RouteKind
 from canarium.core.origin import Origin
-from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec
+from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec, TemplateKind, TemplateSpec
 from canarium.core.status import Status
 from canarium.errors import Problem
 
@@ -191,13 +191,29 @@ class RevisionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateRecord:
+    """A MetricTemplate or ClusterMetricTemplate (then without a namespace).
+
+    `spec` is None when it cannot be used, and `problem` says why. `status` is what it says now.
+    """
+
+    meta: Meta
+    kind: TemplateKind
+    spec: TemplateSpec | None
+    problem: str = ""
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisResult:
     """What the judge says of the running step so far.
 
     `key` names the step that was judged (a result under another key is about something else),
     `rows` are what status shows, `state` the running tests' numbers as JSON, `problems` why
-    readings failed (one short sentence a source). `experiment` is what an experiment says so far,
-    "" while none is under way; its evidence is the row whose check is "experiment".
+    readings failed (one short sentence a source). `proven`: the canary is no worse than every
+    bound allows, and that is proven, so the step need not last longer. `experiment` is what an
+    experiment says so far, "" while none is under way; its evidence is the row whose check is
+    "experiment".
     """
 
     key: str
@@ -207,6 +223,7 @@ class AnalysisResult:
     rows: tuple[Mapping[str, Any], ...] = ()
     state: str = ""
     problems: tuple[str, ...] = ()
+    proven: bool = False
     experiment: ExperimentVerdict = ""
 
 
@@ -250,5 +267,7 @@ class Observed:
     "Those of the gateways."
     installed: frozenset[RouteKind] = frozenset()
     "The kinds of routes that the cluster serves."
+    templates: tuple[TemplateRecord, ...] = ()
+    "Those that the analysis names."
     analysis: AnalysisResult | None = None
     failures: tuple[WriteFailure, ...] = ()

@@ -133,14 +133,116 @@ def make_closing_step(holdback: int = 0) -> Step:
 
 
 @dataclass(frozen=True, slots=True)
-class AnalysisSpec:
-    """How a canary is judged while a step holds."""
+class PrometheusQuery:
+    """PromQL with placeholders: either `query`, a gauge, or counters of bad (or good) and all.
 
-    metrics: tuple[Metric, ...]
+    `address` is "" for the operator's own setting, `secret` names a Secret, "" for none.
+    """
+
+    query: str = ""
+    bad: str = ""
+    good: str = ""
+    total: str = ""
+    address: str = ""
+    secret: str = ""
+    timeout_seconds: float = 5.0
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What may hold placeholders."""
+        return tuple(text for text in (self.query, self.bad, self.good, self.total) if text)
+
+
+@dataclass(frozen=True, slots=True)
+class WebQuery:
+    """JSON to get, and the JSONPaths of a value, or of counters of bad (or good) and all."""
+
+    url: str
+    value: str = ""
+    bad: str = ""
+    good: str = ""
+    total: str = ""
+    secret: str = ""
+    timeout_seconds: float = 5.0
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What may hold placeholders."""
+        return (self.url,)
+
+
+Query = PrometheusQuery | WebQuery
+TemplateKind = Literal["MetricTemplate", "ClusterMetricTemplate"]
+ArgumentType = Literal["String", "Number", "Duration"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentSpec:
+    """An argument of a template; without a `default` every metric has to say what it is."""
+
+    name: str
+    type: ArgumentType = "String"
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSpec:
+    """A query that teams share."""
+
+    query: Query
+    arguments: tuple[ArgumentSpec, ...] = ()
+    higher_is_better: bool = False
+    interval_seconds: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRef:
+    """Which template; one of the ModelDeployment's own namespace, or one of the cluster's."""
+
+    name: str
+    kind: TemplateKind = "MetricTemplate"
+
+
+@dataclass(frozen=True, slots=True)
+class CustomMetric:
+    """A metric that is asked for, by a query of its own or a template's.
+
+    Bounds are numbers as they were written: of what, is known when the template is.
+    `higher_is_better` and `interval_seconds` are None for the template's.
+    """
+
+    name: str
+    query: Query | TemplateRef
+    arguments: tuple[tuple[str, str], ...] = ()
+    max: float | None = None
+    min: float | None = None
+    max_increase: float | None = None
+    max_ratio: float | None = None
+    min_ratio: float | None = None
+    rank_sum: bool = False
+    higher_is_better: bool | None = None
+    failure_limit: int = 0
+    consecutive_error_limit: int = 4
+    interval_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisSpec:
+    """How a canary is judged while a step holds: by what servers count, and what is asked for.
+
+    `gateway` is the metrics endpoint of the gateway, for metrics whose source it is.
+    """
+
+    metrics: tuple[Metric, ...] = ()
+    custom: tuple[CustomMetric, ...] = ()
     interval_seconds: float = 1.0
     initial_delay_seconds: float = 0.0
     min_requests: int = 100
     on_no_data: Literal["Hold", "Rollback"] = "Hold"
+    decide: Literal["HoldEnd", "Early"] = "HoldEnd"
+    answers: Literal["Judge", "Ignore"] = "Judge"
+    gateway: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from canarium.core.analysis import find_outcome, has_failed, has_no_data, may_pass
+from canarium.core.analysis import find_outcome, has_failed, has_no_data, is_proven, may_pass
 from canarium.core.clock import held_seconds, resumes_at, start_clock, stop_clock
 from canarium.core.commands import Verb
 from canarium.core.moves import (
@@ -192,7 +192,8 @@ def holding(view: View, status: Status) -> Status:
     if promoted:
         return advance(view, status)
     status = _run_clock(view, status, paused=view.paused or _is_short(view, status))
-    over = held_seconds(rollout_of(status), view.now) >= step.hold_seconds
+    held = held_seconds(rollout_of(status), view.now)
+    over = held >= step.hold_seconds or (held > 0 and is_proven(view, status))
     if view.paused or rollout_of(status).verified_at is None or not over:
         return status
     return _end_hold(view, status)

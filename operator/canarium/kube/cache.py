@@ -20,9 +20,10 @@ from canarium.core.observed import (
     RevisionRecord,
     RouteRecord,
     ServiceRecord,
+    TemplateRecord,
     WriteFailure,
 )
-from canarium.core.spec import ParentRef
+from canarium.core.spec import ParentRef, TemplateKind, TemplateRef
 from canarium.kube.projections import (
     Projection,
     make_route_projection,
@@ -71,6 +72,14 @@ class Cache:
         }
         self.gateways: Store[GatewayRecord] = Store(own_key, self._wake_attached)
         self.gateway_classes: Store[GatewayClassRecord] = Store(own_key, self._wake_class)
+        self.templates: dict[TemplateKind, Store[TemplateRecord]] = {
+            "MetricTemplate": Store(own_key, lambda key: self._wake_users("MetricTemplate", key)),
+            "ClusterMetricTemplate": Store(
+                own_key, lambda key: self._wake_users("ClusterMetricTemplate", key)
+            ),
+        }
+        self.on_template: Callable[[TemplateKind, Key], None] = lambda _kind, _key: None
+        "Who else wants to hear of a template that changed."
 
     def children(self, kind: str) -> Store[Any]:
         """The store of a kind that we write."""
@@ -101,6 +110,7 @@ class Cache:
             gateways=gateways,
             gateway_classes=self._find_classes(gateways),
             installed=self.installed,
+            templates=self._find_templates(model),
             analysis=analysis,
             failures=failures,
         )
@@ -124,6 +134,30 @@ class Cache:
         found = (self.gateway_classes.get("", name) for name in {g.class_name for g in gateways})
         return tuple(known for known in found if known is not None)
 
+    def _find_templates(self, model: ModelObject) -> tuple[TemplateRecord, ...]:
+        found = (self.templates[kind].get(*key) for kind, key in self._template_keys(model))
+        return tuple(template for template in found if template is not None)
+
+    def _template_keys(self, model: ModelObject) -> set[tuple[TemplateKind, Key]]:
+        """The templates that the spec names, or the copies of it that rollouts go by."""
+        namespace = model.meta.namespace
+        rollouts = [model.spec.rollout] if model.spec else []
+        records = self.revisions.of(own_key(model))
+        rollouts += [record.rollout for record in records if record.rollout is not None]
+        return {
+            (metric.query.kind, (_home(metric.query.kind, namespace), metric.query.name))
+            for rollout in rollouts
+            for metric in (rollout.analysis.custom if rollout.analysis else ())
+            if isinstance(metric.query, TemplateRef)
+        }
+
+    def _wake_users(self, kind: TemplateKind, key: Key) -> None:
+        self.on_template(kind, key)
+        for own in self.models.keys():  # noqa: SIM118 - a store is no mapping
+            model = self.models.get(*own)
+            if model is not None and (kind, key) in self._template_keys(model):
+                self._wake(own)
+
     def _wake_for_pods(self, key: Key) -> None:
         model = self.models.get(*key)
         canary = model.status.canary if model is not None else None
@@ -142,6 +176,10 @@ class Cache:
             model = self.models.get(*key)
             if model is not None and gateway in _gateway_keys(model):
                 self._wake(key)
+
+
+def _home(kind: TemplateKind, namespace: str) -> str:
+    return namespace if kind == "MetricTemplate" else ""
 
 
 def _gateway_keys(model: ModelObject) -> list[Key]:

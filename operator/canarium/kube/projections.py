@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from canarium.api import parse_deployment, parse_rollout
+from canarium.api import parse_deployment, parse_rollout, parse_template
 from canarium.api.parsing import image_version
 from canarium.core.actions import RouteKind
 from canarium.core.commands import VERBS
@@ -35,9 +35,10 @@ from canarium.core.observed import (
     RouteParent,
     RouteRecord,
     ServiceRecord,
+    TemplateRecord,
 )
 from canarium.core.origin import Origin, Writer, make_origin
-from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec
+from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec, TemplateKind, TemplateSpec
 from canarium.core.status import Status, parse, parse_time
 from canarium.errors import Problem, SpecError
 
@@ -393,6 +394,30 @@ def project_model(body: Mapping[str, Any], known: ModelObject | None = None) -> 
 def project_model_json(raw: bytes | Raw, known: ModelObject | None = None) -> ModelObject:
     """The same, from the apiserver's JSON."""
     return project_model(msgspec.json.decode(raw), known)
+
+
+def make_template_projection(kind: TemplateKind) -> Projection:
+    """Make what turns one of the kinds of templates into records."""
+
+    def project(raw: bytes | Raw) -> TemplateRecord:
+        body = msgspec.json.decode(raw)
+        spec, problem = _make_template(body.get("spec") or {})
+        return TemplateRecord(
+            meta=_make_meta(msgspec.convert(body["metadata"], _Metadata)),
+            kind=kind,
+            spec=spec,
+            problem=problem,
+            status=body.get("status") or {},
+        )
+
+    return project
+
+
+def _make_template(raw: Mapping[str, Any]) -> tuple[TemplateSpec | None, str]:
+    try:
+        return parse_template(raw), ""
+    except SpecError as error:
+        return None, str(error)
 
 
 def _make_meta(wire: _Metadata, *, only_our_labels: bool = False) -> Meta:

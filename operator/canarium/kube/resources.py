@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from canarium.core.actions import RouteKind
+from canarium.core.spec import TemplateKind
 from canarium.errors import ApiError
 
 
@@ -56,6 +57,11 @@ TRAEFIK_SERVICES = Resource("TraefikService", "traefik.io/v1alpha1", "traefikser
 VIRTUAL_SERVICES = Resource("VirtualService", "networking.istio.io/v1", "virtualservices")
 GATEWAY_CLASSES = Resource("GatewayClass", "gateway.networking.k8s.io/v1", "gatewayclasses")
 GATEWAYS = Resource("Gateway", "gateway.networking.k8s.io/v1", "gateways")
+METRIC_TEMPLATES = Resource("MetricTemplate", "canarium.dev/v1alpha1", "metrictemplates")
+CLUSTER_METRIC_TEMPLATES = Resource(
+    "ClusterMetricTemplate", "canarium.dev/v1alpha1", "clustermetrictemplates"
+)
+SECRETS = Resource("Secret", "v1", "secrets")
 LEASES = Resource("Lease", "coordination.k8s.io/v1", "leases")
 EVENTS = Resource("Event", "events.k8s.io/v1", "events")
 
@@ -65,6 +71,10 @@ ROUTES: dict[RouteKind, Resource] = {
     "IngressRoute": INGRESS_ROUTES,
     "TraefikService": TRAEFIK_SERVICES,
     "VirtualService": VIRTUAL_SERVICES,
+}
+TEMPLATES: dict[TemplateKind, Resource] = {
+    "MetricTemplate": METRIC_TEMPLATES,
+    "ClusterMetricTemplate": CLUSTER_METRIC_TEMPLATES,
 }
 CHILDREN: dict[str, Resource] = {
     **{resource.kind: resource for resource in (MODEL_REVISIONS, DEPLOYMENTS, SERVICES)},

@@ -10,6 +10,7 @@ from canarium.kube.cache import PROJECTIONS, Cache
 from canarium.kube.client import Api
 from canarium.kube.projections import (
     Projection,
+    make_template_projection,
     project_deployment,
     project_endpoints,
     project_gateway,
@@ -28,13 +29,14 @@ from canarium.kube.resources import (
     PODS,
     ROUTES,
     SERVICES,
+    TEMPLATES,
     Resource,
 )
 from canarium.kube.store import Store
 
 OURS = "canarium.dev/model"
 OF_REVISIONS = "canarium.dev/model,canarium.dev/revision"
-OPTIONAL = frozenset(ROUTES) - {"HTTPRoute"}
+OPTIONAL = (frozenset(ROUTES) - {"HTTPRoute"}) | {"MetricTemplate"}
 "Kinds that most clusters lack; looked for more rarely."
 ABSENT_SECONDS = {False: 30.0, True: 120.0}
 
@@ -57,6 +59,12 @@ def make_reflectors(
         (SERVICES, cache.services, project_service, OURS),
         (ENDPOINT_SLICES, cache.endpoints, project_endpoints, OF_REVISIONS),
         *((ROUTES[kind], store, PROJECTIONS[kind], OURS) for kind, store in cache.routes.items()),
+        (
+            TEMPLATES["MetricTemplate"],
+            cache.templates["MetricTemplate"],
+            make_template_projection("MetricTemplate"),
+            "",
+        ),
     ]
     reflectors: list[Reflector] = []
 
@@ -83,6 +91,11 @@ def make_reflectors(
     everybodys: tuple[tuple[Resource, Store[Any], Projection], ...] = (
         (GATEWAYS, cache.gateways, project_gateway),
         (GATEWAY_CLASSES, cache.gateway_classes, project_gateway_class),
+        (
+            TEMPLATES["ClusterMetricTemplate"],
+            cache.templates["ClusterMetricTemplate"],
+            make_template_projection("ClusterMetricTemplate"),
+        ),
     )
     return reflectors + [
         Reflector(client, resource, store, project, optional=True, clock=clock)

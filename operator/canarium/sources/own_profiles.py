@@ -20,7 +20,7 @@ MAX_TEXT = 10_000
 MAX_LIST = 20
 MAX_PATTERN = 200
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,62}")
+_NAME = re.compile(r"[a-z][A-Za-z0-9-]{0,62}")
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,199}")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,199}")
 _FIELDS = ("requests", "counting", "failures", "status", "duration", "routes", "methods", "labels")
@@ -41,10 +41,10 @@ def parse_profiles(data: Mapping[str, str]) -> tuple[dict[str, Profile], tuple[s
 
 def parse_profile(name: str, fields: Mapping[str, Any]) -> Profile:
     """Read one profile. Raises ValueError naming the field, with what to write instead."""
-    if _NAME.fullmatch(name) is None:
-        raise ValueError("a name is up to 63 letters, digits and -, beginning with a letter")
     if name in PROFILES:
         raise ValueError("is the name of a profile that Canarium has; choose another one")
+    if _NAME.fullmatch(name) is None:
+        raise ValueError("a name is up to 63 letters, digits and -, beginning with a small letter")
     _check_keys("", fields, _FIELDS)
     profile = _add_answers(Profile(requests=None, duration=None), fields)
     profile = _add_selection(_add_duration(profile, fields), fields)

@@ -25,6 +25,63 @@ TRAEFIK = {"router": "Traefik", "hostnames": ["a.example"]}
 PROBE = {"httpGet": {"port": "http", "path": "/v2/health/ready"}}
 
 
+CUSTOM_METRICS: list[dict[str, Any]] = [
+    {
+        "name": "precision",
+        "templateRef": {"kind": "ClusterMetricTemplate", "name": "precision"},
+        "arguments": [{"name": "segment", "value": 'card "present"'}],
+        "min": "90%",
+        "vsStable": {"maxIncrease": "1%"},
+        "interval": "1m",
+    },
+    {
+        "name": "refusals",
+        "prometheus": {
+            "address": "http://prometheus.monitoring:9090/team",
+            "secretRef": {"name": "prometheus"},
+            "bad": 'refused_total{revision="{{revision}}"}',
+            "total": 'asked_total{revision="{{revision}}"}',
+            "timeout": "2s",
+        },
+        "max": "2%",
+        "consecutiveErrorLimit": 10,
+    },
+    {
+        "name": "gpu-memory",
+        "prometheus": {"query": 'gpu_used_bytes{service="{{service}}"}'},
+        "judge": "RankSum",
+        "direction": "LowerIsBetter",
+        "vsStable": {"maxRatio": "1.1", "minRatio": "0.5"},
+    },
+    {
+        "name": "score",
+        "web": {
+            "url": "https://quality.example/{{model}}/{{revision}}",
+            "secretRef": {"name": "quality"},
+            "value": "$.score",
+            "timeout": "10s",
+        },
+        "min": "-0.5",
+        "failureLimit": 2,
+    },
+    {
+        "name": "clicks",
+        "web": {"url": "http://clicks.shop/{{revision}}", "good": "$.clicks", "total": "$.shown"},
+        "min": "0.01",
+    },
+    {
+        "name": "complaints",
+        "web": {"url": "http://desk.example/{{version}}", "bad": "$.angry", "total": "$.all"},
+        "max": "5%",
+    },
+    {
+        "name": "approvals",
+        "prometheus": {"good": "approved_total", "total": "asked_total"},
+        "min": "0.5",
+    },
+]
+
+
 def plain(**changes: Any) -> dict[str, Any]:
     """A small ModelDeployment as somebody's first one would be; `spec__x__y` sets a field."""
     body = {
@@ -275,7 +332,7 @@ def complete() -> dict[str, Any]:
                 {"name": "five", "weight": 5, "hold": "1m30s", "approval": "Manual"},
             ],
             "experiment": {
-                "metric": "error-rate",
+                "metric": "clicks",
                 "weight": 40,
                 "sticky": {"cookie": "canarium-variant"},
                 "minDuration": "24h",
@@ -288,8 +345,17 @@ def complete() -> dict[str, Any]:
                 "onNoData": "Rollback",
                 "metrics": [
                     {"name": "error-rate", "max": "0.05", "vsStable": {"maxIncrease": "0.5%"}},
-                    {"name": "latency-p99", "max": "250ms", "vsStable": {"maxRatio": "1.2"}},
+                    {
+                        "name": "latency-p99",
+                        "source": "Gateway",
+                        "max": "250ms",
+                        "vsStable": {"maxRatio": "1.2"},
+                    },
+                    *CUSTOM_METRICS,
                 ],
+                "decide": "Early",
+                "answers": "Ignore",
+                "gateway": {"address": "http://traefik-metrics.gateways:9100/metrics"},
             },
             "progressDeadline": "20m",
             "guard": {"duration": "30m", "holdback": 10},
@@ -357,6 +423,18 @@ def bad(
     )
 
 
+def custom(**changes: Any) -> dict[str, Any]:
+    """A metric of one's own; REMOVE takes a field away, in a query of its own too."""
+    metric = {"name": "errors", "prometheus": {"query": "a"}, "max": "5", **changes}
+    given = {name: value for name, value in metric.items() if value is not REMOVE}
+    return {
+        name: {key: each for key, each in value.items() if each is not REMOVE}
+        if isinstance(value, dict)
+        else value
+        for name, value in given.items()
+    }
+
+
 REQUIRED = "Required value"
 NAME = (
     "metadata.name must begin with a letter and hold at most 52 lower-case letters, digits and"
@@ -391,9 +469,15 @@ def _node_term(need: dict[str, Any]) -> dict[str, Any]:
 
 
 _NODES = "pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+METRIC_NAME = (
+    "error-rate and latency-p50, -p90, -p95, -p99 are built in; any other metric needs exactly one"
+    " of templateRef, prometheus, web"
+)
+FIGURE = 'write a number, ratio or duration as a string, such as "0.9", "5%" or "250ms"'
 _NODE_NEED = f"{_NODES}.nodeSelectorTerms[0].matchExpressions[0]"
 _SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
 _METRIC = "rollout.analysis.metrics"
+CLICKS = {f"{_METRIC}.1": CUSTOM_METRICS[4]}
 _VOLUME = "pod.volumes[0]"
 
 
@@ -466,9 +550,9 @@ BAD_SPECS = [
     bad(
         {"server.metrics.profile": "Statsd"},
         "server.metrics.profile",
-        "write one of 'MLServer', 'KServe', 'Triton', 'TorchServe', 'TensorFlowServing', 'VLLM',"
-        " 'BentoML', 'RayServe' or 'Prometheus'",
-        server_says='supported values: "MLServer", "KServe", "Triton"',
+        "write one of MLServer, KServe, Triton, TorchServe, TensorFlowServing, VLLM, BentoML,"
+        " RayServe, Prometheus, or the name of a profile of your own, which begins with a"
+        " lower-case letter",
     ),
     # Environment
     bad(
@@ -1038,22 +1122,29 @@ BAD_SPECS = [
         "experiment.metric names none of analysis.metrics: add it there",
     ),
     bad(
-        {"rollout.experiment": {"metric": "error-rate", "weight": 100}},
+        {"rollout.experiment": {"metric": "error-rate"}},
+        "rollout.experiment.metric",
+        "an experiment goes by a metric of your own, which counts what you are after",
+        server_names="spec.rollout.experiment",
+    ),
+    bad(
+        {**CLICKS, "rollout.experiment": {"metric": "clicks", "weight": 100}},
         "rollout.experiment.weight",
         "write 99 or less",
         server_says="should be less than or equal to 99",
     ),
     bad(
-        {"rollout.experiment": {"metric": "error-rate", "weight": 40}},
+        {**CLICKS, "rollout.experiment": {"metric": "clicks", "weight": 40}},
         "rollout.experiment",
         "a step has more than the experiment that follows, and weights do not fall",
     ),
     bad(
         {
+            **CLICKS,
             "rollout.experiment": {
-                "metric": "error-rate",
+                "metric": "clicks",
                 "sticky": {"headers": [{"name": "x-variant", "value": "b"}]},
-            }
+            },
         },
         "rollout.experiment",
         "with sticky.headers the front end alone says who gets the canary: leave weight out of the"
@@ -1061,7 +1152,8 @@ BAD_SPECS = [
     ),
     bad(
         {
-            "rollout.experiment": {"metric": "error-rate", "weight": 60},
+            **CLICKS,
+            "rollout.experiment": {"metric": "clicks", "weight": 60},
             "rollout.guard": {"duration": "5m", "holdback": 41},
         },
         "rollout.experiment",
@@ -1073,7 +1165,8 @@ BAD_SPECS = [
             {
                 "rollout.steps": REMOVE,
                 "rollout.strategy": strategy,
-                "rollout.experiment": {"metric": "error-rate", "weight": weight - 1},
+                **CLICKS,
+                "rollout.experiment": {"metric": "clicks", "weight": weight - 1},
             },
             "rollout.experiment",
             f"strategy {strategy} goes to {weight} %: give the experiment at least as much, and no"
@@ -1082,17 +1175,17 @@ BAD_SPECS = [
         for strategy, weight in (("Canary", 50), ("Rolling", 75))
     ),
     bad(
-        {"rollout.experiment": {"metric": "error-rate", "weight": 50, "sticky": {}}},
+        {**CLICKS, "rollout.experiment": {"metric": "clicks", "weight": 50, "sticky": {}}},
         "rollout.experiment.sticky",
         "set exactly one of cookie, headers",
     ),
     bad(
-        {"rollout.experiment": {"metric": "error-rate", "sticky": {"cookie": "two words"}}},
+        {**CLICKS, "rollout.experiment": {"metric": "clicks", "sticky": {"cookie": "two words"}}},
         "rollout.experiment.sticky.cookie",
         "write a cookie's name, such as canarium-variant",
     ),
     bad(
-        {"rollout.experiment": {"metric": "error-rate", "minDuration": "337h"}},
+        {**CLICKS, "rollout.experiment": {"metric": "clicks", "minDuration": "337h"}},
         "rollout.experiment.minDuration",
         "minDuration is longer than maxDuration (336h when left out)",
     ),
@@ -1124,13 +1217,99 @@ BAD_SPECS = [
     bad(
         {f"{_METRIC}.0.name": "errors"},
         f"{_METRIC}[0].name",
-        "write one of 'error-rate', 'latency-p50', 'latency-p90', 'latency-p95' or 'latency-p99'",
-        server_says='supported values: "error-rate"',
+        METRIC_NAME,
+    ),
+    bad(
+        {f"{_METRIC}.0.web": {"url": "http://a.example", "value": "$.a"}},
+        f"{_METRIC}[0].name",
+        METRIC_NAME,
+    ),
+    bad(
+        {_METRIC: [custom(web={"url": "http://a.example", "value": "$.a"})]},
+        f"{_METRIC}[0].name",
+        METRIC_NAME,
+    ),
+    bad(
+        {_METRIC: [custom(max=REMOVE)]},
+        f"{_METRIC}[0]",
+        "set max, vsStable, or both: without a bound there is nothing to judge",
+        server_names="spec.rollout.analysis",
+    ),
+    bad({_METRIC: [custom(max="much")]}, f"{_METRIC}[0].max", FIGURE),
+    bad(
+        {_METRIC: [custom(source="Pods")]},
+        f"{_METRIC}[0].source",
+        "source is for error-rate and latencies: what else is asked for says itself where it"
+        " comes from",
+    ),
+    bad(
+        {f"{_METRIC}.0.source": "Gateway"},
+        "rollout.analysis.gateway",
+        "a metric has the source Gateway: say where the gateway counts, in gateway",
+    ),
+    *(
+        bad(
+            {f"{_METRIC}.1.{field}": value},
+            f"{_METRIC}[1]",
+            "min, judge, direction, arguments, failureLimit and interval are for metrics with a"
+            " templateRef, prometheus or web",
+        )
+        for field, value in {
+            "min": "1%",
+            "judge": "RankSum",
+            "direction": "LowerIsBetter",
+            "arguments": [{"name": "a", "value": "b"}],
+            "failureLimit": 1,
+            "interval": "5s",
+        }.items()
+    ),
+    bad(
+        {_METRIC: [custom(vsStable={"minRatio": "0.9"})]},
+        f"{_METRIC}[0].vsStable.minRatio",
+        "minRatio is for judge RankSum: write maxIncrease or maxRatio",
+    ),
+    bad(
+        {_METRIC: [custom(judge="RankSum", vsStable={"maxIncrease": "1%"})]},
+        f"{_METRIC}[0].vsStable.maxIncrease",
+        "RankSum compares by vsStable.maxRatio and minRatio, not by maxIncrease",
+    ),
+    *(
+        bad(
+            {_METRIC: [custom(prometheus={"query": "a", **wrong})]},
+            f"{_METRIC}[0].prometheus",
+            "set query, or total with one of bad, good",
+        )
+        for wrong in (
+            {"total": "b"},
+            {"query": REMOVE, "bad": "a"},
+            {"query": REMOVE, "total": "b"},
+        )
+    ),
+    bad(
+        {_METRIC: [custom(prometheus=REMOVE, web={"url": "http://a", "total": "$.a"})]},
+        f"{_METRIC}[0].web",
+        "set value, or total with one of bad, good",
+    ),
+    bad(
+        {_METRIC: [custom(prometheus={"query": "a", "address": "http://me:secret@host"})]},
+        f"{_METRIC}[0].prometheus.address",
+        "write a URL such as http://prometheus.monitoring:9090, without a user or password",
+    ),
+    bad(
+        {_METRIC: [custom(templateRef=REMOVE, prometheus=REMOVE, web={"url": "ftp://a"})]},
+        f"{_METRIC}[0].web.url",
+        "write a URL such as http://prometheus.monitoring:9090, without a user or password",
+    ),
+    bad(
+        {_METRIC: [custom(arguments=[{"name": "a b", "value": "c"}])]},
+        f"{_METRIC}[0].arguments[0].name",
+        "write letters, digits and underscores, a letter first",
     ),
     bad(
         {f"{_METRIC}.0": {"name": "error-rate"}},
         f"{_METRIC}[0]",
         "set max, vsStable, or both: without a bound there is nothing to judge",
+        server_names="spec.rollout.analysis",
     ),
     bad({f"{_METRIC}.0.max": "250ms"}, f"{_METRIC}[0].max", ERROR_RATE),
     bad({f"{_METRIC}.0.max": "101%"}, f"{_METRIC}[0].max", ERROR_RATE),

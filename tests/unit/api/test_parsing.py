@@ -13,15 +13,19 @@ from canarium.api.strategies import Strategy, expand
 from canarium.core.normalise import canonical_json, normalise_source
 from canarium.core.spec import (
     AnalysisSpec,
+    CustomMetric,
     ExperimentSpec,
     HeaderMatch,
     MetricsEndpoint,
     ParentRef,
     PathMatch,
+    PrometheusQuery,
     RolloutSpec,
     Spec,
     Step,
+    TemplateRef,
     Traffic,
+    WebQuery,
 )
 from canarium.errors import Problem, SpecError
 from canarium.judge.metrics import Metric
@@ -95,7 +99,7 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                 Step("five", 5, hold_seconds=90.0, approval=True),
             ),
             experiment=ExperimentSpec(
-                metric="error-rate",
+                metric="clicks",
                 weight=40,
                 cookie="canarium-variant",
                 min_seconds=24 * 3600.0,
@@ -104,8 +108,76 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
             analysis=AnalysisSpec(
                 metrics=(
                     Metric("error-rate", "ErrorRate", max=0.05, max_increase=0.005),
-                    Metric("latency-p99", "Latency", quantile=0.99, max=0.25, max_ratio=1.2),
+                    Metric(
+                        "latency-p99",
+                        "Latency",
+                        quantile=0.99,
+                        max=0.25,
+                        max_ratio=1.2,
+                        source="Gateway",
+                    ),
                 ),
+                custom=(
+                    CustomMetric(
+                        "precision",
+                        TemplateRef("precision", "ClusterMetricTemplate"),
+                        arguments=(("segment", 'card "present"'),),
+                        min=0.9,
+                        max_increase=0.01,
+                        interval_seconds=60.0,
+                    ),
+                    CustomMetric(
+                        "refusals",
+                        PrometheusQuery(
+                            bad='refused_total{revision="{{revision}}"}',
+                            total='asked_total{revision="{{revision}}"}',
+                            address="http://prometheus.monitoring:9090/team",
+                            secret="prometheus",
+                            timeout_seconds=2.0,
+                        ),
+                        max=0.02,
+                        consecutive_error_limit=10,
+                    ),
+                    CustomMetric(
+                        "gpu-memory",
+                        PrometheusQuery(query='gpu_used_bytes{service="{{service}}"}'),
+                        max_ratio=1.1,
+                        min_ratio=0.5,
+                        rank_sum=True,
+                        higher_is_better=False,
+                    ),
+                    CustomMetric(
+                        "score",
+                        WebQuery(
+                            "https://quality.example/{{model}}/{{revision}}",
+                            value="$.score",
+                            secret="quality",
+                            timeout_seconds=10.0,
+                        ),
+                        min=-0.5,
+                        failure_limit=2,
+                    ),
+                    CustomMetric(
+                        "clicks",
+                        WebQuery(
+                            "http://clicks.shop/{{revision}}", good="$.clicks", total="$.shown"
+                        ),
+                        min=0.01,
+                    ),
+                    CustomMetric(
+                        "complaints",
+                        WebQuery("http://desk.example/{{version}}", bad="$.angry", total="$.all"),
+                        max=0.05,
+                    ),
+                    CustomMetric(
+                        "approvals",
+                        PrometheusQuery(good="approved_total", total="asked_total"),
+                        min=0.5,
+                    ),
+                ),
+                decide="Early",
+                answers="Ignore",
+                gateway="http://traefik-metrics.gateways:9100/metrics",
                 interval_seconds=2.0,
                 initial_delay_seconds=10.0,
                 min_requests=50,

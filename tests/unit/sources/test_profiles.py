@@ -3,11 +3,9 @@
 import re
 from math import inf
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from canarium.api.containers import Metrics
-from canarium.core.normalise import DEFAULT_PROFILE
 from canarium.sources.counters import Counters, Parser
 from canarium.sources.own_profiles import (
     MAX_PATTERN,
@@ -22,12 +20,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 METRICS = Path(__file__).parent / "metrics"
-
-
-def test_every_profile_of_the_schema_exists_and_no_other() -> None:
-    offered = get_args(Metrics.model_fields["profile"].annotation)[0]
-    assert set(get_args(offered)) == set(PROFILES)
-    assert DEFAULT_PROFILE in PROFILES
 
 
 WANTED = {

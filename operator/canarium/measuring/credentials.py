@@ -1,0 +1,70 @@
+"""Secrets of the object's own namespace, read only when a metric names one.
+
+The operator may get none by itself: whoever wants one used grants that with a Role of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from canarium.errors import ApiError, CanariumError, NotFoundError
+from canarium.kube.client import Api
+from canarium.kube.resources import SECRETS
+from canarium.sources.auth import NOBODY, Credentials, read_credentials
+from canarium.sources.errors import SourceError
+
+KEPT_SECONDS = 60.0
+"How long what was read is used: after a change of the Secret, that long the old one goes on."
+
+
+class _Secret(msgspec.Struct):
+    data: dict[str, str] = {}
+
+
+_decode = msgspec.json.Decoder(_Secret).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    credentials: Credentials
+    until: float
+
+
+class Secrets:
+    """Credentials by namespace and name of their Secret."""
+
+    def __init__(self, client: Api, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._kept: dict[tuple[str, str], _Kept] = {}
+
+    async def get(self, namespace: str, name: str) -> Credentials:
+        """The credentials in a Secret; nobody's without a name. Raises SourceError."""
+        if not name:
+            return NOBODY
+        kept = self._kept.get((namespace, name))
+        if kept is not None and self._clock() < kept.until:
+            return kept.credentials
+        self._kept.pop((namespace, name), None)
+        found = await self._read(namespace, name)
+        self._kept[namespace, name] = _Kept(found, self._clock() + KEPT_SECONDS)
+        return found
+
+    async def _read(self, namespace: str, name: str) -> Credentials:
+        try:
+            return read_credentials(_decode(await self._client.get(SECRETS, namespace, name)).data)
+        except NotFoundError as error:
+            raise SourceError(f"there is no Secret {name}") from error
+        except ApiError as error:
+            if error.status == 403:
+                words = f"may not get Secret {name}: grant the operator get on it by a Role"
+                raise SourceError(words) from error
+            raise SourceError(f"Secret {name} cannot be read: {error.reason}") from error
+        except CanariumError as error:
+            raise SourceError(f"Secret {name} cannot be read now") from error
+        except ValueError as error:
+            raise SourceError(f"Secret {name}: {error}") from error

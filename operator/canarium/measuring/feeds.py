@@ -1,0 +1,253 @@
+"""What is asked for one metric: of Prometheus or a web address, about both revisions at once.
+
+A query is filled in once for each revision. Its answers are counters, followed series by series,
+or one figure; which test that feeds is the judge's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+from urllib.parse import quote
+
+import aiohttp
+
+from canarium.core.actions import Measure
+from canarium.core.metrics import Feed
+from canarium.core.names import child_name
+from canarium.core.spec import PrometheusQuery, Query, WebQuery
+from canarium.judge import Counts
+from canarium.kube.store import Key
+from canarium.measuring.credentials import Secrets
+from canarium.sources.addresses import check_address
+from canarium.sources.counting import CountsTracker, Labels, flip
+from canarium.sources.errors import SourceError
+from canarium.sources.fetching import Limits, Request, fetch
+from canarium.sources.prometheus import PrometheusSource
+from canarium.sources.promql import ArgumentType, Template, check_counters
+from canarium.sources.web import WEB_LIMITS, check_path, read_number
+
+Figure = Counts | float | None
+"""Counts since the last time, or one figure; None for no data."""
+
+GIVEN: Mapping[str, ArgumentType] = {
+    "namespace": "String",
+    "model": "String",
+    "version": "String",
+    "revision": "String",
+    "service": "String",
+    "interval": "Duration",
+}
+"What every query is given about the revision that is asked about."
+
+_PLACEHOLDER = "{{"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was said of both revisions; stable's is None when nothing serves beside the canary."""
+
+    stable: Figure
+    canary: Figure
+
+
+class Asker(Protocol):
+    """Asks for one metric again and again."""
+
+    async def ask(self) -> Answers:
+        """Ask about both revisions. Raises SourceError when that fails for either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """With what everything is asked; `prometheus_url` is the operator's own setting, or ""."""
+
+    session: aiohttp.ClientSession
+    secrets: Secrets
+    prometheus_url: str = ""
+    now: Callable[[], float] = field(default=time.time)
+
+
+def make_asker(sources: Sources, key: Key, measure: Measure, feed: Feed) -> Asker:
+    """Make what asks for a metric about the revisions of a step."""
+    asked = partial(_make_side, sources, key, feed)
+    stable = asked(measure.stable, measure.stable_version) if measure.stable else None
+    return _BothSides(stable, asked(measure.canary, measure.canary_version))
+
+
+def describe_source(query: Query, prometheus_url: str = "") -> str:
+    """Where a metric's figures come from, for people."""
+    if isinstance(query, WebQuery):
+        return f"Web {query.url.partition('?')[0]}"
+    return f"Prometheus {query.address or prometheus_url}".strip()
+
+
+def check_query(query: Query, types: Mapping[str, ArgumentType]) -> tuple[str, ...]:
+    """List what is wrong with a query: placeholders, counters that are none, JSONPaths."""
+    arguments = {**GIVEN, **types}
+    if isinstance(query, WebQuery):
+        checks = [partial(check_path, path) for path in _paths(query)]
+        return tuple(filter(None, (_object_to(check) for check in checks)))
+    problems = [_check_promql(text, arguments) for text in query.texts]
+    counters = (query.bad, query.good, query.total)
+    problems += [check_counters(text) or "" for text in counters if text]
+    return tuple(filter(None, problems))
+
+
+def _check_promql(text: str, arguments: Mapping[str, ArgumentType]) -> str:
+    try:
+        return "; ".join(Template(text).check(arguments))
+    except ValueError as error:
+        return str(error)
+
+
+def _object_to(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _paths(query: WebQuery) -> tuple[str, ...]:
+    return tuple(filter(None, (query.value, query.bad, query.good, query.total)))
+
+
+@dataclass(frozen=True, slots=True)
+class _BothSides:
+    stable: _Side | None
+    canary: _Side
+
+    async def ask(self) -> Answers:
+        if self.stable is None:
+            return Answers(None, await self.canary.ask())
+        # The one that is quicker waits, so that nothing is left running when the other fails.
+        found = await asyncio.gather(self.stable.ask(), self.canary.ask(), return_exceptions=True)
+        stable, canary = (_unless_failed(each) for each in found)
+        return Answers(stable, canary)
+
+
+def _unless_failed(found: Figure | BaseException) -> Figure:
+    if isinstance(found, BaseException):
+        raise found
+    return found
+
+
+class _Side(Protocol):
+    """Asks about one revision."""
+
+    async def ask(self) -> Figure:
+        """Ask. Raises SourceError."""
+
+
+def _make_side(sources: Sources, key: Key, feed: Feed, revision: str, version: str) -> _Side:
+    values = _make_values(key, feed, revision, version)
+    if isinstance(feed.query, WebQuery):
+        return _WebSide(sources, key[0], feed.query, values)
+    return _PrometheusSide(sources, key[0], feed.query, values)
+
+
+def _make_values(key: Key, feed: Feed, revision: str, version: str) -> Mapping[str, str]:
+    namespace, model = key
+    return {
+        "namespace": namespace,
+        "model": model,
+        "version": version,
+        "revision": revision,
+        "service": child_name(model, revision),
+        "interval": f"{max(1, round(feed.interval_seconds))}s",
+        **{argument.name: argument.value for argument in feed.arguments},
+    }
+
+
+@dataclass(slots=True)
+class _PrometheusSide:
+    """One revision, asked about by PromQL."""
+
+    sources: Sources
+    namespace: str
+    query: PrometheusQuery
+    values: Mapping[str, str]
+    tracker: CountsTracker = field(default_factory=CountsTracker)
+
+    async def ask(self) -> Figure:
+        source = await self._connect()
+        if not self.query.total:
+            return await source.query_gauge(self._render(self.query.query))
+        at = self.sources.now()  # both at one moment, or there might be more bad ones than all
+        marked, total = await asyncio.gather(
+            source.query_series(self._render(self.query.bad or self.query.good), at),
+            source.query_series(self._render(self.query.total), at),
+        )
+        return _count(self.tracker, marked, total, good=bool(self.query.good))
+
+    async def _connect(self) -> PrometheusSource:
+        address = self.query.address or self.sources.prometheus_url
+        if not address:
+            raise SourceError("no Prometheus: give an address, or run with --prometheus-url")
+        credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
+        limits = Limits(timeout_seconds=self.query.timeout_seconds)
+        try:
+            return PrometheusSource(self.sources.session, address, credentials, limits)
+        except ValueError as error:
+            raise SourceError(str(error)) from error
+
+    def _render(self, text: str) -> str:
+        try:
+            return Template(text).render(self.values)
+        except ValueError as error:
+            raise SourceError(str(error)) from error
+
+
+@dataclass(slots=True)
+class _WebSide:
+    """One revision, asked about by a URL."""
+
+    sources: Sources
+    namespace: str
+    query: WebQuery
+    values: Mapping[str, str]
+    tracker: CountsTracker = field(default_factory=CountsTracker)
+
+    async def ask(self) -> Figure:
+        credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
+        try:
+            url = check_address(fill_url(self.query.url, self.values))
+            for path in _paths(self.query):
+                check_path(path)
+        except ValueError as error:
+            raise SourceError(str(error)) from error
+        request = Request("GET", url, "application/json", credentials=credentials)
+        limits = Limits(self.query.timeout_seconds, WEB_LIMITS.max_bytes)
+        answer = await fetch(self.sources.session, request, limits)
+        if not self.query.total:
+            return read_number(answer, self.query.value)
+        marked = read_number(answer, self.query.bad or self.query.good)
+        total = read_number(answer, self.query.total)
+        if marked is None or total is None:
+            return None
+        return _count(self.tracker, {(): marked}, {(): total}, good=bool(self.query.good))
+
+
+def fill_url(url: str, values: Mapping[str, str]) -> str:
+    """Replace placeholders, percent-encoded. Raises ValueError for one that is unknown."""
+    for name, value in values.items():
+        url = url.replace("{{" + name + "}}", quote(value, safe=""))
+    if _PLACEHOLDER in url:
+        raise ValueError(f"the URL has an unknown placeholder; there are: {', '.join(values)}")
+    return url
+
+
+def _count(
+    tracker: CountsTracker,
+    marked: Mapping[Labels, float],
+    total: Mapping[Labels, float],
+    *,
+    good: bool,
+) -> Counts | None:
+    counts = tracker.compute_counts(marked, total)
+    return flip(counts) if good and counts is not None else counts

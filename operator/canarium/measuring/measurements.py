@@ -1,0 +1,285 @@
+"""The measuring sessions of all objects, and what each has found so far.
+
+A session lives as long as the plan asks for the same measurement. What it finds goes into the next
+pass over the object, which is asked for at once when the verdict changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+import msgspec
+
+from canarium import judge
+from canarium.core.actions import GatewayEndpoint, Measure
+from canarium.core.metrics import Feed
+from canarium.core.observed import AnalysisResult, PodRecord
+from canarium.errors import ConfigError
+from canarium.kube.client import Api
+from canarium.kube.store import Key
+from canarium.measuring.credentials import Secrets
+from canarium.measuring.feeds import Asker, Sources, make_asker
+from canarium.measuring.profiles import OwnProfiles
+from canarium.measuring.results import EXPERIMENT
+from canarium.measuring.session import Means, Meter, Readers, Session
+from canarium.sources.addresses import Network, check_address, make_guarded_session
+from canarium.sources.errors import SourceError
+from canarium.sources.gateway import GatewayMeter, GatewaySource
+from canarium.sources.pods import PodsMeter, PodsSource, make_session
+
+logger = logging.getLogger(__name__)
+
+REPORT_SECONDS = 5.0
+"How often an object is looked at for new figures alone; verdicts don't wait for it."
+
+Wake = Callable[[Key, bool], None]
+"Have an object looked at; True puts it before ordinary work."
+FindPods = Callable[[Key], Sequence[PodRecord]]
+
+
+class Listener(Protocol):
+    """Who hears how the readings of feeds go."""
+
+    def note_reading(self, model: Key, feed: Feed, problem: str) -> None:
+        """One reading: why it failed, or an empty text."""
+
+    def forget(self, model: Key) -> None:
+        """Nothing is read for this object any more."""
+
+
+class _Nobody:
+    def note_reading(self, model: Key, feed: Feed, problem: str) -> None:
+        pass
+
+    def forget(self, model: Key) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the operator asks: its own Prometheus, networks that are open to it nevertheless, and
+    the directory with profiles of users' own.
+    """
+
+    prometheus_url: str = ""
+    allowed: tuple[Network, ...] = ()
+    profiles: Path | None = None
+
+    @classmethod
+    def parse(cls, prometheus_url: str, networks: Sequence[str], profiles: str = "") -> Settings:
+        """Read what was given as text. Raises ConfigError for what is no address or network."""
+        try:
+            if prometheus_url:
+                check_address(prometheus_url)
+            allowed = tuple(ip_network(each) for each in networks)
+            return cls(prometheus_url, allowed, Path(profiles) if profiles else None)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
+class Measurements:
+    """The sessions of all objects, and what each has found so far."""
+
+    def __init__(
+        self,
+        find_pods: FindPods,
+        wake: Wake,
+        now: Callable[[], float] = time.time,
+        make_meter: Callable[[], Meter] | None = None,
+        *,
+        client: Api | None = None,
+        settings: Settings = Settings(),
+        listener: Listener | None = None,
+    ) -> None:
+        self._make_meter = make_meter or self._make_pods_meter
+        self._find_pods = find_pods
+        self._wake = wake
+        self._now = now
+        self._client = client
+        self._settings = settings
+        self._profiles = OwnProfiles(settings.profiles)
+        self._listener = listener or _Nobody()
+        self._pods: tuple[aiohttp.ClientSession, PodsSource] | None = None
+        self._asking: Sources | None = None
+        self._gateways: dict[str, GatewaySource] = {}
+        self._sessions: dict[Key, tuple[Session, asyncio.Task[None]]] = {}
+        self._results: dict[Key, AnalysisResult] = {}
+        self._reported: dict[Key, float] = {}
+
+    def result(self, key: Key) -> AnalysisResult | None:
+        """What the running session has found; None before its first reading."""
+        return self._results.get(key)
+
+    def ensure(self, key: Key, measure: Measure | None) -> None:
+        """Have exactly this measured from now on, and nothing when it is None."""
+        session = self._sessions[key][0] if key in self._sessions else None
+        if measure is None:
+            self._stop(key)
+        elif session is None or session.measure.key != measure.key:
+            self._stop(key)
+            self._start(key, measure, session)
+        else:
+            session.update(measure)
+
+    async def close(self) -> None:
+        """End every session, and the connections to whom was asked."""
+        tasks = [task for _session, task in self._sessions.values()]
+        for key in tuple(self._sessions):
+            self._stop(key)
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._pods is not None:
+            await self._pods[0].close()
+        if self._asking is not None:
+            await self._asking.session.close()
+
+    def _start(self, key: Key, measure: Measure, before: Session | None) -> None:
+        same = before is not None and _trial(before.measure) == _trial(measure)
+        session = Session(
+            measure,
+            self._make_means(key),
+            before.readers if before and same else self._make_readers(measure, before),
+            _begin(measure, before if same else None),
+            _begin_experiment(measure),
+        )
+        task = asyncio.create_task(session.run(), name=f"measuring {'/'.join(key)}")
+        task.add_done_callback(lambda done: self._note_end(key, done))
+        self._sessions[key] = (session, task)
+
+    def _make_means(self, key: Key) -> Means:
+        return Means(
+            key=key,
+            find_pods=partial(self._find_pods, key),
+            make_asker=partial(self._make_asker, key),
+            make_gateway_meter=self._make_gateway_meter,
+            publish=partial(self._take, key),
+            note_feed=partial(self._listener.note_reading, key),
+            now=self._now,
+        )
+
+    def _make_readers(self, measure: Measure, before: Session | None) -> Readers:
+        """New ones; but counting goes on with the same canary's pods."""
+        keeps = before is not None and _is_same_canary(before.measure, measure)
+        return Readers(before.readers.meter if before and keeps else self._make_meter())
+
+    def _stop(self, key: Key) -> None:
+        _session, task = self._sessions.pop(key, (None, None))
+        if task is not None:
+            task.cancel()
+        self._listener.forget(key)
+        self._results.pop(key, None)
+        self._reported.pop(key, None)
+
+    def _make_pods_meter(self) -> Meter:
+        if self._pods is None:
+            http = make_session()
+            self._pods = http, PodsSource(http)
+        self._pods[1].use(self._profiles.get())
+        return PodsMeter(self._pods[1])
+
+    def _make_asker(self, key: Key, measure: Measure, feed: Feed) -> Asker:
+        return make_asker(self._open_sources(), key, measure, feed)
+
+    def _make_gateway_meter(self, gateway: GatewayEndpoint) -> GatewayMeter:
+        """What reads a gateway; its answers are shared by all who are judged by the same one.
+
+        Raises SourceError for an address that is none.
+        """
+        if gateway.address not in self._gateways:
+            try:
+                source = GatewaySource(self._open_sources().session, gateway.address)
+            except ValueError as error:
+                raise SourceError(str(error)) from error
+            self._gateways[gateway.address] = source
+        return GatewayMeter(self._gateways[gateway.address], gateway.kind)
+
+    def _open_sources(self) -> Sources:
+        if self._client is None:
+            raise AssertionError("without a client nothing can be asked for")
+        if self._asking is None:
+            self._asking = Sources(
+                make_guarded_session(self._settings.allowed),
+                Secrets(self._client),
+                self._settings.prometheus_url,
+                self._now,
+            )
+        return self._asking
+
+    def _take(self, key: Key, result: AnalysisResult) -> None:
+        before, self._results[key] = self._results.get(key), result
+        changed = before is None or _decision(before) != _decision(result)
+        due = self._now() - self._reported.get(key, 0.0) >= REPORT_SECONDS
+        if changed or due:
+            self._reported[key] = self._now()
+            self._wake(key, result.verdict == "Fail")
+
+    def _note_end(self, key: Key, task: asyncio.Task[None]) -> None:
+        """A session never ends by itself; one that broke is started anew by the next pass."""
+        if task.cancelled() or key not in self._sessions or self._sessions[key][1] is not task:
+            return
+        logger.error("measuring %s broke", "/".join(key), exc_info=task.exception())
+        self._stop(key)
+        self._wake(key, False)
+
+
+def _decision(result: AnalysisResult) -> tuple[str, bool, str]:
+    return result.verdict, result.proven, result.experiment
+
+
+def _begin(measure: Measure, before: Session | None) -> judge.Analysis:
+    """Go on with the rollout's evidence; after a restart with what status has kept of it."""
+    if not measure.resume and before is not None:
+        return judge.next_step(before.analysis)
+    return judge.load(
+        _decode(measure.resume) if measure.resume else None,
+        (*measure.metrics, *(feed.metric for feed in measure.feeds)),
+        min_requests=measure.min_requests,
+        decide=measure.decide,
+        answers=measure.answers,
+    )
+
+
+def _begin_experiment(measure: Measure) -> judge.Experiment | None:
+    """Start the step's experiment, or go on with what status has kept of it; None without one."""
+    feeds = (feed for feed in measure.feeds if feed.metric.name == measure.experiment)
+    feed = next(feeds, None)
+    if feed is None:
+        return None
+    saved = _decode(measure.resume) if measure.resume else None
+    kept = saved.get(EXPERIMENT) if isinstance(saved, dict) else None
+    return judge.load_experiment(kept, higher_is_better=feed.metric.higher_is_better)
+
+
+def _decode(text: str) -> object:
+    """What was saved, or None when it isn't JSON, which the judge takes for nothing saved."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_same_canary(before: Measure, measure: Measure) -> bool:
+    return (before.canary, before.endpoint) == (measure.canary, measure.endpoint)
+
+
+def _trial(measure: Measure) -> tuple[object, ...]:
+    """What has to be the same for evidence to be about the same."""
+    return (
+        measure.canary,
+        measure.stable,
+        measure.metrics,
+        measure.feeds,
+        measure.gateway,
+        measure.min_requests,
+        measure.decide,
+        measure.answers,
+    )

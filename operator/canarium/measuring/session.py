@@ -1,0 +1,263 @@
+"""One object's measuring while one step is judged: a task for each source, one judge for all.
+
+Sources are read at their own pace; each reading is judged at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from canarium import judge
+from canarium.core.actions import GatewayEndpoint, Measure
+from canarium.core.metrics import Feed
+from canarium.core.names import child_name
+from canarium.core.observed import AnalysisResult, PodRecord
+from canarium.core.spec import MetricsEndpoint
+from canarium.judge import Counts
+from canarium.kube.store import Key
+from canarium.measuring.feeds import Answers, Asker
+from canarium.measuring.results import make_result
+from canarium.sources.counting import flip
+from canarium.sources.errors import SourceError
+from canarium.sources.gateway import Backend, GatewayMeter
+from canarium.sources.pods import Measurement, PodTarget
+
+PODS, GATEWAY = "Pods", "Gateway"
+GATEWAY_SECONDS = 2.0
+"How often a gateway's counters are read at most: they tell of all that it serves."
+SILENT_READINGS = 5
+"After so many readings in a row without a word from any pod, that there is no data is told."
+
+
+class Meter(Protocol):
+    """What reads both sides' counters; the first reading is only where counting starts."""
+
+    async def measure(
+        self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
+    ) -> Measurement:
+        """What was answered since the last reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a session works with: where pods are, what reads, who hears of it, what time it is.
+
+    `publish` hears of results, `note_feed` of each reading of a feed: why it failed, or "".
+    """
+
+    key: Key
+    find_pods: Callable[[], Sequence[PodRecord]]
+    make_asker: Callable[[Measure, Feed], Asker]
+    make_gateway_meter: Callable[[GatewayEndpoint], GatewayMeter]
+    publish: Callable[[AnalysisResult], None]
+    note_feed: Callable[[Feed, str], None]
+    now: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class Readers:
+    """What has begun to count, and goes on with it in the next step."""
+
+    meter: Meter
+    askers: dict[Feed, Asker] = field(default_factory=dict)
+    gateway: GatewayMeter | None = None
+
+
+class Session:
+    """One object's measuring under one key; readers and evidence outlive a change of key."""
+
+    def __init__(
+        self,
+        measure: Measure,
+        means: Means,
+        readers: Readers,
+        analysis: judge.Analysis,
+        experiment: judge.Experiment | None = None,
+    ) -> None:
+        self.measure = measure
+        self.readers = readers
+        self.analysis = analysis
+        self.experiment = experiment
+        self._means = means
+        self._silent = 0
+        self._problems: dict[str, tuple[str, ...]] = {}
+
+    async def run(self) -> None:
+        """Measure until cancelled; what lies before `not_before` is not counted."""
+        async with asyncio.TaskGroup() as group:
+            if self._counts_pods():
+                group.create_task(self._read_pods())
+            if self.measure.gateway is not None:
+                group.create_task(self._read_gateway(self.measure.gateway))
+            for feed in self.measure.feeds:
+                group.create_task(self._read_feed(feed))
+
+    def update(self, measure: Measure) -> None:
+        """Take in what is said of the same step later on: that it is programmed, that it is over.
+
+        What is judged at the end of the hold is judged then, without another reading.
+        """
+        is_over = measure.hold_over and not self.measure.hold_over
+        self.measure = measure
+        if is_over and self.analysis.gauges:
+            self._publish()
+
+    def _counts_pods(self) -> bool:
+        """Whether the servers' own counters are needed: for a metric, or to see them answer."""
+        asked = any(metric.source == PODS for metric in self.measure.metrics)
+        return asked or (self.measure.gateway is None and self.measure.endpoint is not None)
+
+    async def _read_pods(self) -> None:
+        if await self._wait_for_start():
+            await self._measure_pods()
+        await _every(self.measure.interval_seconds, self._judge_pods)
+
+    async def _wait_for_start(self) -> bool:
+        """Wait until measuring may begin; whether there was anything to wait for."""
+        delay = self.measure.not_before - self._means.now()
+        if delay > 0:
+            await asyncio.sleep(delay)
+        return delay > 0
+
+    async def _judge_pods(self) -> None:
+        measurement = await self._measure_pods()
+        # The gateway knows better who was given what: callers may come past it to the pods.
+        share = None if self.measure.gateway else self.measure.share
+        self.analysis = judge.observe(self.analysis, measurement.reading, PODS, share)
+        self._problems[PODS] = tuple(f"{e.pod}: {e.message}" for e in measurement.errors)
+        self._silent = 0 if _says_something(measurement) else self._silent + 1
+        if self._silent in (0, SILENT_READINGS):
+            self._publish()
+
+    async def _measure_pods(self) -> Measurement:
+        pods = self._means.find_pods()
+        stable, canary = self.measure.stable, self.measure.canary
+        return await self.readers.meter.measure(
+            make_targets(pods, stable, self.measure.stable_endpoint) if stable else (),
+            make_targets(pods, canary, self.measure.endpoint),
+        )
+
+    async def _read_gateway(self, gateway: GatewayEndpoint) -> None:
+        if await self._wait_for_start():
+            await self._judge_gateway(gateway, counted=False)
+        seconds = max(GATEWAY_SECONDS, self.measure.interval_seconds)
+        await _every(seconds, lambda: self._judge_gateway(gateway))
+
+    async def _judge_gateway(self, gateway: GatewayEndpoint, *, counted: bool = True) -> None:
+        try:
+            measurement = await self._measure_gateway(gateway)
+        except SourceError as error:
+            self.analysis = judge.observe_error(self.analysis, GATEWAY, str(error))
+            self._problems[GATEWAY] = (f"the gateway: {error}",)
+        else:
+            if not counted:
+                return
+            share = self.measure.share
+            self.analysis = judge.observe(self.analysis, measurement.reading, GATEWAY, share)
+            self._problems[GATEWAY] = tuple(f"{e.pod}: {e.message}" for e in measurement.errors)
+        self._publish()
+
+    async def _measure_gateway(self, gateway: GatewayEndpoint) -> Measurement:
+        meter = self.readers.gateway or self._means.make_gateway_meter(gateway)
+        self.readers.gateway = meter
+        stable, canary = self.measure.stable, self.measure.canary
+        return await meter.measure(
+            self._make_backend(stable) if stable else None, self._make_backend(canary)
+        )
+
+    def _make_backend(self, revision: str) -> Backend:
+        namespace, model = self._means.key
+        return Backend(namespace, child_name(model, revision), model)
+
+    async def _read_feed(self, feed: Feed) -> None:
+        askers = self.readers.askers
+        asker = askers.get(feed) or self._means.make_asker(self.measure, feed)
+        askers[feed] = asker
+        await self._wait_for_start()
+        await _every(feed.interval_seconds, lambda: self._judge_feed(feed, asker))
+
+    async def _judge_feed(self, feed: Feed, asker: Asker) -> None:
+        name, source = feed.metric.name, feed.metric.source
+        try:
+            answers = await asker.ask()
+        except SourceError as error:
+            self.analysis = judge.observe_error(self.analysis, source, str(error))
+            self._problems[source] = (f"{name}: {error}",)
+            self._means.note_feed(feed, str(error))
+        else:
+            self.analysis = _observe(self.analysis, name, answers, counts=bool(feed.query.total))
+            if self.experiment is not None and name == self.measure.experiment:
+                self.experiment = _compare(self.experiment, answers)
+            self._problems.pop(source, None)
+            self._means.note_feed(feed, "")
+        self._publish()
+
+    def _publish(self) -> None:
+        problems = tuple(problem for found in self._problems.values() for problem in found)
+        self._means.publish(make_result(self.measure, self.analysis, self.experiment, problems))
+
+
+def _observe(
+    analysis: judge.Analysis, name: str, answers: Answers, *, counts: bool
+) -> judge.Analysis:
+    stable, canary = answers.stable, answers.canary
+    if counts:
+        return judge.observe_counts(analysis, name, _as_counts(stable), _as_counts(canary))
+    return judge.observe_gauge(analysis, name, _as_gauge(stable), _as_gauge(canary))
+
+
+def _compare(experiment: judge.Experiment, answers: Answers) -> judge.Experiment:
+    """Only what was counted of both over the same time tells which is better."""
+    stable, canary = _as_counts(answers.stable), _as_counts(answers.canary)
+    if stable is None or canary is None:
+        return experiment
+    if experiment.higher_is_better:  # good ones are what is counted then
+        stable, canary = flip(stable), flip(canary)
+    return judge.observe_experiment(experiment, stable, canary)
+
+
+def _as_counts(figure: Counts | float | None) -> Counts | None:
+    return figure if isinstance(figure, Counts) else None
+
+
+def _as_gauge(figure: Counts | float | None) -> float | None:
+    return None if isinstance(figure, Counts) else figure
+
+
+async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+    """Do it again and again, each time so long after the last began; never twice at once."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + seconds
+        await do()
+        await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+def _says_something(measurement: Measurement) -> bool:
+    """Whether there is more in it than where counting starts: samples, or pods that failed."""
+    reading = measurement.reading
+    samples = (reading.stable, reading.canary)
+    return bool(measurement.errors) or any(sample is not None for sample in samples)
+
+
+def make_targets(
+    pods: Sequence[PodRecord], revision: str, endpoint: MetricsEndpoint | None
+) -> list[PodTarget]:
+    """The metrics endpoints of a revision's ready pods; none when it serves no metrics."""
+    if endpoint is None:
+        return []
+    return [
+        PodTarget(pod.meta.name, make_url(pod.ip, endpoint), endpoint.profile, revision)
+        for pod in pods
+        if pod.revision == revision and pod.ready and pod.ip and not pod.meta.deleting
+    ]
+
+
+def make_url(address: str, endpoint: MetricsEndpoint) -> str:
+    """Where one pod serves its metrics."""
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{endpoint.port}{endpoint.path}"

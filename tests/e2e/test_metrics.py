@@ -1,0 +1,155 @@
+"""Metrics that are asked for: templates, a web address, Prometheus, and the Secret for them."""
+
+import base64
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.e2e.manifests import Json, rollout, simulated
+from tests.e2e.metric_web import answering, vector
+from tests.e2e.rights import USER
+from tests.e2e.scenario import Scenario, condition, get_condition, in_state, phase
+
+pytestmark = [pytest.mark.timeout(120, func_only=True)]
+RBAC = "rbac.authorization.k8s.io"
+
+
+def steps(*metrics: Json, hold: str = "3s") -> Json:
+    terms = rollout((50, hold), analysis=list(metrics), guard={"duration": "0s"})
+    terms["analysis"]["minRequests"] = 0
+    return terms
+
+
+def template(name: str, **spec: Any) -> Json:
+    about = {"apiVersion": "canarium.dev/v1alpha1", "kind": "MetricTemplate"}
+    return {**about, "metadata": {"name": name}, "spec": {"interval": "1s", **spec}}
+
+
+def score(**bounds: Any) -> Json:
+    return {
+        "name": "score",
+        "templateRef": {"name": "score"},
+        "arguments": [{"name": "set", "value": "a&b"}],
+        **bounds,
+    }
+
+
+def test_a_version_below_the_bound_of_a_template_is_taken_back(rehearsal: Scenario) -> None:
+    asked = set[str]()
+
+    def answer(path: str, _query: str) -> Any:
+        asked.add(path)
+        return {"data": {"score": 0.95 if "/v2" in path else 0.5}}
+
+    with answering(answer) as web:
+        query = {
+            "url": web.url + "/{{version}}?set={{set}}",
+            "value": "$.data.score",
+            "secretRef": {"name": "quality"},
+        }
+        rehearsal.apply(template("score", web=query, arguments=[{"name": "set"}]))
+        grant(rehearsal, "quality", token="s3cret")
+        rehearsal.apply(simulated("v1"))
+        rehearsal.wait(phase("Healthy"), 30)
+        rehearsal.apply(simulated("v2", rollout=steps(score(min="0.9"))))
+        rehearsal.wait(phase("Healthy"), 30)
+        rehearsal.apply(simulated("v3", rollout=steps(score(min="0.9"), hold="60s")))
+
+        found = rehearsal.wait(phase("RolledBack"), 30)
+
+        assert found["status"]["reason"] == "BelowMin"
+        assert found["status"]["stable"]["version"] == "v2"
+        (rejected,) = found["status"]["rejected"]
+        assert "below 0.9" in rejected["message"]
+        working = condition("Working", "True", "Answered")
+        rehearsal.wait_for("MetricTemplate", "score", working, 20)
+    assert {"/v2?set=a%26b", "/v3?set=a%26b"} <= asked
+    assert set(web.authorizations) == {"Bearer s3cret"}
+
+
+def test_without_the_right_to_a_secret_nothing_passes_and_status_says_what_to_grant(
+    rehearsal: Scenario,
+) -> None:
+    with answering(lambda _path, _query: {"score": 1}) as web:
+        query = {"url": web.url, "value": "$.score", "secretRef": {"name": "quality"}}
+        rehearsal.apply(template("score", web=query))
+        rehearsal.apply(simulated("v1"))
+        rehearsal.wait(phase("Healthy"), 30)
+        metric = {**score(min="0.9"), "arguments": []}
+        rehearsal.apply(simulated("v2", rollout=steps(metric, hold="1s")))
+
+        found = rehearsal.wait(condition("Judged", "False", "NoData"), 30)
+
+        words = "may not get Secret quality: grant the operator get on it by a Role"
+        assert get_condition(found, "Judged")["message"] == f"score: {words}"
+        assert found["status"]["stable"]["version"] == "v1"
+        fails = condition("Working", "False", "ReadingFailed")
+        told = rehearsal.wait_for("MetricTemplate", "score", fails, 20)
+        assert words in get_condition(told, "Working")["message"]
+        grant(rehearsal, "quality", token="s3cret")
+
+        rehearsal.wait(phase("Healthy"), 90)
+
+
+def test_a_missing_template_holds_the_step_until_there_is_one(rehearsal: Scenario) -> None:
+    rehearsal.apply(simulated("v1"))
+    rehearsal.wait(phase("Healthy"), 30)
+    metric = {"name": "gpu", "templateRef": {"name": "gpu"}, "max": "10"}
+    rehearsal.apply(simulated("v2", rollout=steps(metric, hold="1s")))
+
+    found = rehearsal.wait(condition("Judged", "False", "TemplateNotFound"), 30)
+
+    assert get_condition(found, "Judged")["message"] == "gpu: there is no MetricTemplate gpu"
+    rehearsal.wait(in_state("Holding"), 10)
+    with answering(lambda _path, _query: vector(3)) as web:
+        rehearsal.apply(template("gpu", prometheus={"address": web.url, "query": "gpu"}))
+        rehearsal.wait(phase("Healthy"), 30)
+
+
+def test_counters_of_a_prometheus_are_compared_with_stable(rehearsal: Scenario) -> None:
+    readings = count(1)
+
+    def answer(_path: str, query: str) -> Any:
+        """Both answer 100 requests a reading; the canary refuses 30 of them, stable 1."""
+        refuses = 30 if 'version="v2"' in query else 1
+        return vector(next(readings) * (refuses if query.startswith("refused") else 100))
+
+    with answering(answer) as web:
+        series = '{version="{{version}}"}'
+        prometheus = {"address": web.url, "bad": f"refused{series}", "total": f"asked{series}"}
+        metric = {
+            "name": "refusals",
+            "prometheus": prometheus,
+            "vsStable": {"maxIncrease": "1%"},
+            "interval": "1s",
+        }
+        rehearsal.apply(simulated("v1"))
+        rehearsal.wait(phase("Healthy"), 30)
+        rehearsal.apply(simulated("v2", rollout=steps(metric, hold="60s")))
+
+        found = rehearsal.wait(phase("RolledBack"), 60)
+
+    (row,) = found["status"]["canary"]["analysis"] if "canary" in found["status"] else (None,)
+    assert found["status"]["reason"] == "RatioTooHigh", row
+
+
+def grant(rehearsal: Scenario, name: str, **data: str) -> None:
+    """What a user does: a Secret, and a Role by which the operator may get that one."""
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    about = {"metadata": {"name": name}}
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
+    role = {"apiGroup": RBAC, "kind": "Role", "name": name}
+    subjects = [{"apiGroup": RBAC, "kind": "User", "name": USER}]
+    version = f"{RBAC}/v1"
+    rehearsal.apply(
+        {"apiVersion": "v1", "kind": "Secret", **about, "data": encoded},
+        {"apiVersion": version, "kind": "Role", **about, "rules": [rule]},
+        {
+            "apiVersion": version,
+            "kind": "RoleBinding",
+            **about,
+            "roleRef": role,
+            "subjects": subjects,
+        },
+    )

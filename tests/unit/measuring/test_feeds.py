@@ -1,0 +1,186 @@
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from canarium.core.actions import Measure
+from canarium.core.metrics import Argument, Feed
+from canarium.core.spec import PrometheusQuery, Query, WebQuery
+from canarium.errors import ApiError
+from canarium.judge import Counts, Metric
+from canarium.measuring.credentials import Secrets
+from canarium.measuring.feeds import (
+    Answers,
+    Asker,
+    Sources,
+    check_query,
+    describe_source,
+    fill_url,
+    make_asker,
+)
+from canarium.sources.errors import SourceError
+
+from tests.unit.kube.fake import FakeClient
+from tests.unit.measuring.answering import Asked, asking, serving, vector
+
+FRAUD = ("risk", "fraud")
+STABLE, CANARY = "5d8f7c9b64", "7b9d6f5c88"
+STEP = Measure("step-1", (), 10, 1.0, 0.0, CANARY, STABLE, canary_version="7", stable_version="6")
+
+
+def feed(query: Query, *arguments: Argument) -> Feed:
+    made = Metric("mine", "Ratio" if query.total else "Gauge", max=0.5, source="metric:mine")
+    return Feed(made, query, 10.0, arguments)
+
+
+def asker(sources: Sources, wanted: Feed, step: Measure = STEP) -> Asker:
+    return make_asker(sources, FRAUD, step, wanted)
+
+
+def secrets(**data: str) -> Secrets:
+    client = FakeClient()
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    client.add({"kind": "Secret", "metadata": {"name": "key"}, "data": encoded})
+    return Secrets(client)
+
+
+def of_revisions(stable: Any, canary: Any) -> Callable[[Asked], Any]:
+    """Answers by the revision that is named in what was asked."""
+    return lambda asked: canary if CANARY in asked.path + asked.form.get("query", "") else stable
+
+
+async def test_a_gauge_is_asked_of_both_revisions_with_everything_filled_in() -> None:
+    query = PrometheusQuery(
+        'gpu{ns="{{namespace}}",m="{{model}}",v="{{version}}",s="{{service}}",x=~"{{x}}"}[{{w}}]'
+    )
+    wanted = feed(query, Argument("x", 'a"b|c'), Argument("w", "5m", "Duration"))
+    answer = of_revisions(vector(({}, 3)), vector(({}, "4.5")))
+    async with serving(answer) as server, asking(secrets(), server.url) as sources:
+        assert await asker(sources, wanted).ask() == Answers(3.0, 4.5)
+    assert {asked.form["query"] for asked in server.asked} == {
+        f'gpu{{ns="risk",m="fraud",v="{version}",s="fraud-{revision}",x=~"(?:a\\"b\\\\|c)"}}[5m]'
+        for version, revision in (("6", STABLE), ("7", CANARY))
+    }
+
+
+async def test_without_a_stable_beside_only_the_canary_is_asked_about() -> None:
+    query = PrometheusQuery('gpu{revision="{{revision}}"}')
+    alone = Measure("guard", (), 10, 1.0, 0.0, CANARY, None)
+    async with serving(lambda _: vector(({}, 1))) as server, asking(secrets()) as sources:
+        wanted = feed(PrometheusQuery(query.query, address=server.url))
+        assert await asker(sources, wanted, alone).ask() == Answers(None, 1.0)
+        assert len(server.asked) == 1
+
+
+async def test_counters_are_told_by_what_they_grew_from_the_second_reading_on() -> None:
+    standing = {"refused": 5.0, "asked": 100.0}
+
+    def answer(asked: Asked) -> Any:
+        name = asked.form["query"].partition("{")[0]
+        more = 10.0 if CANARY in asked.form["query"] else 0.0
+        return vector(({"pod": "a"}, standing[name] + more), ({"pod": "b"}, 1))
+
+    query = PrometheusQuery(
+        bad='refused{revision="{{revision}}"}', total='asked{revision="{{revision}}"}'
+    )
+    async with serving(answer) as server, asking(secrets(), server.url) as sources:
+        it = asker(sources, feed(query))
+        assert await it.ask() == Answers(None, None)
+        standing.update(refused=7.0, asked=140.0)
+        assert await it.ask() == Answers(Counts(2, 40), Counts(2, 40))
+    assert {asked.form["time"] for asked in server.asked} == {"1000.000"}
+
+
+async def test_good_ones_are_turned_into_bad_ones() -> None:
+    shown = {"clicks": 1, "shown": 10}
+    query = WebQuery("{}/{{{{revision}}}}", good="$.clicks", total="$.shown")
+    async with serving(lambda _: shown) as server, asking(secrets()) as sources:
+        address = query.url.format(server.url)
+        it = asker(sources, feed(WebQuery(address, good="$.clicks", total="$.shown")))
+        await it.ask()
+        shown.update(clicks=4, shown=30)
+        assert await it.ask() == Answers(Counts(17, 20), Counts(17, 20))
+
+
+async def test_a_web_address_is_filled_in_percent_encoded() -> None:
+    async with serving(of_revisions({"a": 1}, {"a": "2"})) as server, asking(secrets()) as sources:
+        query = WebQuery(server.url + "/{{revision}}?of={{x}}", value="$.a")
+        assert await asker(sources, feed(query, Argument("x", "a&b=/c"))).ask() == Answers(1.0, 2.0)
+    assert sorted(asked.path for asked in server.asked) == [
+        f"/{revision}?of=a%26b%3D/c" for revision in (STABLE, CANARY)
+    ]
+
+
+def test_a_value_that_looks_like_a_placeholder_stays_what_it_is() -> None:
+    assert fill_url("http://a/{{x}}/{{y}}", {"x": "{{y}}", "y": "b"}) == "http://a/%7B%7By%7D%7D/b"
+
+
+async def test_nothing_is_no_data() -> None:
+    async with serving(lambda _: vector()) as server, asking(secrets(), server.url) as sources:
+        it = asker(sources, feed(PrometheusQuery("gpu")))
+        assert await it.ask() == Answers(None, None)
+
+
+async def test_credentials_are_those_of_the_secret_in_the_objects_namespace() -> None:
+    async with serving(lambda _: vector(({}, 1))) as server:
+        wanted = feed(PrometheusQuery("gpu", address=server.url, secret="key"))
+        async with asking(secrets(token="abc")) as sources:
+            await asker(sources, wanted).ask()
+        assert {asked.headers["Authorization"] for asked in server.asked} == {"Bearer abc"}
+
+
+async def failure(sources: Sources, query: Query) -> str:
+    with pytest.raises(SourceError) as caught:
+        await asker(sources, feed(query)).ask()
+    return str(caught.value)
+
+
+async def test_a_reading_that_fails_says_why_and_what_to_do() -> None:
+    client = FakeClient()
+    client.refuse("get Secret mine", *[ApiError(403, "Forbidden", "no")] * 2)
+    async with serving(lambda _: {"status": "error"}) as server, asking(Secrets(client)) as sources:
+        at = server.url
+        assert await failure(sources, PrometheusQuery("a")) == (
+            "no Prometheus: give an address, or run with --prometheus-url"
+        )
+        assert await failure(sources, PrometheusQuery("a", address=at, secret="mine")) == (
+            "may not get Secret mine: grant the operator get on it by a Role"
+        )
+        assert await failure(sources, WebQuery(at, value="$.a", secret="other")) == (
+            "there is no Secret other"
+        )
+        assert await failure(sources, WebQuery(at + "/{{revisoin}}", value="$.a")) == (
+            "the URL has an unknown placeholder; there are: namespace, model, version, revision,"
+            " service, interval"
+        )
+        assert "refused" in await failure(sources, PrometheusQuery("a", address=at))
+
+
+async def test_a_secret_is_read_again_only_after_a_while() -> None:
+    client, now = FakeClient(), [0.0]
+    client.add({"kind": "Secret", "metadata": {"name": "key"}, "data": {"token": "YWJj"}})
+    kept = Secrets(client, clock=lambda: now[0])
+    for now[0] in (0.0, 59.0, 61.0):
+        assert (await kept.get("risk", "key")).headers == {"Authorization": "Bearer abc"}
+    assert client.requests == ["get Secret key"] * 2
+
+
+@pytest.mark.parametrize(
+    ("query", "problems"),
+    [
+        (PrometheusQuery('a{r="{{revision}}"}'), 0),
+        (PrometheusQuery('a{r="{{revisoin}}"}'), 1),
+        (PrometheusQuery(bad="sum(a)", total="b"), 1),
+        (PrometheusQuery("a{"), 0),
+        (PrometheusQuery('a{r="'), 1),
+        (WebQuery("http://a", value="$.a"), 0),
+        (WebQuery("http://a", value="a b"), 1),
+    ],
+)
+def test_a_query_is_checked_before_it_is_asked(query: Query, problems: int) -> None:
+    assert len(check_query(query, {})) == problems
+
+
+def test_where_a_figure_comes_from_is_told_without_what_was_asked() -> None:
+    assert describe_source(WebQuery("http://a/b?token=c", value="$.a")) == "Web http://a/b"
+    assert describe_source(PrometheusQuery("a"), "http://p:9090") == "Prometheus http://p:9090"

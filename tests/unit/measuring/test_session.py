@@ -1,0 +1,215 @@
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+import pytest
+from canarium import judge
+from canarium.core.actions import GatewayEndpoint, Measure
+from canarium.core.metrics import Feed
+from canarium.core.observed import AnalysisResult
+from canarium.core.spec import PrometheusQuery
+from canarium.judge import Counts, Metric, Reading, Sample
+from canarium.measuring.feeds import Answers
+from canarium.measuring.session import Means, Readers, Session
+from canarium.sim.loop import VirtualLoop
+from canarium.sources.errors import SourceError
+from canarium.sources.gateway import Backend
+from canarium.sources.pods import Measurement, PodTarget
+
+STABLE, CANARY = "5d8f7c9b64", "7b9d6f5c88"
+SCORE = Feed(
+    Metric("score", "Gauge", min=0.9, source="metric:score"), PrometheusQuery(query="score"), 10.0
+)
+CLICKS = Feed(
+    Metric("clicks", "Ratio", higher_is_better=True, source="metric:clicks"),
+    PrometheusQuery(good="clicks", total="shown"),
+    10.0,
+)
+STEP = Measure("step-1", (), 0, 1.0, 0.0, CANARY, STABLE)
+
+Answering = Callable[[], Answers]
+
+
+@dataclass
+class Asked:
+    """Answers as a function says, and counts how often it was asked."""
+
+    answer: Answering
+    times: int = 0
+
+    async def ask(self) -> Answers:
+        self.times += 1
+        return self.answer()
+
+
+@dataclass
+class Gateway:
+    """A gateway that counted so much for each revision, again and again."""
+
+    canary: Sample
+    asked: list[tuple[Backend | None, Backend]] = field(default_factory=list)
+
+    async def measure(self, stable: Backend | None, canary: Backend) -> Measurement:
+        self.asked.append((stable, canary))
+        return Measurement(Reading(2.0, Sample(80, 0), self.canary))
+
+
+class NoPods:
+    async def measure(
+        self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
+    ) -> Measurement:
+        return Measurement(Reading(1.0, None, None))
+
+
+@dataclass
+class Stage:
+    """A session in virtual time; what it published, and what it noted of its feeds' readings."""
+
+    measure: Measure
+    answers: dict[str, Answering] = field(default_factory=dict)
+    gateway: Gateway | None = None
+    experiment: judge.Experiment | None = None
+    results: list[AnalysisResult] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    asked: dict[str, Asked] = field(default_factory=dict)
+
+    def play(self, seconds: float, *, then: Callable[[Session], None] | None = None) -> None:
+        async def run() -> None:
+            session = self.make_session()
+            task = asyncio.create_task(session.run())
+            await asyncio.sleep(seconds)
+            if then is not None:
+                then(session)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.run(run())
+
+    def make_session(self) -> Session:
+        feeds = tuple(feed.metric for feed in self.measure.feeds)
+        means = Means(
+            key=("risk", "fraud"),
+            find_pods=lambda: (),
+            make_asker=self._make_asker,
+            make_gateway_meter=lambda _gateway: self.gateway,  # type: ignore[arg-type,return-value]
+            publish=self.results.append,
+            note_feed=lambda _feed, problem: self.notes.append(problem),
+            now=asyncio.get_running_loop().time,
+        )
+        analysis = judge.start((*self.measure.metrics, *feeds))
+        return Session(self.measure, means, Readers(NoPods()), analysis, self.experiment)
+
+    def _make_asker(self, _measure: Measure, feed: Feed) -> Asked:
+        name = feed.metric.name
+        self.asked[name] = Asked(self.answers[name])
+        return self.asked[name]
+
+
+def broken() -> Answers:
+    raise SourceError("no answer within 5 s")
+
+
+def test_each_feed_is_asked_at_its_own_pace() -> None:
+    stage = Stage(
+        replace(STEP, feeds=(SCORE, replace(CLICKS, interval_seconds=60.0))),
+        {"score": lambda: Answers(1.0, 1.0), "clicks": lambda: Answers(None, None)},
+    )
+    stage.play(125.0)
+    assert {name: asked.times for name, asked in stage.asked.items()} == {"score": 13, "clicks": 3}
+
+
+def test_a_gauge_below_its_bound_fails_at_once() -> None:
+    stage = Stage(replace(STEP, feeds=(SCORE,)), {"score": lambda: Answers(1.0, 0.5)})
+    stage.play(1.0)
+    (result,) = stage.results
+    assert (result.verdict, result.reason) == ("Fail", "BelowMin")
+    assert (result.rows[0]["value"], result.rows[0]["source"]) == ("0.5", "Prometheus")
+
+
+def test_a_reading_that_fails_is_told_and_neither_passes_nor_fails() -> None:
+    stage = Stage(replace(STEP, feeds=(SCORE,)), {"score": broken})
+    stage.play(55.0)
+    assert stage.notes == ["no answer within 5 s"] * 6
+    assert {result.problems for result in stage.results} == {("score: no answer within 5 s",)}
+    assert stage.results[0].verdict == "NoData"
+    assert (stage.results[-1].verdict, stage.results[-1].reason) == ("Inconclusive", "MetricError")
+
+
+def test_a_source_that_recovers_has_no_problem_any_more() -> None:
+    answers: list[Answering] = [broken, lambda: Answers(1.0, 1.0)]
+    stage = Stage(replace(STEP, feeds=(SCORE,)), {"score": lambda: answers.pop(0)()})  # noqa: PLW0108 - another one each time
+    stage.play(15.0)
+    assert [(result.problems, result.verdict) for result in stage.results] == [
+        (("score: no answer within 5 s",), "NoData"),
+        ((), "Pass"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("canary", "outcome"),
+    [(Counts(800, 1000), "CanaryBetter"), (Counts(950, 1000), "CanaryWorse")],
+)
+def test_an_experiment_is_decided_by_the_good_events_of_both(canary: Counts, outcome: str) -> None:
+    stage = Stage(
+        replace(STEP, feeds=(CLICKS,), experiment="clicks"),
+        {"clicks": lambda: Answers(Counts(900, 1000), canary)},
+        experiment=judge.start_experiment(higher_is_better=True),
+    )
+    stage.play(60.0)
+    last = stage.results[-1]
+    assert (last.experiment, last.verdict) == (outcome, "Pass")
+    (row,) = last.rows
+    assert (row["metric"], row["check"], row["reason"]) == ("clicks", "experiment", outcome)
+    assert (row["canaryBad"], row["stableBad"]) == (
+        (1000 - canary.bad) * row["canaryTotal"] // 1000,
+        100 * row["stableTotal"] // 1000,
+    )
+    assert "experiment" in json.loads(last.state)
+
+
+def test_an_experiment_learns_nothing_from_one_side_alone() -> None:
+    stage = Stage(
+        replace(STEP, feeds=(CLICKS,), experiment="clicks"),
+        {"clicks": lambda: Answers(None, Counts(100, 1000))},
+        experiment=judge.start_experiment(higher_is_better=True),
+    )
+    stage.play(600.0)
+    assert {result.experiment for result in stage.results} == {"Undecided"}
+
+
+def test_what_is_decided_at_the_end_of_a_hold_is_published_when_it_is_over() -> None:
+    ranks = replace(SCORE, metric=Metric("score", "Gauge", judge="RankSum", source="metric:score"))
+    readings = iter(range(100))
+    stage = Stage(
+        replace(STEP, feeds=(ranks,)),
+        {"score": lambda: Answers(float(next(readings)), 1000.0 + next(readings))},
+    )
+    stage.play(
+        195.0, then=lambda session: session.update(replace(STEP, feeds=(ranks,), hold_over=True))
+    )
+    *before, last = stage.results
+    assert {(result.verdict, result.reason) for result in before[-5:]} == {
+        ("Inconclusive", "DecidedAtEnd")
+    }
+    assert (last.verdict, last.reason) == ("Fail", "HigherThanStable")
+
+
+def test_a_gateway_is_read_for_the_metrics_that_it_counts_and_knows_who_got_what() -> None:
+    metric = Metric("error-rate", "ErrorRate", max=0.05, source="Gateway")
+    gateway = Gateway(Sample(20, 10))
+    measure = replace(
+        STEP, metrics=(metric,), gateway=GatewayEndpoint("Traefik", "http://gateway:9100/metrics")
+    )
+    stage = Stage(measure, gateway=gateway)
+    stage.play(5.0)
+    assert gateway.asked[0] == (
+        Backend("risk", f"fraud-{STABLE}", "fraud"),
+        Backend("risk", f"fraud-{CANARY}", "fraud"),
+    )
+    assert len(gateway.asked) == 3
+    (row,) = stage.results[-1].rows
+    assert (stage.results[-1].verdict, row["source"]) == ("Fail", "Gateway")
