@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from aiohttp import web
+from canarium.api import parse_template
+from canarium.cli.templates import read_templates
 from canarium.judge.sequential import Counts
 from canarium.sources.counting import CountsTracker, Labels
 from canarium.sources.errors import SourceError
@@ -23,6 +26,7 @@ from tests.unit.sources.test_promql import HOSTILE
 
 pytestmark = pytest.mark.xdist_group("prometheus")
 SECONDS = 30.0
+SHIPPED = read_templates()
 MODELS = [model for model in HOSTILE if model]
 
 
@@ -151,3 +155,15 @@ async def test_what_is_no_answer_is_an_error_with_its_reason(
     with pytest.raises(SourceError) as caught:
         await source.query_gauge(query)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+async def test_a_shipped_template_is_a_query_that_prometheus_takes(
+    source: PrometheusSource, name: str
+) -> None:
+    spec = parse_template(yaml.safe_load(SHIPPED[name])["spec"])
+    values = {argument.name: argument.default or "0.25" for argument in spec.arguments}
+    given = {"namespace": "risk", "service": "fraud-5d8f7c9b64", "model": "fraud"}
+    for text in spec.query.texts:
+        query = Template(text).render({**given, "revision": "5d8f7c9b64", **values})
+        assert await source.query_series(query) == {}

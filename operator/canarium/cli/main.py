@@ -30,6 +30,7 @@ COMMANDS = {
     "pause": "pausing",
     "resume": "pausing",
     "completion": "completion",
+    "templates": "templates",
     "crds": "crds",
     "operator": "operator",
 }

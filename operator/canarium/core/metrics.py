@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from canarium.core.spec import ArgumentSpec, CustomMetric, Query, TemplateKind, TemplateSpec
 from canarium.judge.metrics import Metric
 
-GIVEN = ("namespace", "model", "version", "revision", "service")
-"What every query is given, beside the arguments of its template."
 INTERVAL_SECONDS = 10.0
 TemplateKey = tuple[TemplateKind, str]
 "Kind and name."

@@ -28,21 +28,11 @@ from canarium.sources.counting import CountsTracker, Labels, flip
 from canarium.sources.errors import SourceError
 from canarium.sources.fetching import Limits, Request, fetch
 from canarium.sources.prometheus import PrometheusSource
-from canarium.sources.promql import ArgumentType, Template, check_counters
+from canarium.sources.promql import BUILT_IN, ArgumentType, Template, check_counters
 from canarium.sources.web import WEB_LIMITS, check_path, read_number
 
 Figure = Counts | float | None
 """Counts since the last time, or one figure; None for no data."""
-
-GIVEN: Mapping[str, ArgumentType] = {
-    "namespace": "String",
-    "model": "String",
-    "version": "String",
-    "revision": "String",
-    "service": "String",
-    "interval": "Duration",
-}
-"What every query is given about the revision that is asked about."
 
 _PLACEHOLDER = "{{"
 
@@ -88,7 +78,7 @@ def describe_source(query: Query, prometheus_url: str = "") -> str:
 
 def check_query(query: Query, types: Mapping[str, ArgumentType]) -> tuple[str, ...]:
     """List what is wrong with a query: placeholders, counters that are none, JSONPaths."""
-    arguments = {**GIVEN, **types}
+    arguments = {**BUILT_IN, **types}
     if isinstance(query, WebQuery):
         checks = [partial(check_path, path) for path in _paths(query)]
         return tuple(filter(None, (_object_to(check) for check in checks)))

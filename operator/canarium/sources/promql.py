@@ -19,6 +19,7 @@ ArgumentType: TypeAlias = Literal["String", "Duration", "Number"]
 BUILT_IN: Mapping[str, ArgumentType] = {
     "namespace": "String",
     "model": "String",
+    "version": "String",
     "revision": "String",
     "service": "String",
     "interval": "Duration",
