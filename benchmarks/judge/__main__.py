@@ -58,7 +58,7 @@ def compute(arguments: argparse.Namespace) -> dict[str, Table]:
     with simulating(arguments.seed, arguments.workers) as simulator:
         for name, part in PARTS.items():
             if arguments.only in (None, name):
-                rollouts = max(round(part.share * arguments.rollouts), 1)
+                rollouts = max(round(part.share * arguments.rollouts), part.least)
                 tables[name] = part.compute(simulator, rollouts)
                 print(render_table(tables[name]), flush=True)
     return tables
