@@ -134,6 +134,47 @@ def test_counters_of_a_prometheus_are_compared_with_stable(rehearsal: Scenario) 
     assert found["status"]["reason"] == "RatioTooHigh", row
 
 
+def test_an_experiment_promotes_the_version_that_people_click_on_and_refuses_the_other(
+    rehearsal: Scenario,
+) -> None:
+    readings = count(1)
+
+    def answer(_path: str, query: str) -> Any:
+        """Of 1,000 people a reading v1 gets 50 to click, v2 80 and v3 60."""
+        clicks = 80 if 'version="v2"' in query else 60 if 'version="v3"' in query else 50
+        return vector(next(readings) * (clicks if query.startswith("clicks") else 1000))
+
+    with answering(answer) as web:
+        series = '{version="{{version}}"}'
+        query = {"address": web.url, "good": f"clicks{series}", "total": f"shown{series}"}
+        metric = {"name": "clicks", "prometheus": query, "interval": "1s"}
+        terms = {
+            **steps(metric),
+            "steps": [],
+            "experiment": {"metric": "clicks", "minDuration": "3s"},
+        }
+        rehearsal.apply(simulated("v1"))
+        rehearsal.wait(phase("Healthy"), 30)
+        rehearsal.apply(simulated("v2", rollout=terms))
+        rehearsal.wait(experimenting, 30)
+        promoted = rehearsal.wait(phase("Healthy"), 60)
+        rehearsal.apply(simulated("v3", rollout=terms))
+
+        refused = rehearsal.wait(phase("RolledBack"), 60)
+
+    assert promoted["status"]["stable"]["version"] == "v2"
+    assert (refused["status"]["reason"], refused["status"]["stable"]["version"]) == (
+        "ExperimentLost",
+        "v2",
+    )
+    assert "evidence that it is better" in refused["status"]["message"]
+
+
+def experimenting(found: Json) -> bool:
+    """in the step of the experiment"""
+    return bool(found["status"].get("rollout", {}).get("stepName") == "experiment")
+
+
 def grant(rehearsal: Scenario, name: str, **data: str) -> None:
     """What a user does: a Secret, and a Role by which the operator may get that one."""
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}

@@ -1,0 +1,31 @@
+"""A version that is judged by what the gateway counts, with real models under real traffic."""
+
+import pytest
+
+from tests.e2e.manifests import image, iris, rollout
+from tests.e2e.scenario import Scenario, phase
+
+pytestmark = [pytest.mark.timeout(300, func_only=True)]
+
+
+def test_what_the_gateway_counts_takes_a_bad_version_back(scenario: Scenario) -> None:
+    address = scenario.cluster.gateway_metrics_url
+    metric = {"name": "error-rate", "source": "Gateway", "max": "5%"}
+    terms = rollout((20, "120s"), analysis=[metric])
+    terms["analysis"]["gateway"] = {"address": address}
+    scenario.blamed.add(image("v3"))
+    scenario.apply(iris("v1", scenario.host, rollout=terms))
+    scenario.wait(phase("Healthy"), 90)
+    scenario.start_load()
+    scenario.apply(iris("v3", scenario.host, rollout=terms))
+    judged = scenario.wait(phase("RolledBack"), 120)
+    report = scenario.stop_load()
+
+    assert judged["status"]["reason"] == "ErrorRateTooHigh"
+    assert judged["status"]["stable"]["version"] == "v1"
+    record = scenario.get("ModelRevision", f"iris-{judged['status']['rejected'][0]['revision']}")
+    assert record is not None
+    rows = {row["metric"]: row for row in record["status"]["evidence"]}
+    assert (rows["error-rate"]["source"], rows["error-rate"]["verdict"]) == ("Gateway", "Fail")
+    failed = sum(answer.status == 500 for answer in report.sent)
+    assert 0 < rows["error-rate"]["canaryBad"] <= failed
