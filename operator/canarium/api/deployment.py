@@ -48,10 +48,43 @@ _COUNTED_BY_PODS = (
 )
 
 
+def _cannot_tell(profile: str, metrics: str, matches: str, words: str) -> Rule:
+    """The rule for a server that doesn't count what a metric of this kind goes by."""
+    return Rule(
+        cel="!has(self.rollout) || !has(self.rollout.analysis) || !has(self.server.metrics)"
+        f" || !has(self.server.metrics.profile) || self.server.metrics.profile != '{profile}'"
+        f" || !self.rollout.analysis.metrics.exists(metric, {matches} && {_COUNTED_BY_PODS})",
+        message=f"profile {profile}: {words}; take source Gateway, or a metric of your own",
+        holds=lambda spec: (
+            spec.rollout is None
+            or spec.rollout.analysis is None
+            or spec.server.metrics is None
+            or spec.server.metrics.profile != profile
+            or not any(
+                metric.counted_by_pods and metric.name.startswith(metrics)
+                for metric in spec.rollout.analysis.metrics
+            )
+        ),
+        at="server.metrics",
+    )
+
+
 class DeploymentSpec(Model):
     """What is wanted."""
 
     rules: ClassVar = (
+        _cannot_tell(
+            "KServe",
+            "error-rate",
+            "metric.name == 'error-rate'",
+            "KServe's Python servers count no errors",
+        ),
+        _cannot_tell(
+            "TorchServe",
+            "latency-p",
+            "metric.name.startsWith('latency-p')",
+            "TorchServe has no histogram of latencies",
+        ),
         Rule(
             cel="!has(self.rollout) || !has(self.rollout.analysis) || has(self.server.metrics)"
             f" || !self.rollout.analysis.metrics.exists(metric, {_COUNTED_BY_PODS})",

@@ -30,6 +30,7 @@ from canarium.judge.intervals import (
     compute_ratio_interval,
 )
 from canarium.judge.metrics import Buckets, Metric, Reading, Sample, absolute
+from canarium.judge.ranks import prepare as prepare_ranks
 from canarium.judge.rows import Row, Verdict
 from canarium.judge.sequential import Counts, Margin, Rate
 from canarium.judge.single import SequentialTest
@@ -65,6 +66,7 @@ __all__ = [
     "observe_error",
     "observe_experiment",
     "observe_gauge",
+    "prepare_ranks",
     "rows",
     "start",
     "start_experiment",

@@ -45,6 +45,12 @@ def is_available() -> bool:
     return find_spec("scipy") is not None
 
 
+def prepare() -> None:
+    """Import scipy now, if it is installed: that takes a second, which a decision hasn't got."""
+    if is_available():
+        import_module("scipy.stats")
+
+
 @lru_cache(maxsize=64)
 def compare(
     stable: tuple[float, ...],

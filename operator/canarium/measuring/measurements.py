@@ -111,6 +111,7 @@ class Measurements:
         self._pods: tuple[aiohttp.ClientSession, PodsSource] | None = None
         self._asking: Sources | None = None
         self._gateways: dict[str, GatewaySource] = {}
+        self._preparing: asyncio.Task[None] | None = None
         self._sessions: dict[Key, tuple[Session, asyncio.Task[None]]] = {}
         self._results: dict[Key, AnalysisResult] = {}
         self._reported: dict[Key, float] = {}
@@ -137,12 +138,16 @@ class Measurements:
             self._stop(key)
         if tasks:
             await asyncio.wait(tasks)
+        if self._preparing is not None:
+            await asyncio.wait([self._preparing])
         if self._pods is not None:
             await self._pods[0].close()
         if self._asking is not None:
             await self._asking.session.close()
 
     def _start(self, key: Key, measure: Measure, before: Session | None) -> None:
+        if self._preparing is None and any(feed.metric.judge for feed in measure.feeds):
+            self._preparing = asyncio.create_task(asyncio.to_thread(judge.prepare_ranks))
         same = before is not None and _trial(before.measure) == _trial(measure)
         session = Session(
             measure,

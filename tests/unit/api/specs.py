@@ -1197,6 +1197,18 @@ BAD_SPECS = [
         " and profile",
     ),
     bad(
+        {"server.metrics.profile": "KServe"},
+        "server.metrics",
+        "profile KServe: KServe's Python servers count no errors; take source Gateway, or a metric"
+        " of your own",
+    ),
+    bad(
+        {"server.metrics.profile": "TorchServe"},
+        "server.metrics",
+        "profile TorchServe: TorchServe has no histogram of latencies; take source Gateway, or a"
+        " metric of your own",
+    ),
+    bad(
         {_METRIC: []},
         _METRIC,
         "at least 1 must be given",

@@ -184,6 +184,11 @@ def test_the_profiles_that_can_be_written_are_those_that_can_be_read() -> None:
     assert set(WRITTEN) == set(PROFILES)
 
 
+def test_what_a_profile_cannot_tell_is_refused_by_a_rule() -> None:
+    assert {name for name, profile in PROFILES.items() if not profile.counts_errors} == {"KServe"}
+    assert {name for name, profile in PROFILES.items() if not profile.duration} == {"TorchServe"}
+
+
 def test_a_rows_evidence_is_the_same_in_both_kinds() -> None:
     row = REVISION.analysis[0]
     AnalysisRow.model_validate(row)
