@@ -1,4 +1,4 @@
-from math import log
+from math import exp, log
 from random import Random
 
 import pytest
@@ -17,6 +17,19 @@ def test_an_edge_is_where_the_mixture_is_twenty_times_as_likely(bad: int, total:
         if edge not in (0.0, 1.0):
             likelihood = bad * log(edge) + (total - bad) * log(1 - edge)
             assert log(mixture) - likelihood == pytest.approx(log(20), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "log_mixture"),
+    [(30, 40, 3.154614025), (0, 20, 11.786463182), (560, 1000, 3.537458880)],
+)
+def test_the_mixture_is_that_of_confseq(bad: int, total: int, log_mixture: float) -> None:
+    """confseq 0.0.11, by the authors of "Time-uniform, nonparametric, nonasymptotic confidence
+    sequences": beta_binomial_log_mixture(bad - total/2, total/4, 3.968077300868839, 0.5, 0.5, 0.05,
+    False), whose mixing distribution at a rate of 1/2 is ours, Beta(1/2, 1/2).
+    """
+    edges = compute_rate_interval(Counts(bad, total), 1.0 - exp(-log_mixture))
+    assert min(abs(edge - 0.5) for edge in edges) < 1e-6
 
 
 def test_nothing_counted_leaves_everything_possible() -> None:
