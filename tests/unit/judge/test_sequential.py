@@ -97,6 +97,42 @@ def rates_within(margin: Margin) -> Iterator[tuple[float, float]]:
         yield from ((stable_rate, share * allowed) for share in (1.0, 0.9, 0.3, 0.0))
 
 
+@pytest.mark.parametrize(
+    ("learned", "stable", "canary", "difference", "e_values"),
+    [
+        (
+            (12, 1000), (1, 80), (3, 20), 0.0,
+            (3.878047435130, 8.677352766723, 17.023119037405, 16.675561185399, 0.129446315868),
+        ),
+        (
+            (12, 1000), (1, 80), (3, 20), 0.005,
+            (3.951641410169, 8.550167097123, 14.338134848733, 9.215166879355, 0.007617324918),
+        ),
+        (
+            (0, 0), (0, 16), (1, 4), 0.02,
+            (1.720722654622, 2.430387172665, 3.307058496227, 3.421839057325, 0.605435926636),
+        ),
+        (
+            (100, 1000), (12, 100), (15, 100), 0.0,
+            (0.708254208086, 0.074296940524, 4.27595411e-05, 1.785343769e-16, 6.106634210e-59),
+        ),
+    ],
+)  # fmt: skip
+def test_the_e_values_of_a_block_are_those_of_safestats(
+    learned: tuple[int, int],
+    stable: tuple[int, int],
+    canary: tuple[int, int],
+    difference: float,
+    e_values: tuple[float, ...],
+) -> None:
+    """safestats 0.8.7, by the authors of the method: likelihoodTwoProportions at the alternative,
+    over that at the root of calculateDerivativeKLTwoProportionsLinear.
+    """
+    margin = Margin("Difference", difference)
+    bets = bet_on_margin(Counts(*stable), Counts(*canary), margin, Counts(*learned))
+    assert [exp(bet) for bet in bets] == pytest.approx(e_values, rel=1e-8)
+
+
 @pytest.mark.parametrize("margin", MARGINS)
 @pytest.mark.parametrize("block", [(1, 1), (3, 4), (16, 4), (2, 9)])
 @pytest.mark.parametrize("learned", [Counts(0, 0), Counts(0, 1000), Counts(9, 10)])
