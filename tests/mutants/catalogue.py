@@ -13,6 +13,8 @@ _HOLDBACK = "tests/unit/core/test_holdback.py::"
 _EXPERIMENT = "tests/unit/core/test_experiment.py::"
 _ROUTERS = "tests/unit/core/test_other_routers.py::"
 _SOURCES = "tests/unit/sources/"
+_SOURCING = "tests/unit/core/test_sourcing.py::"
+_MEASURING = "tests/unit/measuring/"
 _SHELL = "tests/unit/test_controller.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
 
@@ -572,6 +574,68 @@ EXPERIMENTS = (
     ),
 )
 
+JUDGING = (
+    Mutant(
+        name="missing-template-passes",
+        wrong="A metric that nothing can be asked for stands in nobody's way",
+        file="core/analysis.py",
+        old="    if unusable_metrics(view, status):\n        return False\n",
+        new="    if unusable_metrics(view, status):\n        return True\n",
+        test=_SOURCING + "test_a_metric_without_its_template_holds_the_step_and_says_so",
+    ),
+    Mutant(
+        name="proof-ends-experiments",
+        wrong="Proof that the canary is no worse ends an experiment before its time",
+        file="core/analysis.py",
+        old="    if result is None or view.experiment(status) is not None:\n",
+        new="    if result is None:\n",
+        test=_SOURCING + "test_proof_ends_no_experiment_and_no_step_that_waits_for_a_person",
+    ),
+    Mutant(
+        name="edited-template-goes-on",
+        wrong="A template is edited, and its tests go on with what the old one told",
+        file="core/analysis.py",
+        old="    terms = repr((wanted, asked, _experiment_metric(view, status)))\n",
+        new="    terms = repr((wanted, _experiment_metric(view, status)))\n",
+        test=_SOURCING + "test_an_edited_template_starts_its_tests_anew",
+    ),
+    Mutant(
+        name="any-gateway-counts",
+        wrong="A gateway that doesn't tell revisions apart is read as if it did",
+        file="core/sourcing.py",
+        old="    if _find_kind(view, status) is not None:\n        return ()\n",
+        new="    return ()\n",
+        test=_SOURCING
+        + "test_a_gateway_that_does_not_tell_revisions_apart_promotes_nobody[Envoy Gateway]",
+    ),
+    Mutant(
+        name="good-ones-taken-for-bad",
+        wrong="Where good ones are counted, they are held against the canary",
+        file="measuring/feeds.py",
+        old="    return flip(counts) if good and counts is not None else counts\n",
+        new="    return counts\n",
+        test=_MEASURING + "test_feeds.py::test_good_ones_are_turned_into_bad_ones",
+    ),
+    Mutant(
+        name="failed-reading-forgotten",
+        wrong="A reading that failed is as if it had never been tried",
+        file="measuring/session.py",
+        old="            self.analysis = judge.observe_error(self.analysis, source, str(error))\n",
+        new="",
+        test=_MEASURING
+        + "test_session.py::test_a_reading_that_fails_is_told_and_neither_passes_nor_fails",
+    ),
+    Mutant(
+        name="end-of-hold-never-told",
+        wrong="What is decided at the end of a hold waits for another reading",
+        file="measuring/session.py",
+        old="        if is_over and self.analysis.gauges:\n",
+        new="        if False:\n",
+        test=_MEASURING
+        + "test_session.py::test_what_is_decided_at_the_end_of_a_hold_is_published_when_it_is_over",
+    ),
+)
+
 COMMANDS = (
     Mutant(
         name="abort-ignored-in-the-guard",
@@ -986,6 +1050,7 @@ MUTANTS = (
     *VERDICTS,
     *HOLDBACK,
     *EXPERIMENTS,
+    *JUDGING,
     *COMMANDS,
     *ORDER_OF_WRITES,
     *SOURCES,

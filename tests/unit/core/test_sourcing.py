@@ -152,6 +152,7 @@ def test_proof_ends_no_experiment_and_no_step_that_waits_for_a_person() -> None:
     ):
         world = start()
         world.proven = True
+        world.outcomes["2"] = "CanaryBetter"
         world.apply(make_spec("2", rollout=held))
         world.run(600.0)
         assert (world.state, world.stable) == ("Holding", "1")
