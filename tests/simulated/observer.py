@@ -193,6 +193,7 @@ class Observer:
             trial.excused
             or self._wanted_version(key) != version
             or judged != ("Pass", Answers())
+            or self._sim.jobs.course(version).ending != "Complete"
             or self._may_lose(key, version)
         )
         pods = self._pods_of(trial.revision)

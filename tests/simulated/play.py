@@ -21,6 +21,7 @@ PUBLIC = {"name": "public", "namespace": "gateways"}
 ERROR_RATE: Json = {"name": "error-rate", "max": "5%"}
 CLICKS: Json = {"name": "clicks", "prometheus": {"good": "clicks_total", "total": "shown_total"}}
 "By which an experiment goes."
+SMOKE: Json = {"name": "smoke", "job": {"image": "registry.example/smoke:1", "timeout": "1m"}}
 STEPS: tuple[tuple[int, str], ...] = ((20, "10s"), (50, "10s"))
 
 

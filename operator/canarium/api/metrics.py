@@ -16,6 +16,7 @@ from canarium.api.durations import (
     RATIO_PATTERN,
     parse_duration,
 )
+from canarium.api.jobs import Job
 from canarium.api.rules import Model, Rule, keyed, matching
 from canarium.api.scalars import (
     DnsLabel,
@@ -34,8 +35,8 @@ BuiltIn = Literal["error-rate", "latency-p50", "latency-p90", "latency-p95", "la
 BUILT_IN: tuple[str, ...] = get_args(BuiltIn)
 
 _NAMES = ", ".join(f"'{name}'" for name in BUILT_IN)
-_ASKED_FOR = ("template_ref", "prometheus", "web")
-_HAS_QUERY = "(has(self.templateRef) || has(self.prometheus) || has(self.web))"
+_ASKED_FOR = ("template_ref", "prometheus", "web", "job")
+_HAS_QUERY = "(has(self.templateRef) || has(self.prometheus) || has(self.web) || has(self.job))"
 _IS_BUILT_IN = f"self.name in [{_NAMES}]"
 
 Url = Annotated[
@@ -183,16 +184,33 @@ def _asked_for(metric: Metric) -> int:
     return sum(getattr(metric, field) is not None for field in _ASKED_FOR)
 
 
+_NOT_OF_JOBS = (
+    "max",
+    "min",
+    "vs_stable",
+    "judge",
+    "direction",
+    "arguments",
+    "failure_limit",
+    "consecutive_error_limit",
+    "interval",
+)
+
+
+def _says_more_than_a_job(metric: Metric) -> bool:
+    return any(getattr(metric, field) is not None for field in _NOT_OF_JOBS)
+
+
 class Metric(Model):
     """One figure that the canary is judged by."""
 
     rules: ClassVar = (
         Rule(
             cel=f"{_IS_BUILT_IN} ? !{_HAS_QUERY}"
-            " : [has(self.templateRef), has(self.prometheus), has(self.web)]"
+            " : [has(self.templateRef), has(self.prometheus), has(self.web), has(self.job)]"
             ".exists_one(given, given)",
             message="error-rate and latency-p50, -p90, -p95, -p99 are built in; any other metric"
-            " needs exactly one of templateRef, prometheus, web",
+            " needs exactly one of templateRef, prometheus, web, job",
             holds=lambda metric: _asked_for(metric) == (0 if _is_built_in(metric) else 1),
             at="name",
         ),
@@ -250,6 +268,14 @@ class Metric(Model):
             ),
         ),
         Rule(
+            cel="!has(self.job) || [has(self.max), has(self.min), has(self.vsStable),"
+            " has(self.judge), has(self.direction), has(self.arguments), has(self.failureLimit),"
+            " has(self.consecutiveErrorLimit), has(self.interval)].all(given, !given)",
+            message="a job's success is its verdict: leave max, min, vsStable, judge, direction,"
+            " arguments, failureLimit, consecutiveErrorLimit and interval out",
+            holds=lambda metric: metric.job is None or not _says_more_than_a_job(metric),
+        ),
+        Rule(
             cel=f"!has(self.source) || {_IS_BUILT_IN}",
             message="source is for error-rate and latencies: what else is asked for says itself"
             " where it comes from",
@@ -291,6 +317,8 @@ class Metric(Model):
     "A query of one's own, for Prometheus."
     web: WebQuery | None = None
     "A query of one's own, for a web address that answers JSON."
+    job: Job | None = None
+    "A Job that is run once in each step, and whose success is the verdict; it has no bounds."
     direction: Literal["LowerIsBetter", "HigherIsBetter"] | None = None
     "Which way is worse, for RankSum; the template's, or LowerIsBetter, when left out."
     max: Figure | None = None
@@ -313,7 +341,7 @@ class Metric(Model):
     @property
     def is_bound(self) -> bool:
         """Whether anything is asked of it."""
-        return (self.max, self.min, self.vs_stable, self.judge) != (None,) * 4
+        return (self.max, self.min, self.vs_stable, self.judge, self.job) != (None,) * 5
 
     @property
     def counted_by_pods(self) -> bool:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from canarium.api.deployment import DEFAULT_REPLICAS, NAME_RULE, DeploymentSpec
 from canarium.api.durations import parse_duration, parse_factor, parse_figure, parse_ratio
+from canarium.api.jobs import Job as JobField
 from canarium.api.metrics import BUILT_IN, MetricTemplateSpec
 from canarium.api.metrics import Metric as MetricField
 from canarium.api.metrics import PrometheusQuery as PrometheusField
@@ -33,6 +34,7 @@ from canarium.core.spec import (
     CustomMetric,
     ExperimentSpec,
     HeaderMatch,
+    JobSpec,
     MetricsEndpoint,
     ParentRef,
     PathMatch,
@@ -257,9 +259,26 @@ def _make_analysis(analysis: Analysis) -> AnalysisSpec:
         "answers": analysis.answers,
         "gateway": analysis.gateway and analysis.gateway.address,
         "metrics": tuple(_make_metric(m) for m in analysis.metrics if m.name in BUILT_IN),
-        "custom": tuple(_make_custom(m) for m in analysis.metrics if m.name not in BUILT_IN),
+        "custom": tuple(_make_custom(m) for m in analysis.metrics if _has_figures(m)),
+        "jobs": tuple(_make_job(m.name, m.job) for m in analysis.metrics if m.job),
     }
     return AnalysisSpec(**_given(given))
+
+
+def _has_figures(metric: MetricField) -> bool:
+    """Whether a figure is asked for; built-in ones are counted, and a job gives none."""
+    return metric.name not in BUILT_IN and metric.job is None
+
+
+def _make_job(name: str, job: JobField) -> JobSpec:
+    """The container stays as it was written, in one canonical form."""
+    around = {"service_account_name", "timeout"}
+    container = job.model_dump(by_alias=True, exclude_none=True, exclude=around)
+    given = {
+        "service_account": job.service_account_name,
+        "timeout_seconds": _seconds(job.timeout),
+    }
+    return JobSpec(name, canonical_json(container), **_given(given))
 
 
 def _make_metric(metric: MetricField) -> Metric:

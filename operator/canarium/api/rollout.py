@@ -213,7 +213,7 @@ class Terms(Model):
         ),
         Rule(
             cel="!has(self.analysis) || self.analysis.metrics.all(metric, has(metric.max) ||"
-            " has(metric.min) || has(metric.vsStable) || has(metric.judge) ||"
+            " has(metric.min) || has(metric.vsStable) || has(metric.judge) || has(metric.job) ||"
             " (has(self.experiment) && self.experiment.metric == metric.name))",
             message="set max, vsStable, or both: without a bound there is nothing to judge",
             holds=lambda terms: _first_unbound(terms) is None,
@@ -235,6 +235,14 @@ class Terms(Model):
             message="experiment.metric names none of analysis.metrics: add it there",
             holds=lambda terms: terms.experiment is None or _has_metric(terms),
             at="experiment",
+        ),
+        Rule(
+            cel="!has(self.experiment) || !has(self.analysis) || !self.analysis.metrics.exists("
+            "metric, metric.name == self.experiment.metric && has(metric.job))",
+            message="an experiment goes by what is counted, and a job counts nothing",
+            holds=lambda terms: terms.experiment is None or not _goes_by_job(terms),
+            at="experiment",
+            locate=lambda _terms: "experiment.metric",
         ),
     )
 
@@ -274,6 +282,12 @@ def _highest(terms: Terms) -> int:
 def _has_metric(terms: Terms) -> bool:
     names = [metric.name for metric in terms.analysis.metrics] if terms.analysis else []
     return terms.experiment is not None and terms.experiment.metric in names
+
+
+def _goes_by_job(terms: Terms) -> bool:
+    metrics = terms.analysis.metrics if terms.analysis else []
+    jobs = [metric.name for metric in metrics if metric.job is not None]
+    return terms.experiment is not None and terms.experiment.metric in jobs
 
 
 def _holdback(terms: Terms) -> int:

@@ -12,7 +12,7 @@ from canarium.judge.metrics import Metric
 
 RouteKind = Literal["HTTPRoute", "GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"]
 GatewayKind = Literal["Traefik", "Istio"]
-Kind = Literal["ModelRevision", "Deployment", "Service"] | RouteKind
+Kind = Literal["ModelRevision", "Deployment", "Service", "Job"] | RouteKind
 
 OWNER_MANAGER = "canarium"
 CAPACITY_MANAGER = "canarium-capacity"

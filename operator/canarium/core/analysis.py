@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from canarium.core.actions import Measure
 from canarium.core.clock import held_seconds
+from canarium.core.jobs import StepJob, find_jobs, join
 from canarium.core.metrics import Unusable
 from canarium.core.observed import AnalysisResult, ExperimentVerdict
 from canarium.core.sourcing import find_feeds, find_gateway, find_unusable
@@ -116,16 +117,22 @@ def analysis_in_force(view: View, status: Status) -> AnalysisSpec | None:
     analysis, canary = view.rollout.analysis, status.canary
     if analysis is None or (canary is not None and not canary.is_routed):
         return None
+    jobs = analysis.jobs if canary is not None else ()  # in the guard none is run
     by_header = canary is not None and canary.headers and not view.experiment(status)
     if compared_revision(status) is not None and not by_header:
-        return analysis
+        return _limit(replace(analysis, jobs=jobs))
     metrics = judge_metrics.absolute(analysis.metrics)
     custom = tuple(
         replace(metric, max_increase=None, max_ratio=None, min_ratio=None, rank_sum=False)
         for metric in analysis.custom
         if (metric.max, metric.min) != (None, None)
     )
-    return replace(analysis, metrics=metrics, custom=custom) if metrics or custom else None
+    return _limit(replace(analysis, metrics=metrics, custom=custom, jobs=jobs))
+
+
+def _limit(analysis: AnalysisSpec) -> AnalysisSpec | None:
+    """None for an analysis of nothing."""
+    return analysis if analysis.metrics or analysis.custom or analysis.jobs else None
 
 
 def analysis_key(view: View, status: Status) -> str:
@@ -141,16 +148,40 @@ def analysis_key(view: View, status: Status) -> str:
 
 
 def current_result(view: View, status: Status) -> AnalysisResult | None:
-    """What the judge says of this step; None when it has said nothing about it."""
-    return view.verdict(analysis_key(view, status)) if judged_revision(status) else None
+    """What the judge and Jobs say of this step; None when the judge has said nothing about it.
+
+    A Job that failed is heard even so.
+    """
+    if judged_revision(status) is None:
+        return None
+    key, analysis = analysis_key(view, status), analysis_in_force(view, status)
+    judged, jobs = view.verdict(key), step_jobs(view, status)
+    if not jobs or analysis is None:
+        return judged
+    if judged is None and (analysis.metrics or analysis.custom):
+        failed = any(job.verdict == "Fail" for job in jobs)
+        return join(key, AnalysisResult(key, "Inconclusive"), jobs) if failed else None
+    return join(key, judged, jobs, early=analysis.decide == "Early")
+
+
+def step_jobs(view: View, status: Status) -> tuple[StepJob, ...]:
+    """The Jobs of a step that holds; while going back those that there were."""
+    state = rollout_of(status).state
+    in_force = analysis_in_force(view, status) if state == "Holding" else view.rollout.analysis
+    if in_force is None or state not in ("Holding", "Reverting"):
+        return ()
+    return find_jobs(view, status, in_force.jobs)
 
 
 def last_result(view: View, status: Status) -> AnalysisResult | None:
     """The same, and while going back what was said of the canary last: the evidence."""
-    result, canary = view.observed.analysis, status.canary
-    if rollout_of(status).state != "Reverting" or result is None or canary is None:
+    result, canary, rollout = view.observed.analysis, status.canary, rollout_of(status)
+    if rollout.state != "Reverting" or canary is None:
         return current_result(view, status)
-    return result if result.key.startswith(f"{canary.revision}/") else None
+    if result is not None and not result.key.startswith(f"{canary.revision}/"):
+        result = None
+    jobs = step_jobs(view, status)
+    return join(rollout.tests_key, result, jobs) if jobs else result
 
 
 def has_failed(view: View, status: Status) -> AnalysisResult | None:

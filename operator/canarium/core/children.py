@@ -19,8 +19,10 @@ from canarium.core.actions import (
     RouteKind,
     Write,
 )
+from canarium.core.analysis import step_jobs
 from canarium.core.drift import contains, read_restart
 from canarium.core.history import make_prunes, make_records
+from canarium.core.jobs import make_job_writes
 from canarium.core.names import child_name
 from canarium.core.observed import DeploymentRecord, RevisionRecord, RouteRecord
 from canarium.core.resources.objects import (
@@ -61,7 +63,8 @@ def make_writes(view: View, status: Status) -> Writes:
     downward = list(_make_downward(view, status))
     live = [*_before_routes(view, status, routes), *_before_down(view, downward)]
     records = make_records(view, status)
-    return Writes((*routes, *upward, *downward, *records), tuple(dict.fromkeys(live)))
+    jobs = make_job_writes(view, status, step_jobs(view, status))
+    return Writes((*routes, *upward, *downward, *records, *jobs), tuple(dict.fromkeys(live)))
 
 
 def _make_capacity(view: View, status: Status) -> Iterator[Write]:

@@ -12,6 +12,7 @@ from typing import Literal
 from canarium.core.analysis import current_result, last_result, unusable_metrics
 from canarium.core.clock import held_seconds
 from canarium.core.faults import Fault
+from canarium.core.jobs import RUNNING
 from canarium.core.phases import awaits_approval, is_due, is_paused, is_up_to_date
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status
 from canarium.core.view import AT_REST, ROLLING, View, parts_of, rollout_of, routed_replicas
@@ -105,6 +106,8 @@ def _tell_holding(view: View, status: Status) -> Headline:
         return Headline("TooFewReplicas", f"{where}: {words}")
     result = current_result(view, status)
     over = held_seconds(rollout_of(status), view.now) >= step.hold_seconds
+    if over and result is not None and result.reason == RUNNING:
+        return Headline(RUNNING, f"{where}: {result.message}")
     if over and result is not None and result.verdict in _WAITS:
         return Headline(result.verdict, f"{where}: {_WAITS[result.verdict]}")
     if (experiment := view.experiment(status)) is not None:

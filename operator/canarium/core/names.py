@@ -9,6 +9,14 @@ PREFIX = "canarium.dev/"
 MODEL_LABEL = PREFIX + "model"
 REVISION_LABEL = PREFIX + "revision"
 
+METRIC_LABEL = PREFIX + "metric"
+"On a Job that judges: the metric that it is."
+JUDGED_MODEL_LABEL = PREFIX + "judged-model"
+"""On the pods of such a Job, which must have none of the labels by which Services and we ourselves
+find a model's pods: they would be sent its requests."""
+GIVEN_PREFIX = "CANARIUM_"
+"How the variables begin that the container of such a Job is given."
+
 RESTART_ANNOTATION = PREFIX + "restarted-at"
 "On the pods that were made for a person's restart."
 
@@ -42,6 +50,16 @@ def make_digest(template: str) -> str:
 def child_name(model: str, revision: str) -> str:
     """The name of a revision's ModelRevision, Deployment and Service."""
     return f"{model}-{revision}"
+
+
+def job_name(model: str, metric: str, step: str) -> str:
+    """The name of the Job that is a metric in one step, at most 63 characters.
+
+    `step` is whatever tells steps apart: the same one has the same Job, however often we restart.
+    """
+    digest = hashlib.sha256(f"{model}/{metric}/{step}".encode()).hexdigest()
+    stem = f"{model}-{metric}"[:NAME_MAX_LENGTH].rstrip("-")
+    return f"{stem}-{digest[:REVISION_ID_LENGTH]}"
 
 
 def revision_selector(model: str, revision: str) -> dict[str, str]:

@@ -205,6 +205,19 @@ class TemplateRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A Job that judges: `outcome` is "" while it runs, `message` how it failed, in its own words.
+
+    `has_run`: a pod of it was seen, so that it has failed by itself and not for want of one.
+    """
+
+    meta: Meta
+    outcome: Literal["", "Complete", "Failed"] = ""
+    message: str = ""
+    has_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisResult:
     """What the judge says of the running step so far.
 
@@ -269,5 +282,7 @@ class Observed:
     "The kinds of routes that the cluster serves."
     templates: tuple[TemplateRecord, ...] = ()
     "Those that the analysis names."
+    jobs: tuple[JobRecord, ...] | None = ()
+    "Those that judge; None when the operator may not see Jobs."
     analysis: AnalysisResult | None = None
     failures: tuple[WriteFailure, ...] = ()

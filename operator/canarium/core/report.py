@@ -15,10 +15,11 @@ from canarium.core.analysis import (
     last_result,
 )
 from canarium.core.conditions import make_conditions, make_headline
+from canarium.core.jobs import CHECK as JOB
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.observed import AnalysisResult
 from canarium.core.phases import compute_phase
-from canarium.core.status import RevisionStatus, Status
+from canarium.core.status import RevisionStatus, Rollout, Status
 from canarium.core.view import View, rollout_of
 
 
@@ -78,22 +79,40 @@ def _save_analysis(view: View, status: Status) -> Status:
         return status
     if not _is_worth_saving(view, status, judged, result):
         return status
+    before = rollout_of(status)
+    same = before if before.tests_key == result.key else replace(before, tests="")
     rollout = replace(
-        rollout_of(status),
-        tests=result.state,
+        same,
+        tests=result.state or same.tests,
         tests_key=result.key,
         tests_saved_at=view.now,
     )
-    shown = replace(judged, analysis=result.rows)
+    shown = replace(judged, analysis=_make_rows(before, judged, result))
     if status.canary is judged:
         return replace(status, canary=shown, rollout=rollout)
     return replace(status, stable=shown, rollout=rollout)
+
+
+def _make_rows(
+    before: Rollout, judged: RevisionStatus, result: AnalysisResult
+) -> tuple[Mapping[str, Any], ...]:
+    """What is shown; what the judge said last stays where only a Job has news."""
+    if result.state or before.tests_key != result.key:
+        return result.rows
+    told = tuple(row for row in judged.analysis if row.get("check") != JOB)
+    return (*told, *_of_jobs(result.rows))
+
+
+def _of_jobs(rows: tuple[Mapping[str, Any], ...]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row.get("check") == JOB]
 
 
 def _is_worth_saving(
     view: View, status: Status, judged: RevisionStatus, result: AnalysisResult
 ) -> bool:
     rollout = rollout_of(status)
+    if _of_jobs(judged.analysis) != _of_jobs(result.rows):
+        return True
     if not result.state or rollout.tests == result.state:
         return False
     if rollout.state != _state_before(view) or rollout.tests_key != result.key:

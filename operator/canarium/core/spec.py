@@ -228,14 +228,28 @@ class CustomMetric:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A metric that is a Job, whose success is the verdict.
+
+    `container` is what was written of its container, as canonical JSON.
+    """
+
+    name: str
+    container: str
+    service_account: str = ""
+    timeout_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisSpec:
-    """How a canary is judged while a step holds: by what servers count, and what is asked for.
+    """How a canary is judged while a step holds: by what servers count, what is asked for, Jobs.
 
     `gateway` is the metrics endpoint of the gateway, for metrics whose source it is.
     """
 
     metrics: tuple[Metric, ...] = ()
     custom: tuple[CustomMetric, ...] = ()
+    jobs: tuple[JobSpec, ...] = ()
     interval_seconds: float = 1.0
     initial_delay_seconds: float = 0.0
     min_requests: int = 100

@@ -443,7 +443,14 @@ _Record = TypeVar("_Record", bound=_Owned)
 
 def _own_children(observed: Observed) -> Observed:
     uid = observed.model.meta.uid
-    stores = (observed.revisions, observed.deployments, observed.services, observed.routes)
+    jobs = observed.jobs
+    stores = (
+        observed.revisions,
+        observed.deployments,
+        observed.services,
+        observed.routes,
+        jobs or (),
+    )
     if all(_is_owned(uid, record) for records in stores for record in records):
         return observed
     return replace(
@@ -452,6 +459,7 @@ def _own_children(observed: Observed) -> Observed:
         deployments=_owned_by(uid, observed.deployments),
         services=_owned_by(uid, observed.services),
         routes=_owned_by(uid, observed.routes),
+        jobs=None if jobs is None else _owned_by(uid, jobs),
     )
 
 

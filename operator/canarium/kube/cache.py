@@ -14,6 +14,7 @@ from canarium.core.observed import (
     EndpointsRecord,
     GatewayClassRecord,
     GatewayRecord,
+    JobRecord,
     ModelObject,
     Observed,
     PodRecord,
@@ -28,6 +29,7 @@ from canarium.kube.projections import (
     Projection,
     make_route_projection,
     project_deployment,
+    project_job,
     project_revision,
     project_service,
 )
@@ -38,6 +40,7 @@ PROJECTIONS: dict[str, Projection] = {
     "ModelRevision": project_revision,
     "Deployment": project_deployment,
     "Service": project_service,
+    "Job": project_job,
     **{kind: make_route_projection(kind) for kind in ROUTES},
 }
 "How the kinds that we write become records."
@@ -66,6 +69,8 @@ class Cache:
         self.deployments: Store[DeploymentRecord] = Store(on_change=soon)
         self.pods: Store[PodRecord] = Store(on_change=self._wake_for_pods)
         self.services: Store[ServiceRecord] = Store(on_change=soon)
+        self.jobs: Store[JobRecord] = Store(on_change=soon)
+        self.jobs_seen: frozenset[str | None] = frozenset()
         self.endpoints: Store[EndpointsRecord] = Store(on_change=soon)
         self.routes: dict[RouteKind, Store[RouteRecord]] = {
             kind: Store(on_change=soon) for kind in ROUTES
@@ -87,6 +92,7 @@ class Cache:
             "ModelRevision": self.revisions,
             "Deployment": self.deployments,
             "Service": self.services,
+            "Job": self.jobs,
             **dict(self.routes.items()),
         }
         return stores[kind]
@@ -111,6 +117,7 @@ class Cache:
             gateway_classes=self._find_classes(gateways),
             installed=self.installed,
             templates=self._find_templates(model),
+            jobs=self.jobs.of(key) if self._sees_jobs(key[0]) else None,
             analysis=analysis,
             failures=failures,
         )
@@ -120,6 +127,15 @@ class Cache:
         if kinds != self.installed:
             self.installed = kinds
             self.wake_all()
+
+    def set_jobs_seen(self, namespaces: frozenset[str | None]) -> None:
+        """Note the namespaces (None for all) whose Jobs may be seen; it concerns every object."""
+        if namespaces != self.jobs_seen:
+            self.jobs_seen = namespaces
+            self.wake_all()
+
+    def _sees_jobs(self, namespace: str) -> bool:
+        return not self.jobs_seen.isdisjoint((None, namespace))
 
     def wake_all(self) -> None:
         """Have every object looked at."""

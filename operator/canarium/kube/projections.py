@@ -26,6 +26,7 @@ from canarium.core.observed import (
     EndpointsRecord,
     GatewayClassRecord,
     GatewayRecord,
+    JobRecord,
     Meta,
     ModelObject,
     Owner,
@@ -142,6 +143,17 @@ class _Deployment(_Object):
     status: _DeploymentStatus | None = None
 
 
+class _JobStatus(_Wire):
+    active: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    conditions: list[_Condition] | None = None
+
+
+class _Job(_Object):
+    status: _JobStatus | None = None
+
+
 class _Service(_Object):
     spec: Raw
 
@@ -230,6 +242,7 @@ class _Revision(_Object):
 
 
 _decode_deployment = msgspec.json.Decoder(_Deployment).decode
+_decode_job = msgspec.json.Decoder(_Job).decode
 _decode_pod = msgspec.json.Decoder(_Pod).decode
 _decode_service = msgspec.json.Decoder(_Service).decode
 _decode_slice = msgspec.json.Decoder(_EndpointSlice).decode
@@ -285,6 +298,21 @@ def project_pod(raw: bytes | Raw) -> PodRecord:
             *(_make_container(item, init=True) for item in status.init_container_statuses or ()),
             *(_make_container(item) for item in status.container_statuses or ()),
         ),
+    )
+
+
+def project_job(raw: bytes | Raw) -> JobRecord:
+    """A Job; one that is going to fail (FailureTarget: its pods are being ended) has failed."""
+    wire = _decode_job(raw)
+    status = wire.status or _JobStatus()
+    true = [item for item in status.conditions or () if item.status == "True"]
+    failed = _find_condition(true, "Failed") or _find_condition(true, "FailureTarget")
+    complete = _find_condition(true, "Complete")
+    return JobRecord(
+        meta=_make_meta(wire.metadata),
+        outcome="Failed" if failed else "Complete" if complete else "",
+        message=f"{failed.reason}: {failed.message}" if failed else "",
+        has_run=bool(status.active or status.succeeded or status.failed),
     )
 
 

@@ -47,6 +47,7 @@ def _escape(segment: str) -> str:
 MODEL_DEPLOYMENTS = Resource("ModelDeployment", "canarium.dev/v1alpha1", "modeldeployments")
 MODEL_REVISIONS = Resource("ModelRevision", "canarium.dev/v1alpha1", "modelrevisions")
 DEPLOYMENTS = Resource("Deployment", "apps/v1", "deployments")
+JOBS = Resource("Job", "batch/v1", "jobs")
 PODS = Resource("Pod", "v1", "pods")
 SERVICES = Resource("Service", "v1", "services")
 ENDPOINT_SLICES = Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
@@ -77,6 +78,6 @@ TEMPLATES: dict[TemplateKind, Resource] = {
     "ClusterMetricTemplate": CLUSTER_METRIC_TEMPLATES,
 }
 CHILDREN: dict[str, Resource] = {
-    **{resource.kind: resource for resource in (MODEL_REVISIONS, DEPLOYMENTS, SERVICES)},
+    **{resource.kind: resource for resource in (MODEL_REVISIONS, DEPLOYMENTS, SERVICES, JOBS)},
     **dict(ROUTES.items()),
 }

@@ -15,6 +15,7 @@ from canarium.kube.projections import (
     project_endpoints,
     project_gateway,
     project_gateway_class,
+    project_job,
     project_pod,
     project_revision,
     project_service,
@@ -25,6 +26,7 @@ from canarium.kube.resources import (
     ENDPOINT_SLICES,
     GATEWAY_CLASSES,
     GATEWAYS,
+    JOBS,
     MODEL_REVISIONS,
     PODS,
     ROUTES,
@@ -36,8 +38,9 @@ from canarium.kube.store import Store
 
 OURS = "canarium.dev/model"
 OF_REVISIONS = "canarium.dev/model,canarium.dev/revision"
-OPTIONAL = (frozenset(ROUTES) - {"HTTPRoute"}) | {"MetricTemplate"}
+RARE = (frozenset(ROUTES) - {"HTTPRoute"}) | {"MetricTemplate"}
 "Kinds that most clusters lack; looked for more rarely."
+OPTIONAL = RARE | {"Job"}
 ABSENT_SECONDS = {False: 30.0, True: 120.0}
 
 
@@ -57,6 +60,7 @@ def make_reflectors(
         (DEPLOYMENTS, cache.deployments, project_deployment, OURS),
         (PODS, cache.pods, project_pod, OURS),
         (SERVICES, cache.services, project_service, OURS),
+        (JOBS, cache.jobs, project_job, OURS),
         (ENDPOINT_SLICES, cache.endpoints, project_endpoints, OF_REVISIONS),
         *((ROUTES[kind], store, PROJECTIONS[kind], OURS) for kind, store in cache.routes.items()),
         (
@@ -71,6 +75,8 @@ def make_reflectors(
     def note_state() -> None:
         served = {r.resource.kind for r in reflectors if r.state == "synced"}
         cache.set_installed(frozenset(kind for kind in ROUTES if kind in served))
+        jobs = [r for r in reflectors if r.resource.kind == "Job" and r.state == "synced"]
+        cache.set_jobs_seen(frozenset(r.namespace for r in jobs))
 
     reflectors += [
         Reflector(
@@ -81,7 +87,7 @@ def make_reflectors(
             selector=selector,
             namespace=namespace,
             optional=resource.kind in OPTIONAL,
-            absent_seconds=ABSENT_SECONDS[resource.kind in OPTIONAL],
+            absent_seconds=ABSENT_SECONDS[resource.kind in RARE],
             clock=clock,
             on_state=note_state,
         )

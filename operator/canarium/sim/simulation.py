@@ -23,6 +23,7 @@ from canarium.sim.endpoints import Endpoints
 from canarium.sim.fields import Json
 from canarium.sim.garbage import Garbage
 from canarium.sim.gateway import Gateway
+from canarium.sim.jobs import Jobs
 from canarium.sim.loop import VirtualLoop
 from canarium.sim.network import Connection, Crash, Network, Request
 from canarium.sim.pods import Pods
@@ -67,6 +68,7 @@ class Simulation:
         self.server = ApiServer(self.now, history=remembered)
         self.server.absent |= NOT_INSTALLED
         self.pods = Pods(self.server, self.loop)
+        self.jobs = Jobs(self.server, self.loop)
         self.endpoints = Endpoints(self.server, self.loop)
         self.gateway = Gateway(self.server, self.loop, GATEWAY)
         self.garbage = Garbage(self.server, self.loop)

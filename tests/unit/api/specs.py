@@ -79,6 +79,24 @@ CUSTOM_METRICS: list[dict[str, Any]] = [
         "prometheus": {"good": "approved_total", "total": "asked_total"},
         "min": "0.5",
     },
+    {
+        "name": "smoke",
+        "job": {
+            "image": "registry.example/smoke@sha256:" + "0" * 64,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["python", "smoke.py"],
+            "args": ["--url", "$(CANARIUM_URL)"],
+            "env": [
+                {"name": "ROUNDS", "value": "3"},
+                {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "smoke", "key": "key"}}},
+            ],
+            "envFrom": [{"configMapRef": {"name": "smoke"}}],
+            "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "256Mi"}},
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 1000},
+            "serviceAccountName": "smoke",
+            "timeout": "2m30s",
+        },
+    },
 ]
 
 
@@ -471,8 +489,13 @@ def _node_term(need: dict[str, Any]) -> dict[str, Any]:
 _NODES = "pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
 METRIC_NAME = (
     "error-rate and latency-p50, -p90, -p95, -p99 are built in; any other metric needs exactly one"
-    " of templateRef, prometheus, web"
+    " of templateRef, prometheus, web, job"
 )
+ONLY_A_JOB = (
+    "a job's success is its verdict: leave max, min, vsStable, judge, direction, arguments,"
+    " failureLimit, consecutiveErrorLimit and interval out"
+)
+_JOB = {"name": "smoke", "job": {"image": "smoke:1"}}
 FIGURE = 'write a number, ratio or duration as a string, such as "0.9", "5%" or "250ms"'
 _NODE_NEED = f"{_NODES}.nodeSelectorTerms[0].matchExpressions[0]"
 _SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
@@ -1189,6 +1212,12 @@ BAD_SPECS = [
         "rollout.experiment.minDuration",
         "minDuration is longer than maxDuration (336h when left out)",
     ),
+    bad(
+        {f"{_METRIC}.1": _JOB, "rollout.experiment": {"metric": "smoke"}},
+        "rollout.experiment.metric",
+        "an experiment goes by what is counted, and a job counts nothing",
+        server_names="spec.rollout.experiment",
+    ),
     # Analysis
     bad(
         {"server.metrics": REMOVE},
@@ -1274,6 +1303,41 @@ BAD_SPECS = [
             "failureLimit": 1,
             "interval": "5s",
         }.items()
+    ),
+    *(
+        bad({_METRIC: [{**_JOB, field: value}]}, f"{_METRIC}[0]", ONLY_A_JOB)
+        for field, value in {
+            "max": "1%",
+            "min": "0.5",
+            "vsStable": {"maxRatio": "1.2"},
+            "judge": "RankSum",
+            "direction": "LowerIsBetter",
+            "arguments": [{"name": "a", "value": "b"}],
+            "failureLimit": 1,
+            "consecutiveErrorLimit": 1,
+            "interval": "5s",
+        }.items()
+    ),
+    bad(
+        {_METRIC: [{**_JOB, "web": {"url": "http://a.example", "value": "$.a"}}]},
+        f"{_METRIC}[0].name",
+        METRIC_NAME,
+    ),
+    bad(
+        {_METRIC: [{"name": "smoke", "job": {}}]},
+        f"{_METRIC}[0].job.image",
+        "is required",
+        server_says=REQUIRED,
+    ),
+    bad(
+        {_METRIC: [{"name": "smoke", "job": {"image": "a", "timeout": "500ms"}}]},
+        f"{_METRIC}[0].job.timeout",
+        "must be at least 1s",
+    ),
+    bad(
+        {_METRIC: [{"name": "smoke", "job": {"image": "a", "env": [{"name": "CANARIUM_URL"}]}}]},
+        f"{_METRIC}[0].job.env",
+        "variables that begin with CANARIUM_ are given: choose another name",
     ),
     bad(
         {_METRIC: [custom(vsStable={"minRatio": "0.9"})]},

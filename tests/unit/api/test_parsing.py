@@ -16,6 +16,7 @@ from canarium.core.spec import (
     CustomMetric,
     ExperimentSpec,
     HeaderMatch,
+    JobSpec,
     MetricsEndpoint,
     ParentRef,
     PathMatch,
@@ -173,6 +174,36 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                         "approvals",
                         PrometheusQuery(good="approved_total", total="asked_total"),
                         min=0.5,
+                    ),
+                ),
+                jobs=(
+                    JobSpec(
+                        "smoke",
+                        canonical_json(
+                            {
+                                "image": "registry.example/smoke@sha256:" + "0" * 64,
+                                "imagePullPolicy": "IfNotPresent",
+                                "command": ["python", "smoke.py"],
+                                "args": ["--url", "$(CANARIUM_URL)"],
+                                "env": [
+                                    {"name": "ROUNDS", "value": "3"},
+                                    {
+                                        "name": "KEY",
+                                        "valueFrom": {
+                                            "secretKeyRef": {"name": "smoke", "key": "key"}
+                                        },
+                                    },
+                                ],
+                                "envFrom": [{"configMapRef": {"name": "smoke"}}],
+                                "resources": {
+                                    "requests": {"cpu": "100m"},
+                                    "limits": {"memory": "256Mi"},
+                                },
+                                "securityContext": {"runAsNonRoot": True, "runAsUser": 1000},
+                            }
+                        ),
+                        service_account="smoke",
+                        timeout_seconds=150.0,
                     ),
                 ),
                 decide="Early",

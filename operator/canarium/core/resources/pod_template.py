@@ -12,7 +12,7 @@ from typing import Any
 from canarium.core.names import GRPC_PORT_NAME, MODEL_LABEL, PORT_NAME, REVISION_LABEL
 from canarium.core.normalise import canonical_json, normalise_source
 
-__all__ = ["canonical_json", "make_pod_template"]
+__all__ = ["canonical_json", "make_container", "make_pod_template", "make_safety"]
 
 SERVER_NAME = "server"
 NAME_LABEL = "app.kubernetes.io/name"
@@ -68,17 +68,24 @@ def make_pod_template(source: Mapping[str, Any], *, model: str, revision: str) -
         "metadata": _make_metadata(pod, model, revision),
         "spec": {
             **_pick(pod, _POD_FIELDS),
-            "automountServiceAccountToken": False,
+            **make_safety(pod.get("securityContext", {})),
             "containers": [_make_server(server)],
-            "enableServiceLinks": False,
             **_make_sidecars(pod),
-            "securityContext": {
-                **_pick(pod.get("securityContext", {}), _POD_SECURITY),
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
             "terminationGracePeriodSeconds": pod.get(
                 "terminationGracePeriodSeconds", GRACE_SECONDS
             ),
+        },
+    }
+
+
+def make_safety(security: Mapping[str, Any]) -> dict[str, Any]:
+    """What every pod of ours has in its spec, so that it has no power; `security` is its own."""
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            **_pick(security, _POD_SECURITY),
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
 
@@ -92,7 +99,7 @@ def _make_metadata(pod: Mapping[str, Any], model: str, revision: str) -> dict[st
 def _make_server(server: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "readinessProbe": {"periodSeconds": 2, "tcpSocket": {"port": PORT_NAME}},
-        **_make_container(server),
+        **make_container(server),
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
         "name": SERVER_NAME,
         "ports": _make_ports(server),
@@ -121,14 +128,15 @@ def _make_sidecars(pod: Mapping[str, Any]) -> dict[str, Any]:
 def _make_sidecar(sidecar: Mapping[str, Any]) -> dict[str, Any]:
     ports = [{**port, "protocol": "TCP"} for port in sidecar.get("ports", ())]
     return {
-        **_make_container(sidecar),
+        **make_container(sidecar),
         "name": sidecar["name"],
         "restartPolicy": "Always",
         **({"ports": ports} if ports else {}),
     }
 
 
-def _make_container(container: Mapping[str, Any]) -> dict[str, Any]:
+def make_container(container: Mapping[str, Any]) -> dict[str, Any]:
+    """A container as it was written, of fields that are known, without any privilege."""
     return {
         **_pick(container, _CONTAINER_FIELDS),
         "securityContext": {

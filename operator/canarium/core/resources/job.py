@@ -1,0 +1,87 @@
+"""The Job that judges a canary by whether it succeeds: as harmless as a model's own pods.
+
+It is run once. A pod that its node loses, or that has to make room, is replaced and doesn't count
+as a failure, which would be blamed on the model.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from canarium.core.names import (
+    GIVEN_PREFIX,
+    JUDGED_MODEL_LABEL,
+    METRIC_LABEL,
+    revision_selector,
+)
+from canarium.core.observed import ModelObject
+from canarium.core.resources.objects import make_meta
+from canarium.core.resources.pod_template import make_container, make_safety
+from canarium.core.spec import JobSpec
+
+CONTAINER_NAME = "job"
+_IGNORED = {
+    "action": "Ignore",
+    "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a Job is told: which revision is on trial, and where it answers.
+
+    `template` is the revision's rendered pod template, as JSON: registries that its images need a
+    password for may hold the Job's image, too.
+    """
+
+    revision: str
+    version: str
+    url: str
+    template: str
+
+
+def make_job(model: ModelObject, name: str, spec: JobSpec, judged: Judged) -> dict[str, Any]:
+    """A metric's Job in one step."""
+    labels = {**revision_selector(model.meta.name, judged.revision), METRIC_LABEL: spec.name}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": make_meta(model, name, labels),
+        "spec": {
+            "activeDeadlineSeconds": ceil(spec.timeout_seconds),
+            "backoffLimit": 0,
+            "podFailurePolicy": {"rules": [_IGNORED]},
+            "template": _make_template(model, spec, judged),
+        },
+    }
+
+
+def _make_template(model: ModelObject, spec: JobSpec, judged: Judged) -> dict[str, Any]:
+    container = json.loads(spec.container)
+    given = _make_variables(model, judged)
+    own = {**container, "env": [*given, *container.get("env", ())]}
+    secrets = json.loads(judged.template)["spec"].get("imagePullSecrets")
+    return {
+        "metadata": {"labels": {JUDGED_MODEL_LABEL: model.meta.name, METRIC_LABEL: spec.name}},
+        "spec": {
+            **make_safety({}),
+            "containers": [{**make_container(own), "name": CONTAINER_NAME}],
+            **({"imagePullSecrets": secrets} if secrets else {}),
+            "restartPolicy": "Never",
+            **({"serviceAccountName": spec.service_account} if spec.service_account else {}),
+        },
+    }
+
+
+def _make_variables(model: ModelObject, judged: Judged) -> list[dict[str, str]]:
+    given = {
+        "NAMESPACE": model.meta.namespace,
+        "MODEL": model.meta.name,
+        "VERSION": judged.version,
+        "REVISION": judged.revision,
+        "URL": judged.url,
+    }
+    return [{"name": GIVEN_PREFIX + name, "value": value} for name, value in given.items()]
