@@ -145,6 +145,7 @@ class _Deployment(_Object):
 
 class _JobStatus(_Wire):
     active: int = 0
+    terminating: int = 0
     succeeded: int = 0
     failed: int = 0
     conditions: list[_Condition] | None = None
@@ -305,6 +306,7 @@ def project_job(raw: bytes | Raw) -> JobRecord:
     """A Job; one that is going to fail (FailureTarget: its pods are being ended) has failed."""
     wire = _decode_job(raw)
     status = wire.status or _JobStatus()
+    pods = status.active + status.terminating + status.succeeded + status.failed
     true = [item for item in status.conditions or () if item.status == "True"]
     failed = _find_condition(true, "Failed") or _find_condition(true, "FailureTarget")
     complete = _find_condition(true, "Complete")
@@ -312,7 +314,7 @@ def project_job(raw: bytes | Raw) -> JobRecord:
         meta=_make_meta(wire.metadata),
         outcome="Failed" if failed else "Complete" if complete else "",
         message=f"{failed.reason}: {failed.message}" if failed else "",
-        has_run=bool(status.active or status.succeeded or status.failed),
+        has_run=pods > 0,
     )
 
 

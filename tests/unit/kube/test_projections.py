@@ -11,6 +11,7 @@ from canarium.core.observed import (
     EndpointsRecord,
     GatewayClassRecord,
     GatewayRecord,
+    JobRecord,
     Meta,
     Owner,
     PodRecord,
@@ -29,6 +30,7 @@ from canarium.kube.projections import (
     project_endpoints,
     project_gateway,
     project_gateway_class,
+    project_job,
     project_model,
     project_model_json,
     project_pod,
@@ -151,6 +153,50 @@ def test_a_pod_that_finds_no_node_says_why() -> None:
     assert project_pod(dump(body)) == PodRecord(
         meta=meta("fraud-a-1"), revision=REVISION, scheduling_message="0/3 nodes have a GPU"
     )
+
+
+def job_status(**status: Any) -> JobRecord:
+    return project_job(dump(make_object("Job", "fraud-smoke", status=status)))
+
+
+def condition(kind: str, status: str = "True", **words: str) -> Json:
+    return {"type": kind, "status": status, **words}
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "message", "has_run"),
+    [
+        ({}, "", "", False),
+        ({"active": 1}, "", "", True),
+        ({"succeeded": 1, "conditions": [condition("Complete")]}, "Complete", "", True),
+        ({"succeeded": 1, "conditions": [condition("Complete", "False")]}, "", "", True),
+        (
+            {"failed": 1, "conditions": [condition("Failed", reason="Late", message="too long")]},
+            "Failed",
+            "Late: too long",
+            True,
+        ),
+        (
+            {
+                "terminating": 1,
+                "conditions": [condition("FailureTarget", reason="Late", message="too long")],
+            },
+            "Failed",
+            "Late: too long",
+            True,
+        ),
+        (
+            {"conditions": [condition("Failed", reason="Late", message="too long")]},
+            "Failed",
+            "Late: too long",
+            False,
+        ),
+    ],
+    ids=["new", "running", "complete", "not complete", "failed", "about to fail", "never run"],
+)
+def test_a_job_tells_how_it_ended(status: Json, outcome: str, message: str, has_run: bool) -> None:
+    found = job_status(**status)
+    assert (found.outcome, found.message, found.has_run) == (outcome, message, has_run)
 
 
 def test_a_service_keeps_its_spec() -> None:
