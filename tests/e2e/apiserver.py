@@ -42,6 +42,7 @@ COLLECTIONS = {
         Collection("ModelRevision", "/apis/canarium.dev/v1alpha1", "modelrevisions"),
         Collection("MetricTemplate", "/apis/canarium.dev/v1alpha1", "metrictemplates"),
         Collection("Deployment", "/apis/apps/v1", "deployments"),
+        Collection("Job", "/apis/batch/v1", "jobs"),
         Collection("HTTPRoute", "/apis/gateway.networking.k8s.io/v1", "httproutes"),
         Collection("TraefikService", "/apis/traefik.io/v1alpha1", "traefikservices"),
         Collection("Gateway", "/apis/gateway.networking.k8s.io/v1", "gateways"),

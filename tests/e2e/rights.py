@@ -18,6 +18,7 @@ RULES: list[tuple[str, list[str], list[str]]] = [
     ("canarium.dev", ["metrictemplates/status", "clustermetrictemplates/status"], ["patch"]),
     ("apps", ["deployments"], OWN),
     ("", ["services"], OWN),
+    ("batch", ["jobs"], [*READ, "create", "delete"]),
     ("gateway.networking.k8s.io", ["httproutes", "grpcroutes"], OWN),
     ("traefik.io", ["ingressroutes", "traefikservices"], OWN),
     ("networking.istio.io", ["virtualservices"], OWN),

@@ -175,6 +175,71 @@ def experimenting(found: Json) -> bool:
     return bool(found["status"].get("rollout", {}).get("stepName") == "experiment")
 
 
+def smoke(**fields: Any) -> Json:
+    """A Job as a metric; simulated nodes let the pods of Jobs succeed at once."""
+    return {"name": "smoke", "job": {"image": "registry.example.com/smoke:1", **fields}}
+
+
+def test_a_version_whose_job_succeeds_is_promoted_and_nothing_is_left_of_it(
+    rehearsal: Scenario,
+) -> None:
+    rehearsal.apply(simulated("v1"))
+    rehearsal.wait(phase("Healthy"), 30)
+    wanted = smoke(serviceAccountName="default", args=["$(CANARIUM_URL)"])
+    rehearsal.apply(simulated("v2", rollout=steps(wanted, hold="60s")))
+
+    found = rehearsal.wait(condition("Judged", "True", "Pass"), 30)
+
+    (job,) = rehearsal.all_of("Job")
+    name = job["metadata"]["name"]
+    assert get_condition(found, "Judged")["message"] == f"smoke: Job {name} has succeeded"
+    (pod,) = (pod for pod in rehearsal.all_of("Pod") if is_of(pod, name))
+    assert not {"canarium.dev/model", "canarium.dev/revision"} & pod["metadata"]["labels"].keys()
+    assert "volumes" not in pod["spec"], "no token"
+    rehearsal.command("promote", found["status"]["canary"]["revision"])
+    rehearsal.wait(phase("Healthy"), 30)
+    rehearsal.wait_gone("Job", name, 30)
+    rehearsal.wait_gone("Pod", pod["metadata"]["name"], 30)
+
+
+def test_a_version_whose_job_fails_is_taken_back_with_the_jobs_own_words(
+    rehearsal: Scenario,
+) -> None:
+    rehearsal.apply(simulated("v1"))
+    rehearsal.wait(phase("Healthy"), 30)
+    too_much = {"requests": {"cpu": "100k"}}
+    wanted = smoke(timeout="2s", resources=too_much)
+    rehearsal.apply(simulated("v2", rollout=steps(wanted, hold="60s")))
+
+    found = rehearsal.wait(phase("RolledBack"), 60)
+
+    (job,) = rehearsal.all_of("Job")
+    said = f"smoke: Job {job['metadata']['name']}: DeadlineExceeded: "
+    (rejected,) = found["status"]["rejected"]
+    assert (rejected["reason"], rejected["message"][: len(said)]) == ("JobFailed", said)
+
+
+def test_a_job_that_a_quota_refuses_holds_the_step_until_there_is_room(
+    rehearsal: Scenario,
+) -> None:
+    about = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs"}}
+    rehearsal.apply(simulated("v1"), {**about, "spec": {"hard": {"count/jobs.batch": "0"}}})
+    rehearsal.wait(phase("Healthy"), 30)
+    rehearsal.apply(simulated("v2", rollout=steps(smoke(), hold="1s")))
+
+    found = rehearsal.wait(condition("Judged", "False", "NoData"), 30)
+
+    assert "exceeded quota: jobs" in get_condition(found, "Judged")["message"]
+    assert (found["status"]["reason"], found["status"].get("rejected")) == ("QuotaExceeded", None)
+    rehearsal.apply({**about, "spec": {"hard": {"count/jobs.batch": "5"}}})
+    rehearsal.wait(phase("Healthy"), 90)
+
+
+def is_of(pod: Json, job: str) -> bool:
+    owners = pod["metadata"].get("ownerReferences", [])
+    return any((owner["kind"], owner["name"]) == ("Job", job) for owner in owners)
+
+
 def grant(rehearsal: Scenario, name: str, **data: str) -> None:
     """What a user does: a Secret, and a Role by which the operator may get that one."""
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}

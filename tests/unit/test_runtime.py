@@ -49,6 +49,7 @@ async def test_nothing_is_ready_before_everything_was_listed() -> None:
         "deployments",
         "pods",
         "services",
+        "jobs",
         "endpointslices",
         "httproutes",
         "grpcroutes",

@@ -41,7 +41,8 @@ class AnalysisRow(Model):
     source: str | None = None
     "Where its figures come from."
     check: str | None = None
-    "max or min (against the bound), vsStable (against the stable version), share (of answers)."
+    """max or min (against the bound), vsStable (against the stable version), share (of answers),
+    job (whether it succeeded)."""
     verdict: str | None = None
     "Pass, Fail, Inconclusive or NoData."
     reason: str | None = None

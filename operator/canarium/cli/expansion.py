@@ -18,6 +18,7 @@ from canarium.core.spec import (
     CLOSING_NAME,
     EXPERIMENT_NAME,
     AnalysisSpec,
+    JobSpec,
     RolloutSpec,
     Step,
 )
@@ -144,7 +145,15 @@ def _tell_analysis(analysis: AnalysisSpec | None) -> Iterator[Text]:
         return
     for metric in analysis.metrics:
         yield Text(f"judged by {metric.name}: {_tell_bounds(metric)}")
+    for job in analysis.jobs:
+        yield Text(f"judged by {job.name}: {_tell_job(job)}")
+    if not analysis.metrics and not analysis.custom:
+        return
     yield Text(f"a step passes with at least {analysis.min_requests} answers of the canary")
+
+
+def _tell_job(job: JobSpec) -> str:
+    return f"a Job in each step, which has to succeed within {format_duration(job.timeout_seconds)}"
 
 
 def _tell_bounds(metric: Metric) -> str:

@@ -60,9 +60,12 @@ def describe_bound(row: Row) -> str:
 def describe_counts(row: Row) -> str:
     """What was counted in this step: `1 of 200`, and stable's where it is compared with.
 
-    Of `answers` those of the canary among both sides', of a gauge the readings beyond its bound.
+    Of `answers` those of the canary among both sides', of a gauge the readings beyond its bound,
+    of a Job its name.
     """
     bad, total = row.get("canaryBad", 0), row.get("canaryTotal", 0)
+    if row.get("check") == "job":
+        return str(row.get("source", ""))
     if row.get("check") == "share":
         return f"{total - bad} of {total}"
     if is_gauge(row):

@@ -48,6 +48,16 @@ def test_the_example_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     compare("explain-example.txt", capsys.readouterr().out)
 
 
+def test_a_job_is_told_with_how_long_it_may_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    smoke = {"name": "smoke", "job": {"image": "smoke:1", "timeout": "90s"}}
+    wanted = make_manifest(strategy="Canary", analysis={"metrics": [smoke]})
+    assert main(["explain", write(tmp_path / "a.yaml", wanted)]) == 0
+    (last,) = capsys.readouterr().out.splitlines()[-1:]
+    assert last.strip() == "judged by smoke: a Job in each step, which has to succeed within 1m30s"
+
+
 def test_the_steps_for_programs_can_be_pasted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,11 @@ def counted(metric: str, check: str, bound: str, low: str, high: str) -> dict[st
     return make_row(metric, check, bound, **figures)
 
 
+def job(verdict: str, **words: str) -> dict[str, Any]:
+    told = {"metric": "smoke", "source": "Job fraud-smoke-0123456789", "check": "job"}
+    return {**told, "verdict": verdict, **words}
+
+
 ROWS = [
     counted("error-rate", "max", "0.05", "0.002", "0.05"),
     counted("error-rate", "vsStable", "0.005", "-0.02", "0.03"),
@@ -46,6 +51,8 @@ ROWS = [
     make_row(
         "drift", "vsStable", "1", value="4", estimate="2.5", intervalLow="-1", intervalHigh="6"
     ),
+    job("Pass", message="Job fraud-smoke-0123456789 has succeeded"),
+    job("Fail", reason="JobFailed", message="Job fraud-smoke-0123456789: BackoffLimitExceeded"),
 ]
 
 
