@@ -11,6 +11,7 @@ _STATES = "tests/unit/core/test_states.py::"
 _SCENARIOS = "tests/unit/core/test_scenarios.py::"
 _HOLDBACK = "tests/unit/core/test_holdback.py::"
 _EXPERIMENT = "tests/unit/core/test_experiment.py::"
+_JOBS = "tests/unit/core/test_step_jobs.py::"
 _ROUTERS = "tests/unit/core/test_other_routers.py::"
 _SOURCES = "tests/unit/sources/"
 _SOURCING = "tests/unit/core/test_sourcing.py::"
@@ -1042,6 +1043,74 @@ SOURCES = (
     ),
 )
 
+JOBS = (
+    Mutant(
+        name="job-before-traffic",
+        wrong="A Job asks a canary whose traffic doesn't flow, or stands still in a pause",
+        file="core/jobs.py",
+        old='    return rollout.state == "Holding" and settled\n',
+        new='    return rollout.state == "Holding"\n',
+        test=_JOBS + "test_while_paused_no_job_is_made_and_one_that_runs_goes_on",
+    ),
+    Mutant(
+        name="job-pods-serve",
+        wrong="The pods of a Job have a model's label, by which Services find its pods",
+        file="core/resources/job.py",
+        old="{JUDGED_MODEL_LABEL: model.meta.name, ",
+        new='{"canarium.dev/model": model.meta.name, ',
+        test=_JOBS + "test_no_service_sends_requests_to_the_pods_of_a_job",
+    ),
+    Mutant(
+        name="job-of-another-step",
+        wrong="The Job of an earlier step counts for the next one",
+        file="core/jobs.py",
+        old='    step = f"{revision}/{rollout.step_name}/{rollout.step_started_at or 0:.3f}"\n',
+        new='    step = f"{revision}"\n',
+        test=_JOBS + "test_a_job_runs_once_a_step_under_a_name_of_its_own",
+    ),
+    Mutant(
+        name="job-forgotten",
+        wrong="A finished Job that was tidied away is run again",
+        file="core/jobs.py",
+        old="    if (saved := _find_saved(status, name)) is not None:\n",
+        new="    if (saved := None) is not None:\n",
+        test="tests/simulated/test_simulated_jobs.py::"
+        "test_a_finished_job_that_somebody_tidies_away_is_not_run_again",
+    ),
+    Mutant(
+        name="job-blames-for-a-quota",
+        wrong="A Job that never had a pod is held against the canary",
+        file="core/jobs.py",
+        old="    if not record.has_run:",
+        new="    if False:",
+        test=_JOBS + "test_a_job_that_never_had_a_pod_is_nobodys_fault",
+    ),
+    Mutant(
+        name="job-speaks-for-the-judge",
+        wrong="Where the judge is silent, a Job that succeeded is all that is said",
+        file="core/analysis.py",
+        old="    if judged is None and (analysis.metrics or analysis.custom):\n",
+        new="    if False:\n",
+        test=_JOBS + "test_what_the_judge_found_stands_beside_a_job_that_succeeded",
+    ),
+    Mutant(
+        name="job-of-anybody",
+        wrong="Somebody else's Job of the same name is believed",
+        file="core/view.py",
+        old="        jobs=None if jobs is None else _owned_by(uid, jobs),\n",
+        new="        jobs=jobs,\n",
+        test=_JOBS + "test_somebody_elses_job_says_nothing",
+    ),
+    Mutant(
+        name="job-unseen-passes",
+        wrong="An operator that may not see Jobs makes them and waits for ever without a word",
+        file="core/jobs.py",
+        old="    if view.observed.jobs is None:\n",
+        new="    if False:\n",
+        test=_JOBS + "test_an_operator_that_may_not_see_jobs_makes_none",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1051,6 +1120,7 @@ MUTANTS = (
     *HOLDBACK,
     *EXPERIMENTS,
     *JUDGING,
+    *JOBS,
     *COMMANDS,
     *ORDER_OF_WRITES,
     *SOURCES,

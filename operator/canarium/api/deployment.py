@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from canarium.api.containers import Server
-from canarium.api.metrics import BUILT_IN
+from canarium.api.metrics import BUILT_IN, Metric
 from canarium.api.pods import Pod, mounted_in
 from canarium.api.rollout import Rollout
 from canarium.api.rules import Model, Rule
@@ -69,6 +69,11 @@ def _cannot_tell(profile: str, metrics: str, matches: str, words: str) -> Rule:
     )
 
 
+def _metrics_of(spec: DeploymentSpec) -> list[Metric]:
+    analysis = spec.rollout.analysis if spec.rollout else None
+    return analysis.metrics if analysis else []
+
+
 class DeploymentSpec(Model):
     """What is wanted."""
 
@@ -116,6 +121,19 @@ class DeploymentSpec(Model):
             message="every volumeMount needs a volume of its name in spec.pod.volumes",
             holds=lambda spec: mounted_in(spec.pod, spec.server.volume_mounts),
             at="server.volumeMounts",
+        ),
+        Rule(
+            cel="!has(self.rollout) || !has(self.rollout.analysis)"
+            " || self.rollout.analysis.metrics.all(metric, !has(metric.job)"
+            " || !has(metric.job.volumeMounts) || metric.job.volumeMounts.all(mount,"
+            " has(self.pod) && has(self.pod.volumes)"
+            " && self.pod.volumes.exists(volume, volume.name == mount.name)))",
+            message="every volumeMount of a job needs a volume of its name in spec.pod.volumes",
+            holds=lambda spec: all(
+                metric.job is None or mounted_in(spec.pod, metric.job.volume_mounts)
+                for metric in _metrics_of(spec)
+            ),
+            at="rollout.analysis",
         ),
     )
 

@@ -9,7 +9,13 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from canarium.api.containers import ContainerSecurity, EnvFromSource, EnvVar, Resources
+from canarium.api.containers import (
+    ContainerSecurity,
+    EnvFromSource,
+    EnvVar,
+    Resources,
+    VolumeMount,
+)
 from canarium.api.rules import Model, Rule, keyed
 from canarium.api.scalars import Duration, Image, PullPolicy, Subdomain, Text, at_least
 from canarium.core.names import GIVEN_PREFIX
@@ -36,13 +42,18 @@ class Job(Model):
     "Program to run instead of the image's entry point."
     args: Annotated[list[Text], Field(max_length=64)] | None = None
     "Arguments instead of the image's own."
-    env: Annotated[list[EnvVar], Field(max_length=32), keyed("name")] | None = None
+    env: Annotated[list[EnvVar], Field(max_length=16), keyed("name")] | None = None
     """Environment variables, in order. Given already: CANARIUM_URL (where the canary answers),
     CANARIUM_NAMESPACE, CANARIUM_MODEL, CANARIUM_VERSION and CANARIUM_REVISION."""
-    env_from: Annotated[list[EnvFromSource], Field(max_length=8)] | None = None
+    env_from: Annotated[list[EnvFromSource], Field(max_length=4)] | None = None
     "ConfigMaps and Secrets whose keys become variables."
     resources: Resources | None = None
     "Requests and limits."
+    volume_mounts: Annotated[list[VolumeMount], Field(max_length=4), keyed("mountPath")] | None = (
+        None
+    )
+    """Volumes of spec.pod.volumes in its file system. It may run on another node than the model's
+    pods, so a disk that only one node can have would keep it waiting."""
     security_context: ContainerSecurity | None = None
     "As whom it runs."
     service_account_name: Subdomain | None = None

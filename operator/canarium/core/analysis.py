@@ -154,8 +154,14 @@ def current_result(view: View, status: Status) -> AnalysisResult | None:
     """
     if judged_revision(status) is None:
         return None
-    key, analysis = analysis_key(view, status), analysis_in_force(view, status)
-    judged, jobs = view.verdict(key), step_jobs(view, status)
+    key = analysis_key(view, status)
+    return _join_jobs(view, status, key, view.verdict(key))
+
+
+def _join_jobs(
+    view: View, status: Status, key: str, judged: AnalysisResult | None
+) -> AnalysisResult | None:
+    jobs, analysis = step_jobs(view, status), view.rollout.analysis
     if not jobs or analysis is None:
         return judged
     if judged is None and (analysis.metrics or analysis.custom):
@@ -180,8 +186,7 @@ def last_result(view: View, status: Status) -> AnalysisResult | None:
         return current_result(view, status)
     if result is not None and not result.key.startswith(f"{canary.revision}/"):
         result = None
-    jobs = step_jobs(view, status)
-    return join(rollout.tests_key, result, jobs) if jobs else result
+    return _join_jobs(view, status, rollout.tests_key, result)
 
 
 def has_failed(view: View, status: Status) -> AnalysisResult | None:

@@ -128,12 +128,7 @@ def join(
     worst = min(jobs, key=lambda job: WORST_FIRST.index(job.verdict))
     rows = (*said.rows, *(job.row for job in jobs))
     problems = tuple(f"{j.spec.name}: {j.message}" for j in jobs if j.verdict == "NoData")
-    joined = replace(
-        said,
-        rows=rows,
-        problems=(*said.problems, *problems),
-        proven=said.proven and worst.verdict == "Pass",
-    )
+    joined = replace(said, rows=rows, problems=(*said.problems, *problems))
     if judged is not None and not _is_worse(worst.verdict, judged.verdict):
         return joined
     words = f"{worst.spec.name}: {worst.message}"
@@ -147,13 +142,13 @@ def _is_worse(verdict: Verdict, than: str) -> bool:
 def make_job_writes(view: View, status: Status, jobs: tuple[StepJob, ...]) -> Iterator[Write]:
     """Make the step's Jobs once its traffic flows; take those that nobody goes by any more."""
     kept = {job.name for job in jobs}
+    if _flows(view, status):
+        for job in jobs:
+            yield from _make(view, status, job)
     for record in view.observed.jobs or ():
         if not record.meta.deleting and not _stays(status, record, kept):
             ref = Ref("Job", record.meta.name)
             yield Delete(ref, record.meta.uid, record.meta.resource_version)
-    if _flows(view, status):
-        for job in jobs:
-            yield from _make(view, status, job)
 
 
 def _stays(status: Status, record: JobRecord, kept: set[str]) -> bool:

@@ -92,6 +92,7 @@ CUSTOM_METRICS: list[dict[str, Any]] = [
             ],
             "envFrom": [{"configMapRef": {"name": "smoke"}}],
             "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "256Mi"}},
+            "volumeMounts": [{"name": "settings", "mountPath": "/cases", "readOnly": True}],
             "securityContext": {"runAsNonRoot": True, "runAsUser": 1000},
             "serviceAccountName": "smoke",
             "timeout": "2m30s",
@@ -1338,6 +1339,18 @@ BAD_SPECS = [
         {_METRIC: [{"name": "smoke", "job": {"image": "a", "env": [{"name": "CANARIUM_URL"}]}}]},
         f"{_METRIC}[0].job.env",
         "variables that begin with CANARIUM_ are given: choose another name",
+    ),
+    bad(
+        {
+            _METRIC: [
+                {
+                    "name": "smoke",
+                    "job": {"image": "a", "volumeMounts": [{"name": "v", "mountPath": "/v"}]},
+                }
+            ]
+        },
+        "rollout.analysis",
+        "every volumeMount of a job needs a volume of its name in spec.pod.volumes",
     ),
     bad(
         {_METRIC: [custom(vsStable={"minRatio": "0.9"})]},

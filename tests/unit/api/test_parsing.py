@@ -199,6 +199,9 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                                     "requests": {"cpu": "100m"},
                                     "limits": {"memory": "256Mi"},
                                 },
+                                "volumeMounts": [
+                                    {"name": "settings", "mountPath": "/cases", "readOnly": True}
+                                ],
                                 "securityContext": {"runAsNonRoot": True, "runAsUser": 1000},
                             }
                         ),

@@ -128,9 +128,9 @@ def test_a_job_runs_once_a_step_under_a_name_of_its_own() -> None:
     for _ in range(20):
         world.run(1.0)
         world.end("Complete")
-    first, second = (body["metadata"]["name"] for body in world.bodies)
-    assert first != second
-    assert all(name.startswith("fraud-smoke-") for name in (first, second))
+    names = {body["metadata"]["name"] for body in world.bodies}
+    assert (len(world.bodies), len(names)) == (2, 2)
+    assert all(name.startswith("fraud-smoke-") for name in names)
 
 
 def test_a_name_fits_however_long_its_parts_are() -> None:
@@ -172,6 +172,20 @@ def test_the_judges_fail_is_the_reason_while_a_job_still_runs() -> None:
     world.verdicts["2"] = "Fail"
     world.run_until("Rejected")
     assert world.status.rejected[0].reason == "ErrorRateTooHigh"
+
+
+def test_what_the_judge_found_stands_beside_a_job_that_succeeded() -> None:
+    world = holding(BOTH)
+    world.end("Complete")
+    world.run(2.0)
+    world.verdicts["2"] = "Fail"
+    world.run_until("Reverting")
+    while world.state != "Rejected":
+        world.step()
+        assert world.condition("Judged") == ("True", "Fail")
+        world.tick(0.5)
+    world.run(5.0)
+    assert world.condition("Judged") == ("True", "Fail")
 
 
 def test_a_judge_without_data_is_not_outvoted_by_a_job_that_succeeded() -> None:
@@ -381,10 +395,16 @@ def test_a_job_is_rendered_as_written_down() -> None:
         "command": ["python", "smoke.py"],
         "env": [{"name": "ROUNDS", "value": "3"}],
         "resources": {"limits": {"memory": "256Mi"}},
+        "volumeMounts": [{"name": "cases", "mountPath": "/cases", "readOnly": True}],
         "securityContext": {"runAsNonRoot": True, "privileged": True},
     }
+    cases = {"name": "cases", "configMap": {"name": "cases"}}
+    pod = {
+        "imagePullSecrets": [{"name": "registry"}],
+        "volumes": [cases, {"name": "scratch", "emptyDir": {}}],
+    }
     spec = JobSpec("smoke", canonical_json(container), "smoke", timeout_seconds=90.5)
-    template = canonical_json({"spec": {"imagePullSecrets": [{"name": "registry"}]}})
-    judged = Judged("5d8f7c9b64", "2", "http://fraud-5d8f7c9b64.risk.svc:80", template)
+    url = "http://fraud-5d8f7c9b64.risk.svc:80"
+    judged = Judged("5d8f7c9b64", "2", url, canonical_json({"spec": pod}))
     body = make_job(serving().observe().model, "fraud-smoke-0123456789", spec, judged)
     compare("job.yaml", yaml.safe_dump(body, sort_keys=True, width=100))

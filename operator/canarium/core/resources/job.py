@@ -7,6 +7,7 @@ as a failure, which would be blamed on the model.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -33,8 +34,8 @@ _IGNORED = {
 class Judged:
     """What a Job is told: which revision is on trial, and where it answers.
 
-    `template` is the revision's rendered pod template, as JSON: registries that its images need a
-    password for may hold the Job's image, too.
+    `template` is the revision's rendered pod template, as JSON: its volumes are the Job's to mount,
+    and registries that its images need a password for may hold the Job's image, too.
     """
 
     revision: str
@@ -63,17 +64,27 @@ def _make_template(model: ModelObject, spec: JobSpec, judged: Judged) -> dict[st
     container = json.loads(spec.container)
     given = _make_variables(model, judged)
     own = {**container, "env": [*given, *container.get("env", ())]}
-    secrets = json.loads(judged.template)["spec"].get("imagePullSecrets")
+    around = _pick_around(json.loads(judged.template)["spec"], container)
     return {
         "metadata": {"labels": {JUDGED_MODEL_LABEL: model.meta.name, METRIC_LABEL: spec.name}},
         "spec": {
             **make_safety({}),
             "containers": [{**make_container(own), "name": CONTAINER_NAME}],
-            **({"imagePullSecrets": secrets} if secrets else {}),
+            **around,
             "restartPolicy": "Never",
             **({"serviceAccountName": spec.service_account} if spec.service_account else {}),
         },
     }
+
+
+def _pick_around(pod: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any]:
+    """What the container needs of the model's own pods: pull secrets, the volumes it mounts."""
+    mounted = {mount["name"] for mount in container.get("volumeMounts", ())}
+    found = {
+        "imagePullSecrets": pod.get("imagePullSecrets"),
+        "volumes": [volume for volume in pod.get("volumes", ()) if volume["name"] in mounted],
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _make_variables(model: ModelObject, judged: Judged) -> list[dict[str, str]]:
