@@ -1083,7 +1083,7 @@ JOBS = (
         file="core/jobs.py",
         old="    if not record.has_run:",
         new="    if False:",
-        test=_JOBS + "test_a_job_that_never_had_a_pod_is_nobodys_fault",
+        test=_JOBS + "test_a_job_that_never_had_a_pod_is_nobodys_fault_and_made_anew",
     ),
     Mutant(
         name="job-speaks-for-the-judge",
@@ -1092,6 +1092,15 @@ JOBS = (
         old="    if judged is None and (analysis.metrics or analysis.custom):\n",
         new="    if False:\n",
         test=_JOBS + "test_what_the_judge_found_stands_beside_a_job_that_succeeded",
+    ),
+    Mutant(
+        name="job-waits-for-what-has-no-say",
+        wrong="A step by header waits for comparisons that are not made there",
+        file="core/analysis.py",
+        old='    return analysis_in_force(view, status) if state == "Holding" else None\n',
+        new='    return view.rollout.analysis if state == "Holding" else None\n',
+        test=_JOBS
+        + "test_where_testers_alone_get_it_a_job_suffices_though_comparisons_have_no_say",
     ),
     Mutant(
         name="job-of-anybody",

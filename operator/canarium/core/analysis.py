@@ -161,7 +161,7 @@ def current_result(view: View, status: Status) -> AnalysisResult | None:
 def _join_jobs(
     view: View, status: Status, key: str, judged: AnalysisResult | None
 ) -> AnalysisResult | None:
-    jobs, analysis = step_jobs(view, status), view.rollout.analysis
+    jobs, analysis = step_jobs(view, status), _analysis_with_jobs(view, status)
     if not jobs or analysis is None:
         return judged
     if judged is None and (analysis.metrics or analysis.custom):
@@ -172,11 +172,16 @@ def _join_jobs(
 
 def step_jobs(view: View, status: Status) -> tuple[StepJob, ...]:
     """The Jobs of a step that holds; while going back those that there were."""
+    analysis = _analysis_with_jobs(view, status)
+    return find_jobs(view, status, analysis.jobs) if analysis else ()
+
+
+def _analysis_with_jobs(view: View, status: Status) -> AnalysisSpec | None:
+    """The analysis where Jobs have a say: while a step holds, and of what is taken back."""
     state = rollout_of(status).state
-    in_force = analysis_in_force(view, status) if state == "Holding" else view.rollout.analysis
-    if in_force is None or state not in ("Holding", "Reverting"):
-        return ()
-    return find_jobs(view, status, in_force.jobs)
+    if state == "Reverting":
+        return view.rollout.analysis
+    return analysis_in_force(view, status) if state == "Holding" else None
 
 
 def last_result(view: View, status: Status) -> AnalysisResult | None:

@@ -22,9 +22,11 @@ from canarium.judge.rows import WORST_FIRST, Verdict
 CHECK = "job"
 "What the rows of Jobs say that was checked."
 RUNNING = "JobRunning"
+NOT_RUN = "JobNotRun"
 PASSING = "Unavailable"
 "A refusal that is none: the apiserver cannot be reached, and it is tried again."
 _FINAL = ("Pass", "Fail")
+_RANKS: Mapping[str, int] = {verdict: rank for rank, verdict in enumerate(WORST_FIRST)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def _judge(spec: JobSpec, name: str, record: JobRecord) -> StepJob:
         return StepJob(spec, name, record, "Pass", "", f"Job {name} has succeeded")
     words = f"Job {name}: {record.message}"
     if not record.has_run:  # a quota, say: nothing that the canary could be blamed for
-        return StepJob(spec, name, record, "NoData", "JobNotRun", f"{words}; it never had a pod")
+        return StepJob(spec, name, record, "NoData", NOT_RUN, f"{words}; it never had a pod")
     return StepJob(spec, name, record, "Fail", "JobFailed", words)
 
 
@@ -125,23 +127,22 @@ def join(
     The worst counts. `early`: a step may end as soon as all of it has passed.
     """
     said = judged or AnalysisResult(key, "Pass", proven=early)
-    worst = min(jobs, key=lambda job: WORST_FIRST.index(job.verdict))
+    worst = min(jobs, key=lambda job: _RANKS[job.verdict])
     rows = (*said.rows, *(job.row for job in jobs))
     problems = tuple(f"{j.spec.name}: {j.message}" for j in jobs if j.verdict == "NoData")
     joined = replace(said, rows=rows, problems=(*said.problems, *problems))
-    if judged is not None and not _is_worse(worst.verdict, judged.verdict):
+    if judged is not None and _RANKS[judged.verdict] <= _RANKS[worst.verdict]:
         return joined
     words = f"{worst.spec.name}: {worst.message}"
     return replace(joined, verdict=worst.verdict, reason=worst.reason, message=words)
 
 
-def _is_worse(verdict: Verdict, than: str) -> bool:
-    return WORST_FIRST.index(verdict) < [str(each) for each in WORST_FIRST].index(than)
-
-
 def make_job_writes(view: View, status: Status, jobs: tuple[StepJob, ...]) -> Iterator[Write]:
-    """Make the step's Jobs once its traffic flows; take those that nobody goes by any more."""
-    kept = {job.name for job in jobs}
+    """Make the step's Jobs once its traffic flows; take those that nobody goes by any more.
+
+    One that never had a pod goes, too, and is made anew: there may be room by now.
+    """
+    kept = {job.name for job in jobs if job.reason != NOT_RUN}
     if _flows(view, status):
         for job in jobs:
             yield from _make(view, status, job)

@@ -23,6 +23,7 @@ from canarium.core.spec import (
     Step,
     Traffic,
 )
+from canarium.judge.metrics import Metric
 
 from tests.properties.world import ERROR_RATE, NAME, World, make_rollout, make_spec
 from tests.unit.core.test_golden import compare
@@ -227,16 +228,16 @@ def test_a_job_that_cannot_be_made_is_nobodys_fault(reason: str, verdict: str) -
 
 def test_what_no_data_means_is_up_to_the_spec() -> None:
     world = holding(replace(ALONE, on_no_data="Rollback"))
-    world.end("Failed", "DeadlineExceeded: too long", has_run=False)
+    world.sees_jobs = False
     world.run_until("Rejected")
     assert world.status.rejected[0].reason == "NoData"
 
 
-def test_a_job_that_never_had_a_pod_is_nobodys_fault() -> None:
+def test_a_job_that_never_had_a_pod_is_nobodys_fault_and_made_anew() -> None:
     world = holding()
     (name,) = world.jobs
     world.end("Failed", "DeadlineExceeded: too long", has_run=False)
-    world.run(60.0)
+    world.step()
     assert (world.state, world.rows) == ("Holding", [("smoke", "NoData", "JobNotRun")])
     judged = next(c for c in world.status.conditions if c.type == "Judged")
     assert (judged.status, judged.reason, judged.message) == (
@@ -244,6 +245,11 @@ def test_a_job_that_never_had_a_pod_is_nobodys_fault() -> None:
         "NoData",
         f"smoke: Job {name}: DeadlineExceeded: too long; it never had a pod",
     )
+    world.run(10.0)
+    assert [body["metadata"]["name"] for body in world.bodies] == [name, name]
+    world.end("Complete")
+    world.run(60.0)
+    assert world.step_number == 2
 
 
 def test_an_operator_that_may_not_see_jobs_makes_none() -> None:
@@ -343,6 +349,14 @@ def test_a_job_judges_where_only_testers_get_the_canary() -> None:
     world.end("Failed", WORDS)
     world.run_until("Rejected")
     assert world.status.rejected[0].reason == "JobFailed"
+
+
+def test_where_testers_alone_get_it_a_job_suffices_though_comparisons_have_no_say() -> None:
+    testers = Step("testers", 0, hold_seconds=5.0, headers=(HeaderMatch("x-canary", "1"),))
+    compared = Metric(name="error-rate", kind="ErrorRate", max_increase=0.01)
+    world = holding(AnalysisSpec(metrics=(compared,), jobs=(SMOKE,)), testers)
+    world.end("Complete")
+    world.run_until("Guarding")
 
 
 def test_an_experiment_waits_for_the_job_and_is_lost_by_one_that_fails() -> None:
