@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+import pytest
 from canarium.core.observed import ExperimentVerdict
 from canarium.sim.network import Request, Trouble
 from canarium.sim.pods import NODES, Behaviour, Failing
@@ -16,6 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.simulated.play import KEY, Play
+
+pytestmark = pytest.mark.timeout(300)
+"A dozen seconds of a processor; one that is cut off in the middle shows nothing but that."
 
 Json = dict[str, Any]
 VERSIONS = st.sampled_from(["1", "2", "3", "4"])

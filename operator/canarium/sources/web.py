@@ -95,6 +95,8 @@ def read_number(answer: Answer, path: str) -> float | None:
 def _find(path: str, data: object) -> list[Any]:
     from jsonpath import JSONPathError  # noqa: PLC0415  # only where such a metric exists
 
+    if isinstance(data, str):  # which the library would take for JSON once more
+        return [data] if path.strip() == "$" else []
     try:
         return _compile(path).findall(data)  # type: ignore[no-any-return]
     except (JSONPathError, RecursionError) as error:

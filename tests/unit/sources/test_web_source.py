@@ -37,6 +37,8 @@ async def ask(handler: Handler, path: str = "$.score") -> float | None:
         ('{"score": "1e999"}', "$.score", None),
         ("[]", "$.score", None),
         ('"text"', "$.score", None),
+        ('"0.5"', "$", 0.5),
+        ('"["', "$.score", None),
     ],
 )
 async def test_the_number_at_the_path_is_read(answer: str, path: str, value: float | None) -> None:
