@@ -1,7 +1,7 @@
 """Metrics that are asked for: templates, a web address, Prometheus, and the Secret for them."""
 
 import base64
-from itertools import count
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -108,12 +108,13 @@ def test_a_missing_template_holds_the_step_until_there_is_one(rehearsal: Scenari
 
 
 def test_counters_of_a_prometheus_are_compared_with_stable(rehearsal: Scenario) -> None:
-    readings = count(1)
+    readings = Counter[str]()
 
     def answer(_path: str, query: str) -> Any:
         """Both answer 100 requests a reading; the canary refuses 30 of them, stable 1."""
+        readings[query] += 1
         refuses = 30 if 'version="v2"' in query else 1
-        return vector(next(readings) * (refuses if query.startswith("refused") else 100))
+        return vector(readings[query] * (refuses if query.startswith("refused") else 100))
 
     with answering(answer) as web:
         series = '{version="{{version}}"}'
@@ -137,12 +138,13 @@ def test_counters_of_a_prometheus_are_compared_with_stable(rehearsal: Scenario) 
 def test_an_experiment_promotes_the_version_that_people_click_on_and_refuses_the_other(
     rehearsal: Scenario,
 ) -> None:
-    readings = count(1)
+    readings = Counter[str]()
 
     def answer(_path: str, query: str) -> Any:
         """Of 1,000 people a reading v1 gets 50 to click, v2 80 and v3 60."""
+        readings[query] += 1
         clicks = 80 if 'version="v2"' in query else 60 if 'version="v3"' in query else 50
-        return vector(next(readings) * (clicks if query.startswith("clicks") else 1000))
+        return vector(readings[query] * (clicks if query.startswith("clicks") else 1000))
 
     with answering(answer) as web:
         series = '{version="{{version}}"}'

@@ -16,7 +16,7 @@ from canarium.core.jobs import RUNNING
 from canarium.core.phases import awaits_approval, is_due, is_paused, is_up_to_date
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status
 from canarium.core.view import AT_REST, ROLLING, View, parts_of, rollout_of, routed_replicas
-from canarium.core.words import describe_traffic, tidy
+from canarium.core.words import describe_duration, describe_traffic, tidy
 from canarium.routers import Verification
 
 Truth = Literal["True", "False", "Unknown"]
@@ -113,7 +113,8 @@ def _tell_holding(view: View, status: Status) -> Headline:
     if (experiment := view.experiment(status)) is not None:
         # Without figures, which would be written every few seconds: they are in the analysis.
         words = f"until one version is better by {experiment.metric}"
-        return Headline("Experimenting", f"{where} {words}, at most {experiment.max_seconds:g} s")
+        most = describe_duration(experiment.max_seconds)
+        return Headline("Experimenting", f"{where} {words}, at most {most}")
     return Headline("Holding", f"{where} for {step.hold_seconds:g} s")
 
 

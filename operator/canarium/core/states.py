@@ -37,7 +37,7 @@ from canarium.core.revision import Wanted
 from canarium.core.spec import CLOSING_NAME, ExperimentSpec
 from canarium.core.status import RevisionStatus, State, Status
 from canarium.core.view import View, rollout_of
-from canarium.core.words import tidy
+from canarium.core.words import describe_duration, tidy
 
 
 def starting(view: View, status: Status) -> Status:
@@ -221,7 +221,7 @@ def _end_experiment(view: View, status: Status, experiment: ExperimentSpec) -> S
         return advance(view, status)
     if held_seconds(rollout_of(status), view.now) < experiment.max_seconds:
         return status
-    words = f"nothing was decided in {experiment.max_seconds:g} s; {outcome.message}"
+    words = f"nothing was decided in {describe_duration(experiment.max_seconds)}; {outcome.message}"
     return revert(view, status, "Rejected", "ExperimentUndecided", words)
 
 

@@ -22,3 +22,11 @@ def describe_traffic(step: Step) -> str:
     parts += [f"by header {header.name}" for header in step.headers]
     parts += [f"kept by cookie {step.sticky.cookie}"] if step.sticky else []
     return " and ".join(parts)
+
+
+def describe_duration(seconds: float) -> str:
+    """A time to wait, in the largest unit that fits it whole: 336 h, 90 min, 45 s."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"

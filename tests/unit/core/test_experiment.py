@@ -62,7 +62,7 @@ def test_an_experiment_follows_the_steps_by_itself() -> None:
     assert world.status.rollout is not None
     assert (world.status.rollout.step, world.status.phase) == (2, "Progressing")
     where, until = "step 2 of 3 (experiment) at 50 %", "until one version is better by error-rate"
-    assert world.status.message == f"{where} {until}, at most 3600 s"
+    assert world.status.message == f"{where} {until}, at most 1 h"
     assert world.status.reason == "Experimenting"
 
 
@@ -93,7 +93,7 @@ def test_what_nobody_can_tell_apart_goes_back_when_time_is_up_and_stays_back() -
     world.run(3600.0, tick=10.0)
     assert end_of(world) == ("Rejected", "1", {"1": 100}, [("2", "ExperimentUndecided")])
     assert world.status.message == (
-        "nothing was decided in 3600 s; error-rate: 40 of 400 against 41 of 401"
+        "nothing was decided in 1 h; error-rate: 40 of 400 against 41 of 401"
     )
     world.command("retry", "2")
     world.run_until("Holding")
