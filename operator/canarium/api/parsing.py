@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from canarium.api.deployment import DEFAULT_REPLICAS, NAME_RULE, DeploymentSpec
 from canarium.api.durations import parse_duration, parse_factor, parse_figure, parse_ratio
 from canarium.api.jobs import Job as JobField
-from canarium.api.metrics import BUILT_IN, MetricTemplateSpec
+from canarium.api.metrics import BUILT_IN, MetricTemplateSpec, SecretRef
 from canarium.api.metrics import Metric as MetricField
 from canarium.api.metrics import PrometheusQuery as PrometheusField
 from canarium.api.metrics import WebQuery as WebField
@@ -258,6 +258,8 @@ def _make_analysis(analysis: Analysis) -> AnalysisSpec:
         "decide": analysis.decide,
         "answers": analysis.answers,
         "gateway": analysis.gateway and analysis.gateway.address,
+        "gateway_secret": analysis.gateway and _secret(analysis.gateway.secret_ref),
+        "pods_secret": analysis.pods and _secret(analysis.pods.secret_ref),
         "metrics": tuple(_make_metric(m) for m in analysis.metrics if m.name in BUILT_IN),
         "custom": tuple(_make_custom(m) for m in analysis.metrics if _has_figures(m)),
         "jobs": tuple(_make_job(m.name, m.job) for m in analysis.metrics if m.job),
@@ -322,7 +324,7 @@ def _make_query(prometheus: PrometheusField | None, web: WebField | None) -> Que
         "bad": given.bad,
         "good": given.good,
         "total": given.total,
-        "secret": given.secret_ref and given.secret_ref.name,
+        "secret": _secret(given.secret_ref),
         "timeout_seconds": _seconds(given.timeout),
     }
     if isinstance(given, WebField):
@@ -342,6 +344,10 @@ def _compared(metric: MetricField) -> dict[str, Any]:
 
 def _ratio(text: str | None) -> float | None:
     return None if text is None else parse_ratio(text)
+
+
+def _secret(reference: SecretRef | None) -> str | None:
+    return reference.name if reference else None
 
 
 def _figure(text: str | None) -> float | None:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from canarium.api.durations import DURATION_PATTERN, parse_duration
-from canarium.api.metrics import BUILT_IN, Metric, Url
+from canarium.api.metrics import BUILT_IN, Metric, SecretRef, Url
 from canarium.api.rules import Model, Rule, exactly_one_of, keyed, matching
 from canarium.api.scalars import Duration, at_least
 from canarium.api.steps import HeaderMatch, Step
@@ -23,6 +23,15 @@ class GatewayMetrics(Model):
     address: Url
     """Its metrics endpoint, such as http://traefik-metrics.gateways:9100/metrics. Every address
     that the host name stands for is read: name a headless Service where there are several pods."""
+    secret_ref: SecretRef | None = None
+    "How to authenticate."
+
+
+class PodsMetrics(Model):
+    """How the pods' own counters are read."""
+
+    secret_ref: SecretRef
+    "How to authenticate at their metrics endpoints, by a token or a user; nobody does otherwise."
 
 
 class Analysis(Model):
@@ -57,6 +66,8 @@ class Analysis(Model):
     answers: Literal["Judge", "Ignore"] | None = None
     """Whether a canary that answers far less than its share of the requests fails, since it hangs.
     Judge when left out. Write Ignore where many callers inside the cluster go past the gateway."""
+    pods: PodsMetrics | None = None
+    "How the pods' own counters are read, where they ask who one is."
     gateway: GatewayMetrics | None = None
     "Where the gateway counts, for metrics with the source Gateway."
 

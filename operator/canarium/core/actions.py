@@ -91,6 +91,7 @@ class GatewayEndpoint:
 
     kind: GatewayKind
     address: str
+    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class Measure:
     stable_version: str = ""
     feeds: tuple[Feed, ...] = ()
     gateway: GatewayEndpoint | None = None
+    pods_secret: str = ""
     decide: Literal["HoldEnd", "Early"] = "HoldEnd"
     answers: bool = False
     hold_over: bool = False

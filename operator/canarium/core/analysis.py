@@ -36,6 +36,7 @@ def make_measure(view: View, status: Status) -> Measure | None:
         metrics=analysis.metrics,
         feeds=feeds,
         gateway=find_gateway(view, status, analysis),
+        pods_secret=analysis.pods_secret,
         min_requests=analysis.min_requests,
         decide=analysis.decide,
         answers=analysis.answers == "Judge" and not view.router(status).mixes_pods,

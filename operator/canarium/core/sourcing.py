@@ -36,7 +36,9 @@ def find_gateway(view: View, status: Status, analysis: AnalysisSpec) -> GatewayE
     """Where the gateway's counters are read; None where nothing is judged by them."""
     kind = _find_kind(view, status)
     wanted = any(metric.source == "Gateway" for metric in analysis.metrics)
-    return GatewayEndpoint(kind, analysis.gateway) if wanted and kind else None
+    if not wanted or kind is None:
+        return None
+    return GatewayEndpoint(kind, analysis.gateway, analysis.gateway_secret)
 
 
 def _find_kind(view: View, status: Status) -> GatewayKind | None:

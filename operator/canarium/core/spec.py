@@ -244,7 +244,8 @@ class JobSpec:
 class AnalysisSpec:
     """How a canary is judged while a step holds: by what servers count, what is asked for, Jobs.
 
-    `gateway` is the metrics endpoint of the gateway, for metrics whose source it is.
+    `gateway` is the metrics endpoint of the gateway, for metrics whose source it is. Secrets are
+    names, "" for none.
     """
 
     metrics: tuple[Metric, ...] = ()
@@ -257,6 +258,8 @@ class AnalysisSpec:
     decide: Literal["HoldEnd", "Early"] = "HoldEnd"
     answers: Literal["Judge", "Ignore"] = "Judge"
     gateway: str = ""
+    gateway_secret: str = ""
+    pods_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from canarium.measuring.profiles import OwnProfiles
 from canarium.measuring.results import EXPERIMENT
 from canarium.measuring.session import Means, Meter, Readers, Session
 from canarium.sources.addresses import Network, check_address, make_guarded_session
+from canarium.sources.auth import Credentials
 from canarium.sources.errors import SourceError
 from canarium.sources.gateway import GatewayMeter, GatewaySource
 from canarium.sources.pods import PodsMeter, PodsSource, make_session
@@ -110,7 +111,8 @@ class Measurements:
         self._listener = listener or _Nobody()
         self._pods: tuple[aiohttp.ClientSession, PodsSource] | None = None
         self._asking: Sources | None = None
-        self._gateways: dict[str, GatewaySource] = {}
+        self._gateways: dict[tuple[str, str, str], GatewaySource] = {}
+        "By address, and by namespace and name of the Secret that is shown there."
         self._preparing: asyncio.Task[None] | None = None
         self._sessions: dict[Key, tuple[Session, asyncio.Task[None]]] = {}
         self._results: dict[Key, AnalysisResult] = {}
@@ -165,7 +167,8 @@ class Measurements:
             key=key,
             find_pods=partial(self._find_pods, key),
             make_asker=partial(self._make_asker, key),
-            make_gateway_meter=self._make_gateway_meter,
+            make_gateway_meter=partial(self._make_gateway_meter, key),
+            authorize=partial(self._authorize, key),
             publish=partial(self._take, key),
             note_feed=partial(self._listener.note_reading, key),
             now=self._now,
@@ -194,18 +197,26 @@ class Measurements:
     def _make_asker(self, key: Key, measure: Measure, feed: Feed) -> Asker:
         return make_asker(self._open_sources(), key, measure, feed)
 
-    def _make_gateway_meter(self, gateway: GatewayEndpoint) -> GatewayMeter:
-        """What reads a gateway; its answers are shared by all who are judged by the same one.
+    async def _authorize(self, key: Key, secret: str) -> Credentials:
+        return await self._open_sources().secrets.get(key[0], secret)
+
+    def _make_gateway_meter(self, key: Key, gateway: GatewayEndpoint) -> GatewayMeter:
+        """What reads a gateway; its answers are shared by all who ask the same one as the same.
 
         Raises SourceError for an address that is none.
         """
-        if gateway.address not in self._gateways:
-            try:
-                source = GatewaySource(self._open_sources().session, gateway.address)
-            except ValueError as error:
-                raise SourceError(str(error)) from error
-            self._gateways[gateway.address] = source
-        return GatewayMeter(self._gateways[gateway.address], gateway.kind)
+        place = gateway.address, key[0] if gateway.secret else "", gateway.secret
+        if place not in self._gateways:
+            self._gateways[place] = self._make_gateway_source(key, gateway)
+        return GatewayMeter(self._gateways[place], gateway.kind)
+
+    def _make_gateway_source(self, key: Key, gateway: GatewayEndpoint) -> GatewaySource:
+        authorize = partial(self._authorize, key, gateway.secret)
+        try:
+            session = self._open_sources().session
+            return GatewaySource(session, gateway.address, authorize=authorize)
+        except ValueError as error:
+            raise SourceError(str(error)) from error
 
     def _open_sources(self) -> Sources:
         if self._client is None:
@@ -284,6 +295,7 @@ def _trial(measure: Measure) -> tuple[object, ...]:
         measure.metrics,
         measure.feeds,
         measure.gateway,
+        measure.pods_secret,
         measure.min_requests,
         measure.decide,
         measure.answers,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from canarium.judge import Counts
 from canarium.kube.store import Key
 from canarium.measuring.feeds import Answers, Asker
 from canarium.measuring.results import make_result
+from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.counting import flip
 from canarium.sources.errors import SourceError
 from canarium.sources.gateway import Backend, GatewayMeter
@@ -46,13 +48,16 @@ class Meter(Protocol):
 class Means:
     """What a session works with: where pods are, what reads, who hears of it, what time it is.
 
-    `publish` hears of results, `note_feed` of each reading of a feed: why it failed, or "".
+    `authorize` reads the credentials in a Secret of the object's namespace, by its name, and raises
+    SourceError. `publish` hears of results, `note_feed` of each reading of a feed: why it failed,
+    or an empty text.
     """
 
     key: Key
     find_pods: Callable[[], Sequence[PodRecord]]
     make_asker: Callable[[Measure, Feed], Asker]
     make_gateway_meter: Callable[[GatewayEndpoint], GatewayMeter]
+    authorize: Callable[[str], Awaitable[Credentials]]
     publish: Callable[[AnalysisResult], None]
     note_feed: Callable[[Feed, str], None]
     now: Callable[[], float] = time.time
@@ -113,7 +118,8 @@ class Session:
 
     async def _read_pods(self) -> None:
         if await self._wait_for_start():
-            await self._measure_pods()
+            with suppress(SourceError):  # the next reading fails by it too, and says so
+                await self._measure_pods()
         await _every(self.measure.interval_seconds, self._judge_pods)
 
     async def _wait_for_start(self) -> bool:
@@ -124,7 +130,13 @@ class Session:
         return delay > 0
 
     async def _judge_pods(self) -> None:
-        measurement = await self._measure_pods()
+        try:
+            measurement = await self._measure_pods()
+        except SourceError as error:
+            self.analysis = judge.observe_error(self.analysis, PODS, str(error))
+            self._problems[PODS] = (str(error),)
+            self._publish()
+            return
         # The gateway knows better who was given what: callers may come past it to the pods.
         share = None if self.measure.gateway else self.measure.share
         self.analysis = judge.observe(self.analysis, measurement.reading, PODS, share)
@@ -134,11 +146,13 @@ class Session:
             self._publish()
 
     async def _measure_pods(self) -> Measurement:
-        pods = self._means.find_pods()
+        """Read both revisions. Raises SourceError when the credentials cannot be had."""
+        pods, secret = self._means.find_pods(), self.measure.pods_secret
+        who = await self._means.authorize(secret) if secret else NOBODY
         stable, canary = self.measure.stable, self.measure.canary
         return await self.readers.meter.measure(
-            make_targets(pods, stable, self.measure.stable_endpoint) if stable else (),
-            make_targets(pods, canary, self.measure.endpoint),
+            make_targets(pods, stable, self.measure.stable_endpoint, who) if stable else (),
+            make_targets(pods, canary, self.measure.endpoint, who),
         )
 
     async def _read_gateway(self, gateway: GatewayEndpoint) -> None:
@@ -245,13 +259,18 @@ def _says_something(measurement: Measurement) -> bool:
 
 
 def make_targets(
-    pods: Sequence[PodRecord], revision: str, endpoint: MetricsEndpoint | None
+    pods: Sequence[PodRecord],
+    revision: str,
+    endpoint: MetricsEndpoint | None,
+    who: Credentials = NOBODY,
 ) -> list[PodTarget]:
     """The metrics endpoints of a revision's ready pods; none when it serves no metrics."""
     if endpoint is None:
         return []
     return [
-        PodTarget(pod.meta.name, make_url(pod.ip, endpoint), endpoint.profile, revision)
+        PodTarget(
+            pod.meta.name, make_url(pod.ip, endpoint), endpoint.profile, revision, who.authorization
+        )
         for pod in pods
         if pod.revision == revision and pod.ready and pod.ip and not pod.meta.deleting
     ]

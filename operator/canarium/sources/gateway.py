@@ -29,6 +29,8 @@ from canarium.sources.profiles import ISTIO, TRAEFIK, Profile
 GatewayKind: TypeAlias = Literal["Traefik", "Istio"]
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 """From a host and port to addresses."""
+Authorize: TypeAlias = Callable[[], Awaitable[Credentials]]
+"""Whom one asks as, by now."""
 
 Answers: TypeAlias = Mapping[str, bytes | SourceError]
 """What each address answered: metrics, or why there are none."""
@@ -59,14 +61,14 @@ class GatewaySource:
         session: aiohttp.ClientSession,
         address: str,
         *,
-        credentials: Credentials = NOBODY,
+        authorize: Authorize | None = None,
         limits: Limits = GATEWAY_LIMITS,
         resolve: Resolve | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
         self._url = check_address(address)
-        self._credentials = credentials
+        self._authorize = authorize or _as_nobody
         self._limits = limits
         self._resolve = resolve or look_up
         self._clock = clock
@@ -85,16 +87,17 @@ class GatewaySource:
 
     async def _ask_all(self) -> Answers:
         host, port = self._url.host or "", self._url.port or 80
+        credentials = await self._authorize()
         addresses = sorted(await self._resolve(host, port))[:MAX_PODS]
-        answers = await asyncio.gather(*map(self._ask, addresses))
+        answers = await asyncio.gather(*(self._ask(each, credentials) for each in addresses))
         return dict(zip(addresses, answers, strict=True))
 
-    async def _ask(self, address: str) -> bytes | SourceError:
+    async def _ask(self, address: str, credentials: Credentials) -> bytes | SourceError:
         request = Request(
             "GET",
             self._url.with_host(address),
             "text/plain;version=0.0.4",
-            credentials=self._credentials,
+            credentials=credentials,
             host=self._url.host,
         )
         try:
@@ -156,6 +159,10 @@ class GatewayMeter:
 
     def _compute(self, backend: Backend, counted: Mapping[str, Counters]) -> Sample | None:
         return self._trackers.setdefault(backend, Tracker()).compute_sample(counted)
+
+
+async def _as_nobody() -> Credentials:
+    return NOBODY
 
 
 @lru_cache(maxsize=256)

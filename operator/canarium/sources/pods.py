@@ -7,7 +7,7 @@ followed, nothing of ours is sent along. Whatever goes wrong is a value, one for
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 
@@ -26,6 +26,8 @@ class PodTarget:
     url: str
     profile: str
     revision: str = ""
+    authorization: str | None = field(default=None, repr=False)
+    """The header that proves who asks; None sends nothing of ours along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class PodsSource:
             return Scrape(target, error=make_printable(f"there is no profile {target.profile}"))
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                text = await self._get(target.url)
+                text = await self._get(target)
             return Scrape(target, parser.parse(text))
         except TimeoutError:
             return Scrape(target, error=f"no answer within {self._timeout_seconds:g} s")
@@ -119,12 +121,15 @@ class PodsSource:
         except (aiohttp.ClientError, OSError) as error:
             return Scrape(target, error=make_printable(explain(error)))
 
-    async def _get(self, url: str) -> bytes:
+    async def _get(self, target: PodTarget) -> bytes:
+        headers = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
+        if target.authorization is not None:
+            headers["Authorization"] = target.authorization
         async with self._session.get(
-            url,
+            target.url,
             allow_redirects=False,
             auto_decompress=False,
-            headers={"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"},
+            headers=headers,
             timeout=aiohttp.ClientTimeout(total=None),
         ) as response:
             if response.status != 200:

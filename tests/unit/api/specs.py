@@ -374,7 +374,11 @@ def complete() -> dict[str, Any]:
                 ],
                 "decide": "Early",
                 "answers": "Ignore",
-                "gateway": {"address": "http://traefik-metrics.gateways:9100/metrics"},
+                "pods": {"secretRef": {"name": "scraper"}},
+                "gateway": {
+                    "address": "http://traefik-metrics.gateways:9100/metrics",
+                    "secretRef": {"name": "gateway"},
+                },
             },
             "progressDeadline": "20m",
             "guard": {"duration": "30m", "holdback": 10},

@@ -212,6 +212,8 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                 decide="Early",
                 answers="Ignore",
                 gateway="http://traefik-metrics.gateways:9100/metrics",
+                gateway_secret="gateway",
+                pods_secret="scraper",
                 interval_seconds=2.0,
                 initial_delay_seconds=10.0,
                 min_requests=50,

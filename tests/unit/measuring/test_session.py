@@ -8,12 +8,13 @@ import pytest
 from canarium import judge
 from canarium.core.actions import GatewayEndpoint, Measure
 from canarium.core.metrics import Feed
-from canarium.core.observed import AnalysisResult
-from canarium.core.spec import PrometheusQuery
+from canarium.core.observed import AnalysisResult, Meta, PodRecord
+from canarium.core.spec import MetricsEndpoint, PrometheusQuery
 from canarium.judge import Counts, Metric, Reading, Sample
 from canarium.measuring.feeds import Answers
 from canarium.measuring.session import Means, Readers, Session
 from canarium.sim.loop import VirtualLoop
+from canarium.sources.auth import Credentials
 from canarium.sources.errors import SourceError
 from canarium.sources.gateway import Backend
 from canarium.sources.pods import Measurement, PodTarget
@@ -56,10 +57,16 @@ class Gateway:
         return Measurement(Reading(2.0, Sample(80, 0), self.canary))
 
 
-class NoPods:
+@dataclass
+class Pods:
+    """What the pods are asked with."""
+
+    asked: list[PodTarget] = field(default_factory=list)
+
     async def measure(
         self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
     ) -> Measurement:
+        self.asked += [*stable, *canary]
         return Measurement(Reading(1.0, None, None))
 
 
@@ -72,6 +79,9 @@ class Stage:
     gateway: Gateway | None = None
     experiment: judge.Experiment | None = None
     results: list[AnalysisResult] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict)
+    meter: Pods = field(default_factory=Pods)
+    pods: tuple[PodRecord, ...] = ()
     notes: list[str] = field(default_factory=list)
     asked: dict[str, Asked] = field(default_factory=dict)
 
@@ -93,15 +103,21 @@ class Stage:
         feeds = tuple(feed.metric for feed in self.measure.feeds)
         means = Means(
             key=("risk", "fraud"),
-            find_pods=lambda: (),
+            find_pods=lambda: self.pods,
             make_asker=self._make_asker,
             make_gateway_meter=lambda _gateway: self.gateway,  # type: ignore[arg-type,return-value]
+            authorize=self._authorize,
             publish=self.results.append,
             note_feed=lambda _feed, problem: self.notes.append(problem),
             now=asyncio.get_running_loop().time,
         )
         analysis = judge.start((*self.measure.metrics, *feeds))
-        return Session(self.measure, means, Readers(NoPods()), analysis, self.experiment)
+        return Session(self.measure, means, Readers(self.meter), analysis, self.experiment)
+
+    async def _authorize(self, secret: str) -> Credentials:
+        if secret not in self.secrets:
+            raise SourceError(f"there is no Secret {secret}")
+        return Credentials(self.secrets[secret])
 
     def _make_asker(self, _measure: Measure, feed: Feed) -> Asked:
         name = feed.metric.name
@@ -213,3 +229,27 @@ def test_a_gateway_is_read_for_the_metrics_that_it_counts_and_knows_who_got_what
     assert len(gateway.asked) == 3
     (row,) = stage.results[-1].rows
     assert (stage.results[-1].verdict, row["source"]) == ("Fail", "Gateway")
+
+
+GUARDED = replace(
+    STEP,
+    metrics=(Metric("error-rate", "ErrorRate", max=0.05),),
+    endpoint=MetricsEndpoint(8082, "/metrics", "MLServer"),
+    pods_secret="scraper",
+)
+POD = PodRecord(Meta("risk", "c-1", "c-1", "1"), CANARY, ip="198.18.0.7", ready=True)
+
+
+def test_pods_that_ask_who_one_is_are_shown_what_the_secret_holds() -> None:
+    stage = Stage(GUARDED, secrets={"scraper": "Bearer abc"}, pods=(POD,))
+    stage.play(0.5)
+    assert [target.authorization for target in stage.meter.asked] == ["Bearer abc"]
+    assert "abc" not in repr(stage.meter.asked)
+
+
+def test_pods_are_not_asked_without_the_secret_that_is_named() -> None:
+    stage = Stage(GUARDED, pods=(POD,))
+    stage.play(10.0)
+    assert stage.meter.asked == []
+    last = stage.results[-1]
+    assert (last.verdict, last.problems) == ("Inconclusive", ("there is no Secret scraper",))
