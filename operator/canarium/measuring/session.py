@@ -92,8 +92,12 @@ class Session:
         self._problems: dict[str, tuple[str, ...]] = {}
 
     async def run(self) -> None:
-        """Measure until cancelled; what lies before `not_before` is not counted."""
+        """Measure until cancelled; what lies before `not_before` is not counted.
+
+        Where nothing can be read (a gateway that doesn't tell revisions apart, say) it waits.
+        """
         async with asyncio.TaskGroup() as group:
+            group.create_task(_wait_for_ever())
             if self._counts_pods():
                 group.create_task(self._read_pods())
             if self.measure.gateway is not None:
@@ -240,6 +244,10 @@ def _as_counts(figure: Counts | float | None) -> Counts | None:
 
 def _as_gauge(figure: Counts | float | None) -> float | None:
     return None if isinstance(figure, Counts) else figure
+
+
+async def _wait_for_ever() -> None:
+    await asyncio.get_running_loop().create_future()
 
 
 async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:

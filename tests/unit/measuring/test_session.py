@@ -253,3 +253,16 @@ def test_pods_are_not_asked_without_the_secret_that_is_named() -> None:
     assert stage.meter.asked == []
     last = stage.results[-1]
     assert (last.verdict, last.problems) == ("Inconclusive", ("there is no Secret scraper",))
+
+
+async def test_a_session_that_can_read_nothing_waits_until_it_is_ended() -> None:
+    nothing = replace(
+        STEP, metrics=(Metric("error-rate", "ErrorRate", max=0.05, source="Gateway"),)
+    )
+    task = asyncio.create_task(Stage(nothing).make_session().run())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
