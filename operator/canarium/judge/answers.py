@@ -11,8 +11,9 @@ from canarium.judge.sequential import Counts, Rate
 METRIC = Metric("answers", "Ratio", source="")
 """Of no source: whatever reading comes with a share is counted."""
 
-LEAST_PART = 0.5
-"""Of its share; a canary that is merely slow falls behind only while its answers pile up."""
+LEAST_PART = 0.25
+"""Of its share. A canary that is merely slow falls behind only while its answers pile up; and there
+may be three callers who go past the gateway, to stable, for each who doesn't."""
 SLOWER = 3.0
 """So much slower than stable's slowest answers a canary may be before it is waited for no more."""
 _QUANTILE = 0.99

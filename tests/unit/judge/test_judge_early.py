@@ -98,7 +98,7 @@ def test_too_few_requests_are_no_proof() -> None:
 def test_answers_have_to_be_proven_where_a_share_is_expected() -> None:
     unsplit = observe_all(begin(ROOM, with_answers=True), [GOOD] * 20)
     split = observe(unsplit, reading(answers(4), answers(1)), share=0.2)
-    for _ in range(20):
+    for _ in range(5):
         assert not is_proven(split)
         split = observe(split, reading(answers(4), answers(1)), share=0.2)
     for _ in range(20):
