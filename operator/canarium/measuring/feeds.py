@@ -82,17 +82,18 @@ def check_query(query: Query, types: Mapping[str, ArgumentType]) -> tuple[str, .
     if isinstance(query, WebQuery):
         checks = [partial(check_path, path) for path in _paths(query)]
         return tuple(filter(None, (_object_to(check) for check in checks)))
-    problems = [_check_promql(text, arguments) for text in query.texts]
     counters = (query.bad, query.good, query.total)
-    problems += [check_counters(text) or "" for text in counters if text]
+    problems = (_check_promql(text, arguments, counts=text in counters) for text in query.texts)
     return tuple(filter(None, problems))
 
 
-def _check_promql(text: str, arguments: Mapping[str, ArgumentType]) -> str:
+def _check_promql(text: str, arguments: Mapping[str, ArgumentType], *, counts: bool) -> str:
     try:
-        return "; ".join(Template(text).check(arguments))
+        found = Template(text).check(arguments)
+        objection = check_counters(text) if counts else None
     except ValueError as error:
         return str(error)
+    return "; ".join((*found, *([objection] if objection else [])))
 
 
 def _object_to(check: Callable[[], None]) -> str:

@@ -42,7 +42,8 @@ class Templates:
         "Of models that are being judged."
         self._past: dict[TemplateId, dict[Key, str]] = {}
         "The last one of a model that isn't any more."
-        self._changed: set[TemplateId] = set()
+        self._changed: dict[TemplateId, None] = {}
+        "In the order in which they changed."
         self._wake = asyncio.Event()
         cache.on_template = self.note_change
 
@@ -72,14 +73,21 @@ class Templates:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            changed, self._changed = self._changed, set()
+            changed, self._changed = self._changed, {}
             for template in changed:
-                await self._write(template)
+                await self._attempt(template)
             await asyncio.sleep(SECONDS_BETWEEN_WRITES)
 
     def _change(self, template: TemplateId) -> None:
-        self._changed.add(template)
+        self._changed[template] = None
         self._wake.set()
+
+    async def _attempt(self, template: TemplateId) -> None:
+        """Write one; whatever goes wrong with it, the others and the operator go on."""
+        try:
+            await self._write(template)
+        except Exception:
+            logger.exception("status of %s %s", template[0], "/".join(template[1]))
 
     async def _write(self, template: TemplateId) -> None:
         kind, (namespace, name) = template

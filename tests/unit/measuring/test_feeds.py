@@ -173,6 +173,8 @@ async def test_a_secret_is_read_again_only_after_a_while() -> None:
         (PrometheusQuery(bad="sum(a)", total="b"), 1),
         (PrometheusQuery("a{"), 0),
         (PrometheusQuery('a{r="'), 1),
+        (PrometheusQuery(bad='a{r="', total="b"), 1),
+        (PrometheusQuery(bad="a", total='b{r="{{revisoin}}"}'), 1),
         (WebQuery("http://a", value="$.a"), 0),
         (WebQuery("http://a", value="a b"), 1),
     ],

@@ -1,12 +1,15 @@
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from canarium.core.metrics import Feed
 from canarium.core.observed import Meta, TemplateRecord
 from canarium.core.spec import PrometheusQuery, TemplateSpec
 from canarium.judge import Metric
 from canarium.kube.cache import Cache
+from canarium.measuring.feeds import check_query
 from canarium.measuring.templates import Templates, make_template_status
 
 from tests.unit.kube.fake import FakeClient
@@ -106,3 +109,26 @@ async def test_status_is_written_once_though_the_judging_is_over_by_then() -> No
     assert len(client.requests) == 1
     written = client.objects["MetricTemplate", "gpu"]["status"]["conditions"]
     assert [each["type"] for each in written] == ["Ready", "Working"]
+
+
+async def test_what_goes_wrong_with_one_template_leaves_the_others_and_the_operator_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, cache = Watched(), Cache(lambda _key: None)
+    client.add({"kind": "MetricTemplate", "metadata": {"name": "gpu", "resourceVersion": "7"}})
+    templates = Templates(client, cache, now=lambda: 100.0)
+    broken = replace(record(), meta=replace(record().meta, name="broken", uid="another"))
+    monkeypatch.setattr(
+        "canarium.measuring.templates.check_query",
+        lambda query, types: check_query(query, types) if query is GOOD.query else 1 // 0,
+    )
+    for each in (replace(broken, spec=TemplateSpec(PrometheusQuery("a"))), record()):
+        cache.templates["MetricTemplate"].put(each)
+    running = asyncio.create_task(templates.run())
+    await asyncio.wait_for(client.written.wait(), 5)
+    assert not running.done()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert [name for _kind, name in client.objects] == ["gpu"]
+    assert "status of MetricTemplate risk/broken" in caplog.text
