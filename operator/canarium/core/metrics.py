@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from canarium.core.spec import ArgumentSpec, CustomMetric, Query, TemplateKind, TemplateSpec
+from canarium.core.spec import (
+    ArgumentSpec,
+    ArgumentType,
+    CustomMetric,
+    Query,
+    TemplateKind,
+    TemplateSpec,
+)
 from canarium.judge.metrics import Metric
 
 INTERVAL_SECONDS = 10.0
@@ -24,7 +31,7 @@ class Argument:
 
     name: str
     value: str
-    type: str = "String"
+    type: ArgumentType = "String"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from canarium.sources.counting import CountsTracker, Labels, flip
 from canarium.sources.errors import SourceError
 from canarium.sources.fetching import Limits, Request, fetch
 from canarium.sources.prometheus import PrometheusSource
-from canarium.sources.promql import BUILT_IN, ArgumentType, Template, check_counters
+from canarium.sources.promql import BUILT_IN, ArgumentType, Template, check_counters, check_value
 from canarium.sources.web import WEB_LIMITS, check_path, read_number
 
 Figure = Counts | float | None
@@ -63,17 +63,30 @@ class Sources:
 
 
 def make_asker(sources: Sources, key: Key, measure: Measure, feed: Feed) -> Asker:
-    """Make what asks for a metric about the revisions of a step."""
+    """Make what asks for a metric about the revisions of a step.
+
+    A query that makes no sense is never sent: asking for it is refused, with what is wrong with it.
+    """
+    if problems := check_feed(feed):
+        return _Refused("; ".join(problems))
     asked = partial(_make_side, sources, key, feed)
     stable = asked(measure.stable, measure.stable_version) if measure.stable else None
     return _BothSides(stable, asked(measure.canary, measure.canary_version))
 
 
-def describe_source(query: Query, prometheus_url: str = "") -> str:
-    """Where a metric's figures come from, for people."""
+def describe_source(query: Query) -> str:
+    """Where a metric's figures come from, for people; without an address the operator's own."""
     if isinstance(query, WebQuery):
         return f"Web {query.url.partition('?')[0]}"
-    return f"Prometheus {query.address or prometheus_url}".strip()
+    return f"Prometheus {query.address}".strip()
+
+
+def check_feed(feed: Feed) -> tuple[str, ...]:
+    """List what is wrong with a query and the values of its arguments."""
+    types: dict[str, ArgumentType] = {each.name: each.type for each in feed.arguments}
+    values = ((each, check_value(each.type, each.value)) for each in feed.arguments)
+    wrong = tuple(f"argument {each.name}: {problem}" for each, problem in values if problem)
+    return (*check_query(feed.query, types), *wrong)
 
 
 def check_query(query: Query, types: Mapping[str, ArgumentType]) -> tuple[str, ...]:
@@ -106,6 +119,16 @@ def _object_to(check: Callable[[], None]) -> str:
 
 def _paths(query: WebQuery) -> tuple[str, ...]:
     return tuple(filter(None, (query.value, query.bad, query.good, query.total)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Stands for a query that is not asked."""
+
+    problem: str
+
+    async def ask(self) -> Answers:
+        raise SourceError(self.problem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,20 @@ async def test_a_reading_that_fails_says_why_and_what_to_do() -> None:
         assert "refused" in await failure(sources, PrometheusQuery("a", address=at))
 
 
+async def test_what_makes_no_sense_is_never_sent() -> None:
+    async with (
+        serving(lambda _: vector(({}, 1))) as server,
+        asking(secrets(), server.url) as sources,
+    ):
+        assert "sum doesn't give counters" in await failure(
+            sources, PrometheusQuery(bad="sum(a)", total="b")
+        )
+        wrong = feed(PrometheusQuery("a[{{w}}]"), Argument("w", "soon", "Duration"))
+        with pytest.raises(SourceError, match="argument w: 'soon' is not a duration"):
+            await asker(sources, wrong).ask()
+    assert server.asked == []
+
+
 async def test_a_secret_is_read_again_only_after_a_while() -> None:
     client, now = FakeClient(), [0.0]
     client.add({"kind": "Secret", "metadata": {"name": "key"}, "data": {"token": "YWJj"}})
@@ -185,4 +199,4 @@ def test_a_query_is_checked_before_it_is_asked(query: Query, problems: int) -> N
 
 def test_where_a_figure_comes_from_is_told_without_what_was_asked() -> None:
     assert describe_source(WebQuery("http://a/b?token=c", value="$.a")) == "Web http://a/b"
-    assert describe_source(PrometheusQuery("a"), "http://p:9090") == "Prometheus http://p:9090"
+    assert describe_source(PrometheusQuery("a", address="http://p")) == "Prometheus http://p"
