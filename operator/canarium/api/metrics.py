@@ -333,8 +333,8 @@ class Metric(Model):
     test, as Kayenta does."""
     failure_limit: Annotated[int, Field(ge=0, le=1000)] | None = None
     "How many readings of a step may be beyond the bound; 0 when left out."
-    consecutive_error_limit: Annotated[int, Field(ge=0, le=1000)] | None = None
-    "After more failed readings in a row than this nothing passes; 4 when left out."
+    consecutive_error_limit: Annotated[int, Field(ge=1, le=1000)] | None = None
+    "After so many failed readings in a row nothing passes until one works; 4 when left out."
     interval: Annotated[Duration, at_least(1)] | None = None
     "Time between readings; the template's, or 10s, when left out."
 

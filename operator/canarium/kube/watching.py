@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from canarium.core.spec import TemplateKind
 from canarium.kube.cache import PROJECTIONS, Cache
 from canarium.kube.client import Api
 from canarium.kube.projections import (
@@ -55,21 +56,6 @@ def make_reflectors(
     The cache is told which kinds of routes are served. Those of other makers than Gateway API's
     may also be forbidden: then they are taken for absent.
     """
-    kinds: list[tuple[Resource, Store[Any], Projection, str]] = [
-        (MODEL_REVISIONS, cache.revisions, project_revision, OURS),
-        (DEPLOYMENTS, cache.deployments, project_deployment, OURS),
-        (PODS, cache.pods, project_pod, OURS),
-        (SERVICES, cache.services, project_service, OURS),
-        (JOBS, cache.jobs, project_job, OURS),
-        (ENDPOINT_SLICES, cache.endpoints, project_endpoints, OF_REVISIONS),
-        *((ROUTES[kind], store, PROJECTIONS[kind], OURS) for kind, store in cache.routes.items()),
-        (
-            TEMPLATES["MetricTemplate"],
-            cache.templates["MetricTemplate"],
-            make_template_projection("MetricTemplate"),
-            "",
-        ),
-    ]
     reflectors: list[Reflector] = []
 
     def note_state() -> None:
@@ -91,19 +77,37 @@ def make_reflectors(
             clock=clock,
             on_state=note_state,
         )
-        for resource, store, project, selector in kinds
+        for resource, store, project, selector in _list_namespaced(cache)
         for namespace in namespaces or (None,)
     ]
-    everybodys: tuple[tuple[Resource, Store[Any], Projection], ...] = (
-        (GATEWAYS, cache.gateways, project_gateway),
-        (GATEWAY_CLASSES, cache.gateway_classes, project_gateway_class),
-        (
-            TEMPLATES["ClusterMetricTemplate"],
-            cache.templates["ClusterMetricTemplate"],
-            make_template_projection("ClusterMetricTemplate"),
-        ),
-    )
     return reflectors + [
         Reflector(client, resource, store, project, optional=True, clock=clock)
-        for resource, store, project in everybodys
+        for resource, store, project in _list_everybodys(cache)
     ]
+
+
+def _list_namespaced(cache: Cache) -> list[tuple[Resource, Store[Any], Projection, str]]:
+    """What is watched in the namespaces that are served, each with its label selector."""
+    return [
+        (MODEL_REVISIONS, cache.revisions, project_revision, OURS),
+        (DEPLOYMENTS, cache.deployments, project_deployment, OURS),
+        (PODS, cache.pods, project_pod, OURS),
+        (SERVICES, cache.services, project_service, OURS),
+        (JOBS, cache.jobs, project_job, OURS),
+        (ENDPOINT_SLICES, cache.endpoints, project_endpoints, OF_REVISIONS),
+        *((ROUTES[kind], store, PROJECTIONS[kind], OURS) for kind, store in cache.routes.items()),
+        (*_find_templates(cache, "MetricTemplate"), ""),
+    ]
+
+
+def _list_everybodys(cache: Cache) -> list[tuple[Resource, Store[Any], Projection]]:
+    """What is watched in the whole cluster, whatever namespaces are served."""
+    return [
+        (GATEWAYS, cache.gateways, project_gateway),
+        (GATEWAY_CLASSES, cache.gateway_classes, project_gateway_class),
+        _find_templates(cache, "ClusterMetricTemplate"),
+    ]
+
+
+def _find_templates(cache: Cache, kind: TemplateKind) -> tuple[Resource, Store[Any], Projection]:
+    return TEMPLATES[kind], cache.templates[kind], make_template_projection(kind)
