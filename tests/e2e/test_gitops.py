@@ -18,6 +18,7 @@ import pytest
 from canarium.core.status import parse_time
 
 from tests.cluster.gitops_view import judge
+from tests.cluster.processes import ClusterError
 from tests.e2e.changes import Change, revision_of
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.rights import USER
@@ -25,6 +26,7 @@ from tests.e2e.scenario import Scenario, get_condition, in_state, phase
 
 pytestmark = [pytest.mark.timeout(180, func_only=True)]
 SECONDS = 45.0
+TRIES = 5
 STEPS = rollout((50, "6s"), guard={"duration": "2s"})
 SERVER_SIDE = ("apply", "--server-side", "--field-manager=argocd-controller", "-f", "-")
 REPLACE = ("replace", "--field-manager=argocd-controller", "-f", "-")
@@ -41,9 +43,20 @@ def named(name: str, manifest: Json, **annotations: str) -> Json:
 
 
 def sync(rehearsal: Scenario, manifest: Json, words: Sequence[str] = SERVER_SIDE) -> None:
-    """What a sync tool does: put the manifest in Git on the cluster."""
+    """What a sync tool does: put the manifest in Git on the cluster.
+
+    `kubectl replace` reads the resourceVersion and then writes over it, once: when the operator's
+    status comes between the two it is refused, and the sync is tried again, as the tools do.
+    """
     rehearsal.models.add(manifest["metadata"]["name"])
-    rehearsal.kubectl(*words, stdin=json.dumps(manifest))
+    for left in reversed(range(TRIES)):
+        try:
+            rehearsal.kubectl(*words, stdin=json.dumps(manifest))
+        except ClusterError as refused:
+            if not left or "(Conflict)" not in str(refused):
+                raise
+        else:
+            return
 
 
 @contextmanager
