@@ -12,7 +12,12 @@ from canarium.judge.metrics import Metric
 
 RouteKind = Literal["HTTPRoute", "GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"]
 GatewayKind = Literal["Traefik", "Istio"]
-Kind = Literal["ModelRevision", "Deployment", "Service", "Job"] | RouteKind
+ScalerKind = Literal["HorizontalPodAutoscaler", "ScaledObject"]
+Kind = (
+    Literal["ModelRevision", "Deployment", "Service", "Job", "PodDisruptionBudget"]
+    | RouteKind
+    | ScalerKind
+)
 
 OWNER_MANAGER = "canarium"
 CAPACITY_MANAGER = "canarium-capacity"
