@@ -396,6 +396,12 @@ class Server(Container):
     metrics: Metrics | None = None
     "Where the server counts its answers; rollout.analysis needs it."
 
+    @property
+    def requested(self) -> frozenset[str]:
+        """Names of the resources that it requests; a limit alone is a request, too."""
+        asked = self.resources or Resources()
+        return frozenset((asked.requests or {}) | (asked.limits or {}))
+
 
 class SidecarPort(Model):
     """A port that the sidecar listens on."""

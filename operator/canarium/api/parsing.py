@@ -21,6 +21,9 @@ from canarium.api.metrics import WebQuery as WebField
 from canarium.api.problems import explain
 from canarium.api.rollout import Analysis, Experiment, Rollout, Terms
 from canarium.api.rules import Model, find_problems
+from canarium.api.scaling import RESOURCE_TYPES, is_utilization
+from canarium.api.scaling import Scaling as ScalingField
+from canarium.api.scaling import ScalingMetric as ScalingMetricField
 from canarium.api.steps import HeaderMatch as HeaderField
 from canarium.api.steps import Step as StepField
 from canarium.api.strategies import expand
@@ -28,6 +31,7 @@ from canarium.api.traffic import ParentRef as ParentRefField
 from canarium.api.traffic import PathMatch as PathField
 from canarium.api.traffic import Traffic as TrafficField
 from canarium.core.normalise import DEFAULT_PORT, canonical_json, metrics_endpoint, normalise_source
+from canarium.core.quantities import canonical_quantity
 from canarium.core.spec import (
     AnalysisSpec,
     ArgumentSpec,
@@ -41,6 +45,8 @@ from canarium.core.spec import (
     PrometheusQuery,
     Query,
     RolloutSpec,
+    Scaling,
+    ScalingMetric,
     Spec,
     Step,
     TemplateRef,
@@ -59,7 +65,7 @@ _PLAIN = (str, int)
 _TABLES = (dict, Mapping)
 """Asked for in this order, for to ask an abstract class is slow."""
 
-COPIED_FIELDS = ("steps", "experiment", "analysis", "progressDeadline", "guard")
+COPIED_FIELDS = ("steps", "experiment", "analysis", "progressDeadline", "guard", "capacity")
 
 
 def parse_deployment(body: Json) -> Spec:
@@ -75,7 +81,7 @@ def parse_deployment(body: Json) -> Spec:
 
 
 def parse_rollout(raw: Json) -> RolloutSpec:
-    """Read the copy of steps, analysis, progressDeadline and guard in a ModelRevision's status.
+    """Read the copy of a rollout's terms (COPIED_FIELDS) in a ModelRevision's status.
 
     Raises SpecError as `parse_deployment` does, with paths from status.rollout on.
     """
@@ -141,11 +147,48 @@ def _make_spec(spec: DeploymentSpec, written: Json, name: str, namespace: str) -
         version=(spec.model and spec.model.version) or image_version(spec.server.image),
         image=spec.server.image,
         port=spec.server.port or DEFAULT_PORT,
-        replicas=DEFAULT_REPLICAS if spec.scaling is None else spec.scaling.replicas,
+        replicas=_count_first(spec.scaling),
         traffic=_make_traffic(spec.traffic, namespace),
         rollout=_make_rollout(spec.rollout or Rollout(), written.get("rollout", {})),
         metrics=_make_endpoint(normal),
+        scaling=_make_scaling(spec.scaling, written.get("scaling", {})),
     )
+
+
+def _count_first(scaling: ScalingField | None) -> int:
+    """The fixed size, or what a revision that is autoscaled begins with."""
+    if scaling is None:
+        return DEFAULT_REPLICAS
+    return max(1, scaling.least) if scaling.replicas is None else scaling.replicas
+
+
+def _make_scaling(scaling: ScalingField | None, written: Json) -> Scaling:
+    if scaling is None:
+        return Scaling()
+    budget = scaling.disruption_budget
+    given = {
+        "min_replicas": scaling.min_replicas,
+        "max_replicas": scaling.max_replicas,
+        "metrics": tuple(_make_scaling_metric(metric) for metric in scaling.metrics or ()),
+        "behavior": canonical_json(written["behavior"]) if written.get("behavior") else None,
+        "engine": scaling.engine,
+        "idle_seconds": _seconds(scaling.idle_after),
+        "prometheus_url": scaling.prometheus and scaling.prometheus.address,
+        "max_unavailable": None if budget is None else str(budget.max_unavailable),
+    }
+    return Scaling(**_given(given))
+
+
+def _make_scaling_metric(metric: ScalingMetricField) -> ScalingMetric:
+    """What a pod should have: a utilization, or an average, of which KEDA wants plain numbers."""
+    given: dict[str, Any] = {"query": metric.query}
+    if is_utilization(metric):
+        given["utilization"] = int(metric.target.removesuffix("%"))
+    elif metric.type in RESOURCE_TYPES:
+        given["average"] = canonical_quantity(metric.target)
+    else:
+        given["average"] = metric.target.removesuffix("%")
+    return ScalingMetric(metric.name, metric.type, **_given(given))
 
 
 def image_version(image: str) -> str:
@@ -202,6 +245,7 @@ def _make_rollout(terms: Terms, written: Json) -> RolloutSpec:
         "progress_deadline_seconds": _seconds(terms.progress_deadline),
         "guard_seconds": _seconds(terms.guard.duration if terms.guard else None),
         "holdback": terms.guard.holdback if terms.guard else None,
+        "capacity": terms.capacity,
         "raw": {field: written[field] for field in COPIED_FIELDS if field in written},
     }
     if isinstance(terms, Rollout):

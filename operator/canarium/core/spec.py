@@ -45,7 +45,8 @@ class Scaling:
 
     `max_replicas` is 0 where the size is fixed. `behavior` is HPA v2's, as canonical JSON, "" for
     Kubernetes' own. After `idle_seconds` without load a model may go to zero pods, if
-    `min_replicas` is 0. `prometheus_url` is "" for the operator's own.
+    `min_replicas` is 0. `prometheus_url` is "" for the operator's own. `max_unavailable` is how
+    many of all the model's pods a drain may take at a time: a number, or a share in percent.
     """
 
     min_replicas: int = 1
@@ -55,6 +56,7 @@ class Scaling:
     engine: EngineName = "Auto"
     idle_seconds: float = 300.0
     prometheus_url: str = ""
+    max_unavailable: str = "10%"
 
     @property
     def is_automatic(self) -> bool:
