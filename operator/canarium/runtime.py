@@ -94,7 +94,12 @@ class Runtime:
         self.cluster = cluster or load_cluster(options.kubeconfig, options.context)
         self.metrics = Metrics()
         self.queue = WorkQueue()
-        self.cache = Cache(self.queue.add, self.queue.add_soon, self.queue.add_first)
+        self.cache = Cache(
+            self.queue.add,
+            self.queue.add_soon,
+            self.queue.add_first,
+            prometheus_url=options.measuring.prometheus_url,
+        )
         self.client = Client(self.cluster, observer=self.metrics.observe_request)
         self.recorder = Recorder(self.client, self.metrics, _identity())
         self.templates = Templates(self.client, self.cache)
