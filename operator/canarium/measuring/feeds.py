@@ -19,6 +19,7 @@ import aiohttp
 from canarium.core.actions import Measure
 from canarium.core.metrics import Feed
 from canarium.core.names import child_name
+from canarium.core.promql import BUILT_IN, ArgumentType, Template, check_counters, check_value
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.judge import Counts
 from canarium.kube.store import Key
@@ -28,7 +29,6 @@ from canarium.sources.counting import CountsTracker, Labels, flip
 from canarium.sources.errors import SourceError
 from canarium.sources.fetching import Limits, Request, fetch
 from canarium.sources.prometheus import PrometheusSource
-from canarium.sources.promql import BUILT_IN, ArgumentType, Template, check_counters, check_value
 from canarium.sources.web import WEB_LIMITS, check_path, read_number
 
 Figure = Counts | float | None
