@@ -220,8 +220,9 @@ def find_held(pods: Iterable[Json]) -> Mapping[str, tuple[HeldPod, ...]]:
     for pod in pods:
         spec, phase = pod.get("spec") or {}, (pod.get("status") or {}).get("phase")
         if spec.get("nodeName") and phase not in ENDED:
-            key = pod["metadata"].get("namespace", ""), pod["metadata"]["name"]
-            held = HeldPod(key, spec["nodeName"], read_requests(spec))
+            about, created_at = pod["metadata"], read_time(pod["metadata"].get("creationTimestamp"))
+            key = about.get("namespace", ""), about["name"]
+            held = HeldPod(key, spec["nodeName"], read_requests(spec), created_at or 0.0)
             found[read_revision(pod)] = (*found.get(read_revision(pod), ()), held)
     return found
 

@@ -60,7 +60,9 @@ async def measure_scene(connection: Connection, scene: Scene, sources: Sources) 
     if not scene.pods:
         return scene
     name = scene.model["metadata"]["name"]
-    found = await fetch_readings(connection, name, sources, scene.pods, scene.records)
+    found = await fetch_readings(
+        connection, name, sources, pods=scene.pods, records=scene.records, now=time.time()
+    )
     return replace(scene, readings=found)
 
 

@@ -62,17 +62,19 @@ async def fetch_readings(
     connection: Connection,
     name: str,
     sources: Sources,
+    *,
     pods: Sequence[Json],
     records: Sequence[Json],
+    now: float,
 ) -> Readings:
     """Measure what the pods use, once; what cannot be measured has its reason in the answer."""
     question = make_question(pods, records)
     if sources.prometheus_url:
         async with make_session() as session:
             prometheus = PrometheusSource(session, sources.prometheus_url)
-            asked = await read_prometheus(prometheus, question, sources.prices)
+            asked = await read_prometheus(prometheus, question, sources.prices, now)
     else:
-        asked = await read_prometheus(None, question, sources.prices)
+        asked = await read_prometheus(None, question, sources.prices, now)
     selector = {"labelSelector": f"{MODEL_LABEL}={name}"}
     try:
         found = await connection.list(POD_METRICS, query=selector)

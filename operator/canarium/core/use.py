@@ -17,6 +17,9 @@ Figure = Literal["use", "gpuUse", "predictions", "cost", "costPerThousandPredict
 
 GIBIBYTE = Decimal(2**30)
 SECONDS_PER_HOUR = 3600
+RATE_SECONDS = 300
+"""Over which predictions are counted: long enough for scrapes a minute or two apart, short enough
+to follow the load. A rate over a time that began before the pod would be too low."""
 
 ENDED = ("Succeeded", "Failed")
 "Phases of a pod in which it holds nothing of its node any more."
@@ -24,6 +27,7 @@ ENDED = ("Succeeded", "Failed")
 NOT_YET = "none of its pods was measured yet"
 NO_GPUS = "no GPU of its pods was measured"
 NO_COUNTS = "no requests to its pods were counted"
+TOO_YOUNG = "its pods are younger than five minutes"
 NO_PRICES = "no prices are known"
 NO_REQUESTS = "nobody asked it anything"
 
@@ -50,6 +54,7 @@ class HeldPod:
     key: PodKey
     node: str
     requests: Containers
+    created_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,11 @@ class PriceList:
 class Readings:
     """What was measured at about one time; of None, `reasons` says why there is nothing.
 
-    `gpus` are the GPUs' worth of work a pod does, `predictions` requests a second to it.
+    `gpus` are the GPUs' worth of work a pod does, `predictions` requests a second to it over the
+    last RATE_SECONDS before `measured_at` (Unix time).
     """
+
+    measured_at: float
 
     containers: Mapping[PodKey, Containers] | None = None
     gpus: Mapping[PodKey, Decimal] | None = None
@@ -129,14 +137,13 @@ def compute_use(pods: Sequence[HeldPod], readings: Readings) -> Use:
     measured = _pick(pods, readings.containers)
     used = _add(amounts for containers in measured for amounts in containers.values())
     gpus = _pick(pods, readings.gpus) if requested.gpus else ()
-    counted = _pick(pods, readings.predictions)
-    rate = sum(counted, Decimal(0)) if counted else None
+    rate, no_rate = count_predictions(pods, readings)
     cost, no_cost = compute_cost(pods, readings)
-    share, no_share = compute_share(cost, rate)
+    share, no_share = compute_share(pods, readings)
     found: dict[Figure, str] = {
         "use": "" if measured else NOT_YET,
         "gpuUse": "" if gpus or not requested.gpus else NO_GPUS,
-        "predictions": "" if counted else NO_COUNTS,
+        "predictions": no_rate,
         "cost": no_cost,
         "costPerThousandPredictions": no_share,
     }
@@ -177,13 +184,33 @@ def compute_cost(pods: Sequence[HeldPod], readings: Readings) -> tuple[Decimal |
     return cost, ""
 
 
-def compute_share(cost: Decimal | None, per_second: Decimal | None) -> tuple[Decimal | None, str]:
-    """Money for 1,000 predictions: that of an hour, over an hour's predictions, times 1,000."""
-    if cost is None or per_second is None:
-        return None, NO_PRICES if cost is None else NO_COUNTS
-    if not per_second:
-        return None, NO_REQUESTS
-    return cost * 1000 / (per_second * SECONDS_PER_HOUR), ""
+def count_predictions(pods: Sequence[HeldPod], readings: Readings) -> tuple[Decimal | None, str]:
+    """Predictions a second of the pods that are old enough, or None and why that isn't known.
+
+    A pod that is and has no counter was asked nothing yet, if another one has.
+    """
+    settled = _find_settled(pods, readings)
+    if not settled:
+        return None, TOO_YOUNG
+    counted = _pick(settled, readings.predictions)
+    return (sum(counted, Decimal(0)), "") if counted else (None, NO_COUNTS)
+
+
+def compute_share(pods: Sequence[HeldPod], readings: Readings) -> tuple[Decimal | None, str]:
+    """Money for 1,000 predictions: that of an hour, over an hour's predictions, times 1,000.
+
+    Both are those of the pods that are old enough to be counted.
+    """
+    rate, no_rate = count_predictions(pods, readings)
+    cost, no_cost = compute_cost(_find_settled(pods, readings), readings)
+    if rate is None or cost is None:
+        return None, no_cost or no_rate
+    return (cost * 1000 / (rate * SECONDS_PER_HOUR), "") if rate else (None, NO_REQUESTS)
+
+
+def _find_settled(pods: Sequence[HeldPod], readings: Readings) -> tuple[HeldPod, ...]:
+    began_at = readings.measured_at - RATE_SECONDS
+    return tuple(pod for pod in pods if pod.created_at <= began_at)
 
 
 def _allocate(pod: HeldPod, used: Containers) -> tuple[Amounts, str]:

@@ -76,7 +76,7 @@ class UseMeter:
         cache: Cache,
         settings: Settings,
         namespaces: Sequence[str] = (),
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._cache = cache
@@ -115,8 +115,10 @@ class UseMeter:
     async def measure(self) -> None:
         """Measure once. Without any pods nobody is asked."""
         holdings = [found async for found in self._find_holdings()]
-        readings = await self._read(holdings) if holdings else Readings()
-        rows = []
+        if not holdings:
+            self._rows = ()
+            return
+        readings, rows = await self._read(holdings), []
         for number, holding in enumerate(holdings, start=1):
             rows.append(_make_row(holding, readings))
             await _take_turns(number)
@@ -133,9 +135,8 @@ class UseMeter:
 
     async def _read(self, holdings: Sequence[_Holding]) -> Readings:
         containers, reason = await self._list_use()
-        asked = await read_prometheus(
-            self._open_prometheus(), self._ask_about(holdings), self._settings.prices
-        )
+        prometheus, question = self._open_prometheus(), self._ask_about(holdings)
+        asked = await read_prometheus(prometheus, question, self._settings.prices, self._clock())
         return replace(asked, containers=containers, reasons={**asked.reasons, **reason})
 
     async def _list_use(self) -> tuple[Mapping[PodKey, Containers] | None, Mapping[Figure, str]]:

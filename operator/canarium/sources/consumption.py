@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from canarium.core.use import Figure, PodKey, PriceList, Prices, Readings
+from canarium.core.use import RATE_SECONDS, Figure, PodKey, PriceList, Prices, Readings
 from canarium.sources.counting import Labels
 from canarium.sources.errors import SourceError
 from canarium.sources.profiles import Profile
 from canarium.sources.prometheus import PrometheusSource
-
-RATE_WINDOW = "5m"
-"Long enough for the usual scrapes of up to a minute or two, short enough to follow the load."
 
 NO_PROMETHEUS = "no Prometheus is known: name one by --prometheus-url"
 NO_PRICES = "no prices are known: name a file by --prices, or a Prometheus that OpenCost fills"
@@ -45,17 +42,21 @@ class Question:
 
 
 async def read_prometheus(
-    prometheus: PrometheusSource | None, question: Question, listed: PriceList | None
+    prometheus: PrometheusSource | None,
+    question: Question,
+    listed: PriceList | None,
+    now: float,
 ) -> Readings:
     """Whatever of this Prometheus knows; prices only where none are listed already.
 
-    What cannot be read has its reason in the answer, and is no error.
+    What cannot be read has its reason in the answer, and is no error. `now` is Unix time.
     """
     if prometheus is None:
-        return Readings(prices=listed, reasons=_without_prometheus(listed))
+        return Readings(now, prices=listed, reasons=_without_prometheus(listed))
     reasons: dict[Figure, str] = {}
     with_gpus, counting = question.with_gpus, question.counting
     return Readings(
+        now,
         gpus=await _unless_failed("gpuUse", query_gpus(prometheus, with_gpus), reasons),
         predictions=await _unless_failed(
             "predictions", query_predictions(prometheus, counting), reasons
@@ -136,7 +137,7 @@ def _rates(name: str, profile: Profile, namespaces: Collection[str]) -> Iterator
     """Of one counter; no series is in two of them."""
     for selection in _select(profile):
         for series in _in(name, selection, namespaces):
-            yield f"rate({series}[{RATE_WINDOW}])"
+            yield f"rate({series}[{RATE_SECONDS}s])"
 
 
 def make_price_query() -> str:
