@@ -137,9 +137,9 @@ def _tell_figures(use: Use) -> Iterator[str]:
         yield f"of {use.measured_pods} of {use.pods} pods"
     money = f" {use.currency}" if use.currency else ""
     if use.cost_per_hour is not None:
-        yield f"{format_number(use.cost_per_hour)}{money} an hour"
+        yield f"{format_number(use.cost_per_hour)}{money}/h"
     if use.cost_per_thousand_predictions is not None:
-        yield f"{format_number(use.cost_per_thousand_predictions)}{money} per 1,000 predictions"
+        yield f"{format_number(use.cost_per_thousand_predictions)}{money}/1,000 predictions"
 
 
 def _tell_amount(what: str, used: Decimal | None, asked: Decimal, write: Any) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -76,13 +76,16 @@ class UseMeter:
         cache: Cache,
         settings: Settings,
         namespaces: Sequence[str] = (),
+        *,
         clock: Callable[[], float] = time.time,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._cache = cache
         self._settings = settings
         self._namespaces = tuple(namespaces)
         self._clock = clock
+        self._pause = pause
         self._profiles = OwnProfiles(settings.profiles)
         self._session: aiohttp.ClientSession | None = None
         self._rows: tuple[RevisionUse, ...] = ()
@@ -106,7 +109,7 @@ class UseMeter:
                     self._rows = ()
                     logger.exception("measuring what revisions use")
                 spread = random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
-                await asyncio.sleep(INTERVAL_SECONDS * spread)
+                await self._pause(INTERVAL_SECONDS * spread)
         finally:
             self._rows = ()
             if self._session is not None:
