@@ -78,6 +78,20 @@ ENVOY_GATEWAY = GoProgram(
     "github.com/envoyproxy/gateway/cmd/envoy-gateway",
     "Envoy Gateway (about 4 minutes the first time)",
 )
+METRICS_SERVER = GoProgram(
+    "metrics-server",
+    "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    "metrics-server (about a minute the first time)",
+)
+KEDA = {
+    part: GoProgram(
+        f"keda-{part}",
+        f"github.com/kedacore/keda/v2/cmd/{part}",
+        f"KEDA's {part} (minutes the first time)",
+        module="keda",
+    )
+    for part in ("adapter", "webhooks", "operator")
+}
 HELM = GoProgram("helm", "helm.sh/helm/v3/cmd/helm", "Helm", module="envoy-gateway")
 
 
