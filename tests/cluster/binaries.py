@@ -81,14 +81,15 @@ ENVOY_GATEWAY = GoProgram(
 METRICS_SERVER = GoProgram(
     "metrics-server",
     "sigs.k8s.io/metrics-server/cmd/metrics-server",
-    "metrics-server (about a minute the first time)",
+    "metrics-server (minutes the first time)",
+    module="autoscaling",
 )
 KEDA = {
     part: GoProgram(
         f"keda-{part}",
         f"github.com/kedacore/keda/v2/cmd/{part}",
         f"KEDA's {part} (minutes the first time)",
-        module="keda",
+        module="autoscaling",
     )
     for part in ("adapter", "webhooks", "operator")
 }

@@ -37,7 +37,7 @@ def fetch_manifests(wanted: Kustomization, progress: Progress) -> list[Object]:
     """The objects, as kustomize renders them; kept in the cache."""
     module = (wanted.program.directory / "go.mod").read_bytes()
     key = compute_key(wanted.folder, module)
-    entry = make_bin_directory() / f"{wanted.program.directory.name}-manifests-{key}"
+    entry = make_bin_directory() / f"{wanted.program.name}-manifests-{key}"
     if not entry.exists():
         kubebin = build(KUBEBIN, progress)
         sources = fetch_module(wanted.module, wanted.program, progress)
