@@ -149,6 +149,7 @@ def make_apiserver_flags(server: ApiServer, etcd_port: int) -> list[str]:
         f"--token-auth-file={server.directory / 'tokens.csv'}",
         "--authorization-mode=Node,RBAC",
         "--anonymous-auth=false",
+        f"--client-ca-file={keys / 'ca.crt'}",
         f"--service-account-key-file={keys / 'sa.key'}",
         f"--service-account-signing-key-file={keys / 'sa.key'}",
         "--service-account-issuer=https://kubernetes.default.svc",
