@@ -23,11 +23,12 @@ Besides what the fields below ask for:
 - The labels `canarium.dev/model` (the object's name), `canarium.dev/revision` and, unless you
   set it, `app.kubernetes.io/name`.
 - The container `server` with a port named `http`, and one named `metrics` where it is another.
-- Without `readinessProbe`: a server whose `metrics.profile` is known is asked for its own path every
-  {period} seconds ({paths}), any other is ready as soon as its port accepts connections. Name a
-  check of your own where a server listens before its model is loaded, or speaks gRPC alone.
-- Without `topologySpreadConstraints`: its pods are kept apart, over nodes and over zones, where that
-  can be had.
+- Without `readinessProbe`: a server whose `metrics.profile` is known is asked every {period}
+  seconds for a path of its own ({paths}), any other is ready as soon as its port accepts
+  connections. Name a check of your own where a server listens before its model is loaded, or
+  speaks gRPC alone.
+- Without `topologySpreadConstraints`: its revision's pods are kept apart, over nodes and over
+  zones, where that can be had.
 - A drain: after its end was asked for, a pod goes on answering for {drain} seconds (a `preStop`
   sleep), while gateways forget it. `terminationGracePeriodSeconds` is {grace} when left out,
   drain included.

@@ -48,7 +48,7 @@ def metrics_endpoint(normal: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def list_unrequested(normal: Mapping[str, Any]) -> tuple[str, ...]:
-    """Which of cpu and memory a normalised source's server asks for neither itself nor by a limit."""
+    """Which of cpu and memory a normalised source's server neither requests nor limits."""
     resources = normal["server"].get("resources", {})
     asked = {*resources.get("requests", ()), *resources.get("limits", ())}
     return tuple(name for name in ("cpu", "memory") if name not in asked)
