@@ -17,14 +17,13 @@ def make_budget(model: ModelObject, max_unavailable: str) -> dict[str, Any]:
     The pods of Jobs that judge have another label.
     """
     own = {MODEL_LABEL: model.meta.name}
+    most = int(max_unavailable) if max_unavailable.isdecimal() else max_unavailable
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": make_meta(model, model.meta.name, own),
         "spec": {
-            "maxUnavailable": int(max_unavailable)
-            if max_unavailable.isdecimal()
-            else max_unavailable,
+            "maxUnavailable": most,
             "selector": {"matchLabels": own},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
