@@ -56,7 +56,7 @@ def choose_engine(view: View) -> Engine:
 
 
 def _choose(view: View, scaling: Scaling) -> Engine:
-    kind = _find_kind(scaling)
+    kind = find_kind(scaling)
     if kind not in view.observed.scaler_kinds:
         return _explain_missing(scaling, kind)
     asked = [metric.name for metric in scaling.metrics if metric.type not in RESOURCES]
@@ -66,7 +66,8 @@ def _choose(view: View, scaling: Scaling) -> Engine:
     return Engine(kind, KINDS[kind], f"{kind}, {_range(scaling)}")
 
 
-def _find_kind(scaling: Scaling) -> ScalerKind:
+def find_kind(scaling: Scaling) -> ScalerKind:
+    """Which kind is meant, wherever it is installed; engine None is not asked."""
     plain = all(metric.type in RESOURCES for metric in scaling.metrics) and scaling.min_replicas
     by_keda = scaling.engine == "KEDA" or (scaling.engine == "Auto" and not plain)
     return "ScaledObject" if by_keda else "HorizontalPodAutoscaler"
