@@ -28,6 +28,7 @@ RULES: list[tuple[str, list[str], list[str]]] = [
     ("gateway.networking.k8s.io", ["gateways", "gatewayclasses"], READ),
     ("discovery.k8s.io", ["endpointslices"], READ),
     ("", ["pods", "namespaces"], READ),
+    ("metrics.k8s.io", ["pods"], ["get", "list"]),
     ("apiextensions.k8s.io", ["customresourcedefinitions"], READ),
     ("events.k8s.io", ["events"], ["create", "patch"]),
     ("coordination.k8s.io", ["leases"], ["get", "create", "update", "patch"]),

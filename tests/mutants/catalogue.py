@@ -14,6 +14,7 @@ _EXPERIMENT = "tests/unit/core/test_experiment.py::"
 _JOBS = "tests/unit/core/test_step_jobs.py::"
 _ROUTERS = "tests/unit/core/test_other_routers.py::"
 _SOURCES = "tests/unit/sources/"
+_PROMQL = "tests/unit/core/test_promql.py"
 _SOURCING = "tests/unit/core/test_sourcing.py::"
 _MEASURING = "tests/unit/measuring/"
 _SHELL = "tests/unit/test_controller.py::"
@@ -919,27 +920,26 @@ SOURCES = (
     Mutant(
         name="source-quotes-not-escaped",
         wrong="A quote in a value ends the string that it is written into",
-        file="sources/promql.py",
+        file="core/promql.py",
         old='    if character in (quote, "\\\\"):\n',
         new='    if character == "\\\\":\n',
-        test=_SOURCES + "test_promql.py::test_hostile_values_stay_values",
+        test=_PROMQL + "::test_hostile_values_stay_values",
     ),
     Mutant(
         name="source-regex-not-quoted",
         wrong="A value matches as a regular expression",
-        file="sources/promql.py",
+        file="core/promql.py",
         old='quote_regex(value) if slot.context == "Regex" else value',
         new="value",
-        test=_SOURCES + "test_promql.py::test_hostile_values_stay_values",
+        test=_PROMQL + "::test_hostile_values_stay_values",
     ),
     Mutant(
         name="source-anything-outside-of-quotes",
         wrong="Any text is written outside of quotes",
-        file="sources/promql.py",
+        file="core/promql.py",
         old="    if _NUMBER.fullmatch(value) is None:\n        raise",
         new="    if not value:\n        raise",
-        test=_SOURCES
-        + "test_promql.py::test_outside_of_quotes_only_a_number_or_a_duration_is_written",
+        test=_PROMQL + "::test_outside_of_quotes_only_a_number_or_a_duration_is_written",
     ),
     Mutant(
         name="source-any-address",
@@ -1035,7 +1035,7 @@ SOURCES = (
     Mutant(
         name="source-cancelled-is-failed",
         wrong="What a client cancelled is Triton's error",
-        file="sources/profiles.py",
+        file="core/profiles.py",
         old='        error_status="^(REJECTED|BACKEND|OTHER)$",\n',
         new='        error_status=".",\n',
         test=_SOURCES

@@ -12,12 +12,22 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, cast
 
-from canarium.core.actions import Apply, Create, Delete, Measure, Plan, RecordOutcome, RouteKind
+from canarium.core.actions import (
+    Apply,
+    Create,
+    Delete,
+    Measure,
+    Plan,
+    RecordOutcome,
+    RouteKind,
+    ScalerKind,
+)
 from canarium.core.capacity import needed_replicas
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.normalise import normalise_source
 from canarium.core.observed import (
     AnalysisResult,
+    BudgetRecord,
     ContainerState,
     DeploymentRecord,
     EndpointsRecord,
@@ -32,18 +42,21 @@ from canarium.core.observed import (
     RouteCondition,
     RouteParent,
     RouteRecord,
+    ScalerRecord,
     ServiceRecord,
     WriteFailure,
 )
 from canarium.core.origin import Origin
 from canarium.core.plan import plan
 from canarium.core.resources.pod_template import canonical_json
+from canarium.core.scaling import CEILING_FIELDS, FLOOR_FIELDS
 from canarium.core.spec import (
     AnalysisSpec,
     ExperimentSpec,
     MetricsEndpoint,
     ParentRef,
     RolloutSpec,
+    Scaling,
     Spec,
     Step,
     Traffic,
@@ -125,6 +138,7 @@ def make_spec(
     replicas: int = 2,
     traffic: Traffic = GATEWAY_TRAFFIC,
     rollout: RolloutSpec | None = None,
+    scaling: Scaling | None = None,
 ) -> Spec:
     source = {
         "model": {"version": version},
@@ -137,9 +151,10 @@ def make_spec(
         version=version,
         image=f"registry.example/fraud:{version}",
         port=8080,
-        replicas=replicas,
+        replicas=max(1, scaling.min_replicas) if scaling else replicas,
         traffic=traffic,
         rollout=rollout or make_rollout(20, 50),
+        scaling=scaling or Scaling(),
         metrics=MetricsEndpoint(port=8082, path="/metrics", profile="MLServer"),
     )
 
@@ -172,6 +187,11 @@ class World:
     "What the judge says of a revision; Pass when it isn't named."
     outcomes: dict[str, ExperimentVerdict] = field(default_factory=dict)
     "What an experiment with a revision says; Undecided when it isn't named."
+    scalers: dict[str, ScalerRecord] = field(default_factory=dict)
+    budgets: dict[str, BudgetRecord] = field(default_factory=dict)
+    scaler_kinds: frozenset[ScalerKind] = frozenset(("HorizontalPodAutoscaler", "ScaledObject"))
+    loads: dict[str, int] = field(default_factory=dict)
+    "How many pods the load of a version asks for; its autoscaler goes there, within its bounds."
     failures: tuple[WriteFailure, ...] = ()
     last_plan: Plan = field(default_factory=Plan)
     events: list[str] = field(default_factory=list)
@@ -209,8 +229,24 @@ class World:
     def tick(self, seconds: float) -> None:
         """Time goes by; pods that may become ready do; the gateway takes what was written."""
         self.now += seconds
+        self.scale()
         self.make_pods()
         self.answer_routes()
+
+    def scale(self) -> None:
+        """Autoscalers bring their Deployments between their bounds, to what the load asks for."""
+        for scaler in self.scalers.values():
+            live = self.deployments.get(scaler.target_name)
+            spec = json.loads(scaler.spec)
+            zero = scaler.kind == "ScaledObject" and not spec["minReplicaCount"]
+            if live is None or (live.replicas == 0 and not zero):
+                continue
+            least, most = spec[FLOOR_FIELDS[scaler.kind]], spec[CEILING_FIELDS[scaler.kind]]
+            wanted = self.loads.get(self.version_of(live.revision), least)
+            size = min(most, max(least, wanted))
+            if size != live.replicas:
+                meta = replace(live.meta, resource_version=str(self._next()))
+                self.deployments[scaler.target_name] = replace(live, meta=meta, replicas=size)
 
     def make_pods(self) -> None:
         for deployment in self.deployments.values():
@@ -298,6 +334,10 @@ class World:
             routes=(*self.routes.values(), *self._other_routes()),
             gateways=(self.gateway,) if self.gateway else (),
             installed=self.installed | frozenset(_HTTP_ROUTES if self.gateway_api else ()),
+            scalers=tuple(self.scalers.values()),
+            scaler_kinds=self.scaler_kinds,
+            budgets=tuple(self.budgets.values()),
+            prometheus_url="http://prometheus.example:9090",
             analysis=self._judge(),
             failures=self.failures,
         )
@@ -415,6 +455,9 @@ class World:
             "Deployment": self.deployments,
             "Service": self.services,
             "HTTPRoute": self.routes,
+            "HorizontalPodAutoscaler": self.scalers,
+            "ScaledObject": self.scalers,
+            "PodDisruptionBudget": self.budgets,
         }
         return stores[kind] if kind in stores else self.others.setdefault(cast("Any", kind), {})
 
@@ -454,6 +497,14 @@ class World:
             )
         elif kind == "Service":
             self.services[name] = ServiceRecord(meta, json.dumps(spec).encode())
+        elif kind in FLOOR_FIELDS:
+            target = spec["scaleTargetRef"]
+            assert target["name"] in self.deployments, "an autoscaler of nothing"
+            self.scalers[name] = ScalerRecord(
+                meta, kind, target["kind"], target["name"], json.dumps(spec).encode()
+            )
+        elif kind == "PodDisruptionBudget":
+            self.budgets[name] = BudgetRecord(meta, json.dumps(spec).encode())
         else:
             route_kind = cast("RouteKind", kind)
             assert route_kind in self.observe().installed, "the kind is not installed"

@@ -339,8 +339,8 @@ class Metrics(Model):
     profiles of your own begin with a lower-case letter."""
 
 
-class Container(Model):
-    """What the server and sidecars have in common."""
+class Program(Model):
+    """What every container has: an image, and how it is pulled and started."""
 
     image: Image
     "The container's image. A digest (name@sha256:...) keeps a tag from being swapped."
@@ -348,6 +348,11 @@ class Container(Model):
     "When to pull; Always for :latest and IfNotPresent otherwise when left out."
     command: Annotated[list[Text], Field(max_length=64)] | None = None
     "Program to run instead of the image's entry point."
+
+
+class Container(Program):
+    """What the server and sidecars have in common."""
+
     args: Annotated[list[Text], Field(max_length=256)] | None = None
     "Arguments instead of the image's own."
     env: Annotated[list[EnvVar], Field(max_length=256), keyed("name")] | None = None

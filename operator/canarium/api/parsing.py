@@ -6,7 +6,7 @@ once. Numbers are parsed here and nowhere below.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -32,6 +32,7 @@ from canarium.api.traffic import PathMatch as PathField
 from canarium.api.traffic import Traffic as TrafficField
 from canarium.core.normalise import DEFAULT_PORT, canonical_json, metrics_endpoint, normalise_source
 from canarium.core.quantities import canonical_quantity
+from canarium.core.scaling_queries import find_problem
 from canarium.core.spec import (
     AnalysisSpec,
     ArgumentSpec,
@@ -77,6 +78,8 @@ def parse_deployment(body: Json) -> Spec:
     metadata = metadata if isinstance(metadata, Mapping) else {}
     written, problems = _drop_nulls(body.get("spec")), _check_name(metadata.get("name"))
     spec = _validate(DeploymentSpec, written, "spec", problems)
+    if wrong := tuple(_check_queries(spec.scaling)):
+        raise SpecError(*wrong)
     return _make_spec(spec, written, str(metadata["name"]), str(metadata.get("namespace", "")))
 
 
@@ -113,6 +116,13 @@ def _check_name(name: Any) -> list[Problem]:
     if isinstance(name, str) and NAME_RULE.holds(name):
         return []
     return [Problem("metadata.name", NAME_RULE.message)]
+
+
+def _check_queries(scaling: ScalingField | None) -> Iterator[Problem]:
+    """What is wrong with queries, which CEL cannot tell."""
+    for index, metric in enumerate((scaling and scaling.metrics) or ()):
+        if metric.query is not None and (wrong := find_problem(metric.query)):
+            yield Problem(f"spec.scaling.metrics[{index}].query", wrong)
 
 
 def _validate(model: type[M], written: Any, path: str, problems: list[Problem]) -> M:

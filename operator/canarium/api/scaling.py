@@ -88,7 +88,7 @@ class ScalingMetric(Model):
     GPU "80%"; of the others a number, such as "20"."""
     query: Annotated[Text, Field(min_length=1)] | None = None
     """With External: PromQL that counts what all pods of one revision share, in a single series.
-    {{namespace}}, {{model}}, {{version}}, {{revision}} and {{service}} are filled in."""
+    {{namespace}}, {{model}}, {{revision}} and {{service}} (model-revision) are filled in."""
 
 
 class ScalingPolicy(Model):

@@ -19,6 +19,8 @@ Kind = (
     | ScalerKind
 )
 
+SIZING_KINDS = ("HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget")
+"What is refused of these is said in a condition of its own; rollouts go on."
 OWNER_MANAGER = "canarium"
 CAPACITY_MANAGER = "canarium-capacity"
 

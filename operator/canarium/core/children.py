@@ -20,6 +20,13 @@ from canarium.core.actions import (
     Write,
 )
 from canarium.core.analysis import step_jobs
+from canarium.core.autoscalers import (
+    follow,
+    follow_budget,
+    lower_floors,
+    raise_floors,
+    retire,
+)
 from canarium.core.drift import contains, read_restart
 from canarium.core.history import make_prunes, make_records
 from canarium.core.jobs import make_job_writes
@@ -32,6 +39,7 @@ from canarium.core.resources.objects import (
     make_route,
     make_service,
 )
+from canarium.core.scaling import compute_size, find_scalers
 from canarium.core.status import RevisionStatus, Status, format_time
 from canarium.core.view import View, parts_of, rollout_of
 from canarium.routers.base import (
@@ -59,12 +67,13 @@ def make_writes(view: View, status: Status) -> Writes:
     The shell stops at the first write that fails, so what protects people's requests comes first.
     """
     routes = list(_make_routes(view, status))
-    upward = list(_make_capacity(view, status))
+    upward = [*raise_floors(view, status), *_make_capacity(view, status)]
     downward = list(_make_downward(view, status))
     live = [*_before_routes(view, status, routes), *_before_down(view, downward)]
     records = make_records(view, status)
     jobs = make_job_writes(view, status, step_jobs(view, status))
-    return Writes((*routes, *upward, *downward, *records, *jobs), tuple(dict.fromkeys(live)))
+    after = (*jobs, *follow(view, status), *follow_budget(view))
+    return Writes((*routes, *upward, *downward, *records, *after), tuple(dict.fromkeys(live)))
 
 
 def _make_capacity(view: View, status: Status) -> Iterator[Write]:
@@ -91,9 +100,10 @@ def _make_revision(view: View, status: Status, part: RevisionStatus) -> Iterator
     record, deployment = view.record(part), view.deployment(part.revision)
     if view.router(status).revision_services:
         yield from _make_revision_service(view, status, part)
-    if deployment is not None and deployment.replicas != part.replicas:
+    size = compute_size(view, status, part)
+    if deployment is not None and deployment.replicas != size:
         if not _deleting(deployment):
-            yield _scale(deployment, part.replicas)
+            yield _scale(deployment, size)
     elif record is not None:  # one write of an object a pass: the next has another resourceVersion
         yield from _make_template(view, record, deployment, part)
 
@@ -196,6 +206,7 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
         return
     if _is_in_motion(view, status):
         return
+    yield from lower_floors(view, status)
     yield from _make_retired(view, status)
     yield from make_prunes(view, status)
     yield from _left_routes(view, status)
@@ -222,7 +233,7 @@ def _is_in_motion(view: View, status: Status) -> bool:
 
 
 def _make_retired(view: View, status: Status) -> Iterator[Write]:
-    """Take the pods of revisions that nothing names any more."""
+    """Take the pods of revisions that nothing names any more, once no autoscaler is left."""
     kept = set(view.live_weights(status)) | {part.revision for part in parts_of(status)}
     for deployment in view.observed.deployments:
         if (
@@ -230,7 +241,10 @@ def _make_retired(view: View, status: Status) -> Iterator[Write]:
             and deployment.replicas > 0
             and not _deleting(deployment)
         ):
-            yield _scale(deployment, 0)
+            if find_scalers(view, deployment.revision):
+                yield from retire(view, deployment.revision)
+            else:
+                yield _scale(deployment, 0)
 
 
 def _left_routes(view: View, status: Status) -> Iterator[Write]:

@@ -34,6 +34,7 @@ from canarium.core.moves import (
     withdraw,
 )
 from canarium.core.revision import Wanted
+from canarium.core.scaling import is_idle
 from canarium.core.spec import CLOSING_NAME, ExperimentSpec
 from canarium.core.status import RevisionStatus, State, Status
 from canarium.core.view import View, rollout_of
@@ -103,7 +104,7 @@ def _try(view: View, status: Status, wanted: Wanted) -> Status:
     """Begin to roll a revision out, unless something has to come first."""
     if view.paused or _is_rerouting(view, status):
         return status
-    if _stable(status).replicas == 0:
+    if _stable(status).replicas == 0 and not view.may_idle:
         return begin_first(view, status, wanted)
     return begin(view, status, wanted)
 
@@ -143,13 +144,21 @@ def scaling(view: View, status: Status) -> Status:
     if view.stable_is_dead(status) and ready > 0 and not view.paused:
         return shift(view, jump_to_closing(view, status))
     if ready >= view.needed_by_step(status):
-        return status if _must_wait(view, status) else shift(view, status)
+        return _use_capacity(view, status)
     if canary.is_routed and not ready and not view.stable_is_dead(status):
         return retreat(view, status)
     if view.is_overdue(status) and view.is_unready(canary.revision) and not view.paused:
         words = _not_ready(view, status, canary)
         return revert(view, status, "Rejected", "ProgressDeadlineExceeded", words)
     return status
+
+
+def _use_capacity(view: View, status: Status) -> Status:
+    """There are pods for the step's traffic; where nobody sends any, a person may promote."""
+    if is_idle(view, status):
+        promoted, status = _take(view, status, "promote", _canary(status).revision)
+        return jump_to_closing(view, status) if promoted else status
+    return status if _must_wait(view, status) else shift(view, status)
 
 
 def _must_wait(view: View, status: Status) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, cast
 
+from canarium.core.actions import SIZING_KINDS
 from canarium.core.capacity import carried_weight, needed_replicas, step_replicas
 from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.delivery import find_undeliverable
@@ -19,6 +20,7 @@ from canarium.core.observed import (
     Observed,
     PodRecord,
     RevisionRecord,
+    WriteFailure,
 )
 from canarium.core.revision import Wanted, compute_wanted, find_record, recall
 from canarium.core.spec import (
@@ -187,11 +189,25 @@ class View:
         """Whether stable should have pods, and none of them is ready: it protects nothing.
 
         By its pods alone: while another router takes over, its Service may not know them yet.
+        One that may be idle and isn't at fault is only waking up.
         """
         stable = status.stable
         if stable is None or stable.replicas == 0:
             return False
-        return not any(pod.ready for pod in self.pods(stable.revision))
+        if any(pod.ready for pod in self.pods(stable.revision)):
+            return False
+        return not self.may_idle or self.own_fault(stable.revision) is not None
+
+    @property
+    def may_idle(self) -> bool:
+        """Whether an idle model has no pods."""
+        scaling = self.spec.scaling if self.spec else None
+        return scaling is not None and scaling.is_automatic and scaling.min_replicas == 0
+
+    @property
+    def failures(self) -> list[WriteFailure]:
+        """Why writes failed that a rollout needs; what only sizes has its own condition."""
+        return [each for each in self.observed.failures if each.kind not in SIZING_KINDS]
 
     def has_strangers(self, status: Status) -> bool:
         """Whether pods of a revision that is gone still answer where pods are not told apart."""
@@ -204,7 +220,7 @@ class View:
     def fault(self, revision: str) -> Fault | None:
         """What is wrong with a revision, and with whom the fault lies."""
         name = child_name(self.model, revision)
-        failures = [failure for failure in self.observed.failures if failure.name == name]
+        failures = [failure for failure in self.failures if failure.name == name]
         return find_fault(revision, self.observed.pods, self.deployment(revision), failures)
 
     def own_fault(self, revision: str) -> Fault | None:
@@ -340,7 +356,7 @@ class View:
         return self._write_failure() or self._once(key, router.verify, split, self.observed)
 
     def _write_failure(self) -> Verification | None:
-        failure = next((f for f in self.observed.failures if f.name == self.model), None)
+        failure = next((f for f in self.failures if f.name == self.model), None)
         if failure is None:
             return None
         return Verification(False, failure.reason, failure.message, refused=True)
@@ -443,13 +459,14 @@ _Record = TypeVar("_Record", bound=_Owned)
 
 def _own_children(observed: Observed) -> Observed:
     uid = observed.model.meta.uid
-    jobs = observed.jobs
+    jobs, budgets = observed.jobs, observed.budgets
     stores = (
         observed.revisions,
         observed.deployments,
         observed.services,
         observed.routes,
         jobs or (),
+        budgets or (),
     )
     if all(_is_owned(uid, record) for records in stores for record in records):
         return observed
@@ -460,6 +477,7 @@ def _own_children(observed: Observed) -> Observed:
         services=_owned_by(uid, observed.services),
         routes=_owned_by(uid, observed.routes),
         jobs=None if jobs is None else _owned_by(uid, jobs),
+        budgets=None if budgets is None else _owned_by(uid, budgets),
     )
 
 

@@ -49,6 +49,7 @@ MODEL_REVISIONS = Resource("ModelRevision", "canarium.dev/v1alpha1", "modelrevis
 DEPLOYMENTS = Resource("Deployment", "apps/v1", "deployments")
 JOBS = Resource("Job", "batch/v1", "jobs")
 PODS = Resource("Pod", "v1", "pods")
+POD_METRICS = Resource("PodMetrics", "metrics.k8s.io/v1beta1", "pods")
 SERVICES = Resource("Service", "v1", "services")
 HORIZONTAL_POD_AUTOSCALERS = Resource(
     "HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers"

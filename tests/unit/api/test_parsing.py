@@ -281,6 +281,14 @@ def test_an_autoscaled_model_begins_with_its_smallest_size(
     assert (spec.replicas, spec.scaling) == (size, wanted)
 
 
+def test_a_query_to_scale_by_is_read_at_once() -> None:
+    metric = {"name": "queue", "type": "External", "target": "1", "query": 'a{b="{{model}}'}
+    body = plain(spec__scaling={"maxReplicas": 5, "metrics": [metric]})
+    assert problems_of(body) == (
+        Problem("spec.scaling.metrics[0].query", "a quote that isn't closed"),
+    )
+
+
 def test_a_limit_alone_is_a_request_that_a_target_in_percent_goes_by() -> None:
     metrics = [{"name": "memory", "type": "Memory", "target": "80%"}]
     body = plain(
