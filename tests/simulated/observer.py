@@ -176,7 +176,7 @@ class Observer:
                 continue
             mine = max(look.get(revision, 0) for look in looks)
             others = min(sum(look.values()) - look.get(revision, 0) for look in looks)
-            words = f"2: {self._name(revision)} was raised with {mine} of {need} ready: {after}"
+            words = f"2: {self.name(revision)} was raised with {mine} of {need} ready: {after}"
             assert mine > 0 or (not others and not watched.size), words
             assert mine >= need or not others, words
 
@@ -187,7 +187,7 @@ class Observer:
         risen = {r for r, share in after.items() if share > before.get(r, 0)}
         if before[trial.revision] == 100 and not risen & trial.beside:
             return  # it won, and another one's trial begins
-        version = self._name(trial.revision)
+        version = self.name(trial.revision)
         judged = self._sim.script.verdict(version), self._sim.traffic.answers(version)
         blamed = (
             trial.excused
@@ -231,7 +231,7 @@ class Observer:
         }
         mine, others = pods.get(after, 0), sum(pods.values()) - pods.get(after, 0)
         recent = max(mine, *(look.get(after, 0) for look in self._recent(watched)))
-        words = f"2: the Service turned to {self._name(after)}: {mine} of {watched.size} ready"
+        words = f"2: the Service turned to {self.name(after)}: {mine} of {watched.size} ready"
         assert recent >= needed(100, watched.size) or not others or before == "", words
         assert recent > 0 or not others, words
 
@@ -244,7 +244,7 @@ class Observer:
         revision, replicas = left
         need = self._need_in_force(key, revision, watched.size)
         assert replicas >= need, (
-            f"4: {change.kind} of {self._name(revision)} was left {replicas} of {need} pods"
+            f"4: {change.kind} of {self.name(revision)} was left {replicas} of {need} pods"
         )
 
     def _need_in_force(self, key: Key, revision: str, size: int) -> int:
@@ -276,7 +276,7 @@ class Observer:
         before = watched.refused.get(revision, set())
         new = (text for _, text in watched.asked - before if text.startswith(revision))
         assert revision not in watched.refused or any(new), (
-            f"5: {self._name(revision)} was rolled back and is tried again"
+            f"5: {self.name(revision)} was rolled back and is tried again"
         )
         watched.refused.pop(revision, None)
 
@@ -334,7 +334,7 @@ class Observer:
         found = self._server.all_of("Pod")
         return [pod for pod in found if revision_of(pod) == revision and not is_deleting(pod)]
 
-    def _name(self, revision: str) -> str:
+    def name(self, revision: str) -> str:
         """The revision's version."""
         found = self._server.all_of("ModelRevision")
         return next((read_version(r) for r in found if revision_of(r) == revision), revision)

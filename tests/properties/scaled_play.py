@@ -1,0 +1,232 @@
+"""A simulation with one model that an autoscaler sizes, and who asserts what must hold of that.
+
+Invariants 2 and 4 are the observer's of `tests/simulated`, by a size that nobody fixed: what those
+who serve were given, at the least, since the route was last written. What comes on top is about
+autoscalers alone. The operator's status is never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from canarium.api.durations import parse_duration
+from canarium.sim.apiserver import Change, Key
+from canarium.sim.autoscaling import PERCENT_A_REQUEST
+
+from tests.e2e.changes import revision_of
+from tests.e2e.invariants import OURS
+from tests.simulated.observer import Observer, Watched
+from tests.simulated.play import Json, Play, make_manifest
+
+Engine = Literal["HPA", "KEDA"]
+CPU_PERCENT = 50
+A_POD = CPU_PERCENT / PERCENT_A_REQUEST
+"Requests a second that bring one pod to its target, whichever engine counts."
+GIT = "argocd-controller"
+
+
+def make_scaling(engine: Engine = "HPA", least: int = 2, most: int = 20, **more: Any) -> Json:
+    """`spec.scaling` by CPU through HPA, or by requests a second through KEDA."""
+    by_cpu = {"name": "cpu", "type": "CPU", "target": f"{CPU_PERCENT}%"}
+    by_rate = {"name": "rps", "type": "RequestsPerSecond", "target": f"{A_POD:g}"}
+    where = {"prometheus": {"address": "http://prometheus.monitoring:9090"}}
+    quick = {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 30}}}
+    metrics = [by_cpu if engine == "HPA" else by_rate]
+    about = where if engine == "KEDA" else {}
+    return {
+        "minReplicas": least,
+        "maxReplicas": most,
+        "engine": engine,
+        "metrics": metrics,
+        **quick,
+        **about,
+        **more,
+    }
+
+
+def make_scaled_manifest(version: str, scaling: Json, **options: Any) -> Json:
+    """A ModelDeployment with these bounds instead of a number of pods."""
+    body = make_manifest(version, **options)
+    server = {**body["spec"]["server"], "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}
+    return {**body, "spec": {**body["spec"], "server": server, "scaling": scaling}}
+
+
+@dataclass(slots=True)
+class Sized:
+    """What is known of the sizes of one model's revisions."""
+
+    lowest: dict[str, int] = field(default_factory=dict)
+    "The fewest pods that each was given since the route was last written by us."
+    peaks: dict[str, int] = field(default_factory=dict)
+    "The most that each was given since the trial began that is going on."
+    full_at: float | None = None
+    "Since when whoever is on trial has been given everything."
+    guard_ended: bool = False
+    "Whether a person has done something since."
+
+
+class ScalingObserver(Observer):
+    """Asserts the invariants where autoscalers choose sizes too."""
+
+    def __init__(self, sim: Any) -> None:
+        self._sized: dict[Key, Sized] = {}
+        super().__init__(sim)
+
+    def look(self, change: Change) -> None:
+        if change.kind == "ModelDeployment" and change.by not in OURS and change.type != "DELETED":
+            self._sized.setdefault(change.key, Sized()).guard_ended = True
+        if change.kind == "Deployment":
+            self._look_at_size(change)
+        super().look(change)
+        if change.kind == "HTTPRoute" and change.by in OURS:
+            self._look_at_shares(change.key)
+
+    # Whose size counts
+
+    def _wanted_size(self, key: Key) -> int:
+        """The size that a share is a share of: of whoever serves, or served before the trial."""
+        watched, sized = self._watched.get(key), self._sized.get(key, Sized())
+        trial = watched.trial if watched else None
+        served = trial.beside if trial and sized.full_at is None else watched and watched.served
+        return max((sized.lowest.get(r, 0) for r in served or ()), default=0)
+
+    def _settle(self, key: Key, watched: Watched) -> None:
+        watched.size = self._wanted_size(key)
+
+    # What happens to sizes
+
+    def _look_at_size(self, change: Change) -> None:
+        model = change.body["metadata"]["labels"]["canarium.dev/model"]
+        key, revision = (change.key[0], model), revision_of(change.body)
+        sized, watched = self._sized.setdefault(key, Sized()), self._watched.get(key)
+        now = 0 if change.type == "DELETED" else int(change.body["spec"]["replicas"])
+        was = int(change.was["spec"]["replicas"]) if change.was else 0
+        if watched is not None and now < was:
+            self._check_peak(key, watched, revision, now)
+            self._check_floor(change, key, watched, now)
+            self._check_hand(change, revision, now)
+        sized.lowest[revision] = min(now, sized.lowest.get(revision, now))
+        sized.peaks[revision] = max(now, sized.peaks.get(revision, 0))
+
+    def _look_at_shares(self, key: Key) -> None:
+        """The route was written: sizes count anew, and a trial may have begun or won."""
+        sized, watched = self._sized.setdefault(key, Sized()), self._watched.get(key)
+        if watched is None:
+            return
+        sizes = {revision_of(d): int(d["spec"]["replicas"]) for d in self._of(key, "Deployment")}
+        sized.lowest = dict(sizes)
+        route = self._server.find("HTTPRoute", key)
+        shares = self._shares(key, route["spec"]) if route else {}
+        won = watched.trial is not None and shares.get(watched.trial.revision) == 100
+        if not won or sized.full_at is None:
+            sized.full_at = self._sim.now() if won else None
+            sized.guard_ended = False
+            sized.peaks = sized.peaks if won else sizes
+
+    def _check_peak(self, key: Key, watched: Watched, revision: str, now: int) -> None:
+        """What one would go back to stays at its peak until the guard ends, whoever writes."""
+        trial, sized = watched.trial, self._sized[key]
+        if trial is None or revision not in trial.beside or self._is_guard_over(key):
+            return
+        peak = sized.peaks.get(revision, 0)
+        assert now >= peak, (
+            f"peak: {self.name(revision)}, to which one may go back, goes from {peak} to {now} pods"
+        )
+
+    def _is_guard_over(self, key: Key) -> bool:
+        sized, body = self._sized[key], self._server.find("ModelDeployment", key)
+        if sized.full_at is None or body is None:
+            return body is None
+        guard = parse_duration(body["spec"]["rollout"]["guard"]["duration"])
+        return sized.guard_ended or self._sim.now() >= sized.full_at + guard
+
+    def _check_floor(self, change: Change, key: Key, watched: Watched, now: int) -> None:
+        """No autoscaler takes from whoever is on trial what its share needs."""
+        trial, revision = watched.trial, revision_of(change.body)
+        if trial is None or revision != trial.revision or self._is_guard_over(key):
+            return
+        size = self._wanted_size(key) if self._sized[key].full_at is None else self._beside(key)
+        need = self._need_in_force(key, revision, size)
+        assert now >= need, (
+            f"4: {change.by} left {self.name(revision)} {now} of {need} pods in its trial"
+        )
+
+    def _beside(self, key: Key) -> int:
+        """The size of what one would go back to, when the closing step was written."""
+        watched, sized = self._watched[key], self._sized[key]
+        beside = watched.trial.beside if watched.trial else ()
+        return min((sized.lowest.get(r, 0) for r in beside), default=0)
+
+    def _check_hand(self, change: Change, revision: str, now: int) -> None:
+        """What is handed over keeps its size: we ourselves take all pods, or none."""
+        assert change.by not in OURS or now == 0, (
+            f"hand: {change.by} makes {self.name(revision)} smaller, to {now} pods"
+        )
+
+
+class ScaledPlay(Play):
+    """The play of a model that is sized by its load, at `load` requests a second."""
+
+    observed_by = ScalingObserver
+
+    def __init__(self, *, scaling: Json | None = None, load: float = 20.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.scaling = scaling or make_scaling()
+        self.traffic.rate = load
+
+    def want(self, version: str, **options: Any) -> None:
+        """Apply a version; options stay for the manifests that follow."""
+        self.scaling = options.pop("scaling", self.scaling)
+        self.options |= options
+        self.apply(make_scaled_manifest(version, self.scaling, **self.options))
+
+    def sync(self, version: str) -> None:
+        """What a Git sync does: apply the manifest of the repository, as another manager."""
+        self.apply(make_scaled_manifest(version, self.scaling, **self.options), GIT)
+
+    def sizes(self) -> dict[str, int]:
+        """The replicas of every version that has any."""
+        found = {version: self.replicas(version) for version in sorted(self.versions())}
+        return {version: size for version, size in found.items() if size}
+
+    def scalers(self) -> dict[str, tuple[int, int]]:
+        """The bounds that the operator's autoscalers have, by version."""
+        names = {f"fraud-{self.revision(version)}": version for version in self.versions()}
+        hpas, objects = self.server.all_of("HorizontalPodAutoscaler"), "ScaledObject"
+        bounds = {
+            h["metadata"]["name"]: (h["spec"]["minReplicas"], h["spec"]["maxReplicas"])
+            for h in hpas
+        }
+        for body in self.server.all_of(objects):
+            spec = body["spec"]
+            bounds[body["metadata"]["name"]] = spec["minReplicaCount"], spec["maxReplicaCount"]
+        return {names[name]: found for name, found in bounds.items() if name in names}
+
+
+@contextmanager
+def scaled(version: str = "1", **options: Any) -> Iterator[ScaledPlay]:
+    """A play in which a first version serves, sized by its load, and everything is at rest."""
+    with ScaledPlay(**options) as play:
+        play.want(version)
+        play.until("Idle")
+        play.run(120.0)
+        yield play
+
+
+def log_sizes(play: ScaledPlay) -> list[tuple[float, str, int, str]]:
+    """Every change of a number of replicas from now on: when, of what, how many, and by whom."""
+    found: list[tuple[float, str, int, str]] = []
+
+    def look(change: Change) -> None:
+        if change.kind != "Deployment" or change.type == "DELETED":
+            return
+        was = change.was["spec"]["replicas"] if change.was else None
+        now = change.body["spec"]["replicas"]
+        if now != was:
+            found.append((play.now(), play.observer.name(revision_of(change.body)), now, change.by))
+
+    play.observe(look)
+    return found
