@@ -53,6 +53,9 @@ class Log:
             self._write("Pod", f"{MODEL}-{name}-{number}", pod, name)
         return self
 
+    def pod_lost(self, name: str, number: int) -> "Log":
+        return self._delete("Pod", f"{MODEL}-{name}-{number}")
+
     def scale(self, name: str, pods: int) -> "Log":
         return self._write("Deployment", f"{MODEL}-{name}", {"spec": {"replicas": pods}}, name)
 
