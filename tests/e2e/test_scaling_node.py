@@ -199,11 +199,8 @@ def test_a_scaled_object_that_kedas_webhook_refuses_is_told_and_made_once_it_may
     scaled = {"scaling": by_queue(prometheus), "rollout": NO_GUARD}
     triggered.apply(answering("v1", traffic(triggered), **scaled))
     refused = triggered.wait(condition("Scaled", "False"), READY_SECONDS)
-    said = [c["message"] for c in refused["status"]["conditions"] if c["type"] == "Scaled"]
-    assert "mine" in said[0], said
-    assert {c["status"] for c in refused["status"]["conditions"] if c["type"] == "Ready"} == {
-        "True"
-    }
+    assert "mine" in get_condition(refused, "Scaled")["message"]
+    assert get_condition(refused, "Ready")["status"] == "True"
     triggered.kubectl("delete", "hpa/mine")
 
     triggered.wait(condition("Scaled", "True", "KEDA"), READY_SECONDS)
