@@ -9,6 +9,7 @@ from tests.e2e.manifests import Json, iris, read_example, rollout
 from tests.e2e.scenario import Holds, Scenario, named
 
 MOST = 8
+READY_SECONDS = 120.0
 QUICKLY_DOWN: Json = {"scaleDown": {"stabilizationWindowSeconds": 15}}
 "Instead of Kubernetes' five minutes."
 BY_CPU: Json = {
@@ -44,6 +45,14 @@ def limited(version: str, host: str, scaling: Mapping[str, Any]) -> Json:
     resources = {**server["resources"], "limits": limits}
     spec = {"server": {**server, "resources": resources}, "rollout": UNDER_LOAD}
     return iris(version, host, scaling=scaling, **spec)
+
+
+def follow_load(scenario: Scenario) -> None:
+    """A load that rises and falls, until the pods have risen and fallen too."""
+    name = f"iris-{stable_of(scenario)}"
+    scenario.start_load(RISE_AND_FALL)
+    scenario.wait_for("Deployment", name, larger_than(2), 90)
+    scenario.wait_for("Deployment", name, of_size(1), 180)
 
 
 def of_size(wanted: int) -> Holds:

@@ -23,9 +23,9 @@ from tests.e2e.scaling import (
     LIMITED,
     MOST,
     OFFERED,
-    RISE_AND_FALL,
+    READY_SECONDS,
     THREE,
-    larger_than,
+    follow_load,
     largest,
     limited,
     of_size,
@@ -36,7 +36,6 @@ from tests.e2e.scenario import Scenario, condition, find_revision, get_condition
 from tests.e2e.syncing import AUTOSCALER, count_resizers, sync_server_side, syncing
 
 pytestmark = [pytest.mark.timeout(420, func_only=True)]
-READY_SECONDS = 120.0
 NO_GUARD = rollout(guard={"duration": "0s"})
 
 
@@ -82,13 +81,10 @@ def test_load_that_rises_and_falls_is_followed_while_git_syncs_and_no_request_is
     sync_server_side(measured, manifest)
     measured.wait(phase("Healthy"), READY_SECONDS)
     measured.wait(condition("Scaled", "True", "HPA"), READY_SECONDS)
-    name = f"iris-{stable_of(measured)}"
     begin = time.time()
 
     with syncing(lambda: sync_server_side(measured, manifest), every=10.0) as done:
-        measured.start_load(RISE_AND_FALL)
-        measured.wait_for("Deployment", name, larger_than(2), 90)
-        measured.wait_for("Deployment", name, of_size(1), 180)
+        follow_load(measured)
 
     report, end = measured.stop_load(), time.time()
     assert not report.failures, report.describe_failures()
