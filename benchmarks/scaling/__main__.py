@@ -48,10 +48,9 @@ def main() -> int:
 
 @contextmanager
 def stage_scenario() -> Iterator[Scenario]:
-    """A scenario with an operator of its own on a node with metrics-server."""
+    """A scenario with an operator of its own on a node."""
     directory = Path(tempfile.mkdtemp(prefix="canarium-scaling-"))
     with share_cluster("auto", prepare_node, directory) as cluster:
-        cluster.install_metrics_server(Progress())
         child, witness = start_witness(cluster.kubeconfig, directory)
         scenario = stage(cluster, witness, directory / "scaling")
         try:
@@ -87,6 +86,7 @@ def make_stairs() -> Iterator[tuple[float, float]]:
 
 def play_follow(scenario: Scenario, picture: Path | None) -> int:
     """Play a load that rises and falls, say how the pods followed, and draw it."""
+    scenario.cluster.install_metrics_server(Progress())
     scenario.apply(iris("v1", scenario.host, scaling=BY_CPU))
     scenario.wait(phase("Healthy"), READY_SECONDS)
     scenario.wait(condition("Scaled", "True", "HPA"), READY_SECONDS)
