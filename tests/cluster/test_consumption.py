@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from canarium.core.profiles import PROFILES
 from canarium.core.use import PriceList, Prices
 from canarium.sources.consumption import Question, make_predictions_queries, read_prometheus
 from canarium.sources.own_profiles import parse_profiles
-from canarium.sources.profiles import PROFILES
 from canarium.sources.prometheus import PrometheusSource
 
 from tests.cluster.ports import find_free_ports

@@ -25,8 +25,8 @@ PODS_BEFORE_TRAFFIC = (
         name="capacity-after-weight",
         wrong="A step's traffic is meant before the pods that it needs are ready",
         file="core/states.py",
-        old="    if ready >= view.needed_by_step(status):\n",
-        new="    if ready >= 0:\n",
+        old="    if view.has_capacity(status):\n",
+        new="    if status.canary:\n",
         test=_SCENARIOS + "test_while_a_canary_waits_for_its_pods_nothing_is_written",
     ),
     Mutant(
@@ -289,7 +289,7 @@ STEPS_AND_TIME = (
         wrong="A canary that loses its pods under traffic is shifted again at once, for ever",
         file="core/clock.py",
         old="    if not rollout.retreats or rollout.step_started_at is None:\n",
-        new="    if True:\n",
+        new="    if status.canary:\n",
         test=_SCENARIOS + "test_a_canary_whose_readiness_flaps_is_not_shifted_for_ever",
     ),
     Mutant(
@@ -554,7 +554,7 @@ EXPERIMENTS = (
         wrong="What nobody can tell apart is compared for ever",
         file="core/states.py",
         old="    if held_seconds(rollout_of(status), view.now) < experiment.max_seconds:\n",
-        new="    if True:\n",
+        new="    if status.canary:\n",
         test=_EXPERIMENT
         + "test_what_nobody_can_tell_apart_goes_back_when_time_is_up_and_stays_back",
     ),

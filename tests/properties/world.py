@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from canarium.core.actions import (
     Apply,
@@ -79,6 +79,7 @@ THROTTLE_SECONDS = 2.0
 "How long a gateway may go on by the rules before those that it has accepted."
 PROXY_SECONDS = 0.9
 "How long connections may reach a pod that a Service no longer selects."
+NO_PLACE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 _HTTP_ROUTES: tuple[RouteKind, ...] = ("HTTPRoute",)
 ERROR_RATE = Metric(name="error-rate", kind="ErrorRate", max=0.05)
 
@@ -94,6 +95,7 @@ def make_rollout(
     deadline: float = 600.0,
     paused: bool = False,
     history: int = 10,
+    capacity: Literal["Surge", "InPlace"] = "Surge",
 ) -> RolloutSpec:
     """Steps by their weights; whole steps stand as they are."""
     steps = tuple(
@@ -110,12 +112,14 @@ def make_rollout(
         holdback=holdback,
         experiment=experiment,
         paused=paused,
+        capacity=capacity,
         revision_history_limit=history,
         raw={
             "steps": [_write_step(step) for step in steps],
             "guard": [guard, holdback] if holdback else guard,
             "analysis": analysis,
             **({"experiment": repr(experiment)} if experiment else {}),
+            **({"capacity": capacity} if capacity != "Surge" else {}),
         },
     )
 
@@ -192,6 +196,8 @@ class World:
     scaler_kinds: frozenset[ScalerKind] = frozenset(("HorizontalPodAutoscaler", "ScaledObject"))
     loads: dict[str, int] = field(default_factory=dict)
     "How many pods the load of a version asks for; its autoscaler goes there, within its bounds."
+    room: int | None = None
+    "How many pods there is place for; None for any number."
     failures: tuple[WriteFailure, ...] = ()
     last_plan: Plan = field(default_factory=Plan)
     events: list[str] = field(default_factory=list)
@@ -255,14 +261,27 @@ class World:
                 del self.pods[pod.meta.name]
             for number in range(len(mine), deployment.replicas):
                 self._make_pod(deployment, number)
+        self.schedule()
         for name, pod in self.pods.items():
             self.pods[name] = self._age(pod)
         self._count_pods()
 
+    def schedule(self) -> None:
+        """Pods get a place in the order in which they were made, as long as there is one."""
+        if self.room is None:
+            return
+        free = self.room - sum(pod.scheduled for pod in self.pods.values())
+        for name, pod in self.pods.items():
+            if not pod.scheduled:
+                message = "" if free > 0 else NO_PLACE
+                self.pods[name] = replace(pod, scheduled=free > 0, scheduling_message=message)
+                free -= 1
+
     def _make_pod(self, deployment: DeploymentRecord, number: int) -> None:
         name = f"{deployment.meta.name}-{number}-{self._next()}"
         meta = Meta(NAMESPACE, name, f"uid-{name}", str(self.resource_version))
-        self.pods[name] = PodRecord(meta, deployment.revision, ip="198.18.0.9", scheduled=True)
+        placed = self.room is None
+        self.pods[name] = PodRecord(meta, deployment.revision, ip="198.18.0.9", scheduled=placed)
 
     def _age(self, pod: PodRecord) -> PodRecord:
         version = self.version_of(pod.revision)
@@ -271,7 +290,8 @@ class World:
                 "server", restarts=2, waiting_reason="CrashLoopBackOff", terminated_exit_code=1
             )
             return replace(pod, ready=False, containers=(state,))
-        return replace(pod, ready=version not in self.unready, containers=())
+        ready = pod.scheduled and version not in self.unready
+        return replace(pod, ready=ready, containers=())
 
     def _count_pods(self) -> None:
         for name, deployment in self.deployments.items():
@@ -665,10 +685,14 @@ class World:
         return stable.replicas if stable else 1
 
     def needed(self, demand: int) -> int:
-        """Pods that so many percent need, in this rollout."""
-        return needed_replicas(
-            demand, self.status.rollout.peak_replicas if self.status.rollout else 0
-        )
+        """Pods that so many percent need, in this rollout.
+
+        Where there is no place one fewer, and a percent of rounding is allowed for.
+        """
+        size = self.status.rollout.peak_replicas if self.status.rollout else 0
+        if self.room is None or demand == 0:
+            return needed_replicas(demand, size)
+        return max(1, needed_replicas(demand - 1, size) - 1)
 
     # What tests ask
 

@@ -24,6 +24,7 @@ from canarium.core.scaling import (
     compute_floor,
     find_scalers,
     find_unaskable,
+    is_pinned,
     make_queries,
     own_scalers,
     prometheus_url,
@@ -38,7 +39,7 @@ def raise_floors(view: View, status: Status) -> Iterator[Write]:
     for part, scaler in _matched(view, status):
         floor = compute_floor(view, status, part)
         if read_floor(scaler) < floor:
-            yield _apply(scaler, _make(view, part, scaler, floor))
+            yield _apply(scaler, _make(view, status, part, scaler, floor))
 
 
 def lower_floors(view: View, status: Status) -> Iterator[Write]:
@@ -48,7 +49,7 @@ def lower_floors(view: View, status: Status) -> Iterator[Write]:
     for part, scaler in _matched(view, status):
         floor = compute_floor(view, status, part)
         if read_floor(scaler) > floor:
-            yield _apply(scaler, _make(view, part, scaler, floor))
+            yield _apply(scaler, _make(view, status, part, scaler, floor))
 
 
 def follow(view: View, status: Status) -> Iterator[Write]:
@@ -80,11 +81,11 @@ def _follow_one(view: View, status: Status, part: RevisionStatus) -> Iterator[Wr
         return
     found, floor = find_scalers(view, part.revision), compute_floor(view, status, part)
     if not found and deployment.replicas >= floor:
-        body = _render(view, part, floor)
+        body = _render(view, status, part, floor)
         yield Create(Ref(kind, child_name(view.model, part.revision)), body)
     for scaler in found:
         if scaler.kind == kind and not scaler.meta.deleting and read_floor(scaler) == floor:
-            body = _render(view, part, floor)
+            body = _render(view, status, part, floor)
             if not contains(scaler.spec, canonical_json(body["spec"])):
                 yield _apply(scaler, body)
 
@@ -107,22 +108,25 @@ def _matched(view: View, status: Status) -> Iterator[tuple[RevisionStatus, Scale
                 yield part, scaler
 
 
-def _make(view: View, part: RevisionStatus, scaler: ScalerRecord, floor: int) -> Mapping[str, Any]:
+def _make(
+    view: View, status: Status, part: RevisionStatus, scaler: ScalerRecord, floor: int
+) -> Mapping[str, Any]:
     """What an autoscaler should be; with a spec of no use, what it is with another floor."""
     if view.spec is not None:
-        return _render(view, part, floor)
+        return _render(view, status, part, floor)
     live, most = json.loads(scaler.spec), CEILING_FIELDS[scaler.kind]
     body = make_frame(scaler.kind, view.observed.model, part.revision)
     changed = {FLOOR_FIELDS[scaler.kind]: floor, most: max(floor, live.get(most, floor))}
     return {**body, "spec": {**live, **changed}}
 
 
-def _render(view: View, part: RevisionStatus, floor: int) -> dict[str, Any]:
+def _render(view: View, status: Status, part: RevisionStatus, floor: int) -> dict[str, Any]:
     """A revision's autoscaler; the most is never below the floor, whatever the spec says by now."""
     spec, kind = view.spec, choose_engine(view).kind
     if spec is None or kind is None:
         raise AssertionError("only what is asked for is rendered")
-    bounds = Bounds(part.revision, floor, max(floor, spec.scaling.max_replicas))
+    most = floor if is_pinned(view, status) else max(floor, spec.scaling.max_replicas)
+    bounds = Bounds(part.revision, floor, most)
     address, queries = prometheus_url(view), make_queries(view, part)
     triggers = {name: {"serverAddress": address, "query": text} for name, text in queries.items()}
     return make_scaler(kind, view.observed.model, bounds, spec.scaling, triggers)

@@ -39,7 +39,7 @@ from canarium.core.resources.objects import (
     make_route,
     make_service,
 )
-from canarium.core.scaling import compute_size, find_scalers
+from canarium.core.scaling import compute_size, find_scalers, is_pinned
 from canarium.core.status import RevisionStatus, Status, format_time
 from canarium.core.view import View, parts_of, rollout_of
 from canarium.routers.base import (
@@ -68,7 +68,7 @@ def make_writes(view: View, status: Status) -> Writes:
     """
     routes = list(_make_routes(view, status))
     upward = [*raise_floors(view, status), *_make_capacity(view, status)]
-    downward = list(_make_downward(view, status))
+    downward = [*_make_place(view, status), *_make_downward(view, status)]
     live = [*_before_routes(view, status, routes), *_before_down(view, downward)]
     records = make_records(view, status)
     jobs = make_job_writes(view, status, step_jobs(view, status))
@@ -102,7 +102,7 @@ def _make_revision(view: View, status: Status, part: RevisionStatus) -> Iterator
         yield from _make_revision_service(view, status, part)
     size = compute_size(view, status, part)
     if deployment is not None and deployment.replicas != size:
-        if not _deleting(deployment):
+        if not _deleting(deployment) and not _gives_place(view, deployment, size):
             yield _scale(deployment, size)
     elif record is not None:  # one write of an object a pass: the next has another resourceVersion
         yield from _make_template(view, record, deployment, part)
@@ -197,6 +197,24 @@ def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[
             yield Ref("Deployment", child_name(view.model, part.revision))
 
 
+def _gives_place(view: View, deployment: DeploymentRecord, size: int) -> bool:
+    return view.rollout.capacity == "InPlace" and size < deployment.replicas
+
+
+def _make_place(view: View, status: Status) -> Iterator[Write]:
+    """Pods that go so that another revision's have a place, once their traffic has gone."""
+    if not view.verify(status).accepted:
+        return
+    if is_pinned(view, status):
+        yield from lower_floors(view, status)
+    for part in parts_of(status):
+        deployment, size = view.deployment(part.revision), compute_size(view, status, part)
+        if deployment is None or _deleting(deployment):
+            continue
+        if _gives_place(view, deployment, size):
+            yield _scale(deployment, size)
+
+
 def _make_downward(view: View, status: Status) -> Iterator[Write]:
     """What takes something away; never while the router may still work by what was before."""
     rollout = rollout_of(status)
@@ -206,7 +224,8 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
         return
     if _is_in_motion(view, status):
         return
-    yield from lower_floors(view, status)
+    if not is_pinned(view, status):
+        yield from lower_floors(view, status)
     yield from _make_retired(view, status)
     yield from make_prunes(view, status)
     yield from _left_routes(view, status)

@@ -129,7 +129,8 @@ def _follow_spec(view: View, status: Status) -> Status:
         rollout = replace(rollout, peak_replicas=size)
     if rollout.state == "Guarding" and previous is not None:
         rollout = replace(rollout, peak_replicas=size)
-        previous = replace(previous, replicas=max(size, previous.replicas))
+        if view.rollout.capacity == "Surge":
+            previous = replace(previous, replicas=max(size, previous.replicas))
     stable = replace(status.stable, replicas=size)
     return replace(status, stable=stable, previous=previous, rollout=rollout)
 

@@ -16,7 +16,7 @@ from canarium.core.observed import DeploymentRecord, ScalerRecord
 from canarium.core.scaling_queries import make_query
 from canarium.core.spec import Scaling, ScalingType
 from canarium.core.status import RevisionStatus, Status
-from canarium.core.view import View, rollout_of
+from canarium.core.view import ROLLING, View, rollout_of
 
 BY_LOAD = ("Idle", "Rejected")
 "The states in which nothing but the load says how many pods stable has."
@@ -180,9 +180,15 @@ def compute_size(view: View, status: Status, part: RevisionStatus) -> int:
     Also while one is still to be made, or to go: whoever takes over finds the size as it is.
     """
     deployment = view.deployment(part.revision)
-    if deployment is None or not _is_shared(view, part):
+    if deployment is None or is_pinned(view, status) or not _is_shared(view, part):
         return part.replicas
     return max(compute_floor(view, status, part), deployment.replicas)
+
+
+def is_pinned(view: View, status: Status) -> bool:
+    """Whether pods are being replaced in place: what one revision gets, another has to give."""
+    state = rollout_of(status).state
+    return view.rollout.capacity == "InPlace" and state in (*ROLLING, "Reverting")
 
 
 def _is_shared(view: View, part: RevisionStatus) -> bool:
@@ -197,7 +203,7 @@ def stable_size(view: View, status: Status, stable: RevisionStatus, *, rests: bo
     what was asked it stays as it is, but for the smallest size.
     """
     spec, seen = view.spec, _seen(view.deployment(stable.revision))
-    if spec is None:
+    if spec is None or is_pinned(view, status):
         return stable.replicas
     if not spec.scaling.is_automatic:
         return spec.replicas if rests else max(spec.replicas, stable.replicas)

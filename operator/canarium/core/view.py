@@ -47,6 +47,9 @@ from canarium.routers.base import find_service, is_current, read_selector
 AT_REST = ("Starting", "Idle", "Rejected", "Broken")
 T = TypeVar("T")
 ROLLING = ("Scaling", "Shifting", "Holding")
+NO_ROOM = ("Unschedulable", "QuotaExceeded")
+"Faults of the environment's that pods of another revision, when they go, may heal."
+ALL = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +179,35 @@ class View:
         """Pods of the canary that the step needs, in this rollout."""
         return step_replicas(self.step(status), rollout_of(status).peak_replicas)
 
+    def has_capacity(self, status: Status) -> bool:
+        """Whether the canary has the pods that the step needs, or all that there is place for."""
+        canary, size = status.canary, rollout_of(status).peak_replicas
+        if canary is None:
+            return False
+        ready, needed = self.ready(canary.revision, status), self.needed_by_step(status)
+        whole = self.step(status).weight == ALL and needed == size > 1
+        return ready >= (needed - 1 if whole and self.lacks_room(canary) else needed)
+
     def needed(self, part: RevisionStatus, status: Status) -> int:
-        """Pods that a revision's share of the traffic needs, in this rollout."""
-        return routed_replicas(part, rollout_of(status).peak_replicas)
+        """Pods that a revision's share of the traffic needs, in this rollout.
+
+        All of it is carried by one pod fewer where that one has no place before others go.
+        """
+        needed = routed_replicas(part, rollout_of(status).peak_replicas)
+        lacking = needed > 1 and part.weight == ALL and self.lacks_room(part)
+        return needed - 1 if lacking else needed
 
     def carried(self, revision: RevisionStatus, status: Status) -> int:
         """The highest share that a revision's ready pods carry, in percent."""
-        size = max(1, rollout_of(status).peak_replicas)
-        return carried_weight(self.ready(revision.revision, status), size)
+        size, ready = rollout_of(status).peak_replicas, self.ready(revision.revision, status)
+        if ready and ready == size - 1 and self.lacks_room(revision):
+            return ALL
+        return carried_weight(ready, max(1, size))
+
+    def lacks_room(self, part: RevisionStatus) -> bool:
+        """Whether pods are to be replaced in place, and there is no place for this revision's."""
+        fault = self.fault(part.revision) if self.rollout.capacity == "InPlace" else None
+        return fault is not None and fault.reason in NO_ROOM
 
     def stable_is_dead(self, status: Status) -> bool:
         """Whether stable should have pods, and none of them is ready: it protects nothing.

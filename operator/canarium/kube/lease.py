@@ -145,7 +145,7 @@ class Lease:
         try:
             lease = await self._read()
         except CanariumError as error:
-            logger.warning("lease %s/%s: %s", self._namespace, self._name, error)
+            logger.warning("lease %s/%s: %s", self._namespace, self._name, error or "no answer")
             return
         if lease is not None:
             self._note(lease)
