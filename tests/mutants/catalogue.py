@@ -15,6 +15,9 @@ _JOBS = "tests/unit/core/test_step_jobs.py::"
 _ROUTERS = "tests/unit/core/test_other_routers.py::"
 _SOURCES = "tests/unit/sources/"
 _PROMQL = "tests/unit/core/test_promql.py"
+_QUERIES = "tests/unit/core/test_scaling_queries.py::"
+_REFUSED = "tests/unit/api/test_parsing.py::test_a_wrong_field_is_named_with_its_cure"
+_TEMPLATE = "tests/unit/core/test_pod_template.py::"
 _SOURCING = "tests/unit/core/test_sourcing.py::"
 _MEASURING = "tests/unit/measuring/"
 _SHELL = "tests/unit/test_controller.py::"
@@ -1120,6 +1123,74 @@ JOBS = (
     ),
 )
 
+SCALED_PODS = (
+    Mutant(
+        name="scaling-milliseconds-for-seconds",
+        wrong="Milliseconds that pods spent on requests count as seconds",
+        file="core/scaling_queries.py",
+        old='    seconds = spent if per_second == 1 else f"({spent}) / {per_second}"\n',
+        new="    seconds = spent\n",
+        test=_QUERIES + "test_durations_are_added_up_in_seconds",
+    ),
+    Mutant(
+        name="scaling-failures-forgotten",
+        wrong="Requests that failed are no load where only successes are counted",
+        file="core/scaling_queries.py",
+        old='    if profile.failures and profile.counting == "Successes":\n',
+        new="    if False:\n",
+        test=_QUERIES + "test_failures_are_added_where_only_successes_are_counted",
+    ),
+    Mutant(
+        name="scaling-percent-of-nothing",
+        wrong="A target in percent is taken though nothing is requested",
+        file="api/deployment.py",
+        old="            resource in spec.server.requested\n            or not any(",
+        new="            True\n            or not any(",
+        test=_REFUSED,
+    ),
+    Mutant(
+        name="scaling-to-zero-for-ever",
+        wrong="A model may go to zero pods though nothing could wake it",
+        file="api/scaling.py",
+        old='                or any(metric.type == "External" for metric in scaling.metrics)\n',
+        new="                or True\n",
+        test=_REFUSED,
+    ),
+    Mutant(
+        name="scaling-begins-at-no-pods",
+        wrong="A model that may go to zero pods begins with none",
+        file="api/parsing.py",
+        old="    return max(1, scaling.least)\n",
+        new="    return scaling.least\n",
+        test="tests/unit/api/test_parsing.py::test_a_spec_that_uses_every_field_becomes_numbers",
+    ),
+    Mutant(
+        name="scaling-grpc-port-asked-for-a-path",
+        wrong="A port that speaks gRPC is asked for a path",
+        file="core/resources/pod_defaults.py",
+        old='    if path is None or server["port"] == GRPC_PORTS.get(profile):\n',
+        new="    if path is None:\n",
+        test=_TEMPLATE
+        + "test_a_server_that_is_unknown_or_speaks_grpc_is_ready_when_its_port_is_open",
+    ),
+    Mutant(
+        name="scaling-own-rules-mixed-with-ours",
+        wrong="Who says how pods are kept apart gets our rules beside their own",
+        file="core/resources/pod_defaults.py",
+        old='    if "topologySpreadConstraints" in pod:\n        return {}\n',
+        new="",
+        test=_TEMPLATE + "test_who_keeps_pods_apart_by_rules_of_their_own_gets_these_alone",
+    ),
+    Mutant(
+        name="scaling-warned-at-every-start",
+        wrong="An operator that lost its status warns again of what pods need",
+        file="core/happenings.py",
+        old="    if part is None or view.spec is None or part.revision in known | earlier:\n",
+        new="    if part is None or view.spec is None or part.revision in earlier:\n",
+        test="tests/unit/core/test_unrequested.py::test_a_status_that_was_lost_is_no_new_rollout",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1133,4 +1204,5 @@ MUTANTS = (
     *COMMANDS,
     *ORDER_OF_WRITES,
     *SOURCES,
+    *SCALED_PODS,
 )

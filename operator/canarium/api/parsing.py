@@ -169,7 +169,9 @@ def _count_first(scaling: ScalingField | None) -> int:
     """The fixed size, or what a revision that is autoscaled begins with."""
     if scaling is None:
         return DEFAULT_REPLICAS
-    return max(1, scaling.least) if scaling.replicas is None else scaling.replicas
+    if scaling.max_replicas is None:
+        return DEFAULT_REPLICAS if scaling.replicas is None else scaling.replicas
+    return max(1, scaling.least)
 
 
 def _make_scaling(scaling: ScalingField | None, written: Json) -> Scaling:

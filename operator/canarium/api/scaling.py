@@ -164,11 +164,18 @@ class Scaling(Model):
 
     rules: ClassVar = (
         Rule(
-            cel="has(self.replicas) != has(self.maxReplicas)",
+            # 1, which is stored where nothing was written, may be left over beside maxReplicas:
+            # server-side apply has no way to take out what the manifest never had.
+            cel="has(self.maxReplicas) ? !has(self.replicas) || self.replicas == 1"
+            " : has(self.replicas)",
             message="set exactly one of replicas (a fixed size) and maxReplicas (autoscaling, with"
-            " metrics); where replicas is none of your manifest's, write replicas: null beside"
-            " maxReplicas",
-            holds=lambda scaling: (scaling.replicas is None) != (scaling.max_replicas is None),
+            " metrics); where your manifest has no replicas, kubectl scale --replicas=1 takes"
+            " it back",
+            holds=lambda scaling: (
+                scaling.replicas is not None
+                if scaling.max_replicas is None
+                else scaling.replicas in (None, 1)
+            ),
         ),
         Rule(
             cel="has(self.maxReplicas) || !("
@@ -234,7 +241,7 @@ class Scaling(Model):
     )
 
     replicas: Annotated[int, Field(ge=0, le=10000)] | None = None
-    "A fixed number of pods that serve; kubectl scale sets it too."
+    "A fixed number of pods that serve; kubectl scale sets it too. Beside maxReplicas 1 is no size."
     min_replicas: Annotated[int, Field(ge=0, le=10000)] | None = None
     """Autoscaling: the fewest pods; 1 when left out. 0 lets a model without load go to zero pods,
     which needs KEDA and a metric of type External."""

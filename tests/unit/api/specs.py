@@ -544,7 +544,7 @@ _REQUESTS = {"name": "requests", "type": "RequestsPerSecond", "target": "20"}
 _QUEUE = {"name": "queue", "type": "External", "target": "30", "query": "queue_length"}
 ONE_SIZE = (
     "set exactly one of replicas (a fixed size) and maxReplicas (autoscaling, with metrics); where"
-    " replicas is none of your manifest's, write replicas: null beside maxReplicas"
+    " your manifest has no replicas, kubectl scale --replicas=1 takes it back"
 )
 PLAIN_TARGET = (
     "the target of RequestsPerSecond, Concurrency and External is a number above 0 for each pod,"

@@ -300,10 +300,14 @@ def test_a_limit_alone_is_a_request_that_a_target_in_percent_goes_by() -> None:
     )
 
 
-def test_replicas_that_are_taken_back_with_null_leave_room_for_bounds() -> None:
+@pytest.mark.parametrize("left_over", [None, 1])
+def test_what_is_stored_for_a_size_that_nobody_wrote_is_none_beside_bounds(
+    left_over: int | None,
+) -> None:
     metrics = [{"name": "cpu", "type": "CPU", "target": "500m"}]
-    scaling = {"replicas": None, "maxReplicas": 5, "metrics": metrics}
-    assert parse_deployment(plain(spec__scaling=scaling)).scaling.is_automatic
+    scaling = {"replicas": left_over, "minReplicas": 2, "maxReplicas": 5, "metrics": metrics}
+    spec = parse_deployment(plain(spec__scaling=scaling))
+    assert (spec.replicas, spec.scaling) == (2, Scaling(2, 5, metrics=(CPU,)))
 
 
 def test_a_step_that_says_no_weight_has_that_of_the_step_before() -> None:
