@@ -4,9 +4,7 @@ The trigger asks a real Prometheus, which scrapes a gauge of the test's own.
 """
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster, make_list, make_manifest
 from tests.cluster.fixtures import own_cluster
+from tests.cluster.gauge import Queue, run_queue
 from tests.cluster.processes import ClusterError, wait_until
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
@@ -21,31 +20,6 @@ from tests.cluster.prometheus import run_prometheus
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("control-plane")]
 SECONDS = 60.0
 Object = dict[str, Any]
-
-
-class Queue(ThreadingHTTPServer):
-    """Says how long a queue is to whoever scrapes it."""
-
-    length = 0
-    daemon_threads = True
-
-    @property
-    def target(self) -> str:
-        return f"127.0.0.1:{self.server_port}"
-
-
-class Answer(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        assert isinstance(self.server, Queue)
-        body = f"queue_length {self.server.length}\n".encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing of each look."""
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +31,8 @@ def plane() -> Iterator[Cluster]:
 
 @pytest.fixture
 def queue() -> Iterator[Queue]:
-    with Queue(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    with run_queue() as found:
+        yield found
 
 
 @pytest.fixture

@@ -102,9 +102,23 @@ class World:
 
     @property
     def wanted_replicas(self) -> int:
-        """N: the pods that carry all traffic, as the person wrote it (1 when left out)."""
-        spec = (self.deployment or {}).get("spec", {})
-        return int(spec.get("scaling", {}).get("replicas", 1))
+        """N: the pods that carry all traffic, as the person wrote it (1 when left out).
+
+        Where an autoscaler chooses, the fewest that it may choose, but one.
+        """
+        scaling = self._scaling
+        return int(scaling.get("replicas", max(1, scaling.get("minReplicas", 1))))
+
+    @property
+    def may_idle(self) -> bool:
+        """Whether an autoscaler may leave the model without pods."""
+        return "maxReplicas" in self._scaling and self._scaling.get("minReplicas") == 0
+
+    @property
+    def _scaling(self) -> Json:
+        spec: Json = (self.deployment or {}).get("spec", {})
+        found: Json = spec.get("scaling", {})
+        return found
 
     def revisions(self) -> set[str]:
         """The revisions that exist."""

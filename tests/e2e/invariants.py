@@ -170,6 +170,8 @@ def check_release(changes: Sequence[Change], expected: Expectation) -> Iterator[
         if left is None or change.metadata["uid"] in world.doomed:
             continue
         revision, replicas = left
+        if replicas == 0 and world.may_idle and change.kind == "Deployment" and not change.deleted:
+            continue  # put to sleep: nobody sends it anything
         led = 100 * (world.selected(world.find("Service", world.model) or NOBODY) == revision)
         share = max(led, rules.share(revision, change.time))
         need = needed(share, world.wanted_replicas)

@@ -58,7 +58,7 @@ PODS_BEFORE_TRAFFIC = (
         name="dead-stable-ignored",
         wrong="A stable without a ready pod is protected as if it served",
         file="core/view.py",
-        old="        return not any(pod.ready for pod in self.pods(stable.revision))\n",
+        old="        return not self.may_idle or self.own_fault(stable.revision) is not None\n",
         new="        return False\n",
         test=_STATES + "test_a_dead_stable_lets_the_fix_go_to_100_at_once",
     ),
@@ -172,9 +172,9 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="peak-forgotten",
         wrong="Stable shrinks with the spec while a rollout is under way",
-        file="core/decide.py",
-        old="        size = max(size, status.stable.replicas)\n",
-        new="        size = view.spec.replicas\n",
+        file="core/scaling.py",
+        old="        return spec.replicas if rests else max(spec.replicas, stable.replicas)\n",
+        new="        return spec.replicas\n",
         test=_STATES + "test_a_scaled_spec_grows_stable_at_once_and_shrinks_it_only_at_rest",
     ),
     Mutant(

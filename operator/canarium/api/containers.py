@@ -362,7 +362,8 @@ class Container(Program):
     resources: Resources | None = None
     "Requests and limits."
     readiness_probe: ReadinessProbe | None = None
-    "Whether the pod may get traffic; the server's, left out, is that its port accepts connections."
+    """Whether the pod may get traffic; the server's, left out, asks a server that metrics.profile
+    names for its own path, and otherwise whether its port accepts connections."""
     liveness_probe: Probe | None = None
     "Whether the container must be restarted."
     startup_probe: Probe | None = None

@@ -13,6 +13,7 @@ from rich.text import Text
 from canarium.cli.refusals import Kind
 from canarium.cli.report import find_held, read_revision
 from canarium.core.names import MODEL_LABEL
+from canarium.core.profiles import PROFILES
 from canarium.core.use import GIBIBYTE, Figure, PodKey, PriceList, Readings, Use
 from canarium.core.use_reading import read_pod_metrics
 from canarium.errors import CommandError, ConfigError, NotAllowedError, UnavailableError
@@ -20,7 +21,6 @@ from canarium.sources.addresses import check_address
 from canarium.sources.consumption import Question, read_prometheus
 from canarium.sources.pods import make_session
 from canarium.sources.prices import read_prices
-from canarium.sources.profiles import PROFILES
 from canarium.sources.prometheus import PrometheusSource
 
 if TYPE_CHECKING:

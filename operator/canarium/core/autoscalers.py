@@ -20,16 +20,15 @@ from canarium.core.resources.scalers import Bounds, make_frame, make_scaler
 from canarium.core.scaling import (
     CEILING_FIELDS,
     FLOOR_FIELDS,
-    RESOURCES,
     choose_engine,
     compute_floor,
     find_scalers,
+    find_unaskable,
+    make_queries,
     own_scalers,
     prometheus_url,
     read_floor,
 )
-from canarium.core.scaling_queries import make_query
-from canarium.core.spec import ScalingMetric
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, parts_of
 
@@ -77,6 +76,8 @@ def _follow_one(view: View, status: Status, part: RevisionStatus) -> Iterator[Wr
     kind, deployment = choose_engine(view).kind, view.deployment(part.revision)
     if kind is None or deployment is None or deployment.meta.deleting:
         return
+    if find_unaskable(view, part):
+        return
     found, floor = find_scalers(view, part.revision), compute_floor(view, status, part)
     if not found and deployment.replicas >= floor:
         body = _render(view, part, floor)
@@ -99,6 +100,8 @@ def _matched(view: View, status: Status) -> Iterator[tuple[RevisionStatus, Scale
     """The autoscalers of the kind in use, each with its revision."""
     kind = choose_engine(view).kind
     for part in parts_of(status):
+        if view.spec is not None and find_unaskable(view, part):
+            continue
         for scaler in find_scalers(view, part.revision):
             if scaler.kind == kind and not scaler.meta.deleting:
                 yield part, scaler
@@ -120,19 +123,9 @@ def _render(view: View, part: RevisionStatus, floor: int) -> dict[str, Any]:
     if spec is None or kind is None:
         raise AssertionError("only what is asked for is rendered")
     bounds = Bounds(part.revision, floor, max(floor, spec.scaling.max_replicas))
-    triggers = {
-        metric.name: _make_trigger(view, part, metric)
-        for metric in spec.scaling.metrics
-        if metric.type not in RESOURCES
-    }
+    address, queries = prometheus_url(view), make_queries(view, part)
+    triggers = {name: {"serverAddress": address, "query": text} for name, text in queries.items()}
     return make_scaler(kind, view.observed.model, bounds, spec.scaling, triggers)
-
-
-def _make_trigger(view: View, part: RevisionStatus, metric: ScalingMetric) -> Mapping[str, str]:
-    record, meta = view.record(part), view.observed.model.meta
-    profile = record.metrics.profile if record and record.metrics else ""
-    query = make_query(metric, profile, meta.namespace, meta.name, part.revision)
-    return {"serverAddress": prometheus_url(view), "query": query}
 
 
 def _apply(scaler: ScalerRecord, body: Mapping[str, Any]) -> Apply:

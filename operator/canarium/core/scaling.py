@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from canarium.core.actions import ScalerKind
 from canarium.core.names import child_name
 from canarium.core.observed import DeploymentRecord, ScalerRecord
+from canarium.core.scaling_queries import make_query
 from canarium.core.spec import Scaling, ScalingType
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, rollout_of
@@ -55,7 +56,7 @@ def choose_engine(view: View) -> Engine:
 
 
 def _choose(view: View, scaling: Scaling) -> Engine:
-    kind = _find_kind(scaling)
+    kind = find_kind(scaling)
     if kind not in view.observed.scaler_kinds:
         return _explain_missing(scaling, kind)
     asked = [metric.name for metric in scaling.metrics if metric.type not in RESOURCES]
@@ -65,7 +66,8 @@ def _choose(view: View, scaling: Scaling) -> Engine:
     return Engine(kind, KINDS[kind], f"{kind}, {_range(scaling)}")
 
 
-def _find_kind(scaling: Scaling) -> ScalerKind:
+def find_kind(scaling: Scaling) -> ScalerKind:
+    """Which kind is meant, wherever it is installed; engine None is not asked."""
     plain = all(metric.type in RESOURCES for metric in scaling.metrics) and scaling.min_replicas
     by_keda = scaling.engine == "KEDA" or (scaling.engine == "Auto" and not plain)
     return "ScaledObject" if by_keda else "HorizontalPodAutoscaler"
@@ -90,6 +92,31 @@ def _explain_missing(scaling: Scaling, kind: ScalerKind) -> Engine:
 def prometheus_url(view: View) -> str:
     """Whom autoscalers ask for what Kubernetes doesn't measure; "" for nobody."""
     return (view.spec.scaling.prometheus_url if view.spec else "") or view.observed.prometheus_url
+
+
+def make_queries(view: View, part: RevisionStatus) -> dict[str, str]:
+    """What is asked of Prometheus for a revision, by the metric's name.
+
+    Raises ValueError, with what to write instead, for what its server doesn't count.
+    """
+    record, meta = view.record(part), view.observed.model.meta
+    profile = record.metrics.profile if record and record.metrics else ""
+    where = {"namespace": meta.namespace, "model": meta.name, "revision": part.revision}
+    metrics = view.spec.scaling.metrics if view.spec else ()
+    asked = (metric for metric in metrics if metric.type not in RESOURCES)
+    return {metric.name: make_query(metric, profile, **where) for metric in asked}
+
+
+def find_unaskable(view: View, part: RevisionStatus) -> str:
+    """Why a revision's load cannot be asked for; "" when it can.
+
+    The spec is checked as it comes in, but what serves may be another server.
+    """
+    try:
+        make_queries(view, part)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 # The autoscalers that are there

@@ -35,7 +35,7 @@ _PODS_OF_EXPORTER = Template(
 
 
 def make_query(
-    metric: ScalingMetric, profile: str, *, namespace: str, model: str, revision: str
+    metric: ScalingMetric, profile: str, namespace: str, model: str, revision: str
 ) -> str:
     """PromQL for the load of all pods of a revision together, in the unit of the metric's target.
 

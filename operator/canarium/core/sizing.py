@@ -11,6 +11,7 @@ from canarium.core.scaling import (
     KINDS,
     choose_engine,
     find_scalers,
+    find_unaskable,
     foreign_scalers,
     own_scalers,
 )
@@ -69,6 +70,8 @@ def _tell_engine(view: View, status: Status) -> Said:
     engine = choose_engine(view)
     if engine.kind is None:
         return "False", engine.reason, engine.message
+    if status.stable is not None and (problem := find_unaskable(view, status.stable)):
+        return "False", "NoQuery", f"revision {status.stable.revision} is not scaled: {problem}"
     revision = status.stable.revision if status.stable else ""
     scaler = next((s for s in find_scalers(view, revision) if s.kind == engine.kind), None)
     if scaler is None or not scaler.conditions:

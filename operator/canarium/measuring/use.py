@@ -18,6 +18,7 @@ import aiohttp
 import msgspec
 
 from canarium.core.observed import DeploymentRecord, PodRecord, RevisionRecord
+from canarium.core.profiles import PROFILES
 from canarium.core.use import (
     ENDED,
     Containers,
@@ -39,7 +40,6 @@ from canarium.measuring.measurements import Settings
 from canarium.measuring.profiles import OwnProfiles
 from canarium.sources.addresses import make_guarded_session
 from canarium.sources.consumption import Question, read_prometheus
-from canarium.sources.profiles import PROFILES
 from canarium.sources.prometheus import PrometheusSource
 
 logger = logging.getLogger(__name__)

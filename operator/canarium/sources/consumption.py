@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from canarium.core.profiles import Profile
 from canarium.core.use import RATE_SECONDS, Figure, PodKey, PriceList, Prices, Readings
 from canarium.sources.counting import Labels
 from canarium.sources.errors import SourceError
-from canarium.sources.profiles import Profile
 from canarium.sources.prometheus import PrometheusSource
 
 NO_PROMETHEUS = "no Prometheus is known: name one by --prometheus-url"

@@ -2,7 +2,14 @@
 
 import pytest
 
-from tests.e2e.capacity import Dip, find_dips, find_looks, find_size_at, find_sizes
+from tests.e2e.capacity import (
+    Dip,
+    find_dips,
+    find_fewest_ready,
+    find_looks,
+    find_size_at,
+    find_sizes,
+)
 from tests.e2e.selftest.witnessed import MODEL, Log, canary, serving
 
 
@@ -53,3 +60,12 @@ def test_a_size_holds_until_the_next(time: float, size: int) -> None:
     looks = find_looks(serving().scale("v1", 5).changes, MODEL)
 
     assert find_size_at(looks, "v1", time) == size
+
+
+def test_the_fewest_ready_pods_are_those_of_all_revisions_within_the_times() -> None:
+    log = serving().revision("v2").ready_pods("v1", 2).ready_pods("v2", 2)
+    lost = log.wait(5).pod_lost("v1", 0).pod_lost("v2", 1).wait(5).ready_pods("v1", 2)
+
+    assert find_fewest_ready(lost.changes, MODEL, 1062.0, 1066.0) == 2
+    assert find_fewest_ready(lost.changes, MODEL, 1068.0, 1080.0) == 2
+    assert find_fewest_ready(log.changes, MODEL, 1062.0, 1064.0) == 4

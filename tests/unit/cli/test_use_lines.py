@@ -12,9 +12,9 @@ from canarium.cli.main import main
 from canarium.cli.report import make_report
 from canarium.cli.tree import make_tree
 from canarium.cli.use import format_bytes, format_number, make_question
+from canarium.core.profiles import PROFILES
 from canarium.core.status import dump
 from canarium.core.use import Amounts, PriceList, Prices, Readings
-from canarium.sources.profiles import PROFILES
 
 from tests.unit.cli import objects
 from tests.unit.cli.fake_apiserver import PODS as PODS_PATH

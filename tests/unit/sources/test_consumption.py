@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from canarium.core.profiles import PROFILES, Profile
 from canarium.core.use import PriceList, Prices, Readings
 from canarium.errors import ConfigError
 from canarium.sources.consumption import (
@@ -18,7 +19,6 @@ from canarium.sources.consumption import (
 )
 from canarium.sources.own_profiles import parse_profiles
 from canarium.sources.prices import read_prices
-from canarium.sources.profiles import PROFILES, Profile
 from canarium.sources.prometheus import PrometheusSource
 
 from tests.unit.sources.serving import Handler, make_local_session, serving
