@@ -15,26 +15,34 @@ from typing import Any, Literal
 from canarium.api.durations import parse_duration
 from canarium.sim.apiserver import Change, Key
 from canarium.sim.autoscaling import PERCENT_A_REQUEST
+from canarium.sim.simulation import Simulation
 
 from tests.e2e.changes import revision_of
 from tests.e2e.invariants import OURS
 from tests.simulated.observer import Observer, Watched
 from tests.simulated.play import Json, Play, make_manifest
 
-Engine = Literal["HPA", "KEDA"]
+Engine = Literal["HPA", "KEDA", "None"]
 CPU_PERCENT = 50
 A_POD = CPU_PERCENT / PERCENT_A_REQUEST
 "Requests a second that bring one pod to its target, whichever engine counts."
 GIT = "argocd-controller"
+LATE_SECONDS = 30.0
+"By so much later than here may the operator take the guard to begin: once the router is seen."
 
 
 def make_scaling(engine: Engine = "HPA", least: int = 2, most: int = 20, **more: Any) -> Json:
-    """`spec.scaling` by CPU through HPA, or by requests a second through KEDA."""
+    """`spec.scaling` by CPU through HPA, or by requests a second through KEDA.
+
+    Where it may go to no pods at all, they are counted by somebody else than the pods.
+    """
     by_cpu = {"name": "cpu", "type": "CPU", "target": f"{CPU_PERCENT}%"}
     by_rate = {"name": "rps", "type": "RequestsPerSecond", "target": f"{A_POD:g}"}
+    if least == 0:
+        by_rate |= {"type": "External", "query": 'sum(wanted{model="{{model}}"})'}
     where = {"prometheus": {"address": "http://prometheus.monitoring:9090"}}
     quick = {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 30}}}
-    metrics = [by_cpu if engine == "HPA" else by_rate]
+    metrics = [by_rate if engine == "KEDA" else by_cpu]
     about = where if engine == "KEDA" else {}
     return {
         "minReplicas": least,
@@ -45,6 +53,15 @@ def make_scaling(engine: Engine = "HPA", least: int = 2, most: int = 20, **more:
         **about,
         **more,
     }
+
+
+def make_foreign_autoscaler(target: str) -> Json:
+    """Somebody's own, that aims at a Deployment."""
+    percent = {"type": "Utilization", "averageUtilization": CPU_PERCENT}
+    metric = {"type": "Resource", "resource": {"name": "cpu", "target": percent}}
+    aim = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
+    spec = {"scaleTargetRef": aim, "minReplicas": 1, "maxReplicas": 5, "metrics": [metric]}
+    return {"apiVersion": "autoscaling/v2", "metadata": {"name": "somebodys"}, "spec": spec}
 
 
 def make_scaled_manifest(version: str, scaling: Json, **options: Any) -> Json:
@@ -60,10 +77,12 @@ class Sized:
 
     lowest: dict[str, int] = field(default_factory=dict)
     "The fewest pods that each was given since the route was last written by us."
+    tried: str = ""
+    "The revision on trial, from its first share until it has none or the guard is over."
     peaks: dict[str, int] = field(default_factory=dict)
-    "The most that each was given since the trial began that is going on."
+    "The most that those were given since to which one may go back."
     full_at: float | None = None
-    "Since when whoever is on trial has been given everything."
+    "When the one on trial was given everything."
     guard_ended: bool = False
     "Whether a person has done something since."
 
@@ -71,94 +90,102 @@ class Sized:
 class ScalingObserver(Observer):
     """Asserts the invariants where autoscalers choose sizes too."""
 
-    def __init__(self, sim: Any) -> None:
+    def __init__(self, sim: Simulation) -> None:
         self._sized: dict[Key, Sized] = {}
         super().__init__(sim)
 
     def look(self, change: Change) -> None:
-        if change.kind == "ModelDeployment" and change.by not in OURS and change.type != "DELETED":
+        if change.kind == "ModelDeployment" and change.by not in OURS:
             self._sized.setdefault(change.key, Sized()).guard_ended = True
         if change.kind == "Deployment":
             self._look_at_size(change)
         super().look(change)
-        if change.kind == "HTTPRoute" and change.by in OURS:
-            self._look_at_shares(change.key)
+        if change.kind == "HTTPRoute" and change.by in OURS and change.type != "DELETED":
+            self._look_at_shares(change)
 
     # Whose size counts
 
     def _wanted_size(self, key: Key) -> int:
         """The size that a share is a share of: of whoever serves, or served before the trial."""
         watched, sized = self._watched.get(key), self._sized.get(key, Sized())
-        trial = watched.trial if watched else None
-        served = trial.beside if trial and sized.full_at is None else watched and watched.served
-        return max((sized.lowest.get(r, 0) for r in served or ()), default=0)
+        if sized.tried and sized.full_at is None:
+            return self._size_before(sized)
+        served = watched.served if watched else ()
+        return max((sized.lowest.get(r, 0) for r in served), default=0)
+
+    def _size_before(self, sized: Sized) -> int:
+        return max((sized.lowest.get(r, 0) for r in sized.peaks), default=0)
 
     def _settle(self, key: Key, watched: Watched) -> None:
         watched.size = self._wanted_size(key)
+
+    # What happens to shares
+
+    def _look_at_shares(self, change: Change) -> None:
+        """We wrote the route: sizes count anew, and a trial may have begun, been won, or ended."""
+        sized = self._sized.setdefault(change.key, Sized())
+        before = self._shares(change.key, change.was["spec"]) if change.was else {}
+        after = self._shares(change.key, change.body["spec"])
+        new = [r for r, share in after.items() if share and not before.get(r)]
+        going_on = sized.tried and not self._is_guard_over(change.key)
+        sizes = self._find_sizes(change.key)
+        if self._is_guard_over(change.key, by=LATE_SECONDS):
+            sized.peaks = {}
+        if (going_on and not after.get(sized.tried)) or sized.peaks.keys() & new:
+            sized.tried, sized.peaks = "", {}  # what goes back is not on trial
+        elif new and not going_on:
+            sized.tried, sized.full_at = new[0], None
+            sized.peaks = {r: sizes[r] for r, share in before.items() if share}
+        if after.get(sized.tried) == 100 and sized.full_at is None:
+            sized.full_at, sized.guard_ended = self._sim.now(), False
+        sized.lowest = sizes
+
+    def _find_sizes(self, key: Key) -> dict[str, int]:
+        found = self._of(key, "Deployment")
+        return {revision_of(d): int(d["spec"]["replicas"]) for d in found}
+
+    def _is_guard_over(self, key: Key, *, by: float = 0.0) -> bool:
+        """Whether the guard is over, by so many seconds; a person ends it by asking for more."""
+        sized, body = self._sized[key], self._server.find("ModelDeployment", key)
+        if body is None or sized.full_at is None:
+            return body is None
+        guard = parse_duration(body["spec"]["rollout"]["guard"]["duration"])
+        over = self._sim.now() >= sized.full_at + guard + by
+        return over or (sized.guard_ended and not by)
 
     # What happens to sizes
 
     def _look_at_size(self, change: Change) -> None:
         model = change.body["metadata"]["labels"]["canarium.dev/model"]
         key, revision = (change.key[0], model), revision_of(change.body)
-        sized, watched = self._sized.setdefault(key, Sized()), self._watched.get(key)
+        sized = self._sized.setdefault(key, Sized())
         now = 0 if change.type == "DELETED" else int(change.body["spec"]["replicas"])
         was = int(change.was["spec"]["replicas"]) if change.was else 0
-        if watched is not None and now < was:
-            self._check_peak(key, watched, revision, now)
-            self._check_floor(change, key, watched, now)
+        if now < was:
             self._check_hand(change, revision, now)
+            if not self._is_guard_over(key):
+                self._check_peak(sized, revision, now)
+                self._check_floor(change, key, now)
         sized.lowest[revision] = min(now, sized.lowest.get(revision, now))
-        sized.peaks[revision] = max(now, sized.peaks.get(revision, 0))
+        if revision in sized.peaks:
+            sized.peaks[revision] = max(now, sized.peaks[revision])
 
-    def _look_at_shares(self, key: Key) -> None:
-        """The route was written: sizes count anew, and a trial may have begun or won."""
-        sized, watched = self._sized.setdefault(key, Sized()), self._watched.get(key)
-        if watched is None:
-            return
-        sizes = {revision_of(d): int(d["spec"]["replicas"]) for d in self._of(key, "Deployment")}
-        sized.lowest = dict(sizes)
-        route = self._server.find("HTTPRoute", key)
-        shares = self._shares(key, route["spec"]) if route else {}
-        won = watched.trial is not None and shares.get(watched.trial.revision) == 100
-        if not won or sized.full_at is None:
-            sized.full_at = self._sim.now() if won else None
-            sized.guard_ended = False
-            sized.peaks = sized.peaks if won else sizes
-
-    def _check_peak(self, key: Key, watched: Watched, revision: str, now: int) -> None:
+    def _check_peak(self, sized: Sized, revision: str, now: int) -> None:
         """What one would go back to stays at its peak until the guard ends, whoever writes."""
-        trial, sized = watched.trial, self._sized[key]
-        if trial is None or revision not in trial.beside or self._is_guard_over(key):
-            return
-        peak = sized.peaks.get(revision, 0)
+        peak = sized.peaks.get(revision, 0) if sized.tried else 0
         assert now >= peak, (
             f"peak: {self.name(revision)}, to which one may go back, goes from {peak} to {now} pods"
         )
 
-    def _is_guard_over(self, key: Key) -> bool:
-        sized, body = self._sized[key], self._server.find("ModelDeployment", key)
-        if sized.full_at is None or body is None:
-            return body is None
-        guard = parse_duration(body["spec"]["rollout"]["guard"]["duration"])
-        return sized.guard_ended or self._sim.now() >= sized.full_at + guard
-
-    def _check_floor(self, change: Change, key: Key, watched: Watched, now: int) -> None:
-        """No autoscaler takes from whoever is on trial what its share needs."""
-        trial, revision = watched.trial, revision_of(change.body)
-        if trial is None or revision != trial.revision or self._is_guard_over(key):
+    def _check_floor(self, change: Change, key: Key, now: int) -> None:
+        """Nobody, no autoscaler either, takes from whoever is on trial what its share needs."""
+        sized, revision = self._sized[key], revision_of(change.body)
+        if revision != sized.tried:
             return
-        size = self._wanted_size(key) if self._sized[key].full_at is None else self._beside(key)
-        need = self._need_in_force(key, revision, size)
+        need = self._need_in_force(key, revision, self._size_before(sized))
         assert now >= need, (
             f"4: {change.by} left {self.name(revision)} {now} of {need} pods in its trial"
         )
-
-    def _beside(self, key: Key) -> int:
-        """The size of what one would go back to, when the closing step was written."""
-        watched, sized = self._watched[key], self._sized[key]
-        beside = watched.trial.beside if watched.trial else ()
-        return min((sized.lowest.get(r, 0) for r in beside), default=0)
 
     def _check_hand(self, change: Change, revision: str, now: int) -> None:
         """What is handed over keeps its size: we ourselves take all pods, or none."""

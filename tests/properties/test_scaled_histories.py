@@ -17,15 +17,24 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.properties.scaled_play import A_POD, Engine, ScaledPlay, make_scaling
+from tests.properties.scaled_play import (
+    A_POD,
+    Engine,
+    ScaledPlay,
+    make_foreign_autoscaler,
+    make_scaling,
+)
 from tests.simulated.play import KEY, Json
 from tests.simulated.test_disturbed_histories import SECONDS, one_of
 
 pytestmark = pytest.mark.timeout(300)
 
+HPA = "HorizontalPodAutoscaler"
 VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 RATES = st.sampled_from([0.0, 5.0, 25.0, 60.0, 140.0])
-BOUNDS = st.sampled_from([(1, 3), (1, 20), (2, 8), (3, 20)])
+BOUNDS = st.sampled_from([(0, 8), (1, 3), (1, 20), (2, 8), (3, 20)])
+"The least is 1 where nobody can tell whether a model without pods is wanted."
+ENGINES = st.sampled_from(["HPA", "KEDA"])
 STEPS = st.sampled_from([((20, "5s"),), ((20, "20s"), (50, "40s")), ((1, "0s"), (99, "30s"))])
 TROUBLE: tuple[Trouble, ...] = ("Conflict", "Error", "Lost")
 FAILING: tuple[Failing, ...] = ("", "Crash", "Unready", "Unschedulable")
@@ -35,7 +44,7 @@ LOADS = (
     one_of("offer", RATES),
     one_of("wander", st.sampled_from([(0.0, 40.0), (20.0, 80.0), (10.0, 150.0)])),
     one_of("bound", BOUNDS),
-    one_of("sync"),
+    one_of("change_engine", st.sampled_from(["HPA", "KEDA", "None"])),
 )
 TROUBLES = (
     one_of("misbehave", VERSIONS, st.sampled_from(FAILING), st.sampled_from([0.0, 8.0])),
@@ -44,6 +53,7 @@ TROUBLES = (
     one_of("limit", st.sampled_from([None, None, 3, 9])),
     one_of("crowd", st.sampled_from([None, None, 4, 8])),
     one_of("hang", st.booleans()),
+    one_of("meddle", st.booleans()),
     one_of("lag", st.sampled_from(LAGGING), st.sampled_from([0.0, 0.5, 4.0])),
     one_of("disturb_writes", st.sampled_from([0, 2, 3, 7]), st.sampled_from(TROUBLE)),
     one_of("crash_operator", st.integers(1, 6), st.sampled_from(["before", "after"])),
@@ -56,7 +66,7 @@ class ScaledHistory(RuleBasedStateMachine):
     play: ScaledPlay
 
     @initialize(
-        scaling=st.tuples(st.sampled_from(["HPA", "KEDA"]), BOUNDS),
+        scaling=st.tuples(ENGINES, BOUNDS),
         steps=STEPS,
         guard=st.sampled_from(["0s", "20s", "90s"]),
         load=RATES,
@@ -65,10 +75,9 @@ class ScaledHistory(RuleBasedStateMachine):
     def begin(
         self, scaling: tuple[Engine, Any], steps: Any, guard: str, load: float, seed: int
     ) -> None:
-        self.version, self.engine = "1", scaling[0]
+        self.version, (self.engine, self.bounds) = "1", scaling
         options: Json = {"steps": steps, "guard": guard, "seed": seed}
-        wanted = make_scaling(self.engine, *scaling[1])
-        self.play = ScaledPlay(scaling=wanted, load=load, **options).__enter__()
+        self.play = ScaledPlay(scaling=self._scaling(), load=load, **options).__enter__()
         self.want("1", 40.0)
 
     @rule(version=VERSIONS, seconds=SECONDS)
@@ -120,11 +129,29 @@ class ScaledHistory(RuleBasedStateMachine):
     def do_wander(self, bounds: tuple[float, float]) -> None:
         self.play.load.walk(KEY, *bounds)
 
-    def do_bound(self, bounds: tuple[int, int]) -> None:
-        self.play.want(self.version, scaling=make_scaling(self.engine, *bounds))
+    def _scaling(self) -> Json:
+        least, most = self.bounds
+        if self.engine != "KEDA":
+            return make_scaling(self.engine, max(1, least), most)
+        return make_scaling("KEDA", least, most, **({} if least else {"idleAfter": "30s"}))
 
-    def do_sync(self) -> None:
-        self.play.sync(self.version)
+    def do_bound(self, bounds: tuple[int, int]) -> None:
+        self.bounds = bounds
+        self.play.want(self.version, scaling=self._scaling())
+
+    def do_change_engine(self, engine: Engine) -> None:
+        self.engine = engine
+        self.play.want(self.version, scaling=self._scaling())
+
+    def do_meddle(self, meddles: bool) -> None:
+        """Somebody's own autoscaler aims at what serves: while it is there, neither acts."""
+        server, place = self.play.server, (KEY[0], "somebodys")
+        if not meddles:
+            if server.find(HPA, place):
+                server.delete(HPA, place, "kubectl")
+        elif server.find(HPA, place) is None:
+            name = f"fraud-{self.play.revision(self.play.stable)}"
+            server.create(HPA, KEY[0], make_foreign_autoscaler(name), "kubectl")
 
     def do_misbehave(self, version: str, failing: Failing, works: float) -> None:
         self.play.pods.behave(version, Behaviour(failing=failing, works_seconds=works))
@@ -176,6 +203,8 @@ class ScaledHistory(RuleBasedStateMachine):
         play.pods.set_quota(None)
         play.pods.set_room(None)
         play.autoscaler.working = play.keda.working = True
+        self.do_meddle(meddles=False)
+        self.engine = "HPA" if self.engine == "None" else self.engine
         play.network.lags.clear()
         play.network.crash = None
         if play.operator is None:
@@ -183,7 +212,7 @@ class ScaledHistory(RuleBasedStateMachine):
         play.network.trouble = lambda _request: None
         play.load.offer(KEY, 47.0)
         play.run(60.0)  # a rollback that is seen together with version 5 overrides it, rightly
-        play.want("5")
+        play.want("5", scaling=self._scaling())
 
     def check_rest(self) -> None:
         play = self.play
@@ -194,7 +223,7 @@ class ScaledHistory(RuleBasedStateMachine):
         least, most = play.scaling["minReplicas"], play.scaling["maxReplicas"]
         assert play.scalers() == {"5": (least, most)}
         assert set(play.sizes()) == {"5"}
-        enough = min(most, max(least, math.ceil(47.0 / A_POD / 1.1)))
+        enough = min(most, max(1, least, math.ceil(47.0 / A_POD / 1.1)))
         assert enough <= play.sizes()["5"] <= max(enough, math.ceil(47.0 / A_POD / 0.9))
 
 
