@@ -8,7 +8,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -50,17 +50,21 @@ def main() -> int:
 def stage_scenario() -> Iterator[Scenario]:
     """A scenario with an operator of its own on a node."""
     directory = Path(tempfile.mkdtemp(prefix="canarium-scaling-"))
-    with share_cluster("auto", prepare_node, directory) as cluster:
+    with ExitStack() as stack:
+        cluster = stack.enter_context(share_cluster("auto", prepare_node, directory))
         child, witness = start_witness(cluster.kubeconfig, directory)
+        stack.callback(child.end)
         scenario = stage(cluster, witness, directory / "scaling")
-        try:
-            yield scenario
-        finally:
-            if scenario.load is not None:
-                scenario.load.stop()
-            if scenario.operator is not None:
-                scenario.operator.stop()
-            child.end()
+        stack.callback(end, scenario)
+        yield scenario
+
+
+def end(scenario: Scenario) -> None:
+    """Stop whatever of it still runs."""
+    if scenario.load is not None:
+        scenario.load.stop()
+    if scenario.operator is not None:
+        scenario.operator.stop()
 
 
 def measure_carried(scenario: Scenario) -> int:

@@ -302,7 +302,7 @@ def check_spec_is_the_persons(
 def _ownership_problems(change: Change) -> Iterator[str]:
     for entry in change.metadata.get("managedFields", []):
         written = sorted(set(entry.get("fieldsV1", {})) - {"f:status"})
-        if written and not entry["manager"].startswith(PERSON):
+        if written and not _is_persons(entry):
             yield f"{entry['manager']} wrote {', '.join(written)}"
     if change.metadata.get("finalizers"):
         yield f"finalizers {change.metadata['finalizers']}"
@@ -310,6 +310,12 @@ def _ownership_problems(change: Change) -> Iterator[str]:
         prefix, _, verb = name.rpartition("/")
         if "kopf" in prefix or (f"{prefix}/" == PREFIX and verb not in PEOPLES):
             yield f"annotation {name}"
+
+
+def _is_persons(entry: Json) -> bool:
+    """Whether a field is a person's, or that of an autoscaler by the subresource made for it."""
+    scaled = entry.get("subresource") == "scale" and entry["manager"] not in OURS
+    return scaled or entry["manager"].startswith(PERSON)
 
 
 def check_namespaces(changes: Sequence[Change]) -> Iterator[Violation]:

@@ -25,7 +25,7 @@ RISE_AND_FALL = ((0.0, 1.0), (5.0, 1.0), (35.0, 60.0), (75.0, 60.0), (95.0, 1.0)
 LIMIT = "100m"
 "So little processor time for a pod that one doesn't carry what is offered."
 CARRIED = 25.0
-"Requests a second that a pod with LIMIT carries, by `python -m benchmarks.scaling carried`."
+"Requests a second, fewer than a pod with LIMIT carries: `python -m benchmarks.scaling carried`."
 OFFERED = 45.0
 LIMITED: Json = {
     "minReplicas": 1,
