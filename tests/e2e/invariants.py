@@ -16,7 +16,6 @@ from tests.e2e.changes import (
     World,
     labels,
     managers,
-    needed,
     replay,
     revision_of,
 )
@@ -89,7 +88,7 @@ def check_capacity(changes: Sequence[Change], expected: Expectation) -> Iterator
         if change.kind in ROUTE_KINDS and _is_ours(change, world) and not change.deleted:
             looks = seen.since(change.time - SLACK_SECONDS)
             for revision, share in _raises(world, change):
-                if problem := _capacity_problem(revision, share, world.wanted_replicas, looks):
+                if problem := _capacity_problem(revision, share, world, looks):
                     yield _violation("2 capacity", change, problem)
         seen.look(world, change)
 
@@ -102,14 +101,14 @@ def check_selection(changes: Sequence[Change], expected: Expectation) -> Iterato
             before, after = world.find("Service", change.name), world.selected(change.object)
             if after and after != (world.selected(before) if before else ""):
                 looks = seen.since(change.time - SLACK_SECONDS)
-                if problem := _capacity_problem(after, 100, world.wanted_replicas, looks):
+                if problem := _capacity_problem(after, 100, world, looks):
                     yield _violation("2 selection", change, problem)
         seen.look(world, change)
 
 
-def _capacity_problem(revision: str, share: int, replicas: int, looks: list[Ready]) -> str:
+def _capacity_problem(revision: str, share: int, world: World, looks: list[Ready]) -> str:
     """What is wrong with a raise by every look that the operator may have had."""
-    mine, need = max(look.get(revision, 0) for look in looks), needed(share, replicas)
+    mine, need = max(look.get(revision, 0) for look in looks), world.needed(share)
     others = min(sum(look.values()) - look.get(revision, 0) for look in looks)
     if mine == 0:
         return f"{revision} was raised to {share} without a ready pod"
@@ -173,8 +172,8 @@ def check_release(changes: Sequence[Change], expected: Expectation) -> Iterator[
         if replicas == 0 and world.may_idle and change.kind == "Deployment" and not change.deleted:
             continue  # put to sleep: nobody sends it anything
         led = 100 * (world.selected(world.find("Service", world.model) or NOBODY) == revision)
-        share = max(led, rules.share(revision, change.time))
-        need = needed(share, world.wanted_replicas)
+        share = max(0 if world.in_place else led, rules.share(revision, change.time))
+        need = world.needed(share)
         if replicas < need:
             words = f"{change.kind} {change.name} was left {replicas} of {need} pods"
             yield _violation("4 release", change, f"{words} that a rule still needs")

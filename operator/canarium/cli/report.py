@@ -127,6 +127,8 @@ class Report:
     ready: bool
     unready: str
     "Why it is not Ready, if it is not."
+    unscaled: str
+    "Why nobody scales it as was asked, or who wants to beside."
     up_to_date: bool
     seen: bool
     "Whether the operator has seen the spec as it is now."
@@ -150,6 +152,7 @@ def make_report(
     """
     metadata, status = model["metadata"], model.get("status") or {}
     rollout, ready = status.get("rollout") or {}, read_condition(model, "Ready")
+    scaled = read_condition(model, "Scaled")
     return Report(
         name=metadata["name"],
         namespace=metadata.get("namespace", ""),
@@ -161,6 +164,7 @@ def make_report(
         router=status.get("router", ""),
         ready=ready.get("status") == "True",
         unready="" if ready.get("status") == "True" else ready.get("message", ""),
+        unscaled=scaled.get("message", "") if scaled.get("status") == "False" else "",
         up_to_date=read_condition(model, "UpToDate").get("status") == "True",
         seen=is_seen(model),
         revisions=tuple(_tell_revisions(status, pods, readings)),

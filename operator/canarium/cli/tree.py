@@ -64,6 +64,8 @@ def _words(report: Report) -> Iterator[Text]:
         yield Text(words, "yellow")
     if report.revisions and not report.ready:
         yield Text(f"not Ready: {report.unready}", "red")
+    if report.unscaled:
+        yield Text(f"not scaled: {report.unscaled}", "yellow")
 
 
 def _revision_cells(revision: Revision, now: float) -> list[str | Text]:
