@@ -120,6 +120,8 @@ def tell_expansion(expansion: Expansion) -> Iterator[Text]:
     ]
     yield from align(_drop_empty([header, *rows]), gap=3)
     yield from _tell_sizes(expansion)
+    if expansion.rollout.capacity == "InPlace":
+        yield Text("pods replace each other one by one where there is no room for both")
     yield Text(_tell_guard(expansion.rollout))
     yield from _tell_analysis(expansion.rollout.analysis)
     if expansion.unrequested:
@@ -139,7 +141,7 @@ def _tell_sizes(expansion: Expansion) -> Iterator[Text]:
     yield Text(f"scaled by {engine}: {bounds} of each revision, by {metrics}")
     yield Text(f"in a rollout no fewer than above, and {_pods(expansion.replicas)} of stable")
     ceiling = max(scaling.max_replicas, expansion.replicas)
-    yield Text(f"at least {_pods(most)} at a time, at most {2 * ceiling} under load")
+    yield Text(f"at most {_pods(most)} at a time at this size, {2 * ceiling} when load grows")
     if not scaling.min_replicas:
         yield Text(f"at rest no pods after {format_duration(scaling.idle_seconds)} without load")
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from canarium.core.inference_series import select_inference
 from canarium.core.names import child_name
 from canarium.core.profiles import PROFILES, UNITS, Profile
-from canarium.core.promql import ArgumentType, Template, escape
+from canarium.core.promql import ArgumentType, Template
 from canarium.core.spec import ScalingMetric
 
 WINDOW = "1m"
@@ -113,14 +114,11 @@ def _counter_of(profile: Profile) -> str:
 
 def _sum_rates(profile: Profile, series: str, pods: str) -> str:
     """The sum of the series of inference; of those without a route, where none has one."""
-    own = [f'{name}=~"{_quote(value)}"' for name, value in profile.labels]
-    if profile.methods:
-        own.append(f'method=~"{"|".join(profile.methods)}|"')
+    selection = select_inference(profile)
     sums = (
-        " or ".join(
-            f"rate({_select(series, pods, [*own, *matchers])}[{WINDOW}])" for matchers in union
-        )
-        for union in _list_selections(profile)
+        " or ".join(f"rate({_select(series, pods, matchers)}[{WINDOW}])" for matchers in union)
+        for union in (selection.routed, selection.unrouted)
+        if union
     )
     return " or ".join(f"sum({rates})" for rates in sums)
 
@@ -128,50 +126,3 @@ def _sum_rates(profile: Profile, series: str, pods: str) -> str:
 def _select(series: str, pods: str, matchers: Sequence[str] = ()) -> str:
     """One series; its name goes into the braces, for TensorFlow Serving's begins with a colon."""
     return "{" + ",".join([f'__name__="{series}"', pods[1:-1], *matchers]) + "}"
-
-
-def _list_selections(profile: Profile) -> Sequence[Sequence[list[str]]]:
-    """Matchers of the route, in unions of which the first counts that finds anything.
-
-    PromQL cannot tell an empty route from none, so that both count where no route is found.
-    """
-    if profile.routes:
-        labels = profile.route_labels
-        routed = [
-            _match_first(labels[:index], label, profile) for index, label in enumerate(labels)
-        ]
-        return routed, [[f'{label}=""' for label in labels]]
-    if profile.not_routes is None:
-        return ([[]],)
-    return (_list_unexcluded(profile.route_labels, _search(profile.not_routes)),)
-
-
-def _match_first(before: Sequence[str], label: str, profile: Profile) -> list[str]:
-    """The first label of the route that there is has to have a route that counts."""
-    absent = [f'{name}=""' for name in before]
-    wanted = [f'{label}!=""', f'{label}=~"{_search(profile.routes)}"']
-    if profile.not_routes is not None:
-        wanted.append(f'{label}!~"{_search(profile.not_routes)}"')
-    return [*absent, *wanted]
-
-
-def _list_unexcluded(labels: Sequence[str], excluded: str) -> list[list[str]]:
-    """No label may hold a route that is excluded.
-
-    Prometheus Operator has a label `endpoint` of its own, a port's name such as metrics, and
-    renames a server's. What has no slash in it is not taken for a route there.
-    """
-    others = [f'{label}!~"{excluded}"' for label in labels if label != "endpoint"]
-    if "endpoint" not in labels:
-        return [others]
-    others.append(f'exported_endpoint!~"{excluded}"')
-    return [[*others, f'endpoint!~"{excluded}"'], [*others, 'endpoint!~".*/.*"']]
-
-
-def _search(pattern: str) -> str:
-    """PromQL's patterns have to match a value whole, those of profiles are searched for in it."""
-    return _quote(f".*(?:{pattern}).*")
-
-
-def _quote(pattern: str) -> str:
-    return escape(pattern, '"')

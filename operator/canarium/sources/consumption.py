@@ -6,12 +6,12 @@ discovery gives (namespace, pod), or with exported_ before them where it found t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from canarium.core.inference_series import select_inference
 from canarium.core.profiles import Profile
 from canarium.core.use import RATE_SECONDS, Figure, PodKey, PriceList, Prices, Readings
 from canarium.sources.counting import Labels
@@ -28,9 +28,6 @@ _GPU_USE = "DCGM_FI_DEV_GPU_UTIL"
 "Percent of the time that a GPU did something, as NVIDIA's dcgm-exporter tells of each."
 _PRICES = ("node_cpu_hourly_cost", "node_ram_hourly_cost", "node_gpu_hourly_cost")
 "OpenCost's: money an hour for a core, a GiB and a GPU of a node; as the fields of Prices are."
-
-_PYTHONS_OWN = re.compile(r"\\.|\(\?>", re.DOTALL)
-_IN_RE2 = {r"\Z": r"\z", "(?>": "(?:"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +132,9 @@ def make_predictions_queries(profile: Profile, namespaces: Collection[str]) -> l
 
 def _rates(name: str, profile: Profile, namespaces: Collection[str]) -> Iterator[str]:
     """Of one counter; no series is in two of them."""
-    for selection in _select(profile):
-        for series in _in(name, selection, namespaces):
+    selection = select_inference(profile)
+    for matchers in (*selection.routed, *selection.unrouted):
+        for series in _in(name, ",".join(matchers), namespaces):
             yield f"rate({series}[{RATE_SECONDS}s])"
 
 
@@ -147,48 +145,10 @@ def make_price_query() -> str:
 
 def _in(name: str, selection: str, namespaces: Collection[str]) -> Iterator[str]:
     """A metric in namespaces, whichever of both labels names them."""
-    names = _quote("|".join(sorted(namespaces)))  # of letters, digits and dashes alone
+    names = f'"{"|".join(sorted(namespaces))}"'  # of letters, digits and dashes alone
     matcher = f'__name__="{name}"' + (f",{selection}" if selection else "")
     yield f'{{{matcher},exported_namespace=~{names},exported_pod!=""}}'
     yield f'{{{matcher},namespace=~{names},pod!="",exported_pod=""}}'
-
-
-def _select(profile: Profile) -> list[str]:
-    """The matchers of the series that count: a text for each place where the route may be."""
-    common = [f"{name}=~{_quote(_translate(pattern))}" for name, pattern in profile.labels]
-    if profile.methods:
-        common.append(f"method=~{_quote('|'.join((*map(re.escape, profile.methods), '')))}")
-    matchers = [f"=~{_quote(_somewhere(profile.routes))}"]
-    if profile.not_routes is not None:
-        matchers.append(f"!~{_quote(_somewhere(profile.not_routes))}")
-    return [",".join((*route, *common)) for route in _first_of(profile.route_labels, matchers)]
-
-
-def _first_of(labels: Sequence[str], matchers: Sequence[str]) -> Iterator[list[str]]:
-    """The first label that is there has to match; a series without any of them counts in full.
-
-    Prometheus doesn't tell an empty label from a missing one.
-    """
-    missing: list[str] = []
-    for label in labels:
-        yield [*missing, f'{label}!=""', *(f"{label}{matcher}" for matcher in matchers)]
-        missing.append(f'{label}=""')
-    yield missing
-
-
-def _somewhere(pattern: str) -> str:
-    """A pattern that is searched for: Prometheus' own have to match all of a text."""
-    return f"(?s:.*)(?:{_translate(pattern)})(?s:.*)"
-
-
-def _translate(pattern: str) -> str:
-    """A pattern of Python's in RE2's spelling. RE2 never looks back, so it has no atomic groups."""
-    return _PYTHONS_OWN.sub(lambda found: _IN_RE2.get(found[0], found[0]), pattern)
-
-
-def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 def _spaces(pods: Collection[PodKey]) -> frozenset[str]:

@@ -60,6 +60,16 @@ def test_a_job_is_told_with_how_long_it_may_take(
     )
 
 
+def test_a_rollout_in_place_is_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "pods replace each other one by one where there is no room for both"
+    for capacity, told in (("InPlace", True), ("Surge", False)):
+        manifest = make_manifest(strategy="Canary", capacity=capacity)
+        assert main(["explain", write(tmp_path / "a.yaml", manifest)]) == 0
+        assert (words in capsys.readouterr().out) is told
+
+
 def autoscaled(**scaling: Any) -> Json:
     manifest = make_manifest(strategy="Canary")
     queue = {"name": "queue", "type": "External", "target": "30", "query": "sum(queue_length)"}
