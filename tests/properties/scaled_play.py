@@ -20,7 +20,7 @@ from canarium.sim.simulation import Simulation
 from tests.e2e.changes import revision_of
 from tests.e2e.invariants import OURS
 from tests.simulated.observer import Observer, Watched
-from tests.simulated.play import Json, Play, make_manifest
+from tests.simulated.play import KEY, Json, Play, make_manifest
 
 Engine = Literal["HPA", "KEDA", "None"]
 CPU_PERCENT = 50
@@ -100,7 +100,7 @@ class ScalingObserver(Observer):
         if change.kind == "Deployment":
             self._look_at_size(change)
         super().look(change)
-        if change.kind == "HTTPRoute" and change.by in OURS and change.type != "DELETED":
+        if self._splits(change) and change.by in OURS and change.type != "DELETED":
             self._look_at_shares(change)
 
     # Whose size counts
@@ -121,11 +121,29 @@ class ScalingObserver(Observer):
 
     # What happens to shares
 
+    def _splits(self, change: Change) -> bool:
+        """Whether it is what shares requests out: the route, or without one the leading Service."""
+        leads = change.kind == "Service" and change.key in self._watched
+        return change.kind == "HTTPRoute" or (
+            leads and self._server.find("HTTPRoute", change.key) is None
+        )
+
+    def _read_shares(self, change: Change, body: Json | None) -> dict[str, int]:
+        """Percent by revision; of a Service that selects several, that each has some."""
+        if body is None:
+            return {}
+        if change.kind == "HTTPRoute":
+            return self._shares(change.key, body["spec"])
+        one = str(body["spec"]["selector"].get("canarium.dev/revision", ""))
+        sizes = self._find_sizes(change.key)
+        return {one: 100} if one else {r: 1 for r, size in sizes.items() if size}
+
     def _look_at_shares(self, change: Change) -> None:
         """We wrote the route: sizes count anew, and a trial may have begun, been won, or ended."""
         sized = self._sized.setdefault(change.key, Sized())
-        before = self._shares(change.key, change.was["spec"]) if change.was else {}
-        after = self._shares(change.key, change.body["spec"])
+        before = self._read_shares(change, change.was)
+        after = self._read_shares(change, change.body)
+        self._watched[change.key].served = {r for r, share in after.items() if share}
         new = [r for r, share in after.items() if share and not before.get(r)]
         going_on = sized.tried and not self._is_guard_over(change.key)
         sizes = self._find_sizes(change.key)
@@ -164,17 +182,19 @@ class ScalingObserver(Observer):
         if now < was:
             self._check_hand(change, revision, now)
             if not self._is_guard_over(key):
-                self._check_peak(sized, revision, now)
+                self._check_peak(change, sized, now)
                 self._check_floor(change, key, now)
         sized.lowest[revision] = min(now, sized.lowest.get(revision, now))
         if revision in sized.peaks:
             sized.peaks[revision] = max(now, sized.peaks[revision])
 
-    def _check_peak(self, sized: Sized, revision: str, now: int) -> None:
+    def _check_peak(self, change: Change, sized: Sized, now: int) -> None:
         """What one would go back to stays at its peak until the guard ends, whoever writes."""
+        revision = revision_of(change.body)
         peak = sized.peaks.get(revision, 0) if sized.tried else 0
         assert now >= peak, (
-            f"peak: {self.name(revision)}, to which one may go back, goes from {peak} to {now} pods"
+            f"peak: {change.by} takes {self.name(revision)} from {peak} to {now} pods, "
+            "and one may have to go back to it"
         )
 
     def _check_floor(self, change: Change, key: Key, now: int) -> None:
@@ -213,6 +233,10 @@ class ScaledPlay(Play):
     def sync(self, version: str) -> None:
         """What a Git sync does: apply the manifest of the repository, as another manager."""
         self.apply(make_scaled_manifest(version, self.scaling, **self.options), GIT)
+
+    def edit(self, **parts: Json) -> None:
+        """What `kubectl edit` does: change parts of the spec, and leave the others as they are."""
+        self.server.merge("ModelDeployment", KEY, {"spec": parts}, "kubectl-edit", None)
 
     def sizes(self) -> dict[str, int]:
         """The replicas of every version that has any."""

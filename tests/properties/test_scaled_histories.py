@@ -76,7 +76,7 @@ class ScaledHistory(RuleBasedStateMachine):
         self, scaling: tuple[Engine, Any], steps: Any, guard: str, load: float, seed: int
     ) -> None:
         self.version, (self.engine, self.bounds) = "1", scaling
-        options: Json = {"steps": steps, "guard": guard, "seed": seed}
+        options: Json = {"steps": steps, "guard": guard, "seed": seed, "gateway": seed % 4 > 0}
         self.play = ScaledPlay(scaling=self._scaling(), load=load, **options).__enter__()
         self.want("1", 40.0)
 
