@@ -52,13 +52,19 @@ def lower_floors(view: View, status: Status) -> Iterator[Write]:
             yield _apply(scaler, _make(view, status, part, scaler, floor))
 
 
-def follow(view: View, status: Status) -> Iterator[Write]:
-    """Autoscalers that are missing, that say something else, or that nobody wants any more."""
+def dismiss(view: View, status: Status) -> Iterator[Write]:
+    """Autoscalers that nobody wants any more; they go before sizes are set that aren't theirs."""
     if view.spec is None:
         return
     for scaler in own_scalers(view):
         if _is_left(view, status, scaler) and not scaler.meta.deleting:
             yield _delete(scaler)
+
+
+def follow(view: View, status: Status) -> Iterator[Write]:
+    """Autoscalers that are missing, or that say something else."""
+    if view.spec is None:
+        return
     for part in parts_of(status):
         yield from _follow_one(view, status, part)
 

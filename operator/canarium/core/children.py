@@ -21,6 +21,7 @@ from canarium.core.actions import (
 )
 from canarium.core.analysis import step_jobs
 from canarium.core.autoscalers import (
+    dismiss,
     follow,
     follow_budget,
     lower_floors,
@@ -67,7 +68,8 @@ def make_writes(view: View, status: Status) -> Writes:
     The shell stops at the first write that fails, so what protects people's requests comes first.
     """
     routes = list(_make_routes(view, status))
-    upward = [*raise_floors(view, status), *_make_capacity(view, status)]
+    bounds = [*dismiss(view, status), *raise_floors(view, status)]
+    upward = [*bounds, *_make_capacity(view, status)]
     downward = [*_make_place(view, status), *_make_downward(view, status)]
     live = [*_before_routes(view, status, routes), *_before_down(view, downward)]
     records = make_records(view, status)

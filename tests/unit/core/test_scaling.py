@@ -420,3 +420,17 @@ def test_every_size_in_a_rollout_under_load_is_at_least_the_one_before() -> None
     roll(world, "Holding")
     seen = [size["2"] for size in watch(world, 60.0) if world.state != "Idle"]
     assert all(a <= b for a, b in pairwise(seen))
+
+
+def test_an_autoscaler_goes_before_a_size_is_set_that_is_not_its_own() -> None:
+    world = scaled(load=4)
+    roll(world, "Holding")
+    world.apply(make_spec("2", replicas=9, rollout=make_rollout(20, 50)))
+    while not world.last_plan.writes:
+        world.step()
+    kinds = [(type(write).__name__, write.ref.kind) for write in world.last_plan.writes]
+    assert kinds[:3] == [
+        ("Delete", "HorizontalPodAutoscaler"),
+        ("Delete", "HorizontalPodAutoscaler"),
+        ("Apply", "Deployment"),
+    ]
