@@ -106,9 +106,12 @@ class ScalingObserver(Observer):
     # Whose size counts
 
     def _wanted_size(self, key: Key) -> int:
-        """The size that a share is a share of: of whoever serves, or served before the trial."""
+        """The size that a share is a share of: of whoever serves, or served before the trial.
+
+        The latter counts until the guard is over, since it is what takes everything back.
+        """
         watched, sized = self._watched.get(key), self._sized.get(key, Sized())
-        if sized.tried and sized.full_at is None:
+        if sized.tried and not self._is_guard_over(key, by=LATE_SECONDS):
             return self._size_before(sized)
         served = watched.served if watched else ()
         return max((sized.lowest.get(r, 0) for r in served), default=0)
