@@ -106,21 +106,53 @@ class ScalingObserver(Observer):
     # Whose size counts
 
     def _wanted_size(self, key: Key) -> int:
-        """The size that a share is a share of: of whoever serves, or served before the trial.
+        """The size that a share is a share of.
+
+        One pod fewer where pods are replaced in place: it may be missing.
+        """
+        size = self._full_size(key)
+        return max(1, size - 1) if size and self._is_in_place(key) else size
+
+    def _full_size(self, key: Key) -> int:
+        """What a person has fixed; else the size of whoever serves, or served before the trial.
 
         The latter counts until the guard is over, since it is what takes everything back.
         """
+        if "replicas" in self._find_spec(key).get("scaling", {}):
+            return super()._wanted_size(key)
         watched, sized = self._watched.get(key), self._sized.get(key, Sized())
         if sized.tried and not self._is_guard_over(key, by=LATE_SECONDS):
             return self._size_before(sized)
         served = watched.served if watched else ()
         return max((sized.lowest.get(r, 0) for r in served), default=0)
 
+    def _find_spec(self, key: Key) -> Json:
+        found: Json = (self._server.find("ModelDeployment", key) or {}).get("spec", {})
+        return found
+
+    def _is_in_place(self, key: Key) -> bool:
+        return bool(self._find_spec(key).get("rollout", {}).get("capacity") == "InPlace")
+
+    def _need_in_force(self, key: Key, revision: str, size: int) -> int:
+        """Where pods are replaced in place, one fewer than its share needs, but never none.
+
+        There the leading Service, with a route beside it, sends its callers to what stable has.
+        """
+        need = super()._need_in_force(key, revision, size)
+        if not need or not self._is_in_place(key):
+            return need
+        if self._server.find("HTTPRoute", key) is not None:
+            need = self._need_by_rules(key, revision, self._full_size(key))
+        return max(1, need - 1)
+
     def _size_before(self, sized: Sized) -> int:
         return max((sized.lowest.get(r, 0) for r in sized.peaks), default=0)
 
     def _settle(self, key: Key, watched: Watched) -> None:
-        watched.size = self._wanted_size(key)
+        if "replicas" in self._find_spec(key).get("scaling", {}):
+            super()._settle(key, watched)
+        else:
+            watched.size = self._wanted_size(key)
 
     # What happens to shares
 
@@ -183,8 +215,10 @@ class ScalingObserver(Observer):
         now = 0 if change.type == "DELETED" else int(change.body["spec"]["replicas"])
         was = int(change.was["spec"]["replicas"]) if change.was else 0
         if now < was:
-            self._check_hand(change, revision, now)
-            if not self._is_guard_over(key):
+            kept = not self._is_in_place(key)
+            if kept and "maxReplicas" in self._find_spec(key).get("scaling", {}):
+                self._check_hand(change, revision, now)
+            if kept and not self._is_guard_over(key):
                 self._check_peak(change, sized, now)
                 self._check_floor(change, key, now)
         sized.lowest[revision] = min(now, sized.lowest.get(revision, now))
