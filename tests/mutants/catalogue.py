@@ -17,6 +17,8 @@ _SOURCES = "tests/unit/sources/"
 _PROMQL = "tests/unit/core/test_promql.py"
 _QUERIES = "tests/unit/core/test_scaling_queries.py::"
 _REFUSED = "tests/unit/api/test_parsing.py::test_a_wrong_field_is_named_with_its_cure"
+_SCALING = "tests/unit/core/test_scaling.py::"
+_IN_PLACE = "tests/unit/core/test_in_place.py::"
 _TEMPLATE = "tests/unit/core/test_pod_template.py::"
 _SOURCING = "tests/unit/core/test_sourcing.py::"
 _MEASURING = "tests/unit/measuring/"
@@ -1191,6 +1193,73 @@ SCALED_PODS = (
     ),
 )
 
+SIZES = (
+    Mutant(
+        name="floor-falls-in-a-rollout",
+        wrong="In a rollout the load alone says how many pods stable has",
+        file="core/scaling.py",
+        old="    if rollout_of(status).state not in BY_LOAD:\n        return part.replicas\n",
+        new="",
+        test=_SCALING + "test_what_one_would_go_back_to_never_shrinks_until_the_guard_ends",
+    ),
+    Mutant(
+        name="pods-go-before-their-autoscaler",
+        wrong="A revision's pods are taken while its autoscaler may still give it others",
+        file="core/children.py",
+        old="            if find_scalers(view, deployment.revision):\n",
+        new="            if not deployment.revision:\n",
+        test=_SCALING + "test_an_autoscaler_goes_before_the_pods_of_its_revision",
+    ),
+    Mutant(
+        name="autoscaler-fought-over-pods",
+        wrong="What an autoscaler has added is taken again",
+        file="core/scaling.py",
+        old="    return max(compute_floor(view, status, part), deployment.replicas)\n",
+        new="    return compute_floor(view, status, part)\n",
+        test=_SCALING + "test_at_rest_the_load_says_how_many_pods_there_are",
+    ),
+    Mutant(
+        name="idle-model-tried-without-traffic",
+        wrong="The canary of an idle model is stepped through while nobody asks for anything",
+        file="core/states.py",
+        old="    if is_idle(view, status):\n        promoted, status",
+        new="    if view.is_closing(status):\n        promoted, status",
+        test=_SCALING + "test_a_rollout_of_an_idle_model_warms_the_canary_and_waits",
+    ),
+    Mutant(
+        name="waking-stable-is-given-up",
+        wrong="An idle stable that wakes up counts as dead, so that the canary gets everything",
+        file="core/view.py",
+        old="        return not self.may_idle or self.own_fault(stable.revision) is not None\n",
+        new="        return True\n",
+        test=_SCALING + "test_a_rollout_of_an_idle_model_goes_on_with_traffic",
+    ),
+    Mutant(
+        name="last-pod-taken",
+        wrong="In place the only pod goes for a canary",
+        file="core/in_place.py",
+        old="    too_few = left < 1 or part.weight * size > ALL * (left + 1) + size\n",
+        new="    too_few = part.weight * size > ALL * (left + 1) + size\n",
+        test=_IN_PLACE + "test_the_last_pod_is_never_taken_for_a_canary",
+    ),
+    Mutant(
+        name="in-place-pods-before-weight",
+        wrong="In place the next pod goes before traffic has followed the one before",
+        file="core/in_place.py",
+        old="    if carried > canary.weight:\n",
+        new="    if carried > ALL:\n",
+        test=_IN_PLACE + "test_pods_are_replaced_one_by_one_and_traffic_follows_what_is_ready",
+    ),
+    Mutant(
+        name="refused-autoscaler-stops-a-rollout",
+        wrong="An autoscaler that is refused counts as what keeps the pods from coming",
+        file="core/view.py",
+        old=" if each.kind not in SIZING_KINDS]\n",
+        new="]\n",
+        test=_SCALING + "test_an_autoscaler_that_is_refused_is_no_fault_of_its_revision",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1205,4 +1274,5 @@ MUTANTS = (
     *ORDER_OF_WRITES,
     *SOURCES,
     *SCALED_PODS,
+    *SIZES,
 )

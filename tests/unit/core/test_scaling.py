@@ -434,3 +434,11 @@ def test_an_autoscaler_goes_before_a_size_is_set_that_is_not_its_own() -> None:
         ("Delete", "HorizontalPodAutoscaler"),
         ("Apply", "Deployment"),
     ]
+
+
+def test_an_autoscaler_that_is_refused_is_no_fault_of_its_revision() -> None:
+    world = scaled(load=4)
+    name = f"{NAME}-{world.revision('1')}"
+    world.failures = (WriteFailure("HorizontalPodAutoscaler", name, "Forbidden", "no"),)
+    world.settle()
+    assert (world.status.reason, world.condition("Scaled")) == ("Serving", ("False", "Forbidden"))
