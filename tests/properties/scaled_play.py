@@ -121,7 +121,7 @@ class ScalingObserver(Observer):
         if "replicas" in self._find_spec(key).get("scaling", {}):
             return super()._wanted_size(key)
         watched, sized = self._watched.get(key), self._sized.get(key, Sized())
-        if sized.tried and not self._is_guard_over(key, by=LATE_SECONDS):
+        if sized.peaks and not self._is_guard_over(key, by=LATE_SECONDS):
             return self._size_before(sized)
         served = watched.served if watched else ()
         return max((sized.lowest.get(r, 0) for r in served), default=0)
@@ -184,8 +184,10 @@ class ScalingObserver(Observer):
         sizes = self._find_sizes(change.key)
         if self._is_guard_over(change.key, by=LATE_SECONDS):
             sized.peaks = {}
-        if (going_on and not after.get(sized.tried)) or sized.peaks.keys() & new:
-            sized.tried, sized.peaks = "", {}  # what goes back is not on trial
+        if sized.peaks.keys() & new:  # what is gone back to may be: nothing is kept beside it
+            sized.tried, sized.peaks, sized.full_at = new[0], {}, None
+        elif going_on and not after.get(sized.tried):
+            sized.tried, sized.peaks = "", {}
         elif new and not going_on:
             sized.tried, sized.full_at = new[0], None
             sized.peaks = {r: sizes[r] for r, share in before.items() if share}
