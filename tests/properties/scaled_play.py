@@ -31,7 +31,7 @@ LATE_SECONDS = 30.0
 "By so much later than here may the operator take the guard to begin: once the router is seen."
 
 
-def make_scaling(engine: Engine = "HPA", least: int = 2, most: int = 20, **more: Any) -> Json:
+def make_scaling(engine: str = "HPA", least: int = 2, most: int = 20, **more: Any) -> Json:
     """`spec.scaling` by CPU through HPA, or by requests a second through KEDA.
 
     Where it may go to no pods at all, they are counted by somebody else than the pods.
