@@ -405,6 +405,10 @@ class World:
             self.status_raw = json.loads(json.dumps(made.status))
             self._next()
             self.check_status()
+            if (
+                not self.routes
+            ):  # where pods share a Service, what is meant is what is reckoned with
+                self.take_rules()
         for write in made.writes:
             if self._survives(type(write).__name__):
                 self._land_checked(write)

@@ -220,7 +220,8 @@ def _make_place(view: View, status: Status) -> Iterator[Write]:
 def _make_downward(view: View, status: Status) -> Iterator[Write]:
     """What takes something away; never while the router may still work by what was before."""
     rollout = rollout_of(status)
-    if rollout.state not in SETTLED or view.now < drained_at(view, status):
+    starts = rollout.state == "Shifting" and status.canary is None
+    if not (starts or rollout.state in SETTLED) or view.now < drained_at(view, status):
         return
     if rollout.state == "Scaling" and rollout.ending:
         return
@@ -236,11 +237,12 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
 def drained_at(view: View, status: Status) -> float:
     """When requests that were under way at the last change are over (epoch seconds).
 
-    A first revision may break before its route has settled; the other states are entered after.
+    A first revision may break before its route has settled, or need the places of what it follows;
+    the other states are entered after.
     """
     rollout, router = rollout_of(status), view.router(status)
     since = rollout.progress_at or rollout.step_started_at or 0.0
-    settling = router.settle_seconds if rollout.state == "Broken" else 0.0
+    settling = router.settle_seconds if rollout.state in ("Broken", "Shifting") else 0.0
     return since + settling + router.drain_seconds
 
 

@@ -49,15 +49,27 @@ def _take(view: View, status: Status, part: RevisionStatus, left: int) -> Revisi
     """
     size = rollout_of(status).peak_replicas
     too_few = left < 1 or part.weight * size > ALL * (left + 1) + size
-    if too_few or left >= part.replicas or not view.verify(status).accepted:
+    if too_few or left >= part.replicas or not _may_take(view, status):
         return part
     return replace(part, replicas=left)
+
+
+def taken_from(view: View, status: Status) -> float:
+    """When requests that were under way at the last change of weights are over (epoch seconds)."""
+    settled_at = rollout_of(status).verified_at
+    return 0.0 if settled_at is None else settled_at + view.router(status).drain_seconds
+
+
+def _may_take(view: View, status: Status) -> bool:
+    return view.verify(status).accepted and view.now >= taken_from(view, status)
 
 
 def release_previous(view: View, status: Status) -> Status:
     """In Guarding: where the new stable lacks room, the previous one keeps what it serves."""
     stable, previous = status.stable, status.previous
     if stable is None or previous is None or not view.lacks_room(stable):
+        return status
+    if not _may_take(view, status):
         return status
     kept = needed_replicas(previous.weight, rollout_of(status).peak_replicas)
     return replace(status, previous=replace(previous, replicas=min(kept, previous.replicas)))

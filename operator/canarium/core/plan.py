@@ -12,6 +12,7 @@ from canarium.core.children import Writes, drained_at, left_until, make_writes
 from canarium.core.clock import ends_at, resumes_at
 from canarium.core.decide import decide
 from canarium.core.happenings import make_events
+from canarium.core.in_place import taken_from
 from canarium.core.observed import Observed
 from canarium.core.report import report
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
@@ -99,6 +100,8 @@ def _moments(view: View, status: Status) -> list[float | None]:
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
     moments += [resumes_at(rollout), left_until(view, status)]
+    if view.rollout.capacity == "InPlace":
+        moments.append(taken_from(view, status))
     if rollout.progress_at is not None:
         moments.append(drained_at(view, status))
     return moments
