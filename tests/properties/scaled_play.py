@@ -217,15 +217,21 @@ class ScalingObserver(Observer):
         now = 0 if change.type == "DELETED" else int(change.body["spec"]["replicas"])
         was = int(change.was["spec"]["replicas"]) if change.was else 0
         if now < was:
-            kept = not self._is_in_place(key)
-            if kept and "maxReplicas" in self._find_spec(key).get("scaling", {}):
+            if self._is_ours_to_keep(key):
                 self._check_hand(change, revision, now)
-            if kept and not self._is_guard_over(key):
-                self._check_peak(change, sized, now)
-                self._check_floor(change, key, now)
+                if not self._is_guard_over(key):
+                    self._check_peak(change, sized, now)
+                    self._check_floor(change, key, now)
         sized.lowest[revision] = min(now, sized.lowest.get(revision, now))
         if revision in sized.peaks:
             sized.peaks[revision] = max(now, sized.peaks[revision])
+
+    def _is_ours_to_keep(self, key: Key) -> bool:
+        """Whether sizes are only up to the load: not fixed, not in place, and nobody meddles."""
+        automatic = "maxReplicas" in self._find_spec(key).get("scaling", {})
+        scalers = self._server.all_of("HorizontalPodAutoscaler")
+        meddles = any(not h["metadata"].get("ownerReferences") for h in scalers)
+        return automatic and not meddles and not self._is_in_place(key)
 
     def _check_peak(self, change: Change, sized: Sized, now: int) -> None:
         """What one would go back to stays at its peak until the guard ends, whoever writes."""
