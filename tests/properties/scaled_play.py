@@ -216,12 +216,11 @@ class ScalingObserver(Observer):
         sized = self._sized.setdefault(key, Sized())
         now = 0 if change.type == "DELETED" else int(change.body["spec"]["replicas"])
         was = int(change.was["spec"]["replicas"]) if change.was else 0
-        if now < was:
-            if self._is_ours_to_keep(key):
-                self._check_hand(change, revision, now)
-                if not self._is_guard_over(key):
-                    self._check_peak(change, sized, now)
-                    self._check_floor(change, key, now)
+        if now < was and self._is_ours_to_keep(key):
+            self._check_hand(change, revision, now)
+            if not self._is_guard_over(key):
+                self._check_peak(change, sized, now)
+                self._check_floor(change, key, now)
         sized.lowest[revision] = min(now, sized.lowest.get(revision, now))
         if revision in sized.peaks:
             sized.peaks[revision] = max(now, sized.peaks[revision])
