@@ -96,7 +96,7 @@ class ScalingObserver(Observer):
 
     def look(self, change: Change) -> None:
         if change.kind == "ModelDeployment" and change.by not in OURS:
-            self._sized.setdefault(change.key, Sized()).guard_ended = True
+            self._look_at_wish(change)
         if change.kind == "Deployment":
             self._look_at_size(change)
         super().look(change)
@@ -153,6 +153,16 @@ class ScalingObserver(Observer):
             super()._settle(key, watched)
         else:
             watched.size = self._wanted_size(key)
+
+    # What a person wants
+
+    def _look_at_wish(self, change: Change) -> None:
+        """The guard ends, and a size that is fixed counts from the moment in which it is asked."""
+        sized = self._sized.setdefault(change.key, Sized())
+        sized.guard_ended = True
+        fixed = change.body["spec"].get("scaling", {}).get("replicas")
+        if fixed is not None:
+            sized.lowest = {r: min(size, fixed) for r, size in sized.lowest.items()}
 
     # What happens to shares
 
