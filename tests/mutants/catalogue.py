@@ -1206,8 +1206,8 @@ SIZES = (
         name="pods-go-before-their-autoscaler",
         wrong="A revision's pods are taken while its autoscaler may still give it others",
         file="core/children.py",
-        old="            if find_scalers(view, deployment.revision):\n",
-        new="            if not deployment.revision:\n",
+        old="    if find_scalers(view, deployment.revision):\n",
+        new="    if not deployment.revision:\n",
         test=_SCALING + "test_an_autoscaler_goes_before_the_pods_of_its_revision",
     ),
     Mutant(
