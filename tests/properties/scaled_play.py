@@ -31,7 +31,7 @@ LATE_SECONDS = 30.0
 "By so much later than here may the operator take the guard to begin: once the router is seen."
 
 
-def make_scaling(engine: Engine = "HPA", least: int = 2, most: int = 20, **more: Any) -> Json:
+def make_scaling(engine: str = "HPA", least: int = 2, most: int = 20, **more: Any) -> Json:
     """`spec.scaling` by CPU through HPA, or by requests a second through KEDA.
 
     Where it may go to no pods at all, they are counted by somebody else than the pods.
@@ -106,18 +106,53 @@ class ScalingObserver(Observer):
     # Whose size counts
 
     def _wanted_size(self, key: Key) -> int:
-        """The size that a share is a share of: of whoever serves, or served before the trial."""
+        """The size that a share is a share of.
+
+        One pod fewer where pods are replaced in place: it may be missing.
+        """
+        size = self._full_size(key)
+        return max(1, size - 1) if size and self._is_in_place(key) else size
+
+    def _full_size(self, key: Key) -> int:
+        """What a person has fixed; else the size of whoever serves, or served before the trial.
+
+        The latter counts until the guard is over, since it is what takes everything back.
+        """
+        if "replicas" in self._find_spec(key).get("scaling", {}):
+            return super()._wanted_size(key)
         watched, sized = self._watched.get(key), self._sized.get(key, Sized())
-        if sized.tried and sized.full_at is None:
+        if sized.peaks and not self._is_guard_over(key, by=LATE_SECONDS):
             return self._size_before(sized)
         served = watched.served if watched else ()
         return max((sized.lowest.get(r, 0) for r in served), default=0)
+
+    def _find_spec(self, key: Key) -> Json:
+        found: Json = (self._server.find("ModelDeployment", key) or {}).get("spec", {})
+        return found
+
+    def _is_in_place(self, key: Key) -> bool:
+        return bool(self._find_spec(key).get("rollout", {}).get("capacity") == "InPlace")
+
+    def _need_in_force(self, key: Key, revision: str, size: int) -> int:
+        """Where pods are replaced in place, one fewer than its share needs, but never none.
+
+        There the leading Service, with a route beside it, sends its callers to what stable has.
+        """
+        need = super()._need_in_force(key, revision, size)
+        if not need or not self._is_in_place(key):
+            return need
+        if self._server.find("HTTPRoute", key) is not None:
+            need = self._need_by_rules(key, revision, self._full_size(key))
+        return max(1, need - 1)
 
     def _size_before(self, sized: Sized) -> int:
         return max((sized.lowest.get(r, 0) for r in sized.peaks), default=0)
 
     def _settle(self, key: Key, watched: Watched) -> None:
-        watched.size = self._wanted_size(key)
+        if "replicas" in self._find_spec(key).get("scaling", {}):
+            super()._settle(key, watched)
+        else:
+            watched.size = self._wanted_size(key)
 
     # What happens to shares
 
@@ -149,8 +184,10 @@ class ScalingObserver(Observer):
         sizes = self._find_sizes(change.key)
         if self._is_guard_over(change.key, by=LATE_SECONDS):
             sized.peaks = {}
-        if (going_on and not after.get(sized.tried)) or sized.peaks.keys() & new:
-            sized.tried, sized.peaks = "", {}  # what goes back is not on trial
+        if sized.peaks.keys() & new:  # what is gone back to may be: nothing is kept beside it
+            sized.tried, sized.peaks, sized.full_at = new[0], {}, None
+        elif going_on and not after.get(sized.tried):
+            sized.tried, sized.peaks = "", {}
         elif new and not going_on:
             sized.tried, sized.full_at = new[0], None
             sized.peaks = {r: sizes[r] for r, share in before.items() if share}
@@ -179,7 +216,7 @@ class ScalingObserver(Observer):
         sized = self._sized.setdefault(key, Sized())
         now = 0 if change.type == "DELETED" else int(change.body["spec"]["replicas"])
         was = int(change.was["spec"]["replicas"]) if change.was else 0
-        if now < was:
+        if now < was and self._is_ours_to_keep(key):
             self._check_hand(change, revision, now)
             if not self._is_guard_over(key):
                 self._check_peak(change, sized, now)
@@ -187,6 +224,13 @@ class ScalingObserver(Observer):
         sized.lowest[revision] = min(now, sized.lowest.get(revision, now))
         if revision in sized.peaks:
             sized.peaks[revision] = max(now, sized.peaks[revision])
+
+    def _is_ours_to_keep(self, key: Key) -> bool:
+        """Whether sizes are only up to the load: not fixed, not in place, and nobody meddles."""
+        automatic = "maxReplicas" in self._find_spec(key).get("scaling", {})
+        scalers = self._server.all_of("HorizontalPodAutoscaler")
+        meddles = any(not h["metadata"].get("ownerReferences") for h in scalers)
+        return automatic and not meddles and not self._is_in_place(key)
 
     def _check_peak(self, change: Change, sized: Sized, now: int) -> None:
         """What one would go back to stays at its peak until the guard ends, whoever writes."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from canarium.errors import ApiError
-from canarium.sim.apiserver import Change
+from canarium.sim.apiserver import Change, is_deleting, is_ready
 from canarium.sim.autoscaling import KIND as HPA
 from canarium.sim.draining import EVICTION
 from canarium.sim.fields import Json
@@ -180,6 +180,87 @@ def test_another_engine_takes_over_and_no_size_falls(
         play.run(30.0)
         assert [size for _, whose, size, _ in log if size < before[whose]] == []
         assert len(play.scalers()) == (0 if engines[1] == "None" else len(before))
+
+
+@pytest.mark.parametrize("state", ["Idle", "Holding"])
+def test_a_fixed_size_is_handed_to_an_autoscaler_and_back_without_a_dip(state: str) -> None:
+    with ScaledPlay(scaling={"replicas": 4}, load=57.0, steps=((50, "10m"),)) as play:
+        play.want("1")
+        play.until("Idle")
+        if state != "Idle":
+            play.want("2")
+            play.until(state)
+        log, version = log_sizes(play), "1" if state == "Idle" else "2"
+        play.want(version, scaling=make_scaling())
+        play.run(45.0)
+        play.want(version, scaling={"replicas": 9})
+        play.run(45.0)
+        grown = sizes_of(log, "1")
+        assert grown == sorted(grown)
+        assert (play.replicas("1"), play.scalers()) == (9, {})
+
+
+def watch_ready(play: ScaledPlay) -> list[int]:
+    """How many pods of all revisions are ready, after each change of a pod from now on."""
+    found: list[int] = []
+
+    def look(change: Change) -> None:
+        if change.kind == "Pod":
+            pods = play.server.all_of("Pod")
+            found.append(sum(is_ready(pod) and not is_deleting(pod) for pod in pods))
+
+    play.observe(look)
+    return found
+
+
+@pytest.mark.parametrize("room", [4, 5])
+@pytest.mark.parametrize("gateway", [True, False])
+def test_without_room_for_a_second_copy_pods_are_replaced_one_by_one(
+    room: int, gateway: bool
+) -> None:
+    options: Json = {"scaling": {"replicas": 4}, "capacity": "InPlace", "gateway": gateway}
+    with ScaledPlay(**options) as play:
+        play.want("1")
+        play.until("Idle")
+        play.pods.set_room(room)
+        ready = watch_ready(play)
+        play.want("2")
+        play.until("Idle", "2")
+        play.run(60.0)
+        assert (play.sizes(), min(ready), play.traffic.lost(KEY)) == ({"2": 4}, 3, 0)
+        play.rest()
+
+
+@pytest.mark.parametrize("gateway", [True, False])
+def test_a_rollback_in_place_gives_the_places_back_one_by_one(gateway: bool) -> None:
+    options: Json = {"scaling": {"replicas": 4}, "capacity": "InPlace", "gateway": gateway}
+    with ScaledPlay(**options) as play:
+        play.want("1")
+        play.until("Idle")
+        play.pods.set_room(4)
+        ready = watch_ready(play)
+        play.want("2")
+        play.run_until(lambda: play.replicas("1") <= 2)
+        play.script.say("2", "Fail")
+        play.until("Rejected")
+        play.run(60.0)
+        assert (play.sizes(), min(ready), play.traffic.lost(KEY)) == ({"1": 4}, 3, 0)
+        play.rest()
+
+
+@BY_BOTH
+def test_in_place_an_autoscaler_goes_on_where_the_rollout_ends(engine: Engine) -> None:
+    with scaled(scaling=make_scaling(engine), load=57.0, capacity="InPlace") as play:
+        play.pods.set_room(6)
+        ready = watch_ready(play)
+        play.want("2")
+        play.until("Idle", "2")
+        play.pods.set_room(None)
+        assert (min(ready), play.traffic.lost(KEY)) == (5, 0)
+        play.load.offer(KEY, 95.0)
+        play.run(120.0)
+        assert play.sizes() == {"2": 10}
+        play.rest()
 
 
 def test_a_budget_holds_while_a_node_is_drained_in_a_rollout_which_finishes() -> None:

@@ -19,7 +19,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.properties.scaled_play import (
     A_POD,
-    Engine,
     ScaledPlay,
     make_foreign_autoscaler,
     make_scaling,
@@ -34,7 +33,9 @@ VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 RATES = st.sampled_from([0.0, 5.0, 25.0, 60.0, 140.0])
 BOUNDS = st.sampled_from([(0, 8), (1, 3), (1, 20), (2, 8), (3, 20)])
 "The least is 1 where nobody can tell whether a model without pods is wanted."
-ENGINES = st.sampled_from(["HPA", "KEDA"])
+ENGINES = st.sampled_from(["HPA", "HPA", "KEDA", "KEDA", "Fixed"])
+HOW = st.tuples(st.booleans(), st.sampled_from(["Surge", "Surge", "InPlace"]))
+"Whether there is a gateway, and whether a rollout may have a second copy."
 STEPS = st.sampled_from([((20, "5s"),), ((20, "20s"), (50, "40s")), ((1, "0s"), (99, "30s"))])
 TROUBLE: tuple[Trouble, ...] = ("Conflict", "Error", "Lost")
 FAILING: tuple[Failing, ...] = ("", "Crash", "Unready", "Unschedulable")
@@ -44,7 +45,7 @@ LOADS = (
     one_of("offer", RATES),
     one_of("wander", st.sampled_from([(0.0, 40.0), (20.0, 80.0), (10.0, 150.0)])),
     one_of("bound", BOUNDS),
-    one_of("change_engine", st.sampled_from(["HPA", "KEDA", "None"])),
+    one_of("change_engine", st.sampled_from(["HPA", "KEDA", "None", "Fixed"])),
 )
 TROUBLES = (
     one_of("misbehave", VERSIONS, st.sampled_from(FAILING), st.sampled_from([0.0, 8.0])),
@@ -70,13 +71,13 @@ class ScaledHistory(RuleBasedStateMachine):
         steps=STEPS,
         guard=st.sampled_from(["0s", "20s", "90s"]),
         load=RATES,
-        seed=st.integers(0, 2**16),
+        how=HOW,
     )
     def begin(
-        self, scaling: tuple[Engine, Any], steps: Any, guard: str, load: float, seed: int
+        self, scaling: tuple[str, Any], steps: Any, guard: str, load: float, how: tuple[bool, str]
     ) -> None:
         self.version, (self.engine, self.bounds) = "1", scaling
-        options: Json = {"steps": steps, "guard": guard, "seed": seed, "gateway": seed % 4 > 0}
+        options: Json = {"steps": steps, "guard": guard, "gateway": how[0], "capacity": how[1]}
         self.play = ScaledPlay(scaling=self._scaling(), load=load, **options).__enter__()
         self.want("1", 40.0)
 
@@ -131,6 +132,8 @@ class ScaledHistory(RuleBasedStateMachine):
 
     def _scaling(self) -> Json:
         least, most = self.bounds
+        if self.engine == "Fixed":
+            return {"replicas": max(2, least)}
         if self.engine != "KEDA":
             return make_scaling(self.engine, max(1, least), most)
         return make_scaling("KEDA", least, most, **({} if least else {"idleAfter": "30s"}))
@@ -139,7 +142,7 @@ class ScaledHistory(RuleBasedStateMachine):
         self.bounds = bounds
         self.play.want(self.version, scaling=self._scaling())
 
-    def do_change_engine(self, engine: Engine) -> None:
+    def do_change_engine(self, engine: str) -> None:
         self.engine = engine
         self.play.want(self.version, scaling=self._scaling())
 
@@ -220,6 +223,9 @@ class ScaledHistory(RuleBasedStateMachine):
         play.rest()
         assert (play.state(KEY), play.stable) == ("Idle", "5"), play.status(KEY)
         assert play.shares == {"5": 1.0}
+        if self.engine == "Fixed":
+            assert (play.scalers(), play.sizes()) == ({}, {"5": play.scaling["replicas"]})
+            return
         least, most = play.scaling["minReplicas"], play.scaling["maxReplicas"]
         assert play.scalers() == {"5": (least, most)}
         assert set(play.sizes()) == {"5"}

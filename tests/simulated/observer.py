@@ -249,12 +249,16 @@ class Observer:
 
     def _need_in_force(self, key: Key, revision: str, size: int) -> int:
         """The pods that a revision needs for every rule that somebody may still work by."""
+        service = self._server.find("Service", key)
+        led = needed(100, size) if service and _selected(service) == revision else 0
+        return max(led, self._need_by_rules(key, revision, size)) if size else 0
+
+    def _need_by_rules(self, key: Key, revision: str, size: int) -> int:
+        """The same for those who come by the gateway."""
         route, gateway = self._server.find("HTTPRoute", key), self._sim.gateway
         live = read_rules(route["spec"]) if route else ()
         rules = (*live, *gateway.rules(key), *gateway.rules_to_come(key))
-        service = self._server.find("Service", key)
-        led = needed(100, size) if service and _selected(service) == revision else 0
-        return max(led, pods_needed(rules, f"{key[1]}-{revision}", size)) if size else 0
+        return pods_needed(rules, f"{key[1]}-{revision}", size)
 
     # Rejections
 
