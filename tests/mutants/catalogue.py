@@ -154,8 +154,8 @@ TRAFFIC_BEFORE_PODS = (
         name="no-drain",
         wrong="Where whole pods share the traffic, they go without having been drained",
         file="core/children.py",
-        old="    if rollout.state not in SETTLED or view.now < drained_at(view, status):\n",
-        new="    if rollout.state not in SETTLED:\n",
+        old="rollout.state in SETTLED) or view.now < drained_at(view, status):\n",
+        new="rollout.state in SETTLED):\n",
         test=_SCENARIOS + "test_a_paused_rollback_still_drains",
     ),
     Mutant(
