@@ -54,7 +54,7 @@ class HeldPod:
     key: PodKey
     node: str
     requests: Containers
-    created_at: float = 0.0
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)

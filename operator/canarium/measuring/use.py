@@ -205,7 +205,10 @@ def _find_held(deployment: DeploymentRecord, pods: Sequence[PodRecord]) -> tuple
         if pod.revision == deployment.revision and pod.scheduled and pod.phase not in ENDED
     ]
     requests = _read_template(deployment.template) if own else {}
-    return tuple(HeldPod((pod.meta.namespace, pod.meta.name), pod.node, requests) for pod in own)
+    return tuple(
+        HeldPod((pod.meta.namespace, pod.meta.name), pod.node, requests, pod.meta.created_at)
+        for pod in own
+    )
 
 
 @lru_cache(maxsize=4096)
