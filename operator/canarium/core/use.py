@@ -129,6 +129,11 @@ class RevisionUse:
     use: Use
 
 
+def find_with_gpus(pods: Iterable[HeldPod]) -> frozenset[PodKey]:
+    """The pods that requested GPUs."""
+    return frozenset(pod.key for pod in pods if any(each.gpus for each in pod.requests.values()))
+
+
 def compute_use(pods: Sequence[HeldPod], readings: Readings) -> Use:
     """What a revision's pods ask for, use and cost."""
     if not pods:
