@@ -127,6 +127,8 @@ def _step(points: Iterator[tuple[float, int]]) -> Iterator[tuple[float, float]]:
 
 
 def _clip(points: Sequence[tuple[float, float]], end: float) -> list[tuple[float, float]]:
-    """What lies within the load's time; the last size holds to its end."""
-    inside = [(min(max(at, 0.0), end), size) for at, size in points]
-    return [*inside, (end, inside[-1][1])]
+    """What lies within the load's time, with the size that there was before and is at the end."""
+    before = [size for at, size in points if at <= 0.0]
+    inside = [(at, size) for at, size in points if 0.0 < at < end]
+    first = before[-1] if before else inside[0][1]
+    return [(0.0, first), *inside, (end, inside[-1][1] if inside else first)]

@@ -82,10 +82,12 @@ class RunningOperator:
     namespace: str
     lease: bool = True
     child: Child | None = field(default=None, init=False)
+    address: str = field(default="", init=False)
+    "Where its probes and metrics are, as host:port."
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
-        address = f"127.0.0.1:{find_free_ports(1)[0]}"
+        self.address = address = f"127.0.0.1:{find_free_ports(1)[0]}"
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
         words += ["--probe-address", address, "--namespace", self.namespace]
         words += ["--open-network", "127.0.0.0/8"]  # where tests answer for Prometheus and the web

@@ -22,15 +22,15 @@ BY_CPU: Json = {
 RISE_AND_FALL = ((0.0, 1.0), (5.0, 1.0), (35.0, 60.0), (75.0, 60.0), (95.0, 1.0), (240.0, 1.0))
 "Requests a second over time; who plays it stops when the pods are gone again."
 
-LIMIT = "100m"
+LIMIT = "200m"
 "So little processor time for a pod that one doesn't carry what is offered."
-CARRIED = 25.0
+CARRIED = 45.0
 "Requests a second, fewer than a pod with LIMIT carries: `python -m benchmarks.scaling carried`."
-OFFERED = 45.0
+OFFERED = 60.0
 LIMITED: Json = {
     "minReplicas": 1,
     "maxReplicas": MOST,
-    "metrics": [{"name": "cpu", "type": "CPU", "target": "52m"}],
+    "metrics": [{"name": "cpu", "type": "CPU", "target": "70m"}],
     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}},
 }
 "Three pods for OFFERED, at some 3.1 ms of processor time a request."

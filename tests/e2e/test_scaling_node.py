@@ -15,6 +15,7 @@ from tests.cluster.gauge import Queue, run_queue
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
 from tests.e2e.capacity import find_dips, find_sizes
+from tests.e2e.conftest import Theatre
 from tests.e2e.manifests import PUBLIC, Json, answering, image, iris, rollout
 from tests.e2e.running import IRIS
 from tests.e2e.scaling import (
@@ -40,18 +41,28 @@ NO_GUARD = rollout(guard={"duration": "0s"})
 
 
 @pytest.fixture
-def measured(scenario: Scenario) -> Scenario:
+def metrics_server(node: Theatre) -> None:
+    """The usage of pods is served."""
+    with exclusive(node.cluster.directory / "metrics-server.lock"):
+        node.cluster.install_metrics_server(Progress())
+
+
+@pytest.fixture
+def keda(node: Theatre) -> None:
+    """KEDA runs before the operator does, which looks for it every two minutes only."""
+    with exclusive(node.cluster.directory / "keda.lock"):
+        node.cluster.install_keda(Progress())
+
+
+@pytest.fixture
+def measured(metrics_server: None, scenario: Scenario) -> Scenario:
     """A scenario on a cluster with metrics-server."""
-    with exclusive(scenario.cluster.directory / "metrics-server.lock"):
-        scenario.cluster.install_metrics_server(Progress())
     return scenario
 
 
 @pytest.fixture
-def triggered(scenario: Scenario) -> Scenario:
+def triggered(keda: None, scenario: Scenario) -> Scenario:
     """A scenario on a cluster with KEDA."""
-    with exclusive(scenario.cluster.directory / "keda.lock"):
-        scenario.cluster.install_keda(Progress())
     return scenario
 
 
@@ -194,7 +205,7 @@ def test_a_scaled_object_that_kedas_webhook_refuses_is_told_and_made_once_it_may
 
     scaled = {"scaling": by_queue(prometheus), "rollout": NO_GUARD}
     triggered.apply(answering("v1", traffic(triggered), **scaled))
-    refused = triggered.wait(condition("Scaled", "False"), READY_SECONDS)
+    refused = triggered.wait(condition("Scaled", "False", "AdmissionDenied"), READY_SECONDS)
     assert "mine" in get_condition(refused, "Scaled")["message"]
     assert get_condition(refused, "Ready")["status"] == "True"
     triggered.kubectl("delete", "hpa/mine")

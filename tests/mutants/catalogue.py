@@ -22,6 +22,7 @@ _IN_PLACE = "tests/unit/core/test_in_place.py::"
 _TEMPLATE = "tests/unit/core/test_pod_template.py::"
 _SOURCING = "tests/unit/core/test_sourcing.py::"
 _MEASURING = "tests/unit/measuring/"
+_USE = "tests/unit/core/test_use.py::"
 _SHELL = "tests/unit/test_controller.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
 
@@ -154,8 +155,8 @@ TRAFFIC_BEFORE_PODS = (
         name="no-drain",
         wrong="Where whole pods share the traffic, they go without having been drained",
         file="core/children.py",
-        old="    if rollout.state not in SETTLED or view.now < drained_at(view, status):\n",
-        new="    if rollout.state not in SETTLED:\n",
+        old="rollout.state in SETTLED) or view.now < drained_at(view, status):\n",
+        new="rollout.state in SETTLED):\n",
         test=_SCENARIOS + "test_a_paused_rollback_still_drains",
     ),
     Mutant(
@@ -1206,8 +1207,8 @@ SIZES = (
         name="pods-go-before-their-autoscaler",
         wrong="A revision's pods are taken while its autoscaler may still give it others",
         file="core/children.py",
-        old="            if find_scalers(view, deployment.revision):\n",
-        new="            if not deployment.revision:\n",
+        old="    if find_scalers(view, deployment.revision):\n",
+        new="    if not deployment.revision:\n",
         test=_SCALING + "test_an_autoscaler_goes_before_the_pods_of_its_revision",
     ),
     Mutant(
@@ -1260,6 +1261,61 @@ SIZES = (
     ),
 )
 
+USE = (
+    Mutant(
+        name="use-only-requests-paid",
+        wrong="Who uses more than he requested pays for what he requested",
+        file="core/use.py",
+        old="        max(asked.cpu_cores, used.cpu_cores),\n",
+        new="        asked.cpu_cores,\n",
+        test=_USE + "test_the_greater_of_what_is_requested_and_used_is_paid_for_by_container",
+    ),
+    Mutant(
+        name="use-unmeasured-is-free",
+        wrong="What is neither requested nor measured costs nothing",
+        file="core/use.py",
+        old="if use is None and not (asked.cpu_cores and asked.memory_bytes):",
+        new="if use is None and not (asked.cpu_cores or asked.memory_bytes):",
+        test=_USE + "test_what_is_neither_requested_nor_measured_leaves_the_cost_unknown",
+    ),
+    Mutant(
+        name="use-missing-price-is-zero",
+        wrong="A resource without a price is for nothing",
+        file="core/use.py",
+        old="        if amount and price is None:\n",
+        new="        if not amount and price is None:\n",
+        test=_USE + "test_a_price_that_is_missing_is_named_and_only_where_it_is_needed",
+    ),
+    Mutant(
+        name="use-young-rates-count",
+        wrong="The rate of a pod that began within the time it is taken over counts",
+        file="measuring/use.py",
+        old="pod.node, requests, pod.meta.created_at)",
+        new="pod.node, requests, 0.0)",
+        test=_MEASURING
+        + "test_use_meter.py::"
+        + "test_the_rate_of_a_revision_is_not_that_of_a_pod_that_began_within_it",
+    ),
+    Mutant(
+        name="use-of-strangers",
+        wrong="What other people's pods in the namespace do is a revision's",
+        file="sources/consumption.py",
+        old="        if key in pods:\n",
+        new="        if key not in ():\n",
+        test=_SOURCES
+        + "test_consumption.py::"
+        + "test_everything_is_read_of_the_pods_that_were_asked_about_and_no_others",
+    ),
+    Mutant(
+        name="use-gauges-stay",
+        wrong="A revision that is gone keeps its gauges",
+        file="measuring/use.py",
+        old="            if any(each.revision == row.revision for each in own):\n",
+        new="            if not any(each.revision == '' for each in own):\n",
+        test=_MEASURING + "test_use_meter.py::test_the_gauges_of_a_revision_go_with_its_deployment",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1275,4 +1331,5 @@ MUTANTS = (
     *SOURCES,
     *SCALED_PODS,
     *SIZES,
+    *USE,
 )

@@ -268,9 +268,8 @@ class World:
 
     def schedule(self) -> None:
         """Pods get a place in the order in which they were made, as long as there is one."""
-        if self.room is None:
-            return
-        free = self.room - sum(pod.scheduled for pod in self.pods.values())
+        room = len(self.pods) if self.room is None else self.room
+        free = room - sum(pod.scheduled for pod in self.pods.values())
         for name, pod in self.pods.items():
             if not pod.scheduled:
                 message = "" if free > 0 else NO_PLACE
@@ -619,6 +618,8 @@ class World:
         for revision in self.demands():
             least = min(1, self.size(), before.get(revision, 1))
             assert revision in sizes, f"{revision} is routed and has no Deployment"
+            if self.room is not None and not self._ready({REVISION_LABEL: revision}):
+                continue  # it carries nothing
             assert sizes[revision] >= least, f"{revision} is routed without pods"
 
     def check_release(self, before: dict[str, int]) -> None:
@@ -628,7 +629,8 @@ class World:
         wanted = self.size()
         for revision, size in before.items():
             demand = max(demands.get(revision, 0) for demands in forces)
-            needed = self.needed(demand) if wanted else 0
+            carries = self.room is None or self._ready({REVISION_LABEL: revision})
+            needed = self.needed(demand) if wanted and carries else 0
             kept = after.get(revision, 0)
             assert kept >= min(size, needed), f"{revision} needs {needed} pods and keeps {kept}"
 

@@ -234,7 +234,7 @@ def find_held(pods: Iterable[Json]) -> Mapping[str, tuple[HeldPod, ...]]:
 def _tell_revisions(
     status: Json, pods: Sequence[Json] | None, readings: Readings | None
 ) -> Iterable[Revision]:
-    held = find_held(pods or ())
+    held = find_held(pods or ()) if readings is not None else {}
     for field, role in _ROLES:
         part = status.get(field)
         if part:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -14,7 +15,7 @@ from canarium.cli.refusals import Kind
 from canarium.cli.report import find_held, read_revision
 from canarium.core.names import MODEL_LABEL
 from canarium.core.profiles import PROFILES
-from canarium.core.use import GIBIBYTE, Figure, PodKey, PriceList, Readings, Use
+from canarium.core.use import GIBIBYTE, Figure, PodKey, PriceList, Readings, Use, find_with_gpus
 from canarium.core.use_reading import read_pod_metrics
 from canarium.errors import CommandError, ConfigError, NotAllowedError, UnavailableError
 from canarium.sources.addresses import check_address
@@ -78,15 +79,16 @@ async def fetch_readings(
     selector = {"labelSelector": f"{MODEL_LABEL}={name}"}
     try:
         found = await connection.list(POD_METRICS, query=selector)
-    except (CommandError, UnavailableError) as error:
+        measured = dict(read_pod_metrics(item) for item in found["items"])
+    except (CommandError, UnavailableError, ValueError) as error:
         return replace(asked, reasons={**asked.reasons, "use": _explain(error)})
-    return replace(asked, containers=dict(read_pod_metrics(item) for item in found["items"]))
+    return replace(asked, containers=measured)
 
 
 def _explain(error: Exception) -> str:
-    if isinstance(error, NotAllowedError | UnavailableError):
-        return str(error)
-    return "metrics.k8s.io is not served: install metrics-server"
+    if isinstance(error, CommandError) and not isinstance(error, NotAllowedError):
+        return "metrics.k8s.io is not served: install metrics-server"
+    return str(error)
 
 
 def make_question(pods: Sequence[Json], records: Sequence[Json]) -> Question:
@@ -99,15 +101,10 @@ def make_question(pods: Sequence[Json], records: Sequence[Json]) -> Question:
             profile = server["metrics"].get("profile") or "Prometheus"
             own = held.get(read_revision(record), ())
             counting.setdefault(profile, set()).update(pod.key for pod in own)
-    with_gpus = (
-        pod.key
-        for own in held.values()
-        for pod in own
-        if any(each.gpus for each in pod.requests.values())
-    )
     known = {name: keys for name, keys in counting.items() if name in PROFILES and keys}
     return Question(
-        frozenset(with_gpus), tuple((PROFILES[name], keys) for name, keys in known.items())
+        find_with_gpus(chain.from_iterable(held.values())),
+        tuple((PROFILES[name], keys) for name, keys in known.items()),
     )
 
 

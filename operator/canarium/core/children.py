@@ -70,7 +70,9 @@ def make_writes(view: View, status: Status) -> Writes:
     routes = list(_make_routes(view, status))
     bounds = [*dismiss(view, status), *raise_floors(view, status)]
     upward = [*bounds, *_make_capacity(view, status)]
-    downward = [*_make_place(view, status), *_make_downward(view, status)]
+    places = [*_make_place(view, status), *_make_first_place(view, status)]
+    # One write of an object a pass: the next would be decided on an old resourceVersion.
+    downward = list({w.ref: w for w in (*_make_downward(view, status), *places)}.values())
     live = [*_before_routes(view, status, routes), *_before_down(view, downward)]
     records = make_records(view, status)
     jobs = make_job_writes(view, status, step_jobs(view, status))
@@ -217,6 +219,32 @@ def _make_place(view: View, status: Status) -> Iterator[Write]:
             yield _scale(deployment, size)
 
 
+def _make_first_place(view: View, status: Status) -> Iterator[Write]:
+    """Where a first revision finds no place, one before it that never got ready makes it.
+
+    Rules may still name that one; without a ready pod it carries nothing.
+    """
+    stable = status.stable
+    if rollout_of(status).state != "Starting" or stable is None or not view.is_shut_out(stable):
+        return
+    for deployment in view.observed.deployments:
+        other = deployment.revision != stable.revision and not _deleting(deployment)
+        if (
+            other
+            and deployment.replicas
+            and not any(p.ready for p in view.pods(deployment.revision))
+        ):
+            yield from _empty(view, deployment)
+
+
+def _empty(view: View, deployment: DeploymentRecord) -> Iterator[Write]:
+    """Take all pods of a revision, once no autoscaler is left."""
+    if find_scalers(view, deployment.revision):
+        yield from retire(view, deployment.revision)
+    else:
+        yield _scale(deployment, 0)
+
+
 def _make_downward(view: View, status: Status) -> Iterator[Write]:
     """What takes something away; never while the router may still work by what was before."""
     rollout = rollout_of(status)
@@ -256,7 +284,7 @@ def _is_in_motion(view: View, status: Status) -> bool:
 
 
 def _make_retired(view: View, status: Status) -> Iterator[Write]:
-    """Take the pods of revisions that nothing names any more, once no autoscaler is left."""
+    """Take the pods of revisions that nothing names any more."""
     kept = set(view.live_weights(status)) | {part.revision for part in parts_of(status)}
     for deployment in view.observed.deployments:
         if (
@@ -264,10 +292,7 @@ def _make_retired(view: View, status: Status) -> Iterator[Write]:
             and deployment.replicas > 0
             and not _deleting(deployment)
         ):
-            if find_scalers(view, deployment.revision):
-                yield from retire(view, deployment.revision)
-            else:
-                yield _scale(deployment, 0)
+            yield from _empty(view, deployment)
 
 
 def _left_routes(view: View, status: Status) -> Iterator[Write]:

@@ -1,7 +1,7 @@
 """Rollouts without room for a second copy: pods make place for others one by one.
 
 Weight follows what is ready, and only then the next pod goes, so that never more than one is
-missing of what serves. The last ready pod is never taken.
+missing of what serves. The last pod is never taken, unless it isn't ready.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def _take(view: View, status: Status, part: RevisionStatus, left: int) -> Revisi
     """
     size = rollout_of(status).peak_replicas
     too_few = left < 1 or part.weight * size > ALL * (left + 1) + size
-    if too_few or left >= part.replicas or not _may_take(view, status):
+    protects = view.ready(part.revision, status) > 0
+    if (protects and too_few) or left < 0 or left >= part.replicas or not _may_take(view, status):
         return part
     return replace(part, replicas=left)
 

@@ -54,7 +54,7 @@ class HeldPod:
     key: PodKey
     node: str
     requests: Containers
-    created_at: float = 0.0
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,11 @@ class RevisionUse:
     revision: str
     version: str
     use: Use
+
+
+def find_with_gpus(pods: Iterable[HeldPod]) -> frozenset[PodKey]:
+    """The pods that requested GPUs."""
+    return frozenset(pod.key for pod in pods if any(each.gpus for each in pod.requests.values()))
 
 
 def compute_use(pods: Sequence[HeldPod], readings: Readings) -> Use:

@@ -185,17 +185,18 @@ class View:
         if canary is None:
             return False
         ready, needed = self.ready(canary.revision, status), self.needed_by_step(status)
-        whole = self.step(status).weight == ALL and needed == size > 1
+        whole = needed == size > 1
         return ready >= (needed - 1 if whole and self.lacks_room(canary) else needed)
 
     def needed(self, part: RevisionStatus, status: Status) -> int:
         """Pods that a revision's share of the traffic needs, in this rollout.
 
-        All of it is carried by one pod fewer where that one has no place before others go.
+        Where all pods are needed for it, one fewer will do while that one has no place.
         """
-        needed = routed_replicas(part, rollout_of(status).peak_replicas)
-        lacking = needed > 1 and part.weight == ALL and self.lacks_room(part)
-        return needed - 1 if lacking else needed
+        size = rollout_of(status).peak_replicas
+        needed = routed_replicas(part, size)
+        whole = needed == size > 1
+        return needed - 1 if whole and self.lacks_room(part) else needed
 
     def carried(self, revision: RevisionStatus, status: Status) -> int:
         """The highest share that a revision's ready pods carry, in percent."""
@@ -206,7 +207,11 @@ class View:
 
     def lacks_room(self, part: RevisionStatus) -> bool:
         """Whether pods are to be replaced in place, and there is no place for this revision's."""
-        fault = self.fault(part.revision) if self.rollout.capacity == "InPlace" else None
+        return self.rollout.capacity == "InPlace" and self.is_shut_out(part)
+
+    def is_shut_out(self, part: RevisionStatus) -> bool:
+        """Whether there is no place for a revision's pods."""
+        fault = self.fault(part.revision)
         return fault is not None and fault.reason in NO_ROOM
 
     def stable_is_dead(self, status: Status) -> bool:

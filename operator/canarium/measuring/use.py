@@ -28,6 +28,7 @@ from canarium.core.use import (
     Readings,
     RevisionUse,
     compute_use,
+    find_with_gpus,
 )
 from canarium.core.use_reading import read_pod_metrics, read_requests
 from canarium.errors import ApiError, CanariumError
@@ -185,7 +186,7 @@ class UseMeter:
                 found = pods.setdefault(holding.record.metrics.profile, set())
                 found.update(pod.key for pod in holding.pods)
         return Question(
-            with_gpus=_find_with_gpus(holdings),
+            with_gpus=find_with_gpus(pod for each in holdings for pod in each.pods),
             counting=tuple(
                 (profiles[name], frozenset(keys)) for name, keys in pods.items() if name in profiles
             ),
@@ -205,7 +206,10 @@ def _find_held(deployment: DeploymentRecord, pods: Sequence[PodRecord]) -> tuple
         if pod.revision == deployment.revision and pod.scheduled and pod.phase not in ENDED
     ]
     requests = _read_template(deployment.template) if own else {}
-    return tuple(HeldPod((pod.meta.namespace, pod.meta.name), pod.node, requests) for pod in own)
+    return tuple(
+        HeldPod((pod.meta.namespace, pod.meta.name), pod.node, requests, pod.meta.created_at)
+        for pod in own
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -217,15 +221,6 @@ def _find_record(
     deployment: DeploymentRecord, records: Sequence[RevisionRecord]
 ) -> RevisionRecord | None:
     return next((each for each in records if each.revision == deployment.revision), None)
-
-
-def _find_with_gpus(holdings: Sequence[_Holding]) -> frozenset[PodKey]:
-    return frozenset(
-        pod.key
-        for holding in holdings
-        for pod in holding.pods
-        if any(each.gpus for each in pod.requests.values())
-    )
 
 
 def _make_row(holding: _Holding, readings: Readings) -> RevisionUse:

@@ -177,6 +177,20 @@ def test_the_command_asks_the_cluster_once_and_reads_the_file(
             (503, "service unavailable"),
             "the cluster refused to list pods in namespace risk: service unavailable",
         ),
+        (
+            (
+                200,
+                {
+                    "items": [
+                        {
+                            "metadata": {"name": "a"},
+                            "containers": [{"name": "server", "usage": {"cpu": "much"}}],
+                        }
+                    ]
+                },
+            ),
+            "not a quantity: 'much'",
+        ),
     ],
 )
 def test_a_cluster_that_measures_nothing_is_no_error(

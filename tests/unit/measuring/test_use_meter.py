@@ -79,7 +79,8 @@ def make_cache(*pods: PodRecord, resources: Any = None) -> Cache:
 
 def make_pod(name: str, revision: str = V6, **fields: Any) -> PodRecord:
     held = {"phase": "Running", "node": "n1", "scheduled": True, **fields}
-    return PodRecord(meta(name, revision, created_at=NOW - 900), revision, **held)
+    age = held.pop("seconds_ago", 900)
+    return PodRecord(meta(name, revision, created_at=NOW - age), revision, **held)
 
 
 def used(name: str, cpu: str = "100m", memory: str = "256Mi") -> dict[str, Any]:
@@ -233,6 +234,20 @@ async def test_prometheus_is_asked_once_for_all_gpus_a_profile_and_the_prices() 
     assert (row.use.used_gpus, row.use.cost_per_hour) == (Decimal("0.5"), Decimal("3.5"))
     assert row.use.cost_per_thousand_predictions == Decimal(3500) / 36000
     assert list(meter.rows()) == []
+
+
+async def test_the_rate_of_a_revision_is_not_that_of_a_pod_that_began_within_it() -> None:
+    answers = vector(*(({"namespace": "risk", "pod": pod}, 10) for pod in "ab"))
+    cache = make_cache(make_pod("a"), make_pod("b", seconds_ago=299))
+    async with serving(lambda _: answers) as server:
+        settings = Settings(prometheus_url=server.url, allowed=(LOOPBACK,), prices=PRICES)
+        rest = Rest()
+        meter = make_meter(MetricsClient(), cache, settings, pause=rest.take)
+        async with running(meter):
+            await rest.began.wait()
+            (row,) = meter.rows()
+    assert (row.use.predictions_per_second, row.use.cost_per_hour) == (Decimal(10), Decimal(3))
+    assert row.use.cost_per_thousand_predictions == Decimal(1500) / 36000
 
 
 async def test_an_answer_that_makes_no_sense_ends_neither_the_operator_nor_the_measuring(

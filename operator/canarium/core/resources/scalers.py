@@ -144,5 +144,10 @@ def _make_triggers(
                 "name": metric.name,
                 "type": "prometheus",
                 "metricType": "AverageValue",
-                "metadata": {**triggers[metric.name], "threshold": metric.average},
+                # No figure is no load of 0: busy pods that nobody scrapes would be taken.
+                "metadata": {
+                    **triggers[metric.name],
+                    "ignoreNullValues": "false",
+                    "threshold": metric.average,
+                },
             }
