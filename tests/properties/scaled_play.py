@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from canarium.api.durations import parse_duration
 from canarium.sim.apiserver import Change, Key
-from canarium.sim.autoscaling import PERCENT_A_REQUEST
+from canarium.sim.autoscaling import AUTOSCALER, PERCENT_A_REQUEST
+from canarium.sim.keda import KEDA
 from canarium.sim.simulation import Simulation
 
 from tests.e2e.changes import revision_of
@@ -96,7 +97,7 @@ class ScalingObserver(Observer):
 
     def look(self, change: Change) -> None:
         if change.kind == "ModelDeployment" and change.by not in OURS:
-            self._sized.setdefault(change.key, Sized()).guard_ended = True
+            self._look_at_wish(change)
         if change.kind == "Deployment":
             self._look_at_size(change)
         super().look(change)
@@ -153,6 +154,16 @@ class ScalingObserver(Observer):
             super()._settle(key, watched)
         else:
             watched.size = self._wanted_size(key)
+
+    # What a person wants
+
+    def _look_at_wish(self, change: Change) -> None:
+        """The guard ends, and a size that is fixed counts from the moment in which it is asked."""
+        sized = self._sized.setdefault(change.key, Sized())
+        sized.guard_ended = True
+        fixed = change.body["spec"].get("scaling", {}).get("replicas")
+        if fixed is not None:
+            sized.lowest = {r: min(size, fixed) for r, size in sized.lowest.items()}
 
     # What happens to shares
 
@@ -221,6 +232,8 @@ class ScalingObserver(Observer):
             if not self._is_guard_over(key):
                 self._check_peak(change, sized, now)
                 self._check_floor(change, key, now)
+        if was == 0 < now and change.type == "MODIFIED":
+            self._check_emptied(change, key)
         sized.lowest[revision] = min(now, sized.lowest.get(revision, now))
         if revision in sized.peaks:
             sized.peaks[revision] = max(now, sized.peaks[revision])
@@ -249,6 +262,14 @@ class ScalingObserver(Observer):
         need = self._need_in_force(key, revision, self._size_before(sized))
         assert now >= need, (
             f"4: {change.by} left {self.name(revision)} {now} of {need} pods in its trial"
+        )
+
+    def _check_emptied(self, change: Change, key: Key) -> None:
+        """What nobody is sent to any more, and has no pods, gets none from an autoscaler."""
+        revision, watched = revision_of(change.body), self._watched.get(key)
+        served = watched.served if watched else set()
+        assert change.by not in (AUTOSCALER, KEDA) or revision in served, (
+            f"back: {change.by} gives pods to {self.name(revision)}, which was emptied"
         )
 
     def _check_hand(self, change: Change, revision: str, now: int) -> None:

@@ -120,6 +120,21 @@ def test_a_rollout_grows_with_the_load_and_what_one_would_go_back_to_does_too(
 
 
 @BY_BOTH
+def test_in_the_guard_the_previous_one_grows_along_so_that_it_can_take_everything_back(
+    engine: Engine,
+) -> None:
+    with scaled(scaling=make_scaling(engine), load=57.0, guard="3m") as play:
+        play.want("2")
+        play.until("Guarding")
+        play.load.offer(KEY, 110.0)
+        play.run(60.0)
+        assert play.sizes() == {"1": 11, "2": 11}
+        play.script.say("2", "Fail")
+        play.until("Rejected")
+        assert (play.replicas("1"), play.traffic.lost(KEY)) == (11, 0)
+
+
+@BY_BOTH
 def test_a_git_sync_moves_nothing(engine: Engine) -> None:
     """9 (AR#3565): the same history with a sync every ten seconds, and without one."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from canarium.sim.autoscaling import AUTOSCALER
+from canarium.sim.keda import KEDA
 
 from tests.properties.scaled_play import ScaledPlay, scaled
 from tests.simulated.play import KEY
@@ -72,6 +73,17 @@ def test_a_share_without_its_pods_is_found_by_a_size_that_nobody_fixed() -> None
 
         play.loop.call_later(1.0, reweigh)
         with pytest.raises(AssertionError, match=r"^2: 2 was raised with 3 of 4 ready"):
+            play.run(2.0)
+
+
+def test_pods_that_an_autoscaler_gives_to_what_was_emptied_are_found() -> None:
+    with scaled(load=60.0, guard="0s") as play:
+        play.want("2")
+        play.until("Idle", "2")
+        play.run(10.0)
+        assert play.sizes() == {"2": 6}
+        play.loop.call_later(1.0, set_size, play, "1", 2, KEDA)
+        with pytest.raises(AssertionError, match=r"^back: keda-operator gives pods to 1"):
             play.run(2.0)
 
 
