@@ -31,7 +31,7 @@ from tests.e2e.scenario import Scenario, condition, phase
 from tests.e2e.stage import prepare_node, share_cluster
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "scaling.svg"
-LOWEST, HIGHEST, STEP, STEP_SECONDS = 30, 65, 5, 10.0
+LOWEST, HIGHEST, STEP, STEP_SECONDS = 30, 100, 10, 10.0
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ first, so that a restart at any instant finds out what was meant.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -265,12 +266,15 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
 def drained_at(view: View, status: Status) -> float:
     """When requests that were under way at the last change are over (epoch seconds).
 
-    A first revision may break before its route has settled, or need the places of what it follows;
-    the other states are entered after.
+    A first revision may break before its route has settled, or need the places of what it follows
+    while it settles (infinity before that); the other states are entered after.
     """
     rollout, router = rollout_of(status), view.router(status)
+    if rollout.state == "Shifting":
+        settled_at = math.inf if rollout.verified_at is None else rollout.verified_at
+        return settled_at + router.drain_seconds
     since = rollout.progress_at or rollout.step_started_at or 0.0
-    settling = router.settle_seconds if rollout.state in ("Broken", "Shifting") else 0.0
+    settling = router.settle_seconds if rollout.state == "Broken" else 0.0
     return since + settling + router.drain_seconds
 
 

@@ -20,7 +20,7 @@ def make_room(view: View, status: Status) -> Status:
     Nothing while there is room for the canary's pods, or the one that was made room for starts.
     """
     stable, canary = status.stable, status.canary
-    if stable is None or canary is None or view.paused or not view.lacks_room(canary):
+    if stable is None or canary is None or not view.lacks_room(canary):
         return status
     ready = view.ready(canary.revision, status)
     carried = min(view.carried(canary, status), view.step(status).weight)

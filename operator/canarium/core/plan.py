@@ -6,6 +6,8 @@ the cluster to the intent that is stored. So a restart between any two writes fi
 
 from __future__ import annotations
 
+import math
+
 from canarium.core.actions import Plan
 from canarium.core.analysis import make_measure
 from canarium.core.children import Writes, drained_at, left_until, make_writes
@@ -102,6 +104,6 @@ def _moments(view: View, status: Status) -> list[float | None]:
     moments += [resumes_at(rollout), left_until(view, status)]
     if view.rollout.capacity == "InPlace":
         moments.append(taken_from(view, status))
-    if rollout.progress_at is not None:
-        moments.append(drained_at(view, status))
+    if rollout.progress_at is not None and math.isfinite(drained := drained_at(view, status)):
+        moments.append(drained)
     return moments

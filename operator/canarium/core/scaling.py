@@ -16,13 +16,15 @@ from canarium.core.observed import DeploymentRecord, ScalerRecord
 from canarium.core.scaling_queries import make_query
 from canarium.core.spec import Scaling, ScalingType
 from canarium.core.status import RevisionStatus, Status
-from canarium.core.view import ROLLING, View, rollout_of
+from canarium.core.view import AT_REST, ROLLING, View, rollout_of
 
 BY_LOAD = ("Idle", "Rejected")
 "The states in which nothing but the load says how many pods stable has."
 RESOURCES: tuple[ScalingType, ...] = ("CPU", "Memory")
 "What Kubernetes itself measures; the other types are asked of a Prometheus."
 KINDS: dict[ScalerKind, str] = {"HorizontalPodAutoscaler": "HPA", "ScaledObject": "KEDA"}
+HALF = 50
+"Percent of the traffic from which on the canary's size says more of the load than stable's."
 FLOOR_FIELDS: dict[ScalerKind, str] = {
     "HorizontalPodAutoscaler": "minReplicas",
     "ScaledObject": "minReplicaCount",
@@ -177,11 +179,15 @@ def compute_floor(view: View, status: Status, part: RevisionStatus) -> int:
 def compute_size(view: View, status: Status, part: RevisionStatus) -> int:
     """How many pods a revision should be given by us; what its autoscaler adds stays.
 
-    Also while one is still to be made, or to go: whoever takes over finds the size as it is.
+    Also while one is still to be made, or to go: whoever takes over finds the size as it is. In a
+    rollout nothing is taken even where there is none: it may have been there a moment ago.
     """
     deployment = view.deployment(part.revision)
-    if deployment is None or is_pinned(view, status) or not _is_shared(view, part):
+    if deployment is None or is_pinned(view, status):
         return part.replicas
+    if not _is_shared(view, part):
+        exact = rollout_of(status).state in AT_REST or view.rollout.capacity == "InPlace"
+        return part.replicas if exact else max(part.replicas, deployment.replicas)
     return max(compute_floor(view, status, part), deployment.replicas)
 
 
@@ -210,8 +216,21 @@ def stable_size(view: View, status: Status, stable: RevisionStatus, *, rests: bo
     if rollout_of(status).state in BY_LOAD:
         least = spec.scaling.min_replicas if choose_engine(view).kind else spec.replicas
         return max(least, stable.replicas if seen is None else seen)
-    least = spec.replicas if rests else stable.replicas
+    least = spec.replicas if rests else max(stable.replicas, _size_of_load(view, status))
     return max(least, seen or 0)
+
+
+def _size_of_load(view: View, status: Status) -> int:
+    """The size that all of the load needs by what the canary's autoscaler has made of its share.
+
+    Reckoned only where the canary has half of it or more, and was taken above its floor: of less
+    stable's own autoscaler sees enough. So one can go back to stable under a load that has grown.
+    """
+    canary, scaling = status.canary, view.spec.scaling if view.spec else Scaling()
+    seen = _seen(view.deployment(canary.revision)) if canary else None
+    if canary is None or seen is None or canary.weight < HALF or seen <= canary.replicas:
+        return 0
+    return min(scaling.max_replicas, -(-seen * 100 // canary.weight))
 
 
 def _seen(deployment: DeploymentRecord | None) -> int | None:

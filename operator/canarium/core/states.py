@@ -151,7 +151,8 @@ def scaling(view: View, status: Status) -> Status:
     if view.is_overdue(status) and view.is_unready(canary.revision) and not view.paused:
         words = _not_ready(view, status, canary)
         return revert(view, status, "Rejected", "ProgressDeadlineExceeded", words)
-    return make_room(view, status)
+    waits = _must_wait(view, status) or view.has_strangers(status)
+    return status if waits else make_room(view, status)
 
 
 def _use_capacity(view: View, status: Status) -> Status:

@@ -442,3 +442,26 @@ def test_an_autoscaler_that_is_refused_is_no_fault_of_its_revision() -> None:
     world.failures = (WriteFailure("HorizontalPodAutoscaler", name, "Forbidden", "no"),)
     world.settle()
     assert (world.status.reason, world.condition("Scaled")) == ("Serving", ("False", "Forbidden"))
+
+
+def test_a_load_that_grows_on_the_canary_makes_stable_large_enough_to_go_back_to() -> None:
+    world = World(make_spec("1", scaling=TWO_TO_TEN))
+    world.run_until("Idle")
+    world.apply(make_spec("2", scaling=TWO_TO_TEN, rollout=make_rollout(50)))
+    world.run_until("Holding")
+    world.loads |= {"1": 2, "2": 4}
+    world.run(5.0)
+    assert sizes(world) == {"1": 8, "2": 4}
+
+
+def test_what_has_grown_stays_in_a_rollout_when_its_autoscaler_cannot_be_had() -> None:
+    world = World(make_spec("1", scaling=TWO_TO_TEN))
+    world.run_until("Idle")
+    world.apply(make_spec("2", scaling=TWO_TO_TEN, rollout=make_rollout(20)))
+    world.run_until("Holding")
+    world.loads["2"] = 3
+    world.run(2.0)
+    world.scaler_kinds = frozenset()
+    world.scalers.clear()
+    world.settle()
+    assert sizes(world) == {"1": 2, "2": 3}
