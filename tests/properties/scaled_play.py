@@ -15,6 +15,7 @@ from typing import Any, Literal
 from canarium.api.durations import parse_duration
 from canarium.sim.apiserver import Change, Key
 from canarium.sim.autoscaling import PERCENT_A_REQUEST
+from canarium.sim.network import expired
 from canarium.sim.simulation import Simulation
 
 from tests.e2e.changes import revision_of
@@ -27,8 +28,6 @@ CPU_PERCENT = 50
 A_POD = CPU_PERCENT / PERCENT_A_REQUEST
 "Requests a second that bring one pod to its target, whichever engine counts."
 GIT = "argocd-controller"
-LATE_SECONDS = 30.0
-"By so much later than here may the operator take the guard to begin: once the router is seen."
 
 
 def make_scaling(engine: str = "HPA", least: int = 2, most: int = 20, **more: Any) -> Json:
@@ -80,7 +79,7 @@ class Sized:
     tried: str = ""
     "The revision on trial, from its first share until it has none or the guard is over."
     peaks: dict[str, int] = field(default_factory=dict)
-    "The most that those were given since to which one may go back."
+    "The most that those were given since to which one may go back: until they have no pods."
     full_at: float | None = None
     "When the one on trial was given everything."
     guard_ended: bool = False
@@ -116,12 +115,12 @@ class ScalingObserver(Observer):
     def _full_size(self, key: Key) -> int:
         """What a person has fixed; else the size of whoever serves, or served before the trial.
 
-        The latter counts until the guard is over, since it is what takes everything back.
+        The latter counts for as long as it has pods, since it is what takes everything back.
         """
         if "replicas" in self._find_spec(key).get("scaling", {}):
             return super()._wanted_size(key)
         watched, sized = self._watched.get(key), self._sized.get(key, Sized())
-        if sized.peaks and not self._is_guard_over(key, by=LATE_SECONDS):
+        if sized.peaks:
             return self._size_before(sized)
         served = watched.served if watched else ()
         return max((sized.lowest.get(r, 0) for r in served), default=0)
@@ -192,8 +191,6 @@ class ScalingObserver(Observer):
         new = [r for r, share in after.items() if share and not before.get(r)]
         going_on = sized.tried and not self._is_guard_over(change.key)
         sizes = self._find_sizes(change.key)
-        if self._is_guard_over(change.key, by=LATE_SECONDS):
-            sized.peaks = {}
         if sized.peaks.keys() & new:  # what is gone back to may be: nothing is kept beside it
             sized.tried, sized.peaks, sized.full_at = new[0], {}, None
         elif going_on and not after.get(sized.tried):
@@ -209,14 +206,13 @@ class ScalingObserver(Observer):
         found = self._of(key, "Deployment")
         return {revision_of(d): int(d["spec"]["replicas"]) for d in found}
 
-    def _is_guard_over(self, key: Key, *, by: float = 0.0) -> bool:
-        """Whether the guard is over, by so many seconds; a person ends it by asking for more."""
+    def _is_guard_over(self, key: Key) -> bool:
+        """Whether the guard is over; a person ends it by asking for more."""
         sized, body = self._sized[key], self._server.find("ModelDeployment", key)
         if body is None or sized.full_at is None:
             return body is None
         guard = parse_duration(body["spec"]["rollout"]["guard"]["duration"])
-        over = self._sim.now() >= sized.full_at + guard + by
-        return over or (sized.guard_ended and not by)
+        return sized.guard_ended or self._sim.now() >= sized.full_at + guard
 
     # What happens to sizes
 
@@ -234,6 +230,8 @@ class ScalingObserver(Observer):
         if now == 0 < was and change.by in OURS and change.type == "MODIFIED":
             self._check_emptied(change)
         sized.lowest[revision] = min(now, sized.lowest.get(revision, now))
+        if now == 0:
+            sized.peaks.pop(revision, None)
         if revision in sized.peaks:
             sized.peaks[revision] = max(now, sized.peaks[revision])
 
@@ -295,6 +293,11 @@ class ScaledPlay(Play):
     def sync(self, version: str) -> None:
         """What a Git sync does: apply the manifest of the repository, as another manager."""
         self.apply(make_scaled_manifest(version, self.scaling, **self.options), GIT)
+
+    def cut_watch(self, kind: str) -> None:
+        """End the operator's watches of a kind, so that it lists anew."""
+        assert self.operator is not None
+        self.operator.connection.cut(kind, expired())
 
     def edit(self, **parts: Json) -> None:
         """What `kubectl edit` does: change parts of the spec, and leave the others as they are."""

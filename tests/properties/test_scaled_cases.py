@@ -197,6 +197,42 @@ def test_another_engine_takes_over_and_no_size_falls(
         assert len(play.scalers()) == (0 if engines[1] == "None" else len(before))
 
 
+@pytest.mark.parametrize("gone", ["engine", "rights"])
+def test_what_an_autoscaler_has_made_of_a_canary_stays_when_there_is_none_any_more(
+    gone: str,
+) -> None:
+    with scaled(load=57.0, steps=((50, "10m"),)) as play:
+        play.want("2")
+        play.until("Holding")
+        play.load.offer(KEY, 140.0)
+        play.run(60.0)
+        grown = play.sizes()
+        assert grown["2"] > 3
+        if gone == "engine":
+            play.want("2", scaling=make_scaling("None"))
+        else:
+            play.network.forbidden.add(HPA)
+            play.cut_watch(HPA)
+        play.run(60.0)
+        assert play.condition("Scaled")[0] == "False"
+        assert play.sizes() == grown
+
+
+def test_stable_can_take_everything_back_when_the_load_grew_under_a_canary_with_most_of_it() -> (
+    None
+):
+    with scaled(load=10.0, steps=((99, "5m"),)) as play:
+        assert play.sizes() == {"1": 2}
+        play.want("2")
+        play.until("Holding")
+        play.load.offer(KEY, 57.0)
+        play.run(60.0)
+        assert play.sizes() == {"1": 7, "2": 6}
+        play.script.say("2", "Fail")
+        play.until("Rejected")
+        assert play.traffic.lost(KEY) == 0
+
+
 @pytest.mark.parametrize("state", ["Idle", "Holding"])
 def test_a_fixed_size_is_handed_to_an_autoscaler_and_back_without_a_dip(state: str) -> None:
     with ScaledPlay(scaling={"replicas": 4}, load=57.0, steps=((50, "10m"),)) as play:
