@@ -7,6 +7,7 @@ from canarium.sim.autoscaling import AUTOSCALER
 from canarium.sim.pods import Behaviour
 from canarium.sim.simulation import Simulation
 
+from tests.simulated.play import Play, serving
 from tests.unit.sim.scaled import (
     KEY,
     LABELS,
@@ -175,6 +176,31 @@ def test_a_walk_keeps_to_its_bounds_and_moves(sim: Simulation) -> None:
     sim.load.offer(MODEL, 1.0)
     sim.run(60.0)
     assert sim.traffic.rate_of(MODEL) == 1.0
+
+
+def test_each_revision_has_the_load_of_its_share_by_the_rule_in_force() -> None:
+    with serving(steps=((25, "60s"),)) as play:
+        play.load.offer(MODEL, 40.0)
+        play.want("2")
+        play.until_weight(25)
+        before = loads(play)
+        play.run(5.0)
+        assert (before, loads(play)) == ({"1": 40.0, "2": 0.0}, {"1": 30.0, "2": 10.0})
+
+
+def test_copies_of_requests_are_load_too() -> None:
+    with serving(steps=()) as play:
+        play.load.offer(MODEL, 40.0)
+        play.want("2", strategy="Shadow")
+        play.until("Holding")
+        copied = loads(play)
+        assert copied["1"] == 40.0
+        assert copied["2"] > 0.0
+
+
+def loads(play: Play) -> dict[str, float]:
+    """What is meant for each version, in requests a second."""
+    return {v: round(play.load.of(MODEL, play.revision(v)), 6) for v in play.versions()}
 
 
 # KEDA
