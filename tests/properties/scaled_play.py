@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 from canarium.api.durations import parse_duration
 from canarium.sim.apiserver import Change, Key
-from canarium.sim.autoscaling import AUTOSCALER, PERCENT_A_REQUEST
-from canarium.sim.keda import KEDA
+from canarium.sim.autoscaling import PERCENT_A_REQUEST
 from canarium.sim.simulation import Simulation
 
 from tests.e2e.changes import revision_of
@@ -232,8 +231,8 @@ class ScalingObserver(Observer):
             if not self._is_guard_over(key):
                 self._check_peak(change, sized, now)
                 self._check_floor(change, key, now)
-        if was == 0 < now and change.type == "MODIFIED":
-            self._check_emptied(change, key)
+        if now == 0 < was and change.by in OURS and change.type == "MODIFIED":
+            self._check_emptied(change)
         sized.lowest[revision] = min(now, sized.lowest.get(revision, now))
         if revision in sized.peaks:
             sized.peaks[revision] = max(now, sized.peaks[revision])
@@ -264,13 +263,11 @@ class ScalingObserver(Observer):
             f"4: {change.by} left {self.name(revision)} {now} of {need} pods in its trial"
         )
 
-    def _check_emptied(self, change: Change, key: Key) -> None:
-        """What nobody is sent to any more, and has no pods, gets none from an autoscaler."""
-        revision, watched = revision_of(change.body), self._watched.get(key)
-        served = watched.served if watched else set()
-        assert change.by not in (AUTOSCALER, KEDA) or revision in served, (
-            f"back: {change.by} gives pods to {self.name(revision)}, which was emptied"
-        )
+    def _check_emptied(self, change: Change) -> None:
+        """We take the last pod only once no autoscaler of ours is left that might give new ones."""
+        key, name = change.key, self.name(revision_of(change.body))
+        for kind in ("HorizontalPodAutoscaler", "ScaledObject"):
+            assert self._server.find(kind, key) is None, f"left: {name} is emptied under a {kind}"
 
     def _check_hand(self, change: Change, revision: str, now: int) -> None:
         """What is handed over keeps its size: we ourselves take all pods, or none."""

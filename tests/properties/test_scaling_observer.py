@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from canarium.sim.autoscaling import AUTOSCALER
-from canarium.sim.keda import KEDA
 
-from tests.properties.scaled_play import ScaledPlay, scaled
+from tests.properties.scaled_play import Engine, ScaledPlay, make_scaling, scaled
 from tests.simulated.play import KEY
 
 Forgery = Callable[[ScaledPlay], None]
@@ -76,15 +75,17 @@ def test_a_share_without_its_pods_is_found_by_a_size_that_nobody_fixed() -> None
             play.run(2.0)
 
 
-def test_pods_that_an_autoscaler_gives_to_what_was_emptied_are_found() -> None:
-    with scaled(load=60.0, guard="0s") as play:
+@pytest.mark.parametrize("engine", ["HPA", "KEDA"])
+def test_an_autoscaler_that_is_left_when_the_last_pod_is_taken_is_found(engine: Engine) -> None:
+    with scaled(scaling=make_scaling(engine), load=60.0) as play:
         play.want("2")
-        play.until("Idle", "2")
-        play.run(10.0)
-        assert play.sizes() == {"2": 6}
-        play.loop.call_later(1.0, set_size, play, "1", 2, KEDA)
-        with pytest.raises(AssertionError, match=r"^back: keda-operator gives pods to 1"):
-            play.run(2.0)
+        play.until("Holding")
+        play.script.say("2", "Fail")
+        play.run_until(lambda: play.weights.get("2", 0) == 0)
+        play.kill_operator()
+        play.loop.call_later(8.0, take_all, play)
+        with pytest.raises(AssertionError, match=r"^left: 2 is emptied under a "):
+            play.run(10.0)
 
 
 def test_what_the_load_takes_at_rest_is_none_of_that() -> None:

@@ -93,27 +93,23 @@ class Autoscaler:
             self._act(key, watch, self._server.get(KIND, key).body)
 
     def _act(self, key: Key, watch: _Watch, body: Json) -> None:
-        scale = read_scale(self._server, key[0], body["spec"]["scaleTargetRef"])
+        """Scale the target as it should be, or say why not."""
+        spec = body["spec"]
+        scale = read_scale(self._server, key[0], spec["scaleTargetRef"])
+        least, most = spec.get("minReplicas", 1), spec["maxReplicas"]
         if scale is None:
             self._report(key, _condition("AbleToScale", "FailedGetScale"))
-            return
-        if self._is_contested(key, scale):
+        elif self._is_contested(key, scale):
             self._report(key, _condition("ScalingActive", "AmbiguousSelector"))
-            return
-        least, most = body["spec"].get("minReplicas", 1), body["spec"]["maxReplicas"]
-        if scale.wanted == 0 and least != 0:
+        elif scale.wanted == 0 and least != 0:
             self._report(key, _condition("ScalingActive", "ScalingDisabled"))
-            return
-        if not least <= scale.wanted <= most:
+        elif not least <= scale.wanted <= most:
             self._set(key, scale, min(most, max(least, scale.wanted)))
-            return
-        wish = self._compute_wish(body["spec"]["metrics"], scale)
-        if wish is None:
+        elif (wish := self._compute_wish(spec["metrics"], scale)) is None:
             self._report(key, _condition("ScalingActive", "FailedGetResourceMetric"))
-            return
-        behaviour = body["spec"].get("behavior") or {}
-        steady = self._stabilise(watch, behaviour, scale.wanted, wish)
-        self._set(key, scale, min(most, max(least, steady)))
+        else:
+            steady = self._stabilise(watch, spec.get("behavior") or {}, scale.wanted, wish)
+            self._set(key, scale, min(most, max(least, steady)))
 
     def _is_contested(self, key: Key, scale: Scale) -> bool:
         """Whether two of them aim at the same: then none of them acts."""
