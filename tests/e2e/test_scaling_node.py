@@ -6,6 +6,7 @@ Each scenario's log is held against the invariants when it is over (conftest).
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -146,6 +147,8 @@ def test_an_idle_model_wakes_by_its_queue_and_goes_to_sleep_again(
     name = f"iris-{stable_of(triggered)}"
     triggered.wait_for("Deployment", name, of_size(0), READY_SECONDS)
     asleep = triggered.wait(condition("Ready", "True", "ScaledToZero"), 30)
+    with pytest.raises(HTTPError, match="503"):  # as docs/scaling.md says of the first request
+        predict(triggered)
 
     queue.length = 15
     triggered.wait_for("Deployment", name, of_size(2), READY_SECONDS)

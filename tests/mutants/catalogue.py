@@ -203,8 +203,8 @@ TRAFFIC_BEFORE_PODS = (
         name="fix-takes-pods-too-early",
         wrong="A fix for a dead stable takes the pods of whoever still has its traffic",
         file="core/children.py",
-        old='    if rollout.state == "Scaling" and rollout.ending:\n        return\n',
-        new="",
+        old="rollout.ending and not _needs_places(view, status):\n        return\n",
+        new="not rollout.state:\n        return\n",
         test=_SCENARIOS
         + "test_a_fix_for_a_dead_stable_takes_no_pods_from_whom_the_gateway_may_still_ask",
     ),

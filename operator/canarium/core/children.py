@@ -252,7 +252,7 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
     starts = rollout.state == "Shifting" and status.canary is None
     if not (starts or rollout.state in SETTLED) or view.now < drained_at(view, status):
         return
-    if rollout.state == "Scaling" and rollout.ending:
+    if rollout.state == "Scaling" and rollout.ending and not _needs_places(view, status):
         return
     if _is_in_motion(view, status):
         return
@@ -285,6 +285,19 @@ def _is_in_motion(view: View, status: Status) -> bool:
     if view.split(status) is None:  # nobody says whether it has taken what lives
         return bool(view.live_weights(status))
     return not view.verify(status).accepted
+
+
+def unsettled_until(view: View, status: Status) -> float:
+    """When a rollout that began before traffic had gone back is past that (epoch seconds)."""
+    rollout, router = rollout_of(status), view.router(status)
+    return (rollout.step_started_at or 0.0) + router.settle_seconds + router.drain_seconds
+
+
+def _needs_places(view: View, status: Status) -> bool:
+    """Whether the canary has no place while pods still hold one that nobody is sent to any more."""
+    canary = status.canary
+    settled = view.now >= unsettled_until(view, status)
+    return settled and canary is not None and view.is_shut_out(canary)
 
 
 def _make_retired(view: View, status: Status) -> Iterator[Write]:

@@ -10,7 +10,7 @@ import math
 
 from canarium.core.actions import Plan
 from canarium.core.analysis import make_measure
-from canarium.core.children import Writes, drained_at, left_until, make_writes
+from canarium.core.children import Writes, drained_at, left_until, make_writes, unsettled_until
 from canarium.core.clock import ends_at, resumes_at
 from canarium.core.decide import decide
 from canarium.core.happenings import make_events
@@ -102,6 +102,8 @@ def _moments(view: View, status: Status) -> list[float | None]:
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
     moments += [resumes_at(rollout), left_until(view, status)]
+    if state == "Scaling" and rollout.ending:
+        moments.append(unsettled_until(view, status))
     if view.rollout.capacity == "InPlace":
         moments.append(taken_from(view, status))
     if rollout.progress_at is not None and math.isfinite(drained := drained_at(view, status)):
