@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.cluster.cache import exclusive
+from tests.cluster.fixtures import skipping
 from tests.cluster.gauge import Queue, run_queue
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
@@ -44,14 +45,14 @@ NO_GUARD = rollout(guard={"duration": "0s"})
 @pytest.fixture
 def metrics_server(node: Theatre) -> None:
     """The usage of pods is served."""
-    with exclusive(node.cluster.directory / "metrics-server.lock"):
+    with skipping(), exclusive(node.cluster.directory / "metrics-server.lock"):
         node.cluster.install_metrics_server(Progress())
 
 
 @pytest.fixture
 def keda(node: Theatre) -> None:
     """KEDA runs before the operator does, which looks for it every two minutes only."""
-    with exclusive(node.cluster.directory / "keda.lock"):
+    with skipping(), exclusive(node.cluster.directory / "keda.lock"):
         node.cluster.install_keda(Progress())
 
 

@@ -254,8 +254,11 @@ def test_a_rejected_revision_that_is_tried_again_is_found(again: Log) -> None:
     assert "5 rejected: v2 is tried again" in violated(again, "v2")
 
 
-def written(manager: str, field: str) -> dict[str, Any]:
-    return {"managedFields": [{"manager": manager, "fieldsV1": {field: {}}}]}
+def written(manager: str, field: str, **more: str) -> dict[str, Any]:
+    return {"managedFields": [{"manager": manager, "fieldsV1": {field: {}}, **more}]}
+
+
+SCALE = {"subresource": "scale"}
 
 
 @pytest.mark.parametrize(
@@ -264,6 +267,9 @@ def written(manager: str, field: str) -> dict[str, Any]:
         (written("canarium", "f:spec"), ["canarium wrote f:spec"]),
         (written("python-requests", "f:metadata"), ["python-requests wrote f:metadata"]),
         (written("canarium", "f:status"), []),
+        (written("kube-controller-manager", "f:spec", **SCALE), []),
+        (written("kube-controller-manager", "f:spec"), ["kube-controller-manager wrote f:spec"]),
+        (written("canarium-capacity", "f:spec", **SCALE), ["canarium-capacity wrote f:spec"]),
         (written("kubectl-client-side-apply", "f:spec"), []),
         ({"finalizers": ["kopf.zalando.org/x"]}, ["finalizers ['kopf.zalando.org/x']"]),
         ({"annotations": {"canarium.dev/step": "2"}}, ["annotation canarium.dev/step"]),
