@@ -431,3 +431,15 @@ def test_a_persons_own_autoscaler_may_size_the_object_through_its_scale() -> Non
         play.edit(model={"version": "2"})
         play.until("Idle", "2")
         assert play.replicas("2") == 6
+
+
+def test_in_place_callers_in_the_cluster_are_led_to_the_new_one_with_the_last_share() -> None:
+    options: Json = {"scaling": {"replicas": 6}, "capacity": "InPlace", "steps": ((20, "5s"),)}
+    with ScaledPlay(**options) as play:
+        play.want("1")
+        play.until("Idle")
+        play.want("2")
+        play.until("Holding")
+        play.pods.set_quota(3)
+        play.until("Idle", "2")
+        assert play.traffic.lost(KEY) == 0

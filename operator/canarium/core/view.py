@@ -348,7 +348,9 @@ class View:
         going back when the last weight does.
         """
         state, newest = rollout_of(status).state, parts[-1].revision
-        if status.stable not in parts or (state == "Shifting" and self.is_closing(status)):
+        closing = state == "Shifting" and self.is_closing(status)
+        whole = parts[-1].weight >= self.step(status).weight  # less in place, until the last pods
+        if status.stable not in parts or (closing and whole):
             return newest
         service = find_service(self.observed, self.model)
         led = read_selector(service).get(REVISION_LABEL) if service else None
