@@ -141,7 +141,7 @@ class ScalingObserver(Observer):
         if not need or not self._is_in_place(key):
             return need
         if self._server.find("HTTPRoute", key) is not None:
-            need = self._need_by_rules(key, revision, self._full_size(key))
+            need = self._need_by_rules(key, revision, self._full_size(key), rounding=1)
         return max(1, need - 1)
 
     def _size_before(self, sized: Sized) -> int:
