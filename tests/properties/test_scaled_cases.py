@@ -440,6 +440,6 @@ def test_in_place_callers_in_the_cluster_are_led_to_the_new_one_with_the_last_sh
         play.until("Idle")
         play.want("2")
         play.until("Holding")
-        play.pods.set_quota(3)
+        play.pods.set_quota(6)
         play.until("Idle", "2")
         assert play.traffic.lost(KEY) == 0

@@ -254,7 +254,7 @@ class Observer:
         return max(led, self._need_by_rules(key, revision, size)) if size else 0
 
     def _need_by_rules(self, key: Key, revision: str, size: int, rounding: int = 0) -> int:
-        """The same for those who come by the gateway; `rounding` percents of a share don't count."""
+        """The same for those who come by the gateway, but for `rounding` percents of a share."""
         route, gateway = self._server.find("HTTPRoute", key), self._sim.gateway
         live = read_rules(route["spec"]) if route else ()
         rules = (*live, *gateway.rules(key), *gateway.rules_to_come(key))
