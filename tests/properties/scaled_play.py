@@ -18,7 +18,7 @@ from canarium.sim.autoscaling import PERCENT_A_REQUEST
 from canarium.sim.network import expired
 from canarium.sim.simulation import Simulation
 
-from tests.e2e.changes import revision_of
+from tests.e2e.changes import needed, revision_of
 from tests.e2e.invariants import OURS
 from tests.simulated.observer import Observer, Watched
 from tests.simulated.play import KEY, Json, Play, make_manifest
@@ -141,7 +141,8 @@ class ScalingObserver(Observer):
         if not need or not self._is_in_place(key):
             return need
         if self._server.find("HTTPRoute", key) is not None:
-            need = self._need_by_rules(key, revision, self._full_size(key), rounding=1)
+            percent = self._need_by_rules(key, revision, 100) - 1  # they are whole ones
+            need = needed(percent, self._full_size(key))
         return max(1, need - 1)
 
     def _size_before(self, sized: Sized) -> int:

@@ -253,12 +253,12 @@ class Observer:
         led = needed(100, size) if service and _selected(service) == revision else 0
         return max(led, self._need_by_rules(key, revision, size)) if size else 0
 
-    def _need_by_rules(self, key: Key, revision: str, size: int, rounding: int = 0) -> int:
-        """The same for those who come by the gateway, but for `rounding` percents of a share."""
+    def _need_by_rules(self, key: Key, revision: str, size: int) -> int:
+        """The same for those who come by the gateway."""
         route, gateway = self._server.find("HTTPRoute", key), self._sim.gateway
         live = read_rules(route["spec"]) if route else ()
         rules = (*live, *gateway.rules(key), *gateway.rules_to_come(key))
-        return pods_needed(rules, f"{key[1]}-{revision}", size, rounding)
+        return pods_needed(rules, f"{key[1]}-{revision}", size)
 
     # Rejections
 
@@ -344,15 +344,15 @@ class Observer:
         return next((read_version(r) for r in found if revision_of(r) == revision), revision)
 
 
-def pods_needed(rules: Iterable[Rule], service: str, size: int, rounding: int = 0) -> int:
+def pods_needed(rules: Iterable[Rule], service: str, size: int) -> int:
     """The pods that a revision needs for its share, its copies, and those who come by header."""
-    return max((_pods_of_rule(rule, service, size, rounding) for rule in rules), default=0)
+    return max((_pods_of_rule(rule, service, size) for rule in rules), default=0)
 
 
-def _pods_of_rule(rule: Rule, service: str, size: int, rounding: int) -> int:
+def _pods_of_rule(rule: Rule, service: str, size: int) -> int:
     if rule.by_header:
         return 1 if rule.weights.get(service) else 0
-    share = max(0, round(rule.share(service)) - rounding)
+    share = round(rule.share(service))
     return max(needed(share, size), needed(rule.copies.get(service, 0), size))
 
 
