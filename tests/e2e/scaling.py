@@ -8,13 +8,12 @@ from tests.e2e.changes import Change
 from tests.e2e.manifests import Json, iris, read_example, rollout
 from tests.e2e.scenario import Holds, Scenario, named
 
-MOST = 8
 READY_SECONDS = 120.0
 QUICKLY_DOWN: Json = {"scaleDown": {"stabilizationWindowSeconds": 15}}
 "Instead of Kubernetes' five minutes."
 BY_CPU: Json = {
     "minReplicas": 1,
-    "maxReplicas": MOST,
+    "maxReplicas": 8,
     "metrics": [{"name": "cpu", "type": "CPU", "target": "70%"}],
     "behavior": QUICKLY_DOWN,
 }
@@ -29,7 +28,7 @@ CARRIED = 45.0
 OFFERED = 60.0
 LIMITED: Json = {
     "minReplicas": 1,
-    "maxReplicas": MOST,
+    "maxReplicas": 12,
     "metrics": [{"name": "cpu", "type": "CPU", "target": "70m"}],
     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}},
 }

@@ -24,7 +24,6 @@ from tests.e2e.scaling import (
     BY_CPU,
     CARRIED,
     LIMITED,
-    MOST,
     OFFERED,
     READY_SECONDS,
     THREE,
@@ -129,7 +128,7 @@ def test_a_rollout_under_load_never_has_less_than_the_load_needs(measured: Scena
     looks, promoted = read_looks(changes), find_revision(changes, image("v2"))
     dips = find_dips(looks, lambda _: OFFERED, CARRIED, begin, end)
     assert not dips, "\n".join(map(str, dips))
-    assert THREE <= largest(looks, stable, begin) < MOST
+    assert THREE <= largest(looks, stable, begin) < LIMITED["maxReplicas"]
     assert largest(looks, promoted, begin) >= THREE
 
 
