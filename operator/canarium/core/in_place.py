@@ -6,6 +6,7 @@ missing of what serves. The last pod is never taken, unless it isn't ready.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from canarium.core.capacity import needed_replicas
@@ -56,9 +57,14 @@ def _take(view: View, status: Status, part: RevisionStatus, left: int) -> Revisi
 
 
 def taken_from(view: View, status: Status) -> float:
-    """When requests that were under way at the last change of weights are over (epoch seconds)."""
-    settled_at = rollout_of(status).verified_at
-    return 0.0 if settled_at is None else settled_at + view.router(status).drain_seconds
+    """When requests that were under way at the last change of weights are over (epoch seconds).
+
+    A step begins with what was settled before; in the guard a clock that stands may be unsettled.
+    """
+    rollout = rollout_of(status)
+    if rollout.verified_at is None:
+        return math.inf if rollout.state == "Guarding" else 0.0
+    return rollout.verified_at + view.router(status).drain_seconds
 
 
 def _may_take(view: View, status: Status) -> bool:

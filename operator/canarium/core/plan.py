@@ -84,7 +84,7 @@ def _decisions(rollout: Rollout | None) -> tuple[object, ...] | None:
 def _wake_at(view: View, status: Status) -> float | None:
     """The next moment at which time alone changes something."""
     moments = [moment for moment in _moments(view, status) if moment is not None]
-    return min((moment for moment in moments if moment > view.now), default=None)
+    return min((moment for moment in moments if view.now < moment < math.inf), default=None)
 
 
 def _moments(view: View, status: Status) -> list[float | None]:
@@ -106,6 +106,6 @@ def _moments(view: View, status: Status) -> list[float | None]:
         moments.append(unsettled_until(view, status))
     if view.rollout.capacity == "InPlace":
         moments.append(taken_from(view, status))
-    if rollout.progress_at is not None and math.isfinite(drained := drained_at(view, status)):
-        moments.append(drained)
+    if rollout.progress_at is not None:
+        moments.append(drained_at(view, status))
     return moments

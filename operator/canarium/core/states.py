@@ -248,8 +248,8 @@ def guarding(view: View, status: Status) -> Status:
         return start(view, status, wanted)
     if (percent := _compute_holdback(view, status)) != _held_back(status):
         return lower_holdback(view, status, percent)
-    status = release_previous(view, status)
-    return _end_guard(view, _run_clock(view, status, paused=view.paused))
+    status = _run_clock(view, status, paused=view.paused)
+    return _end_guard(view, release_previous(view, status))
 
 
 def _held_back(status: Status) -> int:

@@ -131,6 +131,18 @@ def test_in_the_guard_one_can_still_go_back() -> None:
     assert (world.stable, ready(world)) == ("1", {"1": 4, "2": 0})
 
 
+def test_what_was_held_back_keeps_its_pod_until_the_router_has_settled_without_it() -> None:
+    terms = make_rollout(50, holdback=10, capacity="InPlace")
+    world = World(make_spec("1", replicas=2, rollout=terms), room=2)
+    world.run_until("Idle")
+    world.apply(make_spec("2", replicas=2, rollout=terms))
+    world.run_until("Guarding")
+    world.settle()
+    held_back = ready(world)
+    world.run(120.0)
+    assert (held_back, world.state, ready(world)) == ({"1": 1, "2": 1}, "Idle", {"1": 0, "2": 2})
+
+
 @pytest.mark.parametrize("size", [2, 3, 5, 7])
 def test_any_size_gets_through_with_never_more_than_one_pod_missing(size: int) -> None:
     world = full(size)
