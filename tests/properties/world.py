@@ -523,6 +523,7 @@ class World:
         elif kind in FLOOR_FIELDS:
             target = spec["scaleTargetRef"]
             assert target["name"] in self.deployments, "an autoscaler of nothing"
+            assert kind == "ScaledObject" or spec["minReplicas"] > 0, "Kubernetes refuses that"
             self.scalers[name] = ScalerRecord(
                 meta, kind, target["kind"], target["name"], json.dumps(spec).encode()
             )

@@ -65,7 +65,7 @@ def follow(view: View, status: Status) -> Iterator[Write]:
     """Autoscalers that are missing, or that say something else."""
     if view.spec is None:
         return
-    for part in parts_of(status):
+    for part in _scaled_parts(status):
         yield from _follow_one(view, status, part)
 
 
@@ -73,9 +73,16 @@ def _is_left(view: View, status: Status, scaler: ScalerRecord) -> bool:
     """Whether it is of another engine, or of pods that are gone; those to go are `retire`'s."""
     if scaler.kind != choose_engine(view).kind:
         return True
-    named = {child_name(view.model, part.revision) for part in parts_of(status)}
-    sized = {d.meta.name for d in view.observed.deployments if d.replicas > 0}
-    return scaler.meta.name not in named | sized
+    wanted = {child_name(view.model, part.revision) for part in _scaled_parts(status)}
+    known = {part.revision for part in parts_of(status)}
+    others = (d for d in view.observed.deployments if d.revision not in known)
+    return scaler.meta.name not in wanted | {d.meta.name for d in others if d.replicas > 0}
+
+
+def _scaled_parts(status: Status) -> list[RevisionStatus]:
+    """All but a previous revision that gave its places up: nothing may make it pods."""
+    gone = status.previous if status.previous and not status.previous.replicas else None
+    return [part for part in parts_of(status) if part is not gone]
 
 
 def _follow_one(view: View, status: Status, part: RevisionStatus) -> Iterator[Write]:
@@ -106,7 +113,7 @@ def retire(view: View, revision: str) -> Iterator[Write]:
 def _matched(view: View, status: Status) -> Iterator[tuple[RevisionStatus, ScalerRecord]]:
     """The autoscalers of the kind in use, each with its revision."""
     kind = choose_engine(view).kind
-    for part in parts_of(status):
+    for part in _scaled_parts(status):
         if view.spec is not None and find_unaskable(view, part):
             continue
         for scaler in find_scalers(view, part.revision):

@@ -217,7 +217,7 @@ def _make_place(view: View, status: Status) -> Iterator[Write]:
         if deployment is None or _deleting(deployment):
             continue
         if _gives_place(view, deployment, size):
-            yield _scale(deployment, size)
+            yield from [_scale(deployment, size)] if size else _empty(view, deployment)
 
 
 def _make_first_place(view: View, status: Status) -> Iterator[Write]:

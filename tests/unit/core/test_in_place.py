@@ -163,7 +163,11 @@ def test_autoscalers_keep_still_while_pods_are_replaced() -> None:
     world.loads["2"] = 4
     world.settle()
     fewest = min(sum(pods.values()) for pods, _ in watch(world, "Guarding"))
-    world.run(60.0)
+    world.run(10.0)
+    assert [scaler.meta.labels["canarium.dev/revision"] for scaler in world.scalers.values()] == [
+        world.revision("2")
+    ]
+    world.run(50.0)
     assert (fewest >= 3, world.stable, ready(world)) == (True, "2", {"1": 0, "2": 4})
 
 
