@@ -35,11 +35,12 @@ _RESTING = ("ScalingDisabled",)
 
 def say_scaled(view: View, status: Status) -> Said | None:
     """The condition; None where the size is fixed and nobody else wants to set it."""
-    automatic = view.spec is not None and view.spec.scaling.is_automatic
+    spec = view.spec
+    scaled = any(own_scalers(view)) if spec is None else spec.scaling.is_automatic
     told = (
         _tell_refusals(view)
         or _tell_conflict(view)
-        or (_tell_engine(view, status) if automatic or any(own_scalers(view)) else None)
+        or (_tell_engine(view, status) if scaled else None)
     )
     return told or _tell_owner(view)
 

@@ -176,6 +176,8 @@ def test_sizes_pass_from_the_spec_to_an_autoscaler_and_back_without_a_dip() -> N
     world.loads["1"] = 9
     world.run(3.0)
     world.apply(make_spec("1", replicas=9))
+    world.step()
+    assert all(condition.type != "Scaled" for condition in world.status.conditions)
     back = [size["1"] for size in watch(world, 5.0)]
     assert (set(forth), set(back), world.scalers) == ({6}, {9}, {})
 
