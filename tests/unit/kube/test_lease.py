@@ -105,9 +105,7 @@ async def test_a_lease_is_given_back_though_a_renewal_landed_whose_answer_was_lo
     assert stage.holder() == ""
 
 
-async def test_an_apiserver_that_is_down_is_asked_once_to_take_the_lease_back() -> (
-    None
-):
+async def test_an_apiserver_that_is_down_is_asked_once_to_take_the_lease_back() -> None:
     stage = Stage()
     await stage.a.acquire()
     stage.break_down(times=1)
