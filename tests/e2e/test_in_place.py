@@ -14,8 +14,8 @@ from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.scaling import of_size, stable_of
 from tests.e2e.scenario import Scenario, condition, phase
 
-pytestmark = [pytest.mark.timeout(240, func_only=True)]
-SECONDS = 90.0
+pytestmark = [pytest.mark.timeout(300, func_only=True)]
+SECONDS = 120.0
 SIZE = 3
 IN_PLACE = rollout((34, "1s"), guard={"duration": "2s"}, capacity="InPlace")
 GPU = "nvidia.com/gpu"
