@@ -67,11 +67,17 @@ bench-judge: $(STAMP) ## How often the judge is wrong, and how soon it is right:
 bench-judging: $(STAMP) ## What judging 200 objects a second costs (minutes)
 	@$(BIN)/python -m benchmarks.judging
 
+bench-use: $(STAMP) ## What measuring the use of N objects costs (N=200)
+	@$(BIN)/python -m benchmarks.use --objects $(N)
+
 bench-takeback: $(STAMP) ## Seconds from a bad version's first 500 to its last, ten times, on the node
 	@$(BIN)/python -m tests.e2e.repeat rollback --times 10 --limit 6
 
 bench-reaction: $(STAMP) ## How soon a rollback begins beside N other rollouts (N=1000)
 	@$(BIN)/python -m tests.crash.reaction --objects $(if $(filter file,$(origin N)),1000,$(N))
+
+bench-scaling: $(STAMP) ## Load from 1 to 60 requests a second and back on the node; WRITE=1 draws it
+	@$(BIN)/python -m benchmarks.scaling follow $(if $(WRITE),--write)
 
 crash: $(STAMP) ## SIGKILL at every write, and an apiserver that errs
 	@$(BIN)/pytest -q -n 2 --dist loadfile -s tests/crash
@@ -83,4 +89,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements-dev.lock
 
-.PHONY: help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-takeback bench-reaction record lock
+.PHONY: help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-use bench-takeback bench-reaction bench-scaling record lock

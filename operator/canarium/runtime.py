@@ -40,6 +40,7 @@ from canarium.kube.watching import make_reflectors
 from canarium.kube.workqueue import WorkQueue
 from canarium.measuring import Measurements, Settings
 from canarium.measuring.templates import Templates
+from canarium.measuring.use import UseMeter
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Options:
                 environment.get("CANARIUM_PROMETHEUS_URL", ""),
                 [each for each in environment.get("CANARIUM_OPEN_NETWORKS", "").split(",") if each],
                 environment.get("CANARIUM_PROFILES", ""),
+                environment.get("CANARIUM_PRICES", ""),
             ),
         )
 
@@ -94,7 +96,12 @@ class Runtime:
         self.cluster = cluster or load_cluster(options.kubeconfig, options.context)
         self.metrics = Metrics()
         self.queue = WorkQueue()
-        self.cache = Cache(self.queue.add, self.queue.add_soon, self.queue.add_first)
+        self.cache = Cache(
+            self.queue.add,
+            self.queue.add_soon,
+            self.queue.add_first,
+            prometheus_url=options.measuring.prometheus_url,
+        )
         self.client = Client(self.cluster, observer=self.metrics.observe_request)
         self.recorder = Recorder(self.client, self.metrics, _identity())
         self.templates = Templates(self.client, self.cache)
@@ -105,6 +112,8 @@ class Runtime:
             settings=options.measuring,
             listener=self.templates,
         )
+        self.use = UseMeter(self.client, self.cache, options.measuring, options.namespaces)
+        self.metrics.show_use(self.use.rows)
         self.controller = Controller(
             plan=plan,
             client=self.client,
@@ -213,6 +222,7 @@ class Runtime:
                 for _ in range(self.options.workers):
                     group.create_task(self.controller.work())
                 group.create_task(self.templates.run())
+                group.create_task(self.use.run())
                 if lease is not None:
                     group.create_task(lease.hold())
         finally:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import get_args
 
-from tests.cluster import envoy_gateway, lifecycle
+from tests.cluster import envoy_gateway, keda, lifecycle, metrics_server
 from tests.cluster.binaries import (
     COREDNS,
     GITOPS,
@@ -45,6 +45,8 @@ def make_parser() -> argparse.ArgumentParser:
     starting.add_argument("--context", help="an existing cluster, by the name of its context")
     starting.add_argument("--gateway", action="store_true", help="install the gateway too")
     starting.add_argument("--envoy", action="store_true", help="install Envoy Gateway too")
+    starting.add_argument("--metrics-server", action="store_true", help="serve pods' usage too")
+    starting.add_argument("--keda", action="store_true", help="run KEDA too")
     for name, text in TEXTS.items():
         commands.add_parser(name, help=text)
     for name, command in commands.choices.items():
@@ -72,6 +74,10 @@ def run_up(arguments: argparse.Namespace) -> None:
         cluster.install_gateway(progress)
     if arguments.envoy:
         cluster.install_envoy_gateway(progress)
+    if arguments.metrics_server:
+        cluster.install_metrics_server(progress)
+    if arguments.keda:
+        cluster.install_keda(progress)
     progress.say(f"cluster {cluster.name!r} ({cluster.kind}) is ready")
     for name, value in cluster.environment().items():
         print(f"export {name}={shlex.quote(value)}")
@@ -112,6 +118,8 @@ def run_build(arguments: argparse.Namespace) -> None:
     fetch_kinds(progress)
     find_traefik(progress)
     envoy_gateway.prepare(progress)
+    metrics_server.prepare(progress)
+    keda.prepare(progress)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {

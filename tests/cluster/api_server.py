@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cluster.credentials import (
+    FRONT_PROXY,
     make_certificates,
     make_tokens,
     write_kubeconfig,
@@ -148,6 +149,7 @@ def make_apiserver_flags(server: ApiServer, etcd_port: int) -> list[str]:
         f"--token-auth-file={server.directory / 'tokens.csv'}",
         "--authorization-mode=Node,RBAC",
         "--anonymous-auth=false",
+        f"--client-ca-file={keys / 'ca.crt'}",
         f"--service-account-key-file={keys / 'sa.key'}",
         f"--service-account-signing-key-file={keys / 'sa.key'}",
         "--service-account-issuer=https://kubernetes.default.svc",
@@ -158,6 +160,20 @@ def make_apiserver_flags(server: ApiServer, etcd_port: int) -> list[str]:
         "--max-requests-inflight=2000",
         "--max-mutating-requests-inflight=1000",
         "--allow-privileged=true",
+        *make_aggregation_flags(keys),
+    ]
+
+
+def make_aggregation_flags(keys: Path) -> list[str]:
+    """How the apiserver asks servers that extend it, and how those know that it is the one."""
+    return [
+        f"--proxy-client-cert-file={keys / 'front-proxy.crt'}",
+        f"--proxy-client-key-file={keys / 'front-proxy.key'}",
+        f"--requestheader-client-ca-file={keys / 'front-proxy-ca.crt'}",
+        f"--requestheader-allowed-names={FRONT_PROXY}",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
     ]
 
 

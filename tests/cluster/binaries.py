@@ -78,6 +78,21 @@ ENVOY_GATEWAY = GoProgram(
     "github.com/envoyproxy/gateway/cmd/envoy-gateway",
     "Envoy Gateway (about 4 minutes the first time)",
 )
+METRICS_SERVER = GoProgram(
+    "metrics-server",
+    "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    "metrics-server (minutes the first time)",
+    module="autoscaling",
+)
+KEDA = {
+    part: GoProgram(
+        f"keda-{part}",
+        f"github.com/kedacore/keda/v2/cmd/{part}",
+        f"KEDA's {part} (minutes the first time)",
+        module="autoscaling",
+    )
+    for part in ("adapter", "webhooks", "operator")
+}
 HELM = GoProgram("helm", "helm.sh/helm/v3/cmd/helm", "Helm", module="envoy-gateway")
 
 

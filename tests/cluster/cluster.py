@@ -56,6 +56,14 @@ class Cluster(ABC):
         """Install Envoy Gateway with the Gateway gateways/envoy; returns its URL."""
 
     @abstractmethod
+    def install_metrics_server(self, progress: Progress) -> None:
+        """Serve the usage of pods, which HorizontalPodAutoscalers ask for."""
+
+    @abstractmethod
+    def install_keda(self, progress: Progress) -> None:
+        """Run KEDA, so that ScaledObjects work."""
+
+    @abstractmethod
     def is_alive(self) -> bool:
         """Whether the cluster can be used as it is."""
 

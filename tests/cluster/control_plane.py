@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.cluster import gateway
+from tests.cluster import gateway, keda, metrics_server
 from tests.cluster.api_server import ApiServer
 from tests.cluster.binaries import KUBEBIN, KWOK_PROGRAM, build, fetch_kwok_stages
 from tests.cluster.cluster import Cluster, Kind, make_list, make_manifest
@@ -37,6 +37,14 @@ class LocalCluster(Cluster):
         if self.gateway_url is None:
             raise ClusterError("the gateway has no address")
         return self.gateway_url
+
+    def install_metrics_server(self, progress: Progress) -> None:
+        """Run it as a process of this cluster; does nothing when it already runs."""
+        metrics_server.install(self, progress)
+
+    def install_keda(self, progress: Progress) -> None:
+        """Run it as processes of this cluster; does nothing when it already runs."""
+        keda.install(self, progress)
 
     def is_alive(self) -> bool:
         """Whether every process runs and the apiserver says that it is ready."""

@@ -14,18 +14,25 @@ from tests.cluster.processes import ClusterError
 
 NODE_NAME = "local"
 MASTERS = "system:masters"
+SERVICE_ACCOUNTS = ("system:serviceaccounts",)
+# Programs of others that run outside of pods have the rights that their makers give their pods.
+METRICS_SERVER_USER = "system:serviceaccount:kube-system:metrics-server"
+KEDA_USER = "system:serviceaccount:keda:keda-operator"
 USERS: dict[str, tuple[str, ...]] = {
     "admin": (MASTERS,),
     "person": (MASTERS,),
     "kwok": (MASTERS,),
     "traefik": (MASTERS,),
     "coredns": (MASTERS,),
+    METRICS_SERVER_USER: SERVICE_ACCOUNTS,
+    KEDA_USER: SERVICE_ACCOUNTS,
     "canarium-operator": (),
     "system:kube-controller-manager": (),
     "system:kube-scheduler": (),
     "system:kube-proxy": (),
     f"system:node:{NODE_NAME}": ("system:nodes",),
 }
+FRONT_PROXY = "front-proxy-client"
 LIFETIME_DAYS = "3650"
 # Python verifies strictly since 3.13: keys have to be identified and their use stated.
 AUTHORITY = (
@@ -52,27 +59,40 @@ def make_tokens(directory: Path) -> dict[str, str]:
 def make_certificates(directory: Path, addresses: Iterable[str]) -> None:
     """An authority (ca), a serving certificate for the addresses, and a client one for kubelets.
 
-    Also the key that signs service-account tokens (sa.key).
+    Also the key that signs service-account tokens (sa.key), and what the apiserver shows to the
+    servers that extend it (front-proxy), with an authority of its own: whoever that one signs for
+    may speak for any user.
     """
     directory.mkdir(parents=True, exist_ok=True)
     run_openssl(
         ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(directory / "sa.key")]
     )
-    authority = ["-x509", "-subj", "/CN=canarium-test-cluster"]
-    make_certificate(directory, "ca", authority, AUTHORITY)
-    names = [
-        "DNS:localhost",
-        "DNS:kubernetes",
-        "DNS:kubernetes.default",
-        "DNS:kubernetes.default.svc",
-    ]
-    names += [f"IP:{address}" for address in addresses]
-    signed = ["-x509", "-CA", f"{directory / 'ca.crt'}", "-CAkey", f"{directory / 'ca.key'}"]
-    serving = [*END_ENTITY, "extendedKeyUsage=serverAuth", f"subjectAltName={','.join(names)}"]
-    make_certificate(directory, "apiserver", [*signed, "-subj", "/CN=kube-apiserver"], serving)
-    subject = f"/O={MASTERS}/CN=kube-apiserver-kubelet-client"
-    client = [*END_ENTITY, "extendedKeyUsage=clientAuth"]
-    make_certificate(directory, "kubelet-client", [*signed, "-subj", subject], client)
+    for name in ("ca", "front-proxy-ca"):
+        subject = ["-x509", "-subj", f"/CN=canarium-test-cluster-{name}"]
+        make_certificate(directory, name, subject, AUTHORITY)
+    names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+    serving = make_server_extensions(names, addresses)
+    issue(directory / "ca", directory / "apiserver", "/CN=kube-apiserver", serving)
+    kubelet_client = f"/O={MASTERS}/CN=kube-apiserver-kubelet-client"
+    client = ["extendedKeyUsage=clientAuth"]
+    issue(directory / "ca", directory / "kubelet-client", kubelet_client, client)
+    issue(directory / "front-proxy-ca", directory / "front-proxy", f"/CN={FRONT_PROXY}", client)
+
+
+def make_server_extensions(
+    names: Iterable[str], addresses: Iterable[str], *, also_client: bool = False
+) -> list[str]:
+    """What makes a certificate one of a server that is called by these names and addresses."""
+    uses = "serverAuth,clientAuth" if also_client else "serverAuth"
+    subjects = [f"DNS:{name}" for name in names] + [f"IP:{address}" for address in addresses]
+    return [f"extendedKeyUsage={uses}", f"subjectAltName={','.join(subjects)}"]
+
+
+def issue(authority: Path, entry: Path, subject: str, extensions: Iterable[str]) -> None:
+    """A key and a certificate, ``entry`` with .key and .crt; the authority is named likewise."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    signed = ["-x509", "-CA", f"{authority}.crt", "-CAkey", f"{authority}.key", "-subj", subject]
+    make_certificate(entry.parent, entry.name, signed, [*END_ENTITY, *extensions])
 
 
 def make_certificate(

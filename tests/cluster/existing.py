@@ -33,6 +33,14 @@ class ExistingCluster(Cluster):
         """Not done, for the same reason."""
         return self.install_gateway(progress)
 
+    def install_metrics_server(self, progress: Progress) -> None:
+        """Not done: what serves metrics there is the user's business."""
+        raise ClusterError("nothing is installed into a cluster of yours: install metrics-server")
+
+    def install_keda(self, progress: Progress) -> None:
+        """Not done, for the same reason."""
+        raise ClusterError("nothing is installed into a cluster of yours: install KEDA")
+
     def is_alive(self) -> bool:
         """Whether its apiserver answers."""
         try:

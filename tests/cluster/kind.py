@@ -49,6 +49,14 @@ class KindCluster(Cluster):
         """Run Envoy Gateway in the cluster, which has DNS."""
         return envoy_gateway.install(self, self.envoy_port, progress)
 
+    def install_metrics_server(self, progress: Progress) -> None:
+        """Not done: it runs as a process, which kind's apiserver doesn't reach."""
+        raise ClusterError("metrics-server and KEDA run beside a local node only: use --tier node")
+
+    def install_keda(self, progress: Progress) -> None:
+        """Not done, for the same reason."""
+        self.install_metrics_server(progress)
+
     def is_alive(self) -> bool:
         """Whether the apiserver says that it is ready."""
         try:

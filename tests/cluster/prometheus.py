@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,11 +50,20 @@ def download(directory: Path) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def run_prometheus(directory: Path, targets: list[str], progress: Progress) -> Iterator[str]:
-    """Run one that scrapes these targets (host:port) all the time; gives its address."""
+def run_prometheus(
+    directory: Path,
+    targets: list[str],
+    progress: Progress,
+    labelled: Sequence[Mapping[str, str]] = (),
+) -> Iterator[str]:
+    """Run one that scrapes these targets (host:port) all the time; gives its address.
+
+    `labelled` has labels for each of them, or several sets: __metrics_path__ is the path.
+    """
     program = find_prometheus(progress)
     (port,) = find_free_ports(1)
-    job = {"job_name": "answers", "static_configs": [{"targets": targets}]}
+    groups = [{"targets": targets, "labels": dict(labels)} for labels in labelled or [{}]]
+    job = {"job_name": "answers", "static_configs": groups}
     often = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
     config = directory / "prometheus.yml"
     config.write_text(json.dumps({"global": often, "scrape_configs": [job]}))

@@ -4,13 +4,20 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.cluster.credentials import USERS, make_certificates, make_tokens, write_kubeconfig
+from tests.cluster.credentials import (
+    USERS,
+    issue,
+    make_certificates,
+    make_server_extensions,
+    make_tokens,
+    write_kubeconfig,
+)
 
 
-def verify(directory: Path, name: str, *options: str) -> str:
+def verify(directory: Path, name: str, *options: str, authority: str = "ca") -> str:
     """What openssl says of a certificate under the authority, with every check that it knows."""
-    authority = ["-CAfile", str(directory / "ca.crt"), "-x509_strict", *options]
-    command = ["openssl", "verify", *authority, str(directory / f"{name}.crt")]
+    trust = ["-CAfile", str(directory / f"{authority}.crt"), "-x509_strict", *options]
+    command = ["openssl", "verify", *trust, str(directory / f"{name}.crt")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return (result.stdout + result.stderr).removeprefix(f"{directory}/").strip()
 
@@ -39,6 +46,32 @@ def test_the_client_certificate_is_one_for_clients(tmp_path: Path) -> None:
     make_certificates(tmp_path, ["127.0.0.1"])
 
     assert verify(tmp_path, "kubelet-client", "-purpose", "sslclient") == "kubelet-client.crt: OK"
+
+
+def test_whom_the_apiserver_is_known_by_is_signed_for_by_an_authority_of_its_own(
+    tmp_path: Path,
+) -> None:
+    make_certificates(tmp_path, ["127.0.0.1"])
+    purpose = ("-purpose", "sslclient")
+
+    assert verify(tmp_path, "front-proxy", *purpose, authority="front-proxy-ca") == (
+        "front-proxy.crt: OK"
+    )
+    assert "unable to get local issuer" in verify(tmp_path, "front-proxy", *purpose)
+    assert "unable to get local issuer" in (
+        verify(tmp_path, "kubelet-client", *purpose, authority="front-proxy-ca")
+    )
+
+
+def test_a_server_that_is_a_client_too_has_one_certificate_for_both(tmp_path: Path) -> None:
+    make_certificates(tmp_path, ["127.0.0.1"])
+    extensions = make_server_extensions(["a.b.svc"], ["127.0.0.1"], also_client=True)
+
+    issue(tmp_path / "ca", tmp_path / "both", "/CN=both", extensions)
+
+    named = ("-verify_hostname", "a.b.svc")
+    assert verify(tmp_path, "both", "-purpose", "sslserver", *named) == "both.crt: OK"
+    assert verify(tmp_path, "both", "-purpose", "sslclient") == "both.crt: OK"
 
 
 def test_every_user_has_a_token_of_its_own(tmp_path: Path) -> None:

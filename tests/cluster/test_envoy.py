@@ -40,10 +40,13 @@ def make_http_route(name: str, *rules: Object, gateway: str = "envoy") -> Object
 
 
 def apply_route(cluster: Cluster, route: Object) -> None:
-    """Apply a route and wait until it is answered: a host without a route is a 404."""
+    """Apply a route and wait until a backend answers.
+
+    A host without a route is a 404; Envoy may have the route before its endpoints, which is a 503.
+    """
     apply(cluster, [route])
     host = make_host(route["metadata"]["name"])
-    assert wait_until(lambda: ask(cluster.envoy_url, host, 1) != Counter({"404": 1}), SECONDS)
+    assert wait_until(lambda: not {"404", "503"} & set(ask(cluster.envoy_url, host, 1)), SECONDS)
 
 
 def read_conditions(cluster: Cluster, resource: str) -> dict[str, str]:

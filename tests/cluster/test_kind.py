@@ -114,3 +114,19 @@ def test_the_same_program_gives_the_same_archive(tmp_path: Path) -> None:
     write_image(program, "example.com/program:1", tmp_path / "second.tar")
 
     assert (tmp_path / "first.tar").read_bytes() == (tmp_path / "second.tar").read_bytes()
+
+
+def test_kind_says_where_what_scales_can_be_had_instead(tmp_path: Path) -> None:
+    cluster = kind.KindCluster(
+        name="x",
+        directory=tmp_path,
+        kubeconfig=tmp_path / "kubeconfig",
+        kubectl_path=tmp_path / "kubectl",
+        web_port=1,
+        metrics_port=2,
+        envoy_port=3,
+    )
+
+    for install in (cluster.install_metrics_server, cluster.install_keda):
+        with pytest.raises(ClusterError, match="beside a local node only"):
+            install(Progress())

@@ -10,19 +10,19 @@ import yaml
 from aiohttp import web
 from canarium.api import parse_template
 from canarium.cli.templates import read_templates
+from canarium.core.promql import Template
 from canarium.judge.sequential import Counts
 from canarium.sources.counting import CountsTracker, Labels
 from canarium.sources.errors import SourceError
 from canarium.sources.prometheus import PrometheusSource
-from canarium.sources.promql import Template
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
+from tests.unit.core.test_promql import HOSTILE
 from tests.unit.sources.serving import make_local_session
-from tests.unit.sources.test_promql import HOSTILE
 
 pytestmark = pytest.mark.xdist_group("prometheus")
 SECONDS = 30.0

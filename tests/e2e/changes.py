@@ -102,9 +102,42 @@ class World:
 
     @property
     def wanted_replicas(self) -> int:
-        """N: the pods that carry all traffic, as the person wrote it (1 when left out)."""
-        spec = (self.deployment or {}).get("spec", {})
-        return int(spec.get("scaling", {}).get("replicas", 1))
+        """N: the pods that carry all traffic, as the person wrote it (1 when left out).
+
+        Where an autoscaler chooses, the fewest that it may choose, but one.
+        """
+        scaling = self._scaling
+        return int(scaling.get("replicas", max(1, scaling.get("minReplicas", 1))))
+
+    @property
+    def may_idle(self) -> bool:
+        """Whether an autoscaler may leave the model without pods."""
+        return "maxReplicas" in self._scaling and self._scaling.get("minReplicas") == 0
+
+    @property
+    def in_place(self) -> bool:
+        """Whether pods may make place for others, so that one is missing at a time."""
+        return bool(self._spec.get("rollout", {}).get("capacity") == "InPlace")
+
+    def needed(self, share: int) -> int:
+        """Pods that must be there for a share in percent.
+
+        In place one fewer, with a percent allowed for since weights are whole percents.
+        """
+        whole = needed(share, self.wanted_replicas)
+        if not self.in_place or whole <= 1:
+            return whole
+        return max(1, needed(share - 1, self.wanted_replicas) - 1)
+
+    @property
+    def _spec(self) -> Json:
+        found: Json = (self.deployment or {}).get("spec", {})
+        return found
+
+    @property
+    def _scaling(self) -> Json:
+        found: Json = self._spec.get("scaling", {})
+        return found
 
     def revisions(self) -> set[str]:
         """The revisions that exist."""

@@ -23,6 +23,7 @@ from tests.e2e.scenario import Scenario, make_scenario
 from tests.e2e.stage import Prepare, prepare_node, prepare_simulated, share_cluster, take_slot
 
 LONGEST_FIRST = (
+    "test_scaling_node",
     "test_envoy",
     "test_rollouts",
     "test_routers",

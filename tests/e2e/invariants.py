@@ -16,7 +16,6 @@ from tests.e2e.changes import (
     World,
     labels,
     managers,
-    needed,
     replay,
     revision_of,
 )
@@ -89,7 +88,7 @@ def check_capacity(changes: Sequence[Change], expected: Expectation) -> Iterator
         if change.kind in ROUTE_KINDS and _is_ours(change, world) and not change.deleted:
             looks = seen.since(change.time - SLACK_SECONDS)
             for revision, share in _raises(world, change):
-                if problem := _capacity_problem(revision, share, world.wanted_replicas, looks):
+                if problem := _capacity_problem(revision, share, world, looks):
                     yield _violation("2 capacity", change, problem)
         seen.look(world, change)
 
@@ -102,14 +101,14 @@ def check_selection(changes: Sequence[Change], expected: Expectation) -> Iterato
             before, after = world.find("Service", change.name), world.selected(change.object)
             if after and after != (world.selected(before) if before else ""):
                 looks = seen.since(change.time - SLACK_SECONDS)
-                if problem := _capacity_problem(after, 100, world.wanted_replicas, looks):
+                if problem := _capacity_problem(after, 100, world, looks):
                     yield _violation("2 selection", change, problem)
         seen.look(world, change)
 
 
-def _capacity_problem(revision: str, share: int, replicas: int, looks: list[Ready]) -> str:
+def _capacity_problem(revision: str, share: int, world: World, looks: list[Ready]) -> str:
     """What is wrong with a raise by every look that the operator may have had."""
-    mine, need = max(look.get(revision, 0) for look in looks), needed(share, replicas)
+    mine, need = max(look.get(revision, 0) for look in looks), world.needed(share)
     others = min(sum(look.values()) - look.get(revision, 0) for look in looks)
     if mine == 0:
         return f"{revision} was raised to {share} without a ready pod"
@@ -170,9 +169,11 @@ def check_release(changes: Sequence[Change], expected: Expectation) -> Iterator[
         if left is None or change.metadata["uid"] in world.doomed:
             continue
         revision, replicas = left
+        if replicas == 0 and world.may_idle and change.kind == "Deployment" and not change.deleted:
+            continue  # put to sleep: nobody sends it anything
         led = 100 * (world.selected(world.find("Service", world.model) or NOBODY) == revision)
-        share = max(led, rules.share(revision, change.time))
-        need = needed(share, world.wanted_replicas)
+        share = max(0 if world.in_place else led, rules.share(revision, change.time))
+        need = world.needed(share)
         if replicas < need:
             words = f"{change.kind} {change.name} was left {replicas} of {need} pods"
             yield _violation("4 release", change, f"{words} that a rule still needs")
@@ -300,7 +301,7 @@ def check_spec_is_the_persons(
 def _ownership_problems(change: Change) -> Iterator[str]:
     for entry in change.metadata.get("managedFields", []):
         written = sorted(set(entry.get("fieldsV1", {})) - {"f:status"})
-        if written and not entry["manager"].startswith(PERSON):
+        if written and not _is_persons(entry):
             yield f"{entry['manager']} wrote {', '.join(written)}"
     if change.metadata.get("finalizers"):
         yield f"finalizers {change.metadata['finalizers']}"
@@ -308,6 +309,12 @@ def _ownership_problems(change: Change) -> Iterator[str]:
         prefix, _, verb = name.rpartition("/")
         if "kopf" in prefix or (f"{prefix}/" == PREFIX and verb not in PEOPLES):
             yield f"annotation {name}"
+
+
+def _is_persons(entry: Json) -> bool:
+    """Whether a field is a person's, or that of an autoscaler by the subresource made for it."""
+    scaled = entry.get("subresource") == "scale" and entry["manager"] not in OURS
+    return scaled or entry["manager"].startswith(PERSON)
 
 
 def check_namespaces(changes: Sequence[Change]) -> Iterator[Violation]:

@@ -14,6 +14,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from tests.cluster.ports import find_free_ports
+from tests.e2e.ramp import format_ramp
 from tests.e2e.traffic import Report, read_report
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,9 @@ READY_SECONDS = 45.0
 STOP_SECONDS = 20.0
 IRIS = '{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}'
 "One flower, as the Open Inference Protocol v2 wants it."
+
+STEADY = ((0.0, 20.0), (600.0, 20.0))
+"20 requests a second, for ten minutes at most."
 
 
 class NotRunningError(Exception):
@@ -78,10 +82,12 @@ class RunningOperator:
     namespace: str
     lease: bool = True
     child: Child | None = field(default=None, init=False)
+    address: str = field(default="", init=False)
+    "Where its probes and metrics are, as host:port."
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
-        address = f"127.0.0.1:{find_free_ports(1)[0]}"
+        self.address = address = f"127.0.0.1:{find_free_ports(1)[0]}"
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
         words += ["--probe-address", address, "--namespace", self.namespace]
         words += ["--open-network", "127.0.0.0/8"]  # where tests answer for Prometheus and the web
@@ -142,12 +148,18 @@ class RunningLoad:
         return read_report(self.answers)
 
 
-def start_load(gateway: str, host: str, directory: Path, rate: float = 20.0) -> RunningLoad:
-    """Send predictions for the iris model through a gateway until stopped (10 minutes at most)."""
+def start_load(
+    gateway: str, host: str, directory: Path, points: Sequence[tuple[float, float]] = STEADY
+) -> RunningLoad:
+    """Send predictions for the iris model through a gateway until stopped, or the ramp ends.
+
+    `points` are those of the ramp: seconds after the beginning, requests a second.
+    """
     answers = directory / "answers.jsonl"
     answers.write_text("")
     url = f"{gateway}/v2/models/iris/infer"
-    words = ["tests.e2e.traffic", url, "--host", host, "--rate", str(rate), "--body", IRIS]
+    words = ["tests.e2e.traffic", url, "--host", host, "--body", IRIS]
+    words += ["--ramp", format_ramp(points)]
     return RunningLoad(spawn([*words, "--log", str(answers)], directory / "traffic.log"), answers)
 
 

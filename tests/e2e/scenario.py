@@ -4,7 +4,7 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tests.cluster.cluster import Cluster
 from tests.e2e.apiserver import COLLECTIONS, Apiserver, WatchEndedError
 from tests.e2e.changes import Change, read_changes, revision_of
 from tests.e2e.invariants import Expectation, Violation, find_violations
-from tests.e2e.running import RunningLoad, RunningOperator, start_load
+from tests.e2e.running import STEADY, RunningLoad, RunningOperator, start_load
 from tests.e2e.timeline import tell
 from tests.e2e.traffic import Report
 from tests.e2e.watcher import WATCHED
@@ -116,11 +116,11 @@ class Scenario:
                 raise AssertionError(f"{kind} {name} is still there\n{self.tell()}")
             time.sleep(0.2)
 
-    def start_load(self) -> RunningLoad:
-        """Begin to send 20 predictions a second."""
+    def start_load(self, points: Sequence[tuple[float, float]] = STEADY) -> RunningLoad:
+        """Begin to send predictions: 20 a second, or as a ramp through these points has it."""
         entrance = self.entrance or self.cluster.gateway_url
         assert entrance is not None
-        self.load = start_load(entrance, self.host, self.directory)
+        self.load = start_load(entrance, self.host, self.directory, points)
         return self.load
 
     def load_so_far(self) -> Report:

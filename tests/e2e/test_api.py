@@ -274,6 +274,46 @@ def test_kubectl_scale_sets_the_size_of_one_that_names_none(cluster: Cluster) ->
     cluster.kubectl("delete", "mdep/scaled")
 
 
+AUTOMATIC = {"maxReplicas": 5, "metrics": [{"name": "cpu", "type": "CPU", "target": "500m"}]}
+
+
+@pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["by-client", "by-server"])
+def test_bounds_can_take_the_place_of_a_size_that_nobody_wrote(
+    cluster: Cluster, how: tuple[str, ...]
+) -> None:
+    name = f"bounded{len(how)}"
+    fixed = plain(metadata__name=name, spec={"server": {"image": "a"}})
+    bounded = changed(fixed, {"spec.scaling": AUTOMATIC})
+    for body in (fixed, bounded):
+        cluster.kubectl("apply", *how, "-f", "-", stdin=json.dumps(body))
+    assert get(cluster, f"mdep/{name}")["spec"]["scaling"] == {"replicas": 1, **AUTOMATIC}
+    cluster.kubectl("delete", f"mdep/{name}")
+
+
+@pytest.mark.parametrize("how", [(), ("--server-side",)], ids=["by-client", "by-server"])
+def test_a_size_that_a_person_set_is_taken_back_before_bounds(
+    cluster: Cluster, how: tuple[str, ...]
+) -> None:
+    name = f"sized{len(how)}"
+    fixed = plain(metadata__name=name, spec={"server": {"image": "a"}})
+    bounded = json.dumps(changed(fixed, {"spec.scaling": AUTOMATIC}))
+    cluster.kubectl("apply", *how, "-f", "-", stdin=json.dumps(fixed))
+    cluster.kubectl("scale", f"mdep/{name}", "--replicas=4")
+    with pytest.raises(ClusterError, match="kubectl scale --replicas=1 takes it back"):
+        cluster.kubectl("apply", *how, "-f", "-", stdin=bounded)
+    cluster.kubectl("scale", f"mdep/{name}", "--replicas=1")
+    cluster.kubectl("apply", *how, "-f", "-", stdin=bounded)
+    cluster.kubectl("delete", f"mdep/{name}")
+
+
+def test_kubectl_scale_is_told_that_a_model_is_autoscaled(cluster: Cluster) -> None:
+    body = plain(metadata__name="auto", spec={"server": {"image": "a"}, "scaling": AUTOMATIC})
+    create(cluster, body)
+    with pytest.raises(ClusterError, match="set exactly one of replicas"):
+        cluster.kubectl("scale", "mdep/auto", "--replicas=4")
+    cluster.kubectl("delete", "mdep/auto")
+
+
 REVISION = {
     "apiVersion": "canarium.dev/v1alpha1",
     "kind": "ModelRevision",

@@ -5,14 +5,11 @@ managers of the sync tools.
 """
 
 import json
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from canarium.core.status import parse_time
@@ -23,12 +20,12 @@ from tests.e2e.changes import Change, revision_of
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.rights import USER
 from tests.e2e.scenario import Scenario, get_condition, in_state, phase
+from tests.e2e.syncing import SERVER_SIDE, read_entries, syncing
 
 pytestmark = [pytest.mark.timeout(180, func_only=True)]
 SECONDS = 45.0
 TRIES = 5
 STEPS = rollout((50, "6s"), guard={"duration": "2s"})
-SERVER_SIDE = ("apply", "--server-side", "--field-manager=argocd-controller", "-f", "-")
 REPLACE = ("replace", "--field-manager=argocd-controller", "-f", "-")
 CLIENT_SIDE = ("apply", "--field-manager=argocd-controller", "-f", "-")
 APPROVED: Json = {
@@ -57,26 +54,6 @@ def sync(rehearsal: Scenario, manifest: Json, words: Sequence[str] = SERVER_SIDE
                 raise
         else:
             return
-
-
-@contextmanager
-def syncing(run: Callable[[], None]) -> Iterator[Counter[str]]:
-    """Sync once a second until the block ends; counts how often it was done."""
-    done: Counter[str] = Counter()
-    ended = threading.Event()
-
-    def repeat() -> None:
-        while not ended.wait(1.0):
-            run()
-            done["syncs"] += 1
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield done
-    finally:
-        ended.set()
-        thread.join(30)
 
 
 def versions_of(changes: Sequence[Change], model: str) -> list[Change]:
@@ -130,13 +107,6 @@ def read_writes(rehearsal: Scenario, model: str, since: float) -> list[Written]:
             what = f"{entry['verb']} {about['resource']}/{about.get('subresource', '')}"
             found.append(Written(parse_time(entry["stageTimestamp"]), what))
     return [write for write in found if write.time > since]
-
-
-def read_entries(log: Path) -> Iterator[Json]:
-    """The requests that were answered."""
-    for line in log.read_text().splitlines(keepends=True):
-        if line.endswith("\n") and (entry := json.loads(line))["stage"] == "ResponseComplete":
-            yield entry
 
 
 def in_hold(told: Sequence[tuple[float, str]], writes: Sequence[Written]) -> list[str]:

@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import math
 import os
 import signal
 import sys
@@ -20,28 +19,24 @@ from typing import Any, TextIO
 
 import aiohttp
 
+from tests.e2e.ramp import Ramp, parse_ramp
+
 LATE_SECONDS = 1.0
 "A request that cannot leave within this time of its plan is given up: it counts as not sent."
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to send: `rate` requests a second for at most `seconds`, each given `timeout` seconds.
+    """What to send: requests as a ramp has them, each given `timeout` seconds.
 
     `host` is the Host header; `body` is JSON and is POSTed as it is.
     """
 
     url: str
     host: str
-    rate: float
-    seconds: float
+    ramp: Ramp
     body: str
     timeout: float = 2.0
-
-    @property
-    def planned(self) -> int:
-        """How many requests the whole schedule holds."""
-        return math.floor(self.rate * self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +65,17 @@ class Answer:
 class Schedule:
     """When each request is due, on two clocks: one that never jumps, and one that people read."""
 
-    rate: float
+    ramp: Ramp
     began_monotonic: float
     began: float
 
     def due(self, number: int) -> float:
         """Monotonic time at which a request leaves; `number` counts from 0."""
-        return self.began_monotonic + number / self.rate
+        return self.began_monotonic + self.ramp.due(number)
 
     def wall(self, number: int) -> float:
         """The same in seconds since the epoch."""
-        return self.began + number / self.rate
+        return self.began + self.ramp.due(number)
 
     def to_wall(self, monotonic: float) -> float:
         """Seconds since the epoch of a monotonic time."""
@@ -94,13 +89,13 @@ class Client:
         self._load = load
         self._session = session
         self._log = log
-        self._schedule = Schedule(load.rate, time.monotonic(), time.time())
+        self._schedule = Schedule(load.ramp, time.monotonic(), time.time())
 
     async def run(self, stop: asyncio.Event) -> int:
         """Send until the schedule ends or `stop` is set; returns how many were planned by then."""
         number = 0
         async with asyncio.TaskGroup() as sending:
-            while number < self._load.planned and not await self._wait_until_due(number, stop):
+            while number < self._load.ramp.planned and not await self._wait_until_due(number, stop):
                 sending.create_task(self._request(number))
                 number += 1
         return number
@@ -233,12 +228,11 @@ def parse_arguments(arguments: list[str]) -> tuple[Load, Path]:
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.traffic", description=__doc__)
     parser.add_argument("url")
     parser.add_argument("--host", required=True)
-    parser.add_argument("--rate", type=float, default=20.0)
-    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--ramp", type=parse_ramp, required=True, help="0:20,600:20 or so")
     parser.add_argument("--body", required=True)
     parser.add_argument("--log", type=Path, required=True)
     given = parser.parse_args(arguments)
-    return Load(given.url, given.host, given.rate, given.seconds, given.body), given.log
+    return Load(given.url, given.host, given.ramp, given.body), given.log
 
 
 async def run_client(load: Load, log: Path) -> None:

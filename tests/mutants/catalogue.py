@@ -14,8 +14,15 @@ _EXPERIMENT = "tests/unit/core/test_experiment.py::"
 _JOBS = "tests/unit/core/test_step_jobs.py::"
 _ROUTERS = "tests/unit/core/test_other_routers.py::"
 _SOURCES = "tests/unit/sources/"
+_PROMQL = "tests/unit/core/test_promql.py"
+_QUERIES = "tests/unit/core/test_scaling_queries.py::"
+_REFUSED = "tests/unit/api/test_parsing.py::test_a_wrong_field_is_named_with_its_cure"
+_SCALING = "tests/unit/core/test_scaling.py::"
+_IN_PLACE = "tests/unit/core/test_in_place.py::"
+_TEMPLATE = "tests/unit/core/test_pod_template.py::"
 _SOURCING = "tests/unit/core/test_sourcing.py::"
 _MEASURING = "tests/unit/measuring/"
+_USE = "tests/unit/core/test_use.py::"
 _SHELL = "tests/unit/test_controller.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
 
@@ -24,8 +31,8 @@ PODS_BEFORE_TRAFFIC = (
         name="capacity-after-weight",
         wrong="A step's traffic is meant before the pods that it needs are ready",
         file="core/states.py",
-        old="    if ready >= view.needed_by_step(status):\n",
-        new="    if ready >= 0:\n",
+        old="    if view.has_capacity(status):\n",
+        new="    if status.canary:\n",
         test=_SCENARIOS + "test_while_a_canary_waits_for_its_pods_nothing_is_written",
     ),
     Mutant(
@@ -57,7 +64,7 @@ PODS_BEFORE_TRAFFIC = (
         name="dead-stable-ignored",
         wrong="A stable without a ready pod is protected as if it served",
         file="core/view.py",
-        old="        return not any(pod.ready for pod in self.pods(stable.revision))\n",
+        old="        return not self.may_idle or self.own_fault(stable.revision) is not None\n",
         new="        return False\n",
         test=_STATES + "test_a_dead_stable_lets_the_fix_go_to_100_at_once",
     ),
@@ -148,8 +155,8 @@ TRAFFIC_BEFORE_PODS = (
         name="no-drain",
         wrong="Where whole pods share the traffic, they go without having been drained",
         file="core/children.py",
-        old="    if rollout.state not in SETTLED or view.now < drained_at(view, status):\n",
-        new="    if rollout.state not in SETTLED:\n",
+        old="rollout.state in SETTLED) or view.now < drained_at(view, status):\n",
+        new="rollout.state in SETTLED):\n",
         test=_SCENARIOS + "test_a_paused_rollback_still_drains",
     ),
     Mutant(
@@ -171,9 +178,9 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="peak-forgotten",
         wrong="Stable shrinks with the spec while a rollout is under way",
-        file="core/decide.py",
-        old="        size = max(size, status.stable.replicas)\n",
-        new="        size = view.spec.replicas\n",
+        file="core/scaling.py",
+        old="        return spec.replicas if rests else max(spec.replicas, stable.replicas)\n",
+        new="        return spec.replicas\n",
         test=_STATES + "test_a_scaled_spec_grows_stable_at_once_and_shrinks_it_only_at_rest",
     ),
     Mutant(
@@ -196,8 +203,8 @@ TRAFFIC_BEFORE_PODS = (
         name="fix-takes-pods-too-early",
         wrong="A fix for a dead stable takes the pods of whoever still has its traffic",
         file="core/children.py",
-        old='    if rollout.state == "Scaling" and rollout.ending:\n        return\n',
-        new="",
+        old="rollout.ending and not _needs_places(view, status):\n        return\n",
+        new="not rollout.state:\n        return\n",
         test=_SCENARIOS
         + "test_a_fix_for_a_dead_stable_takes_no_pods_from_whom_the_gateway_may_still_ask",
     ),
@@ -288,7 +295,7 @@ STEPS_AND_TIME = (
         wrong="A canary that loses its pods under traffic is shifted again at once, for ever",
         file="core/clock.py",
         old="    if not rollout.retreats or rollout.step_started_at is None:\n",
-        new="    if True:\n",
+        new="    if status.canary:\n",
         test=_SCENARIOS + "test_a_canary_whose_readiness_flaps_is_not_shifted_for_ever",
     ),
     Mutant(
@@ -553,7 +560,7 @@ EXPERIMENTS = (
         wrong="What nobody can tell apart is compared for ever",
         file="core/states.py",
         old="    if held_seconds(rollout_of(status), view.now) < experiment.max_seconds:\n",
-        new="    if True:\n",
+        new="    if status.canary:\n",
         test=_EXPERIMENT
         + "test_what_nobody_can_tell_apart_goes_back_when_time_is_up_and_stays_back",
     ),
@@ -919,27 +926,26 @@ SOURCES = (
     Mutant(
         name="source-quotes-not-escaped",
         wrong="A quote in a value ends the string that it is written into",
-        file="sources/promql.py",
+        file="core/promql.py",
         old='    if character in (quote, "\\\\"):\n',
         new='    if character == "\\\\":\n',
-        test=_SOURCES + "test_promql.py::test_hostile_values_stay_values",
+        test=_PROMQL + "::test_hostile_values_stay_values",
     ),
     Mutant(
         name="source-regex-not-quoted",
         wrong="A value matches as a regular expression",
-        file="sources/promql.py",
+        file="core/promql.py",
         old='quote_regex(value) if slot.context == "Regex" else value',
         new="value",
-        test=_SOURCES + "test_promql.py::test_hostile_values_stay_values",
+        test=_PROMQL + "::test_hostile_values_stay_values",
     ),
     Mutant(
         name="source-anything-outside-of-quotes",
         wrong="Any text is written outside of quotes",
-        file="sources/promql.py",
+        file="core/promql.py",
         old="    if _NUMBER.fullmatch(value) is None:\n        raise",
         new="    if not value:\n        raise",
-        test=_SOURCES
-        + "test_promql.py::test_outside_of_quotes_only_a_number_or_a_duration_is_written",
+        test=_PROMQL + "::test_outside_of_quotes_only_a_number_or_a_duration_is_written",
     ),
     Mutant(
         name="source-any-address",
@@ -1035,7 +1041,7 @@ SOURCES = (
     Mutant(
         name="source-cancelled-is-failed",
         wrong="What a client cancelled is Triton's error",
-        file="sources/profiles.py",
+        file="core/profiles.py",
         old='        error_status="^(REJECTED|BACKEND|OTHER)$",\n',
         new='        error_status=".",\n',
         test=_SOURCES
@@ -1120,6 +1126,196 @@ JOBS = (
     ),
 )
 
+SCALED_PODS = (
+    Mutant(
+        name="scaling-milliseconds-for-seconds",
+        wrong="Milliseconds that pods spent on requests count as seconds",
+        file="core/scaling_queries.py",
+        old='    seconds = spent if per_second == 1 else f"({spent}) / {per_second}"\n',
+        new="    seconds = spent\n",
+        test=_QUERIES + "test_durations_are_added_up_in_seconds",
+    ),
+    Mutant(
+        name="scaling-failures-forgotten",
+        wrong="Requests that failed are no load where only successes are counted",
+        file="core/scaling_queries.py",
+        old='    if profile.failures and profile.counting == "Successes":\n',
+        new="    if False:\n",
+        test=_QUERIES + "test_failures_are_added_where_only_successes_are_counted",
+    ),
+    Mutant(
+        name="scaling-percent-of-nothing",
+        wrong="A target in percent is taken though nothing is requested",
+        file="api/deployment.py",
+        old="            resource in spec.server.requested\n            or not any(",
+        new="            True\n            or not any(",
+        test=_REFUSED,
+    ),
+    Mutant(
+        name="scaling-to-zero-for-ever",
+        wrong="A model may go to zero pods though nothing could wake it",
+        file="api/scaling.py",
+        old='                or any(metric.type == "External" for metric in scaling.metrics)\n',
+        new="                or True\n",
+        test=_REFUSED,
+    ),
+    Mutant(
+        name="scaling-begins-at-no-pods",
+        wrong="A model that may go to zero pods begins with none",
+        file="api/parsing.py",
+        old="    return max(1, scaling.least)\n",
+        new="    return scaling.least\n",
+        test="tests/unit/api/test_parsing.py::test_a_spec_that_uses_every_field_becomes_numbers",
+    ),
+    Mutant(
+        name="scaling-grpc-port-asked-for-a-path",
+        wrong="A port that speaks gRPC is asked for a path",
+        file="core/resources/pod_defaults.py",
+        old='    if path is None or server["port"] == GRPC_PORTS.get(profile):\n',
+        new="    if path is None:\n",
+        test=_TEMPLATE
+        + "test_a_server_that_is_unknown_or_speaks_grpc_is_ready_when_its_port_is_open",
+    ),
+    Mutant(
+        name="scaling-own-rules-mixed-with-ours",
+        wrong="Who says how pods are kept apart gets our rules beside their own",
+        file="core/resources/pod_defaults.py",
+        old='    if "topologySpreadConstraints" in pod:\n        return {}\n',
+        new="",
+        test=_TEMPLATE + "test_who_keeps_pods_apart_by_rules_of_their_own_gets_these_alone",
+    ),
+    Mutant(
+        name="scaling-warned-at-every-start",
+        wrong="An operator that lost its status warns again of what pods need",
+        file="core/happenings.py",
+        old="    if part is None or view.spec is None or part.revision in known | earlier:\n",
+        new="    if part is None or view.spec is None or part.revision in earlier:\n",
+        test="tests/unit/core/test_unrequested.py::test_a_status_that_was_lost_is_no_new_rollout",
+    ),
+)
+
+SIZES = (
+    Mutant(
+        name="floor-falls-in-a-rollout",
+        wrong="In a rollout the load alone says how many pods stable has",
+        file="core/scaling.py",
+        old="    if rollout_of(status).state not in BY_LOAD:\n        return part.replicas\n",
+        new="",
+        test=_SCALING + "test_what_one_would_go_back_to_never_shrinks_until_the_guard_ends",
+    ),
+    Mutant(
+        name="pods-go-before-their-autoscaler",
+        wrong="A revision's pods are taken while its autoscaler may still give it others",
+        file="core/children.py",
+        old="    if find_scalers(view, deployment.revision):\n",
+        new="    if not deployment.revision:\n",
+        test=_SCALING + "test_an_autoscaler_goes_before_the_pods_of_its_revision",
+    ),
+    Mutant(
+        name="autoscaler-fought-over-pods",
+        wrong="What an autoscaler has added is taken again",
+        file="core/scaling.py",
+        old="    return max(compute_floor(view, status, part), deployment.replicas)\n",
+        new="    return compute_floor(view, status, part)\n",
+        test=_SCALING + "test_at_rest_the_load_says_how_many_pods_there_are",
+    ),
+    Mutant(
+        name="idle-model-tried-without-traffic",
+        wrong="The canary of an idle model is stepped through while nobody asks for anything",
+        file="core/states.py",
+        old="    if is_idle(view, status):\n        promoted, status",
+        new="    if view.is_closing(status):\n        promoted, status",
+        test=_SCALING + "test_a_rollout_of_an_idle_model_warms_the_canary_and_waits",
+    ),
+    Mutant(
+        name="waking-stable-is-given-up",
+        wrong="An idle stable that wakes up counts as dead, so that the canary gets everything",
+        file="core/view.py",
+        old="        return not self.may_idle or self.own_fault(stable.revision) is not None\n",
+        new="        return True\n",
+        test=_SCALING + "test_a_rollout_of_an_idle_model_goes_on_with_traffic",
+    ),
+    Mutant(
+        name="last-pod-taken",
+        wrong="In place the only pod goes for a canary",
+        file="core/in_place.py",
+        old="    too_few = left < 1 or part.weight * size > ALL * (left + 1) + size\n",
+        new="    too_few = part.weight * size > ALL * (left + 1) + size\n",
+        test=_IN_PLACE + "test_the_last_pod_is_never_taken_for_a_canary",
+    ),
+    Mutant(
+        name="in-place-pods-before-weight",
+        wrong="In place the next pod goes before traffic has followed the one before",
+        file="core/in_place.py",
+        old="    if carried > canary.weight:\n",
+        new="    if carried > ALL:\n",
+        test=_IN_PLACE + "test_pods_are_replaced_one_by_one_and_traffic_follows_what_is_ready",
+    ),
+    Mutant(
+        name="refused-autoscaler-stops-a-rollout",
+        wrong="An autoscaler that is refused counts as what keeps the pods from coming",
+        file="core/view.py",
+        old=" if each.kind not in SIZING_KINDS]\n",
+        new="]\n",
+        test=_SCALING + "test_an_autoscaler_that_is_refused_is_no_fault_of_its_revision",
+    ),
+)
+
+USE = (
+    Mutant(
+        name="use-only-requests-paid",
+        wrong="Who uses more than he requested pays for what he requested",
+        file="core/use.py",
+        old="        max(asked.cpu_cores, used.cpu_cores),\n",
+        new="        asked.cpu_cores,\n",
+        test=_USE + "test_the_greater_of_what_is_requested_and_used_is_paid_for_by_container",
+    ),
+    Mutant(
+        name="use-unmeasured-is-free",
+        wrong="What is neither requested nor measured costs nothing",
+        file="core/use.py",
+        old="if use is None and not (asked.cpu_cores and asked.memory_bytes):",
+        new="if use is None and not (asked.cpu_cores or asked.memory_bytes):",
+        test=_USE + "test_what_is_neither_requested_nor_measured_leaves_the_cost_unknown",
+    ),
+    Mutant(
+        name="use-missing-price-is-zero",
+        wrong="A resource without a price is for nothing",
+        file="core/use.py",
+        old="        if amount and price is None:\n",
+        new="        if not amount and price is None:\n",
+        test=_USE + "test_a_price_that_is_missing_is_named_and_only_where_it_is_needed",
+    ),
+    Mutant(
+        name="use-young-rates-count",
+        wrong="The rate of a pod that began within the time it is taken over counts",
+        file="measuring/use.py",
+        old="pod.node, requests, pod.meta.created_at)",
+        new="pod.node, requests, 0.0)",
+        test=_MEASURING
+        + "test_use_meter.py::"
+        + "test_the_rate_of_a_revision_is_not_that_of_a_pod_that_began_within_it",
+    ),
+    Mutant(
+        name="use-of-strangers",
+        wrong="What other people's pods in the namespace do is a revision's",
+        file="sources/consumption.py",
+        old="        if key in pods:\n",
+        new="        if key not in ():\n",
+        test=_SOURCES
+        + "test_consumption.py::"
+        + "test_everything_is_read_of_the_pods_that_were_asked_about_and_no_others",
+    ),
+    Mutant(
+        name="use-gauges-stay",
+        wrong="A revision that is gone keeps its gauges",
+        file="measuring/use.py",
+        old="            if any(each.revision == row.revision for each in own):\n",
+        new="            if not any(each.revision == '' for each in own):\n",
+        test=_MEASURING + "test_use_meter.py::test_the_gauges_of_a_revision_go_with_its_deployment",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1133,4 +1329,7 @@ MUTANTS = (
     *COMMANDS,
     *ORDER_OF_WRITES,
     *SOURCES,
+    *SCALED_PODS,
+    *SIZES,
+    *USE,
 )

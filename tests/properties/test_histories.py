@@ -36,12 +36,17 @@ class History(RuleBasedStateMachine):
     def begin(
         self, routed: bool, replicas: int, weights: tuple[int, ...], guard: tuple[int, int]
     ) -> None:
+        self._begin(routed, replicas, weights, guard)
+        self.world = World(self._spec())
+
+    def _begin(
+        self, routed: bool, replicas: int, weights: tuple[int, ...], guard: tuple[int, int]
+    ) -> None:
         self.options: dict[str, Any] = {"guard": guard[0], "deadline": 120.0}
         self.weights, self.replicas, self.holdback = weights, replicas, guard[1]
         self.experiments = False
         self.traffic = GATEWAY_TRAFFIC if routed else Traffic()
         self.version = "1"
-        self.world = World(self._spec())
 
     def _spec(self) -> Any:
         able = self.traffic.parent_refs and self.options["guard"]
@@ -158,6 +163,41 @@ class History(RuleBasedStateMachine):
         assert set(world.routed()) == {world.status.stable.revision}  # type: ignore[union-attr]
 
 
+class InPlaceHistory(History):
+    """The same where there are only as many places as stable has pods, or one or two more."""
+
+    @initialize(
+        routed=st.booleans(),
+        replicas=st.integers(2, 4),
+        weights=WEIGHTS,
+        guard=st.sampled_from([(0, 0), (30, 0)]),
+        spare=st.integers(0, 2),
+    )
+    def begin(
+        self,
+        routed: bool,
+        replicas: int,
+        weights: tuple[int, ...],
+        guard: tuple[int, int],
+        spare: int,
+    ) -> None:
+        self._begin(routed, replicas, weights, guard)
+        self.options["capacity"] = "InPlace"
+        self.world = World(self._spec(), room=replicas + spare)
+
+    @rule(replicas=st.integers(2, 5))
+    def scale(self, replicas: int) -> None:
+        self.world.room = max(self.world.room or 0, replicas)
+        super().scale(replicas)
+
+    def teardown(self) -> None:
+        """A first revision may wait for places that one serves from which was never stable."""
+        if hasattr(self, "world"):
+            proven = any(r.stable_at is not None for r in self.world.revisions.values())
+            self.world.room = self.world.room if proven else None
+        super().teardown()
+
+
 TestHistories = History.TestCase
 TestHistories.settings = settings(
     max_examples=60,
@@ -165,3 +205,5 @@ TestHistories.settings = settings(
     report_multiple_bugs=False,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes longer than reading
 )
+TestInPlaceHistories = InPlaceHistory.TestCase
+TestInPlaceHistories.settings = TestHistories.settings

@@ -10,14 +10,24 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from canarium.core.actions import Apply, Create, Delete, Measure, Plan, RecordOutcome, RouteKind
+from canarium.core.actions import (
+    Apply,
+    Create,
+    Delete,
+    Measure,
+    Plan,
+    RecordOutcome,
+    RouteKind,
+    ScalerKind,
+)
 from canarium.core.capacity import needed_replicas
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.normalise import normalise_source
 from canarium.core.observed import (
     AnalysisResult,
+    BudgetRecord,
     ContainerState,
     DeploymentRecord,
     EndpointsRecord,
@@ -32,18 +42,21 @@ from canarium.core.observed import (
     RouteCondition,
     RouteParent,
     RouteRecord,
+    ScalerRecord,
     ServiceRecord,
     WriteFailure,
 )
 from canarium.core.origin import Origin
 from canarium.core.plan import plan
 from canarium.core.resources.pod_template import canonical_json
+from canarium.core.scaling import CEILING_FIELDS, FLOOR_FIELDS
 from canarium.core.spec import (
     AnalysisSpec,
     ExperimentSpec,
     MetricsEndpoint,
     ParentRef,
     RolloutSpec,
+    Scaling,
     Spec,
     Step,
     Traffic,
@@ -66,6 +79,7 @@ THROTTLE_SECONDS = 2.0
 "How long a gateway may go on by the rules before those that it has accepted."
 PROXY_SECONDS = 0.9
 "How long connections may reach a pod that a Service no longer selects."
+NO_PLACE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 _HTTP_ROUTES: tuple[RouteKind, ...] = ("HTTPRoute",)
 ERROR_RATE = Metric(name="error-rate", kind="ErrorRate", max=0.05)
 
@@ -81,6 +95,7 @@ def make_rollout(
     deadline: float = 600.0,
     paused: bool = False,
     history: int = 10,
+    capacity: Literal["Surge", "InPlace"] = "Surge",
 ) -> RolloutSpec:
     """Steps by their weights; whole steps stand as they are."""
     steps = tuple(
@@ -97,12 +112,14 @@ def make_rollout(
         holdback=holdback,
         experiment=experiment,
         paused=paused,
+        capacity=capacity,
         revision_history_limit=history,
         raw={
             "steps": [_write_step(step) for step in steps],
             "guard": [guard, holdback] if holdback else guard,
             "analysis": analysis,
             **({"experiment": repr(experiment)} if experiment else {}),
+            **({"capacity": capacity} if capacity != "Surge" else {}),
         },
     )
 
@@ -125,6 +142,7 @@ def make_spec(
     replicas: int = 2,
     traffic: Traffic = GATEWAY_TRAFFIC,
     rollout: RolloutSpec | None = None,
+    scaling: Scaling | None = None,
 ) -> Spec:
     source = {
         "model": {"version": version},
@@ -137,9 +155,10 @@ def make_spec(
         version=version,
         image=f"registry.example/fraud:{version}",
         port=8080,
-        replicas=replicas,
+        replicas=max(1, scaling.min_replicas) if scaling else replicas,
         traffic=traffic,
         rollout=rollout or make_rollout(20, 50),
+        scaling=scaling or Scaling(),
         metrics=MetricsEndpoint(port=8082, path="/metrics", profile="MLServer"),
     )
 
@@ -172,6 +191,13 @@ class World:
     "What the judge says of a revision; Pass when it isn't named."
     outcomes: dict[str, ExperimentVerdict] = field(default_factory=dict)
     "What an experiment with a revision says; Undecided when it isn't named."
+    scalers: dict[str, ScalerRecord] = field(default_factory=dict)
+    budgets: dict[str, BudgetRecord] = field(default_factory=dict)
+    scaler_kinds: frozenset[ScalerKind] = frozenset(("HorizontalPodAutoscaler", "ScaledObject"))
+    loads: dict[str, int] = field(default_factory=dict)
+    "How many pods the load of a version asks for; its autoscaler goes there, within its bounds."
+    room: int | None = None
+    "How many pods there is place for; None for any number."
     failures: tuple[WriteFailure, ...] = ()
     last_plan: Plan = field(default_factory=Plan)
     events: list[str] = field(default_factory=list)
@@ -209,8 +235,24 @@ class World:
     def tick(self, seconds: float) -> None:
         """Time goes by; pods that may become ready do; the gateway takes what was written."""
         self.now += seconds
+        self.scale()
         self.make_pods()
         self.answer_routes()
+
+    def scale(self) -> None:
+        """Autoscalers bring their Deployments between their bounds, to what the load asks for."""
+        for scaler in self.scalers.values():
+            live = self.deployments.get(scaler.target_name)
+            spec = json.loads(scaler.spec)
+            zero = scaler.kind == "ScaledObject" and not spec["minReplicaCount"]
+            if live is None or (live.replicas == 0 and not zero):
+                continue
+            least, most = spec[FLOOR_FIELDS[scaler.kind]], spec[CEILING_FIELDS[scaler.kind]]
+            wanted = self.loads.get(self.version_of(live.revision), least)
+            size = min(most, max(least, wanted))
+            if size != live.replicas:
+                meta = replace(live.meta, resource_version=str(self._next()))
+                self.deployments[scaler.target_name] = replace(live, meta=meta, replicas=size)
 
     def make_pods(self) -> None:
         for deployment in self.deployments.values():
@@ -219,14 +261,26 @@ class World:
                 del self.pods[pod.meta.name]
             for number in range(len(mine), deployment.replicas):
                 self._make_pod(deployment, number)
+        self.schedule()
         for name, pod in self.pods.items():
             self.pods[name] = self._age(pod)
         self._count_pods()
 
+    def schedule(self) -> None:
+        """Pods get a place in the order in which they were made, as long as there is one."""
+        room = len(self.pods) if self.room is None else self.room
+        free = room - sum(pod.scheduled for pod in self.pods.values())
+        for name, pod in self.pods.items():
+            if not pod.scheduled:
+                message = "" if free > 0 else NO_PLACE
+                self.pods[name] = replace(pod, scheduled=free > 0, scheduling_message=message)
+                free -= 1
+
     def _make_pod(self, deployment: DeploymentRecord, number: int) -> None:
         name = f"{deployment.meta.name}-{number}-{self._next()}"
         meta = Meta(NAMESPACE, name, f"uid-{name}", str(self.resource_version))
-        self.pods[name] = PodRecord(meta, deployment.revision, ip="198.18.0.9", scheduled=True)
+        placed = self.room is None
+        self.pods[name] = PodRecord(meta, deployment.revision, ip="198.18.0.9", scheduled=placed)
 
     def _age(self, pod: PodRecord) -> PodRecord:
         version = self.version_of(pod.revision)
@@ -235,7 +289,8 @@ class World:
                 "server", restarts=2, waiting_reason="CrashLoopBackOff", terminated_exit_code=1
             )
             return replace(pod, ready=False, containers=(state,))
-        return replace(pod, ready=version not in self.unready, containers=())
+        ready = pod.scheduled and version not in self.unready
+        return replace(pod, ready=ready, containers=())
 
     def _count_pods(self) -> None:
         for name, deployment in self.deployments.items():
@@ -298,6 +353,10 @@ class World:
             routes=(*self.routes.values(), *self._other_routes()),
             gateways=(self.gateway,) if self.gateway else (),
             installed=self.installed | frozenset(_HTTP_ROUTES if self.gateway_api else ()),
+            scalers=tuple(self.scalers.values()),
+            scaler_kinds=self.scaler_kinds,
+            budgets=tuple(self.budgets.values()),
+            prometheus_url="http://prometheus.example:9090",
             analysis=self._judge(),
             failures=self.failures,
         )
@@ -345,6 +404,10 @@ class World:
             self.status_raw = json.loads(json.dumps(made.status))
             self._next()
             self.check_status()
+            if (
+                not self.routes
+            ):  # where pods share a Service, what is meant is what is reckoned with
+                self.take_rules()
         for write in made.writes:
             if self._survives(type(write).__name__):
                 self._land_checked(write)
@@ -415,6 +478,9 @@ class World:
             "Deployment": self.deployments,
             "Service": self.services,
             "HTTPRoute": self.routes,
+            "HorizontalPodAutoscaler": self.scalers,
+            "ScaledObject": self.scalers,
+            "PodDisruptionBudget": self.budgets,
         }
         return stores[kind] if kind in stores else self.others.setdefault(cast("Any", kind), {})
 
@@ -454,6 +520,15 @@ class World:
             )
         elif kind == "Service":
             self.services[name] = ServiceRecord(meta, json.dumps(spec).encode())
+        elif kind in FLOOR_FIELDS:
+            target = spec["scaleTargetRef"]
+            assert target["name"] in self.deployments, "an autoscaler of nothing"
+            assert kind == "ScaledObject" or spec["minReplicas"] > 0, "Kubernetes refuses that"
+            self.scalers[name] = ScalerRecord(
+                meta, kind, target["kind"], target["name"], json.dumps(spec).encode()
+            )
+        elif kind == "PodDisruptionBudget":
+            self.budgets[name] = BudgetRecord(meta, json.dumps(spec).encode())
         else:
             route_kind = cast("RouteKind", kind)
             assert route_kind in self.observe().installed, "the kind is not installed"
@@ -544,6 +619,8 @@ class World:
         for revision in self.demands():
             least = min(1, self.size(), before.get(revision, 1))
             assert revision in sizes, f"{revision} is routed and has no Deployment"
+            if self.room is not None and not self._ready({REVISION_LABEL: revision}):
+                continue  # it carries nothing
             assert sizes[revision] >= least, f"{revision} is routed without pods"
 
     def check_release(self, before: dict[str, int]) -> None:
@@ -553,7 +630,8 @@ class World:
         wanted = self.size()
         for revision, size in before.items():
             demand = max(demands.get(revision, 0) for demands in forces)
-            needed = self.needed(demand) if wanted else 0
+            carries = self.room is None or self._ready({REVISION_LABEL: revision})
+            needed = self.needed(demand) if wanted and carries else 0
             kept = after.get(revision, 0)
             assert kept >= min(size, needed), f"{revision} needs {needed} pods and keeps {kept}"
 
@@ -614,10 +692,14 @@ class World:
         return stable.replicas if stable else 1
 
     def needed(self, demand: int) -> int:
-        """Pods that so many percent need, in this rollout."""
-        return needed_replicas(
-            demand, self.status.rollout.peak_replicas if self.status.rollout else 0
-        )
+        """Pods that so many percent need, in this rollout.
+
+        Where there is no place one fewer, and a percent of rounding is allowed for.
+        """
+        size = self.status.rollout.peak_replicas if self.status.rollout else 0
+        if self.room is None or demand == 0:
+            return needed_replicas(demand, size)
+        return max(1, needed_replicas(demand - 1, size) - 1)
 
     # What tests ask
 

@@ -176,7 +176,7 @@ class Observer:
                 continue
             mine = max(look.get(revision, 0) for look in looks)
             others = min(sum(look.values()) - look.get(revision, 0) for look in looks)
-            words = f"2: {self._name(revision)} was raised with {mine} of {need} ready: {after}"
+            words = f"2: {self.name(revision)} was raised with {mine} of {need} ready: {after}"
             assert mine > 0 or (not others and not watched.size), words
             assert mine >= need or not others, words
 
@@ -187,7 +187,7 @@ class Observer:
         risen = {r for r, share in after.items() if share > before.get(r, 0)}
         if before[trial.revision] == 100 and not risen & trial.beside:
             return  # it won, and another one's trial begins
-        version = self._name(trial.revision)
+        version = self.name(trial.revision)
         judged = self._sim.script.verdict(version), self._sim.traffic.answers(version)
         blamed = (
             trial.excused
@@ -231,7 +231,7 @@ class Observer:
         }
         mine, others = pods.get(after, 0), sum(pods.values()) - pods.get(after, 0)
         recent = max(mine, *(look.get(after, 0) for look in self._recent(watched)))
-        words = f"2: the Service turned to {self._name(after)}: {mine} of {watched.size} ready"
+        words = f"2: the Service turned to {self.name(after)}: {mine} of {watched.size} ready"
         assert recent >= needed(100, watched.size) or not others or before == "", words
         assert recent > 0 or not others, words
 
@@ -244,17 +244,21 @@ class Observer:
         revision, replicas = left
         need = self._need_in_force(key, revision, watched.size)
         assert replicas >= need, (
-            f"4: {change.kind} of {self._name(revision)} was left {replicas} of {need} pods"
+            f"4: {change.kind} of {self.name(revision)} was left {replicas} of {need} pods"
         )
 
     def _need_in_force(self, key: Key, revision: str, size: int) -> int:
         """The pods that a revision needs for every rule that somebody may still work by."""
+        service = self._server.find("Service", key)
+        led = needed(100, size) if service and _selected(service) == revision else 0
+        return max(led, self._need_by_rules(key, revision, size)) if size else 0
+
+    def _need_by_rules(self, key: Key, revision: str, size: int) -> int:
+        """The same for those who come by the gateway."""
         route, gateway = self._server.find("HTTPRoute", key), self._sim.gateway
         live = read_rules(route["spec"]) if route else ()
         rules = (*live, *gateway.rules(key), *gateway.rules_to_come(key))
-        service = self._server.find("Service", key)
-        led = needed(100, size) if service and _selected(service) == revision else 0
-        return max(led, pods_needed(rules, f"{key[1]}-{revision}", size)) if size else 0
+        return pods_needed(rules, f"{key[1]}-{revision}", size)
 
     # Rejections
 
@@ -276,7 +280,7 @@ class Observer:
         before = watched.refused.get(revision, set())
         new = (text for _, text in watched.asked - before if text.startswith(revision))
         assert revision not in watched.refused or any(new), (
-            f"5: {self._name(revision)} was rolled back and is tried again"
+            f"5: {self.name(revision)} was rolled back and is tried again"
         )
         watched.refused.pop(revision, None)
 
@@ -334,7 +338,7 @@ class Observer:
         found = self._server.all_of("Pod")
         return [pod for pod in found if revision_of(pod) == revision and not is_deleting(pod)]
 
-    def _name(self, revision: str) -> str:
+    def name(self, revision: str) -> str:
         """The revision's version."""
         found = self._server.all_of("ModelRevision")
         return next((read_version(r) for r in found if revision_of(r) == revision), revision)

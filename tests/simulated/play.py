@@ -68,6 +68,9 @@ def make_manifest(
 class Play(Simulation):
     """The simulation as the tests of one model use it; `options` go into each manifest."""
 
+    observed_by: type[Observer] = Observer
+    "Who asserts what must always hold."
+
     def __init__(
         self,
         *,
@@ -79,7 +82,7 @@ class Play(Simulation):
     ) -> None:
         super().__init__(planner=planner, seed=seed, judged=judged, remembered=remembered)
         self.options = options
-        self.observer = Observer(self)
+        self.observer = self.observed_by(self)
 
     # What a person does
 

@@ -339,8 +339,8 @@ class Metrics(Model):
     profiles of your own begin with a lower-case letter."""
 
 
-class Container(Model):
-    """What the server and sidecars have in common."""
+class Program(Model):
+    """What every container has: an image, and how it is pulled and started."""
 
     image: Image
     "The container's image. A digest (name@sha256:...) keeps a tag from being swapped."
@@ -348,6 +348,11 @@ class Container(Model):
     "When to pull; Always for :latest and IfNotPresent otherwise when left out."
     command: Annotated[list[Text], Field(max_length=64)] | None = None
     "Program to run instead of the image's entry point."
+
+
+class Container(Program):
+    """What the server and sidecars have in common."""
+
     args: Annotated[list[Text], Field(max_length=256)] | None = None
     "Arguments instead of the image's own."
     env: Annotated[list[EnvVar], Field(max_length=256), keyed("name")] | None = None
@@ -357,7 +362,8 @@ class Container(Model):
     resources: Resources | None = None
     "Requests and limits."
     readiness_probe: ReadinessProbe | None = None
-    "Whether the pod may get traffic; the server's, left out, is that its port accepts connections."
+    """Whether the pod may get traffic; the server's, left out, asks a server that metrics.profile
+    names for its own path, and otherwise whether its port accepts connections."""
     liveness_probe: Probe | None = None
     "Whether the container must be restarted."
     startup_probe: Probe | None = None
@@ -395,6 +401,12 @@ class Server(Container):
     "Port that answers gRPC, for traffic.protocol GRPC. Named grpc in the pod."
     metrics: Metrics | None = None
     "Where the server counts its answers; rollout.analysis needs it."
+
+    @property
+    def requested(self) -> frozenset[str]:
+        """Names of the resources that it requests; a limit alone is a request, too."""
+        asked = self.resources or Resources()
+        return frozenset((asked.requests or {}) | (asked.limits or {}))
 
 
 class SidecarPort(Model):

@@ -13,6 +13,13 @@ from canarium.api.pods import Pod, mounted_in
 from canarium.api.rollout import Rollout
 from canarium.api.rules import Model, Rule
 from canarium.api.scalars import LabelValue
+from canarium.api.scaling import (
+    RESOURCE_TYPES,
+    SERVED_TYPES,
+    Scaling,
+    ScalingMetric,
+    is_utilization,
+)
 from canarium.api.traffic import Traffic
 
 DEFAULT_REPLICAS = 1
@@ -33,13 +40,6 @@ class ModelInfo(Model):
     "Name of the model; metadata.name when left out."
     version: LabelValue | None = None
     "Free label, shown in columns, metrics and events; the image's tag when left out."
-
-
-class Scaling(Model):
-    """How many pods serve."""
-
-    replicas: Annotated[int, Field(ge=0, le=10000)]
-    "Number of pods that serve; kubectl scale sets it too."
 
 
 _COUNTED_BY_PODS = (
@@ -67,6 +67,46 @@ def _cannot_tell(profile: str, metrics: str, matches: str, words: str) -> Rule:
         ),
         at="server.metrics",
     )
+
+
+_SERVED = ", ".join(f"'{name}'" for name in SERVED_TYPES)
+_UNSCALED = "!has(self.scaling) || !has(self.scaling.metrics)"
+
+
+def _percent_needs_a_request(kind: str, resource: str) -> Rule:
+    """The rule for targets in percent of something that has to be there."""
+    asked = " || ".join(
+        f"(has(self.server.resources.{part}) && '{resource}' in self.server.resources.{part})"
+        for part in ("requests", "limits")
+    )
+    return Rule(
+        cel=f"{_UNSCALED} || (has(self.server.resources) && ({asked}))"
+        f" || !self.scaling.metrics.exists(metric, metric.type == '{kind}'"
+        " && metric.target.endsWith('%'))",
+        message=f"a target of {kind} in percent is a share of what is requested: add"
+        f" server.resources.requests.{resource}, or write the target as a quantity",
+        holds=lambda spec: (
+            resource in spec.server.requested
+            or not any(
+                metric.type == kind and is_utilization(metric)
+                for metric in _scaling_metrics_of(spec)
+            )
+        ),
+        at="server.resources",
+    )
+
+
+def _scaling_metrics_of(spec: DeploymentSpec) -> list[ScalingMetric]:
+    return (spec.scaling.metrics if spec.scaling else None) or []
+
+
+def _counted_types(spec: DeploymentSpec) -> set[str]:
+    """The types of metrics to scale by that the pods themselves have to count."""
+    return {metric.type for metric in _scaling_metrics_of(spec) if metric.type in SERVED_TYPES}
+
+
+def _profile_of(spec: DeploymentSpec) -> str:
+    return (spec.server.metrics and spec.server.metrics.profile) or ""
 
 
 def _metrics_of(spec: DeploymentSpec) -> list[Metric]:
@@ -134,6 +174,38 @@ class DeploymentSpec(Model):
                 for metric in _metrics_of(spec)
             ),
             at="rollout.analysis",
+        ),
+        *(
+            _percent_needs_a_request(kind, resource)
+            for kind, resource in zip(RESOURCE_TYPES, ("cpu", "memory"), strict=True)
+        ),
+        Rule(
+            cel=f"{_UNSCALED} || has(self.server.metrics)"
+            f" || !self.scaling.metrics.exists(metric, metric.type in [{_SERVED}])",
+            message="scaling by RequestsPerSecond and Concurrency needs the pods' own counters: add"
+            " server.metrics with port, path and profile",
+            holds=lambda spec: spec.server.metrics is not None or not _counted_types(spec),
+            at="server.metrics",
+        ),
+        Rule(
+            cel=f"{_UNSCALED} || !has(self.server.metrics) || !has(self.server.metrics.profile)"
+            " || !self.server.metrics.profile.matches('^[a-z]')"
+            f" || !self.scaling.metrics.exists(metric, metric.type in [{_SERVED}])",
+            message="scaling by RequestsPerSecond and Concurrency knows no profiles of your own:"
+            " write type External, with a query",
+            holds=lambda spec: not _profile_of(spec)[:1].islower() or not _counted_types(spec),
+            at="server.metrics",
+        ),
+        Rule(
+            cel=f"{_UNSCALED} || !has(self.server.metrics) || !has(self.server.metrics.profile)"
+            " || self.server.metrics.profile != 'TorchServe'"
+            " || !self.scaling.metrics.exists(metric, metric.type == 'Concurrency')",
+            message="profile TorchServe: TorchServe has no histogram of latencies; scale by"
+            " RequestsPerSecond",
+            holds=lambda spec: (
+                _profile_of(spec) != "TorchServe" or "Concurrency" not in _counted_types(spec)
+            ),
+            at="server.metrics",
         ),
     )
 

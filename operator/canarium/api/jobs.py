@@ -13,15 +13,16 @@ from canarium.api.containers import (
     ContainerSecurity,
     EnvFromSource,
     EnvVar,
+    Program,
     Resources,
     VolumeMount,
 )
-from canarium.api.rules import Model, Rule, keyed
-from canarium.api.scalars import Duration, Image, PullPolicy, Subdomain, Text, at_least
+from canarium.api.rules import Rule, keyed
+from canarium.api.scalars import Duration, Subdomain, Text, at_least
 from canarium.core.names import GIVEN_PREFIX
 
 
-class Job(Model):
+class Job(Program):
     """A container that is run once in each step. It asks the canary; exit code 0 is a pass."""
 
     rules: ClassVar = (
@@ -34,12 +35,6 @@ class Job(Model):
         ),
     )
 
-    image: Image
-    "The container's image. A digest (name@sha256:...) keeps a tag from being swapped."
-    image_pull_policy: PullPolicy | None = None
-    "When to pull; Always for :latest and IfNotPresent otherwise when left out."
-    command: Annotated[list[Text], Field(max_length=64)] | None = None
-    "Program to run instead of the image's entry point."
     args: Annotated[list[Text], Field(max_length=64)] | None = None
     "Arguments instead of the image's own."
     env: Annotated[list[EnvVar], Field(max_length=16), keyed("name")] | None = None

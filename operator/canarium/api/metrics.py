@@ -6,9 +6,11 @@ others are asked for: of Prometheus, of a web address, or by running a Job.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from canarium.api.durations import (
     DURATION_PATTERN,
@@ -184,21 +186,24 @@ def _asked_for(metric: Metric) -> int:
     return sum(getattr(metric, field) is not None for field in _ASKED_FOR)
 
 
+_OF_QUERIES = ("min", "judge", "direction", "arguments", "failureLimit", "interval")
 _NOT_OF_JOBS = (
-    "max",
-    "min",
-    "vs_stable",
-    "judge",
-    "direction",
-    "arguments",
-    "failure_limit",
-    "consecutive_error_limit",
-    "interval",
+    *("max", "min", "vsStable", "judge", "direction", "arguments"),
+    *("failureLimit", "consecutiveErrorLimit", "interval"),
 )
 
 
-def _says_more_than_a_job(metric: Metric) -> bool:
-    return any(getattr(metric, field) is not None for field in _NOT_OF_JOBS)
+def _none_in_cel(fields: Sequence[str]) -> str:
+    return f"[{', '.join(f'has(self.{field})' for field in fields)}].all(given, !given)"
+
+
+def _has_none(metric: Metric, fields: Sequence[str]) -> bool:
+    given = (name for name in Metric.model_fields if getattr(metric, name) is not None)
+    return set(fields).isdisjoint(map(to_camel, given))
+
+
+def _enumerate(fields: Sequence[str]) -> str:
+    return f"{', '.join(fields[:-1])} and {fields[-1]}"
 
 
 class Metric(Model):
@@ -247,33 +252,15 @@ class Metric(Model):
             at="vsStable.maxIncrease",
         ),
         Rule(
-            cel=f"!({_IS_BUILT_IN}) || [has(self.min), has(self.judge), has(self.direction),"
-            " has(self.arguments), has(self.failureLimit), has(self.interval)]"
-            ".all(given, !given)",
-            message="min, judge, direction, arguments, failureLimit and interval are for metrics"
+            cel=f"!({_IS_BUILT_IN}) || {_none_in_cel(_OF_QUERIES)}",
+            message=f"{_enumerate(_OF_QUERIES)} are for metrics"
             " with a templateRef, prometheus or web",
-            holds=lambda metric: (
-                not _is_built_in(metric)
-                or all(
-                    field is None
-                    for field in (
-                        metric.min,
-                        metric.judge,
-                        metric.direction,
-                        metric.arguments,
-                        metric.failure_limit,
-                        metric.interval,
-                    )
-                )
-            ),
+            holds=lambda metric: not _is_built_in(metric) or _has_none(metric, _OF_QUERIES),
         ),
         Rule(
-            cel="!has(self.job) || [has(self.max), has(self.min), has(self.vsStable),"
-            " has(self.judge), has(self.direction), has(self.arguments), has(self.failureLimit),"
-            " has(self.consecutiveErrorLimit), has(self.interval)].all(given, !given)",
-            message="a job's success is its verdict: leave max, min, vsStable, judge, direction,"
-            " arguments, failureLimit, consecutiveErrorLimit and interval out",
-            holds=lambda metric: metric.job is None or not _says_more_than_a_job(metric),
+            cel=f"!has(self.job) || {_none_in_cel(_NOT_OF_JOBS)}",
+            message=f"a job's success is its verdict: leave {_enumerate(_NOT_OF_JOBS)} out",
+            holds=lambda metric: metric.job is None or _has_none(metric, _NOT_OF_JOBS),
         ),
         Rule(
             cel=f"!has(self.source) || {_IS_BUILT_IN}",

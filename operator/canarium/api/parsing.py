@@ -6,7 +6,7 @@ once. Numbers are parsed here and nowhere below.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -21,6 +21,9 @@ from canarium.api.metrics import WebQuery as WebField
 from canarium.api.problems import explain
 from canarium.api.rollout import Analysis, Experiment, Rollout, Terms
 from canarium.api.rules import Model, find_problems
+from canarium.api.scaling import RESOURCE_TYPES, is_utilization
+from canarium.api.scaling import Scaling as ScalingField
+from canarium.api.scaling import ScalingMetric as ScalingMetricField
 from canarium.api.steps import HeaderMatch as HeaderField
 from canarium.api.steps import Step as StepField
 from canarium.api.strategies import expand
@@ -28,6 +31,8 @@ from canarium.api.traffic import ParentRef as ParentRefField
 from canarium.api.traffic import PathMatch as PathField
 from canarium.api.traffic import Traffic as TrafficField
 from canarium.core.normalise import DEFAULT_PORT, canonical_json, metrics_endpoint, normalise_source
+from canarium.core.quantities import canonical_quantity
+from canarium.core.scaling_queries import find_problem
 from canarium.core.spec import (
     AnalysisSpec,
     ArgumentSpec,
@@ -41,6 +46,8 @@ from canarium.core.spec import (
     PrometheusQuery,
     Query,
     RolloutSpec,
+    Scaling,
+    ScalingMetric,
     Spec,
     Step,
     TemplateRef,
@@ -59,7 +66,7 @@ _PLAIN = (str, int)
 _TABLES = (dict, Mapping)
 """Asked for in this order, for to ask an abstract class is slow."""
 
-COPIED_FIELDS = ("steps", "experiment", "analysis", "progressDeadline", "guard")
+COPIED_FIELDS = ("steps", "experiment", "analysis", "progressDeadline", "guard", "capacity")
 
 
 def parse_deployment(body: Json) -> Spec:
@@ -71,11 +78,13 @@ def parse_deployment(body: Json) -> Spec:
     metadata = metadata if isinstance(metadata, Mapping) else {}
     written, problems = _drop_nulls(body.get("spec")), _check_name(metadata.get("name"))
     spec = _validate(DeploymentSpec, written, "spec", problems)
+    if wrong := tuple(_check_queries(spec.scaling)):
+        raise SpecError(*wrong)
     return _make_spec(spec, written, str(metadata["name"]), str(metadata.get("namespace", "")))
 
 
 def parse_rollout(raw: Json) -> RolloutSpec:
-    """Read the copy of steps, analysis, progressDeadline and guard in a ModelRevision's status.
+    """Read the copy of a rollout's terms (COPIED_FIELDS) in a ModelRevision's status.
 
     Raises SpecError as `parse_deployment` does, with paths from status.rollout on.
     """
@@ -107,6 +116,13 @@ def _check_name(name: Any) -> list[Problem]:
     if isinstance(name, str) and NAME_RULE.holds(name):
         return []
     return [Problem("metadata.name", NAME_RULE.message)]
+
+
+def _check_queries(scaling: ScalingField | None) -> Iterator[Problem]:
+    """What is wrong with queries, which CEL cannot tell."""
+    for index, metric in enumerate((scaling and scaling.metrics) or ()):
+        if metric.query is not None and (wrong := find_problem(metric.query)):
+            yield Problem(f"spec.scaling.metrics[{index}].query", wrong)
 
 
 def _validate(model: type[M], written: Any, path: str, problems: list[Problem]) -> M:
@@ -141,11 +157,50 @@ def _make_spec(spec: DeploymentSpec, written: Json, name: str, namespace: str) -
         version=(spec.model and spec.model.version) or image_version(spec.server.image),
         image=spec.server.image,
         port=spec.server.port or DEFAULT_PORT,
-        replicas=DEFAULT_REPLICAS if spec.scaling is None else spec.scaling.replicas,
+        replicas=_count_first(spec.scaling),
         traffic=_make_traffic(spec.traffic, namespace),
         rollout=_make_rollout(spec.rollout or Rollout(), written.get("rollout", {})),
         metrics=_make_endpoint(normal),
+        scaling=_make_scaling(spec.scaling, written.get("scaling", {})),
     )
+
+
+def _count_first(scaling: ScalingField | None) -> int:
+    """The fixed size, or what a revision that is autoscaled begins with."""
+    if scaling is None:
+        return DEFAULT_REPLICAS
+    if scaling.max_replicas is None:
+        return DEFAULT_REPLICAS if scaling.replicas is None else scaling.replicas
+    return max(1, scaling.least)
+
+
+def _make_scaling(scaling: ScalingField | None, written: Json) -> Scaling:
+    if scaling is None:
+        return Scaling()
+    budget = scaling.disruption_budget
+    given = {
+        "min_replicas": scaling.min_replicas,
+        "max_replicas": scaling.max_replicas,
+        "metrics": tuple(_make_scaling_metric(metric) for metric in scaling.metrics or ()),
+        "behavior": canonical_json(written["behavior"]) if written.get("behavior") else None,
+        "engine": scaling.engine,
+        "idle_seconds": _seconds(scaling.idle_after),
+        "prometheus_url": scaling.prometheus and scaling.prometheus.address,
+        "max_unavailable": None if budget is None else str(budget.max_unavailable),
+    }
+    return Scaling(**_given(given))
+
+
+def _make_scaling_metric(metric: ScalingMetricField) -> ScalingMetric:
+    """What a pod should have: a utilization, or an average, of which KEDA wants plain numbers."""
+    given: dict[str, Any] = {"query": metric.query}
+    if is_utilization(metric):
+        given["utilization"] = int(metric.target.removesuffix("%"))
+    elif metric.type in RESOURCE_TYPES:
+        given["average"] = canonical_quantity(metric.target)
+    else:
+        given["average"] = metric.target.removesuffix("%")
+    return ScalingMetric(metric.name, metric.type, **_given(given))
 
 
 def image_version(image: str) -> str:
@@ -202,6 +257,7 @@ def _make_rollout(terms: Terms, written: Json) -> RolloutSpec:
         "progress_deadline_seconds": _seconds(terms.progress_deadline),
         "guard_seconds": _seconds(terms.guard.duration if terms.guard else None),
         "holdback": terms.guard.holdback if terms.guard else None,
+        "capacity": terms.capacity,
         "raw": {field: written[field] for field in COPIED_FIELDS if field in written},
     }
     if isinstance(terms, Rollout):

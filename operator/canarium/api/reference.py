@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from canarium.api.schema import GROUP, KINDS, VERSION, Kind, make_schema
+from canarium.core.resources.pod_defaults import PERIOD_SECONDS, READY_PATHS
 from canarium.core.resources.pod_template import DRAIN_SECONDS, GRACE_SECONDS
 
 _HEAD = """# Fields of {names}
@@ -22,8 +23,12 @@ Besides what the fields below ask for:
 - The labels `canarium.dev/model` (the object's name), `canarium.dev/revision` and, unless you
   set it, `app.kubernetes.io/name`.
 - The container `server` with a port named `http`, and one named `metrics` where it is another.
-- Without `readinessProbe`: ready as soon as the server's port accepts connections, asked every
-  2 seconds. Name a real check where a server listens before its model is loaded.
+- Without `readinessProbe`: a server whose `metrics.profile` is known is asked every {period}
+  seconds for a path of its own ({paths}), any other is ready as soon as its port accepts
+  connections. Name a check of your own where a server listens before its model is loaded, or
+  speaks gRPC alone.
+- Without `topologySpreadConstraints`: its revision's pods are kept apart, over nodes and over
+  zones, where that can be had.
 - A drain: after its end was asked for, a pod goes on answering for {drain} seconds (a `preStop`
   sleep), while gateways forget it. `terminationGracePeriodSeconds` is {grace} when left out,
   drain included.
@@ -43,7 +48,10 @@ def render_reference() -> str:
     """The reference of every kind as one Markdown page."""
     names = " and ".join(kind.name for kind in KINDS)
     head = _HEAD.format(names=names, short=KINDS[0].short, group=GROUP, version=VERSION)
-    pods = _PODS.format(drain=DRAIN_SECONDS, grace=GRACE_SECONDS)
+    paths = ", ".join(f"{name} `{path}`" for name, path in READY_PATHS.items())
+    pods = _PODS.format(
+        drain=DRAIN_SECONDS, grace=GRACE_SECONDS, period=PERIOD_SECONDS, paths=paths
+    )
     return "\n".join([head, pods, *(_render_kind(kind) for kind in KINDS)])
 
 

@@ -267,6 +267,9 @@ class Terms(Model):
     "How long nothing may progress before a version counts as broken; 10m when left out."
     guard: Guard | None = None
     "How long the previous version stays warm after promotion; 15m when left out."
+    capacity: Literal["Surge", "InPlace"] | None = None
+    """Where a new version's pods come from. Surge (when left out): beside the stable version's.
+    InPlace: where there is no room for both, as with scarce GPUs, in their place, one by one."""
 
 
 def _first_fallen(steps: list[Step] | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,15 @@ from canarium.cli.terminal import align
 from canarium.cli.tree import describe_extras
 from canarium.core.capacity import step_replicas
 from canarium.core.names import API_VERSION
+from canarium.core.normalise import list_unrequested
+from canarium.core.scaling import KINDS, find_kind
 from canarium.core.spec import (
     CLOSING_NAME,
     EXPERIMENT_NAME,
     AnalysisSpec,
     JobSpec,
     RolloutSpec,
+    Scaling,
     Step,
 )
 from canarium.errors import Problem, SpecError
@@ -47,6 +51,9 @@ class Expansion:
     steps: tuple[Json, ...]
     pods: tuple[Need, ...]
     rollout: RolloutSpec
+    scaling: Scaling
+    unrequested: tuple[str, ...]
+    "Which of cpu and memory the server doesn't ask for."
 
     def value(self) -> Json:
         """The same for programs."""
@@ -60,7 +67,14 @@ class Expansion:
             "steps": list(self.steps),
             "pods": needs,
             "guard": format_duration(self.rollout.guard_seconds),
+            **({"scaling": self._bounds()} if self.scaling.is_automatic else {}),
+            **({"unrequested": list(self.unrequested)} if self.unrequested else {}),
         }
+
+    def _bounds(self) -> Json:
+        scaling = self.scaling
+        bounds = {"minReplicas": scaling.min_replicas, "maxReplicas": scaling.max_replicas}
+        return {"engine": name_engine(scaling), **bounds}
 
 
 def make_expansion(manifest: Json, replicas: int | None = None) -> Expansion:
@@ -80,7 +94,14 @@ def make_expansion(manifest: Json, replicas: int | None = None) -> Expansion:
         steps=tuple(spec.rollout.raw.get("steps", ())),
         pods=tuple(_need(step, size) for step in spec.rollout.all_steps),
         rollout=spec.rollout,
+        scaling=spec.scaling,
+        unrequested=list_unrequested(json.loads(spec.canonical)),
     )
+
+
+def name_engine(scaling: Scaling) -> str:
+    """Who scales by the rule of engine Auto; whether that is installed, only a cluster knows."""
+    return "None" if scaling.engine == "None" else KINDS[find_kind(scaling)]
 
 
 def _need(step: Step, size: int) -> Need:
@@ -98,10 +119,31 @@ def tell_expansion(expansion: Expansion) -> Iterator[Text]:
         for number, (step, need) in enumerate(zip(steps, expansion.pods, strict=True), 1)
     ]
     yield from align(_drop_empty([header, *rows]), gap=3)
-    most = max(need.canary + need.stable for need in expansion.pods)
-    yield Text(f"at most {_pods(most)} at a time")
+    yield from _tell_sizes(expansion)
+    if expansion.rollout.capacity == "InPlace":
+        yield Text("pods replace each other one by one where there is no room for both")
     yield Text(_tell_guard(expansion.rollout))
     yield from _tell_analysis(expansion.rollout.analysis)
+    if expansion.unrequested:
+        missing = " and no ".join(expansion.unrequested)
+        yield Text(f"the server asks for no {missing}: set server.resources.requests", "yellow")
+
+
+def _tell_sizes(expansion: Expansion) -> Iterator[Text]:
+    """How many pods there are at a time; with an autoscaler the steps' are the fewest."""
+    most = max(need.canary + need.stable for need in expansion.pods)
+    scaling, engine = expansion.scaling, name_engine(expansion.scaling)
+    if not scaling.is_automatic or engine == "None":
+        yield Text(f"at most {_pods(most)} at a time")
+        return
+    metrics = ", ".join(metric.name for metric in scaling.metrics)
+    bounds = f"{scaling.min_replicas} to {_pods(scaling.max_replicas)}"
+    yield Text(f"scaled by {engine}: {bounds} of each revision, by {metrics}")
+    yield Text(f"in a rollout no fewer than above, and {_pods(expansion.replicas)} of stable")
+    ceiling = max(scaling.max_replicas, expansion.replicas)
+    yield Text(f"at most {_pods(most)} at a time at this size, {2 * ceiling} when load grows")
+    if not scaling.min_replicas:
+        yield Text(f"at rest no pods after {format_duration(scaling.idle_seconds)} without load")
 
 
 def _drop_empty(rows: list[list[str]]) -> list[list[str]]:

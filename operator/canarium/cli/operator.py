@@ -71,6 +71,12 @@ def add_parser(subparsers: Any) -> None:
         default="",
         help="where a ConfigMap with profiles of your own is mounted",
     )
+    run.add_argument(
+        "--prices",
+        metavar="FILE",
+        default="",
+        help="money for an hour of a CPU, a GiB of RAM and a GPU, as OpenCost's custom pricing",
+    )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.add_argument("--log-level", choices=LEVELS, default="info")
     run.set_defaults(run=run_operator)
@@ -131,7 +137,7 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         lease_namespace=arguments.lease_namespace,
         resync_seconds=arguments.resync_seconds,
         measuring=Settings.parse(
-            arguments.prometheus_url, arguments.open_network, arguments.profiles
+            arguments.prometheus_url, arguments.open_network, arguments.profiles, arguments.prices
         ),
     )
 

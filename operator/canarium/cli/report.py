@@ -7,7 +7,8 @@ or newer than this command. Times are seconds since the epoch inside and RFC 333
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from decimal import Context, Decimal
 from typing import Any, Literal
 
 from canarium.api import parse_rollout
@@ -16,6 +17,8 @@ from canarium.api.strategies import expand
 from canarium.core.names import REVISION_LABEL
 from canarium.core.spec import Step, make_closing_step
 from canarium.core.status import parse_time
+from canarium.core.use import ENDED, HeldPod, Readings, Use, compute_use
+from canarium.core.use_reading import read_requests
 from canarium.errors import SpecError
 
 Json = Mapping[str, Any]
@@ -23,6 +26,7 @@ Role = Literal["Stable", "Canary", "Previous"]
 Mark = Literal["Done", "Now", "ToCome", "TakenBack"]
 
 ROLLING = ("Scaling", "Shifting", "Holding", "Reverting")
+_SIX_DIGITS = Context(prec=6)
 _ROLES: tuple[tuple[str, Role], ...] = (
     ("stable", "Stable"),
     ("canary", "Canary"),
@@ -59,6 +63,8 @@ class Revision:
     verdicts: tuple[Json, ...]
     pods: tuple[Pod, ...] | None
     "None when pods may not be listed."
+    use: Use | None = None
+    "None when nobody asked for it, or it could not be asked for."
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ class Report:
     ready: bool
     unready: str
     "Why it is not Ready, if it is not."
+    unscaled: str
+    "Why nobody scales it as was asked, or who wants to beside."
     up_to_date: bool
     seen: bool
     "Whether the operator has seen the spec as it is now."
@@ -132,11 +140,19 @@ class Report:
 
 
 def make_report(
-    model: Json, records: Sequence[Json], pods: Sequence[Json] | None, now: float
+    model: Json,
+    records: Sequence[Json],
+    pods: Sequence[Json] | None,
+    now: float,
+    readings: Readings | None = None,
 ) -> Report:
-    """Tell of a ModelDeployment by itself, its ModelRevisions and its pods (None: not allowed)."""
+    """Tell of a ModelDeployment by itself, its ModelRevisions and its pods (None: not allowed).
+
+    With `readings` also what they use and cost.
+    """
     metadata, status = model["metadata"], model.get("status") or {}
     rollout, ready = status.get("rollout") or {}, read_condition(model, "Ready")
+    scaled = read_condition(model, "Scaled")
     return Report(
         name=metadata["name"],
         namespace=metadata.get("namespace", ""),
@@ -148,9 +164,10 @@ def make_report(
         router=status.get("router", ""),
         ready=ready.get("status") == "True",
         unready="" if ready.get("status") == "True" else ready.get("message", ""),
+        unscaled=scaled.get("message", "") if scaled.get("status") == "False" else "",
         up_to_date=read_condition(model, "UpToDate").get("status") == "True",
         seen=is_seen(model),
-        revisions=tuple(_tell_revisions(status, pods)),
+        revisions=tuple(_tell_revisions(status, pods, readings)),
         steps=_tell_steps(model, records, now),
         guard=_tell_guard(model, records, now),
         override=_tell_override(status.get("override")),
@@ -201,11 +218,42 @@ def read_time(text: Any) -> float | None:
     return parse_time(text) if text else None
 
 
-def _tell_revisions(status: Json, pods: Sequence[Json] | None) -> Iterable[Revision]:
+def find_held(pods: Iterable[Json]) -> Mapping[str, tuple[HeldPod, ...]]:
+    """The pods that hold resources of a node, by their revision."""
+    found: dict[str, tuple[HeldPod, ...]] = {}
+    for pod in pods:
+        spec, phase = pod.get("spec") or {}, (pod.get("status") or {}).get("phase")
+        if spec.get("nodeName") and phase not in ENDED:
+            about, created_at = pod["metadata"], read_time(pod["metadata"].get("creationTimestamp"))
+            key = about.get("namespace", ""), about["name"]
+            held = HeldPod(key, spec["nodeName"], read_requests(spec), created_at or 0.0)
+            found[read_revision(pod)] = (*found.get(read_revision(pod), ()), held)
+    return found
+
+
+def _tell_revisions(
+    status: Json, pods: Sequence[Json] | None, readings: Readings | None
+) -> Iterable[Revision]:
+    held = find_held(pods or ()) if readings is not None else {}
     for field, role in _ROLES:
         part = status.get(field)
         if part:
-            yield _tell_revision(role, part, pods)
+            told = _tell_revision(role, part, pods)
+            own = held.get(told.revision, ())
+            yield (
+                told if readings is None else replace(told, use=_round(compute_use(own, readings)))
+            )
+
+
+def _round(use: Use) -> Use:
+    """Six digits that matter are enough for eyes and programs; whole numbers stay as they are."""
+    exact = ((field.name, getattr(use, field.name)) for field in fields(use))
+    parts: dict[str, Any] = {
+        name: _SIX_DIGITS.plus(value)
+        for name, value in exact
+        if isinstance(value, Decimal) and value != value.to_integral_value()
+    }
+    return replace(use, **parts)
 
 
 def _tell_revision(role: Role, part: Json, pods: Sequence[Json] | None) -> Revision:

@@ -18,8 +18,10 @@ from canarium.cli.refusals import Kind
 from canarium.cli.report import Report, make_report
 from canarium.cli.terminal import make_console, print_value
 from canarium.cli.tree import make_tree
+from canarium.cli.use import Sources, fetch_readings
 from canarium.core.names import MODEL_LABEL
 from canarium.core.status import dump
+from canarium.core.use import Readings
 from canarium.errors import NotAllowedError
 
 Json = dict[str, Any]
@@ -37,10 +39,11 @@ class Scene:
     model: Json
     records: Sequence[Json]
     pods: Sequence[Json] | None
+    readings: Readings | None = None
 
     def report(self, now: float) -> Report:
         """What there is to tell of it at a time, in seconds since the epoch."""
-        return make_report(self.model, self.records, self.pods, now)
+        return make_report(self.model, self.records, self.pods, now, self.readings)
 
 
 async def fetch_scene(connection: Connection, name: str) -> Scene:
@@ -50,6 +53,17 @@ async def fetch_scene(connection: Connection, name: str) -> Scene:
         fetch_records(connection, name), _fetch_pods(connection, name)
     )
     return Scene(model, records, pods)
+
+
+async def measure_scene(connection: Connection, scene: Scene, sources: Sources) -> Scene:
+    """The same with what its pods use; without pods there is nothing to measure."""
+    if not scene.pods:
+        return scene
+    name = scene.model["metadata"]["name"]
+    found = await fetch_readings(
+        connection, name, sources, pods=scene.pods, records=scene.records, now=time.time()
+    )
+    return replace(scene, readings=found)
 
 
 async def fetch_records(connection: Connection, name: str) -> Sequence[Json]:

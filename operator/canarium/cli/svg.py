@@ -240,4 +240,6 @@ def _join(frame: _Frame, points: Sequence[Xy]) -> str:
 def _find_step(span: float) -> float:
     """A round step of which a span has four to eight."""
     size = 10.0 ** floor(log10(span))
-    return next(size * part for part in (0.1, 0.2, 0.25, 0.5, 1.0) if span / (size * part) <= 8)
+    return next(
+        size * part for part in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0) if span / (size * part) <= 8
+    )

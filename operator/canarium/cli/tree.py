@@ -11,6 +11,7 @@ from rich.tree import Tree
 from canarium.api import format_duration
 from canarium.cli.report import Pod, Refusal, Report, Revision, Stage
 from canarium.cli.terminal import align, format_age, mark, phase
+from canarium.cli.use import tell_use
 from canarium.cli.verdicts import tell_verdicts
 
 READY_SHOWN = 4
@@ -25,7 +26,8 @@ def make_tree(report: Report, now: float, *, ascii_only: bool = False) -> Tree:
     tree = Tree(_head(report), guide_style="dim")
     lines = align([_revision_cells(one, now) for one in report.revisions])
     for line, revision in zip(lines, report.revisions, strict=True):
-        _hang(tree.add(line), tell_verdicts(revision.verdicts, ascii_only=ascii_only))
+        _hang(tree.add(line), tell_use(revision.use))
+        _hang(tree.children[-1], tell_verdicts(revision.verdicts, ascii_only=ascii_only))
         _hang(tree.children[-1], _tell_pods(revision.pods, now, ascii_only=ascii_only))
     if report.steps:
         _hang(tree.add("steps"), tell_steps(report.steps, ascii_only=ascii_only))
@@ -62,6 +64,8 @@ def _words(report: Report) -> Iterator[Text]:
         yield Text(words, "yellow")
     if report.revisions and not report.ready:
         yield Text(f"not Ready: {report.unready}", "red")
+    if report.unscaled:
+        yield Text(f"not scaled: {report.unscaled}", "yellow")
 
 
 def _revision_cells(revision: Revision, now: float) -> list[str | Text]:

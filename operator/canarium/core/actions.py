@@ -12,8 +12,15 @@ from canarium.judge.metrics import Metric
 
 RouteKind = Literal["HTTPRoute", "GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"]
 GatewayKind = Literal["Traefik", "Istio"]
-Kind = Literal["ModelRevision", "Deployment", "Service", "Job"] | RouteKind
+ScalerKind = Literal["HorizontalPodAutoscaler", "ScaledObject"]
+Kind = (
+    Literal["ModelRevision", "Deployment", "Service", "Job", "PodDisruptionBudget"]
+    | RouteKind
+    | ScalerKind
+)
 
+SIZING_KINDS = ("HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget")
+"What is refused of these is said in a condition of its own; rollouts go on."
 OWNER_MANAGER = "canarium"
 CAPACITY_MANAGER = "canarium-capacity"
 

@@ -6,6 +6,7 @@ first, so that a restart at any instant finds out what was meant.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,6 +21,14 @@ from canarium.core.actions import (
     Write,
 )
 from canarium.core.analysis import step_jobs
+from canarium.core.autoscalers import (
+    dismiss,
+    follow,
+    follow_budget,
+    lower_floors,
+    raise_floors,
+    retire,
+)
 from canarium.core.drift import contains, read_restart
 from canarium.core.history import make_prunes, make_records
 from canarium.core.jobs import make_job_writes
@@ -32,6 +41,7 @@ from canarium.core.resources.objects import (
     make_route,
     make_service,
 )
+from canarium.core.scaling import compute_size, find_scalers, is_pinned
 from canarium.core.status import RevisionStatus, Status, format_time
 from canarium.core.view import View, parts_of, rollout_of
 from canarium.routers.base import (
@@ -59,12 +69,16 @@ def make_writes(view: View, status: Status) -> Writes:
     The shell stops at the first write that fails, so what protects people's requests comes first.
     """
     routes = list(_make_routes(view, status))
-    upward = list(_make_capacity(view, status))
-    downward = list(_make_downward(view, status))
+    bounds = [*dismiss(view, status), *raise_floors(view, status)]
+    upward = [*bounds, *_make_capacity(view, status)]
+    places = [*_make_place(view, status), *_make_first_place(view, status)]
+    # One write of an object a pass: the next would be decided on an old resourceVersion.
+    downward = list({w.ref: w for w in (*_make_downward(view, status), *places)}.values())
     live = [*_before_routes(view, status, routes), *_before_down(view, downward)]
     records = make_records(view, status)
     jobs = make_job_writes(view, status, step_jobs(view, status))
-    return Writes((*routes, *upward, *downward, *records, *jobs), tuple(dict.fromkeys(live)))
+    after = (*jobs, *follow(view, status), *follow_budget(view))
+    return Writes((*routes, *upward, *downward, *records, *after), tuple(dict.fromkeys(live)))
 
 
 def _make_capacity(view: View, status: Status) -> Iterator[Write]:
@@ -91,9 +105,10 @@ def _make_revision(view: View, status: Status, part: RevisionStatus) -> Iterator
     record, deployment = view.record(part), view.deployment(part.revision)
     if view.router(status).revision_services:
         yield from _make_revision_service(view, status, part)
-    if deployment is not None and deployment.replicas != part.replicas:
-        if not _deleting(deployment):
-            yield _scale(deployment, part.replicas)
+    size = compute_size(view, status, part)
+    if deployment is not None and deployment.replicas != size:
+        if not _deleting(deployment) and not _gives_place(view, deployment, size):
+            yield _scale(deployment, size)
     elif record is not None:  # one write of an object a pass: the next has another resourceVersion
         yield from _make_template(view, record, deployment, part)
 
@@ -187,15 +202,62 @@ def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[
             yield Ref("Deployment", child_name(view.model, part.revision))
 
 
+def _gives_place(view: View, deployment: DeploymentRecord, size: int) -> bool:
+    return view.rollout.capacity == "InPlace" and size < deployment.replicas
+
+
+def _make_place(view: View, status: Status) -> Iterator[Write]:
+    """Pods that go so that another revision's have a place, once their traffic has gone."""
+    if not view.verify(status).accepted:
+        return
+    if is_pinned(view, status):
+        yield from lower_floors(view, status)
+    for part in parts_of(status):
+        deployment, size = view.deployment(part.revision), compute_size(view, status, part)
+        if deployment is None or _deleting(deployment):
+            continue
+        if _gives_place(view, deployment, size):
+            yield from [_scale(deployment, size)] if size else _empty(view, deployment)
+
+
+def _make_first_place(view: View, status: Status) -> Iterator[Write]:
+    """Where a first revision finds no place, one before it that never got ready makes it.
+
+    Rules may still name that one; without a ready pod it carries nothing.
+    """
+    stable = status.stable
+    if rollout_of(status).state != "Starting" or stable is None or not view.is_shut_out(stable):
+        return
+    for deployment in view.observed.deployments:
+        other = deployment.revision != stable.revision and not _deleting(deployment)
+        if (
+            other
+            and deployment.replicas
+            and not any(p.ready for p in view.pods(deployment.revision))
+        ):
+            yield from _empty(view, deployment)
+
+
+def _empty(view: View, deployment: DeploymentRecord) -> Iterator[Write]:
+    """Take all pods of a revision, once no autoscaler is left."""
+    if find_scalers(view, deployment.revision):
+        yield from retire(view, deployment.revision)
+    else:
+        yield _scale(deployment, 0)
+
+
 def _make_downward(view: View, status: Status) -> Iterator[Write]:
     """What takes something away; never while the router may still work by what was before."""
     rollout = rollout_of(status)
-    if rollout.state not in SETTLED or view.now < drained_at(view, status):
+    starts = rollout.state == "Shifting" and status.canary is None
+    if not (starts or rollout.state in SETTLED) or view.now < drained_at(view, status):
         return
-    if rollout.state == "Scaling" and rollout.ending:
+    if rollout.state == "Scaling" and rollout.ending and not _needs_places(view, status):
         return
     if _is_in_motion(view, status):
         return
+    if not is_pinned(view, status):
+        yield from lower_floors(view, status)
     yield from _make_retired(view, status)
     yield from make_prunes(view, status)
     yield from _left_routes(view, status)
@@ -204,9 +266,13 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
 def drained_at(view: View, status: Status) -> float:
     """When requests that were under way at the last change are over (epoch seconds).
 
-    A first revision may break before its route has settled; the other states are entered after.
+    A first revision may break before its route has settled, or need the places of what it follows
+    while it settles (infinity before that); the other states are entered after.
     """
     rollout, router = rollout_of(status), view.router(status)
+    if rollout.state == "Shifting":
+        settled_at = math.inf if rollout.verified_at is None else rollout.verified_at
+        return settled_at + router.drain_seconds
     since = rollout.progress_at or rollout.step_started_at or 0.0
     settling = router.settle_seconds if rollout.state == "Broken" else 0.0
     return since + settling + router.drain_seconds
@@ -221,6 +287,19 @@ def _is_in_motion(view: View, status: Status) -> bool:
     return not view.verify(status).accepted
 
 
+def unsettled_until(view: View, status: Status) -> float:
+    """When a rollout that began before traffic had gone back is past that (epoch seconds)."""
+    rollout, router = rollout_of(status), view.router(status)
+    return (rollout.step_started_at or 0.0) + router.settle_seconds + router.drain_seconds
+
+
+def _needs_places(view: View, status: Status) -> bool:
+    """Whether the canary has no place while pods still hold one that nobody is sent to any more."""
+    canary = status.canary
+    settled = view.now >= unsettled_until(view, status)
+    return settled and canary is not None and view.is_shut_out(canary)
+
+
 def _make_retired(view: View, status: Status) -> Iterator[Write]:
     """Take the pods of revisions that nothing names any more."""
     kept = set(view.live_weights(status)) | {part.revision for part in parts_of(status)}
@@ -230,7 +309,7 @@ def _make_retired(view: View, status: Status) -> Iterator[Write]:
             and deployment.replicas > 0
             and not _deleting(deployment)
         ):
-            yield _scale(deployment, 0)
+            yield from _empty(view, deployment)
 
 
 def _left_routes(view: View, status: Status) -> Iterator[Write]:

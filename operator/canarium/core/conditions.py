@@ -1,25 +1,23 @@
 """The conditions, and the headline: the one reason and message that matter now.
 
 Ready: answering with the capacity it should have. UpToDate: the spec's revision is stable.
-Reconciling and Stalled: as kstatus reads them. Routed and Judged: by whom, or why not.
+Reconciling and Stalled: as kstatus reads them. Routed, Judged, Scaled: by whom, or why not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from canarium.core.analysis import current_result, last_result, unusable_metrics
 from canarium.core.clock import held_seconds
 from canarium.core.faults import Fault
 from canarium.core.jobs import RUNNING
-from canarium.core.phases import awaits_approval, is_due, is_paused, is_up_to_date
+from canarium.core.phases import awaits_approval, awaits_traffic, is_due, is_paused, is_up_to_date
+from canarium.core.sizing import Truth, say_scaled
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status
 from canarium.core.view import AT_REST, ROLLING, View, parts_of, rollout_of, routed_replicas
 from canarium.core.words import describe_duration, describe_traffic, tidy
 from canarium.routers import Verification
-
-Truth = Literal["True", "False", "Unknown"]
 
 _UNANSWERED = (
     "GatewayAPINotInstalled",
@@ -63,7 +61,7 @@ def _find_headline(view: View, status: Status, phase: str) -> Headline:
 
 def _find_obstacle(view: View, status: Status) -> Headline | None:
     state, verification = rollout_of(status).state, view.verify(status)
-    for failure in view.observed.failures:
+    for failure in view.failures:
         return Headline(failure.reason, f"{failure.kind} {failure.name}: {failure.message}")
     if verification.refused:
         return Headline(verification.reason, verification.message)
@@ -85,6 +83,9 @@ def _tell_starting(_view: View, _status: Status) -> Headline:
 
 
 def _tell_scaling(view: View, status: Status) -> Headline:
+    if awaits_traffic(view, status):
+        words = f"the model is idle and the canary warm; waits for requests, or {_promote(status)}"
+        return Headline("AwaitingTraffic", f"{_where(view, status)}: {words}")
     replicas = status.canary.replicas if status.canary else 0
     return Headline("Scaling", f"{_where(view, status)}: waits for {replicas} ready canary pods")
 
@@ -97,12 +98,10 @@ def _tell_shifting(view: View, status: Status) -> Headline:
 def _tell_holding(view: View, status: Status) -> Headline:
     step, where = view.step(status), _where(view, status)
     if awaits_approval(view, status):
-        revision = status.canary.revision if status.canary else ""
-        command = f"canarium.dev/promote={revision}:{rollout_of(status).step}@<unique id>"
-        return Headline("AwaitingApproval", f"{where}: annotate with {command} to go on")
+        return Headline("AwaitingApproval", f"{where}: {_promote(status)} to go on")
     canary = status.canary
-    if canary is not None and canary.ready_replicas < _needed(status, canary):
-        words = f"{canary.ready_replicas} of {_needed(status, canary)} canary pods ready"
+    if canary is not None and canary.ready_replicas < _needed(view, status, canary):
+        words = f"{canary.ready_replicas} of {_needed(view, status, canary)} canary pods ready"
         return Headline("TooFewReplicas", f"{where}: {words}")
     result = current_result(view, status)
     over = held_seconds(rollout_of(status), view.now) >= step.hold_seconds
@@ -116,6 +115,12 @@ def _tell_holding(view: View, status: Status) -> Headline:
         most = describe_duration(experiment.max_seconds)
         return Headline("Experimenting", f"{where} {words}, at most {most}")
     return Headline("Holding", f"{where} for {step.hold_seconds:g} s")
+
+
+def _promote(status: Status) -> str:
+    revision = status.canary.revision if status.canary else ""
+    step = rollout_of(status).step
+    return f"annotate with canarium.dev/promote={revision}:{step}@<unique id>"
 
 
 def _refusal(view: View, status: Status) -> Rejection | None:
@@ -152,14 +157,21 @@ def _tell_refusal(_view: View, status: Status) -> Headline:
 
 def _tell_rest(view: View, status: Status) -> Headline:
     stable = status.stable
-    if stable is not None and stable.ready_replicas < stable.replicas:
+    if stable is not None and stable.ready_replicas < _needed(view, status, stable):
         fault = view.fault(stable.revision)
         ready = f"{_version(stable)}: {stable.ready_replicas} of {stable.replicas} pods ready"
         return Headline("TooFewReplicas", f"{ready}; {fault.message}" if fault else ready)
     if status.override is not None and not is_up_to_date(view, status):
         words = "serves because a person went back to it; what the spec names waits for a change"
         return Headline("Overridden", f"{_version(stable)} {words} of the spec, or a retry")
+    if _is_asleep(view, status):
+        return Headline("ScaledToZero", f"{_version(stable)} has no pods until it is wanted")
     return Headline("Serving", f"{_version(status.stable)} serves all")
+
+
+def _is_asleep(view: View, status: Status) -> bool:
+    stable = status.stable
+    return view.may_idle and stable is not None and stable.replicas == 0
 
 
 _STORIES = {
@@ -201,7 +213,13 @@ def make_conditions(
         _stalled(view, status, phase, headline),
         _routed(view, status),
         _judged(view, status),
+        *_scaled(view, status),
     )
+
+
+def _scaled(view: View, status: Status) -> tuple[Condition, ...]:
+    said = say_scaled(view, status)
+    return (_condition(view, "Scaled", *said),) if said else ()
 
 
 def _before(view: View, kind: str) -> Condition | None:
@@ -225,16 +243,21 @@ def _ready(view: View, status: Status) -> Condition:
     if verification.reason in _UNANSWERED or (first and not verification.accepted):
         return _condition(view, "Ready", "False", verification.reason, verification.message)
     for part in parts:
-        ready, needed = part.ready_replicas, _needed(status, part)
+        ready, needed = part.ready_replicas, _needed(view, status, part)
         if ready < needed:
             words = f"{_version(part)}: {ready} of {needed} pods ready"
             return _condition(view, "Ready", "False", "TooFewReplicas", words)
+    if status.canary is None and _is_asleep(view, status):
+        return _condition(view, "Ready", "True", "ScaledToZero", "has pods when it is wanted")
     return _condition(view, "Ready", "True", "Serving", "answers with the capacity it should have")
 
 
-def _needed(status: Status, part: RevisionStatus) -> int:
-    at_rest = rollout_of(status).state in (*AT_REST, "Guarding")
-    size = part.replicas if at_rest else rollout_of(status).peak_replicas
+def _needed(view: View, status: Status, part: RevisionStatus) -> int:
+    """Pods that a revision must have ready; what an autoscaler has just added may still come."""
+    size = rollout_of(status).peak_replicas
+    if rollout_of(status).state in (*AT_REST, "Guarding"):
+        scaling = view.spec.scaling if view.spec else None
+        size = scaling.min_replicas if scaling and scaling.is_automatic else part.replicas
     return min(part.replicas, routed_replicas(part, size))
 
 

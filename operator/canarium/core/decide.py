@@ -11,6 +11,7 @@ from dataclasses import replace
 from canarium.core.moves import begin_first, lift_override, reenter_step, set_weights
 from canarium.core.observed import DeploymentRecord
 from canarium.core.orders import dismiss_commands, take_orders
+from canarium.core.scaling import stable_size
 from canarium.core.states import STATES
 from canarium.core.status import Rejection, RevisionStatus, Rollout, Status
 from canarium.core.view import ROLLING, View, copied_rollout, is_at_rest, rollout_of
@@ -115,22 +116,21 @@ def _describe(view: View, deployment: DeploymentRecord) -> RevisionStatus:
 
 
 def _follow_spec(view: View, status: Status) -> Status:
-    """Stable follows the spec's size at rest, and only grows while a rollout is under way.
+    """Stable follows the spec's size, or its load, at rest; and only grows in a rollout.
 
     What the rollout reckons with (its peak) changes only when a step is entered, and in the
     guard, where the previous revision grows along, so that one can still go back to it.
     """
     if view.spec is None or status.stable is None:
         return status
-    rollout, size = rollout_of(status), view.spec.replicas
-    if is_at_rest(status):
+    rollout, rests, previous = rollout_of(status), is_at_rest(status), status.previous
+    size = stable_size(view, status, status.stable, rests=rests)
+    if rests:
         rollout = replace(rollout, peak_replicas=size)
-    else:
-        size = max(size, status.stable.replicas)
-    previous = status.previous
     if rollout.state == "Guarding" and previous is not None:
         rollout = replace(rollout, peak_replicas=size)
-        previous = replace(previous, replicas=size)
+        if view.rollout.capacity == "Surge":
+            previous = replace(previous, replicas=max(size, previous.replicas))
     stable = replace(status.stable, replicas=size)
     return replace(status, stable=stable, previous=previous, rollout=rollout)
 

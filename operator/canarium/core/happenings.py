@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from canarium.core.actions import Event
+from canarium.core.normalise import list_unrequested
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, rollout_of
 from canarium.core.words import describe_traffic
@@ -16,6 +18,7 @@ def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
     return (
         *_tell_phase(before, after),
         *_tell_state(view, before, after),
+        *_tell_resources(view, before, after),
         *_tell_holdback(view, before, after),
         *_tell_commands(before, after),
         *_tell_drift(view, before, after),
@@ -76,6 +79,20 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         yield from _tell_reverting(after)
     if new.state == "Broken":
         yield Event("Warning", new.reason, "Start", f"{version} cannot serve: {new.message}")
+
+
+def _tell_resources(view: View, before: Status, after: Status) -> Iterator[Event]:
+    """A revision that is rolled out for the first time and doesn't say what its pods need."""
+    part, known = after.canary or after.stable, {r.revision for r in view.observed.revisions}
+    earlier = {each.revision for each in (before.stable, before.canary) if each is not None}
+    if part is None or view.spec is None or part.revision in known | earlier:
+        return
+    if missing := list_unrequested(json.loads(view.spec.canonical)):
+        words = (
+            f"the server of {_name(part)} asks for no {' and no '.join(missing)}, so that nodes may"
+            " be overbooked: set server.resources.requests"
+        )
+        yield Event("Warning", "ResourcesNotSet", "Rollout", words)
 
 
 def _tell_holdback(view: View, before: Status, after: Status) -> Iterator[Event]:

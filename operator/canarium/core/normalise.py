@@ -47,6 +47,13 @@ def metrics_endpoint(normal: Mapping[str, Any]) -> dict[str, Any] | None:
     return found
 
 
+def list_unrequested(normal: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which of cpu and memory a normalised source's server neither requests nor limits."""
+    resources = normal["server"].get("resources", {})
+    asked = {*resources.get("requests", ()), *resources.get("limits", ())}
+    return tuple(name for name in ("cpu", "memory") if name not in asked)
+
+
 def canonical_json(value: Any) -> str:
     """Sorted keys, no spaces, no escapes beyond JSON's own: equal values give equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from canarium.core.actions import RouteKind
+from canarium.core.actions import RouteKind, ScalerKind
 from canarium.core.origin import Origin
 from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec, TemplateKind, TemplateSpec
 from canarium.core.status import Status
@@ -241,6 +241,39 @@ class AnalysisResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ScalerCondition:
+    """One condition of an autoscaler's."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalerRecord:
+    """An autoscaler, whoever made it, that aims at the ModelDeployment or at a child of it.
+
+    `target_kind` and `target_name` are of its scaleTargetRef; `spec` is its spec as JSON bytes.
+    """
+
+    meta: Meta
+    kind: ScalerKind
+    target_kind: str
+    target_name: str
+    spec: bytes
+    conditions: tuple[ScalerCondition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRecord:
+    """A PodDisruptionBudget of ours; `spec` is its spec as JSON bytes."""
+
+    meta: Meta
+    spec: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class WriteFailure:
     """Why the last try to write one child failed: `reason` is CamelCase, `message` plain words."""
 
@@ -284,5 +317,13 @@ class Observed:
     "Those that the analysis names."
     jobs: tuple[JobRecord, ...] | None = ()
     "Those that judge; None when the operator may not see Jobs."
+    scalers: tuple[ScalerRecord, ...] = ()
+    "Ours, and those of others that aim at this model or its revisions."
+    scaler_kinds: frozenset[ScalerKind] = frozenset()
+    "The kinds of autoscalers that the cluster serves and the operator may see."
+    budgets: tuple[BudgetRecord, ...] | None = ()
+    "Disruption budgets; None when the operator may not see them."
+    prometheus_url: str = ""
+    "The operator's own Prometheus; empty for none."
     analysis: AnalysisResult | None = None
     failures: tuple[WriteFailure, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from canarium.core.scaling import is_idle
 from canarium.core.status import Phase, State, Status
 from canarium.core.view import ROLLING, View, rollout_of
 
@@ -50,8 +51,9 @@ def _is_overridden(status: Status) -> bool:
 
 
 def awaits_person(view: View, status: Status) -> bool:
-    """Whether nothing goes on until a person does something."""
-    return is_paused(view, status) or awaits_approval(view, status)
+    """Whether nothing goes on until a person does something, or people send an idle model work."""
+    waits = awaits_approval(view, status) or awaits_traffic(view, status)
+    return is_paused(view, status) or waits
 
 
 def is_paused(view: View, status: Status) -> bool:
@@ -64,6 +66,14 @@ def is_paused(view: View, status: Status) -> bool:
 def awaits_approval(view: View, status: Status) -> bool:
     """Whether the step that is held goes on only when a person promotes it."""
     return rollout_of(status).state == "Holding" and view.step(status).approval
+
+
+def awaits_traffic(view: View, status: Status) -> bool:
+    """Whether the canary of an idle model is warm, and nobody asks for anything."""
+    canary = status.canary
+    if rollout_of(status).state != "Scaling" or canary is None or not is_idle(view, status):
+        return False
+    return view.ready(canary.revision, status) >= view.needed_by_step(status)
 
 
 def is_up_to_date(view: View, status: Status) -> bool:

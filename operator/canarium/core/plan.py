@@ -6,12 +6,15 @@ the cluster to the intent that is stored. So a restart between any two writes fi
 
 from __future__ import annotations
 
+import math
+
 from canarium.core.actions import Plan
 from canarium.core.analysis import make_measure
-from canarium.core.children import Writes, drained_at, left_until, make_writes
+from canarium.core.children import Writes, drained_at, left_until, make_writes, unsettled_until
 from canarium.core.clock import ends_at, resumes_at
 from canarium.core.decide import decide
 from canarium.core.happenings import make_events
+from canarium.core.in_place import taken_from
 from canarium.core.observed import Observed
 from canarium.core.report import report
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
@@ -81,7 +84,7 @@ def _decisions(rollout: Rollout | None) -> tuple[object, ...] | None:
 def _wake_at(view: View, status: Status) -> float | None:
     """The next moment at which time alone changes something."""
     moments = [moment for moment in _moments(view, status) if moment is not None]
-    return min((moment for moment in moments if moment > view.now), default=None)
+    return min((moment for moment in moments if view.now < moment < math.inf), default=None)
 
 
 def _moments(view: View, status: Status) -> list[float | None]:
@@ -99,6 +102,10 @@ def _moments(view: View, status: Status) -> list[float | None]:
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
     moments += [resumes_at(rollout), left_until(view, status)]
+    if state == "Scaling" and rollout.ending:
+        moments.append(unsettled_until(view, status))
+    if view.rollout.capacity == "InPlace":
+        moments.append(taken_from(view, status))
     if rollout.progress_at is not None:
         moments.append(drained_at(view, status))
     return moments

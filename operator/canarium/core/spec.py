@@ -11,6 +11,8 @@ from typing import Any, Literal
 from canarium.judge.metrics import Metric
 
 RouterName = Literal["Auto", "GatewayAPI", "Replicas", "Traefik", "Istio"]
+EngineName = Literal["Auto", "HPA", "KEDA", "None"]
+ScalingType = Literal["CPU", "Memory", "Concurrency", "RequestsPerSecond", "GPU", "External"]
 Protocol = Literal["HTTP", "GRPC"]
 
 EXPERIMENT_NAME = "experiment"
@@ -18,6 +20,48 @@ EXPERIMENT_NAME = "experiment"
 
 CLOSING_NAME = "full"
 "The name of the closing step, to 100 but for a holdback, which follows by itself."
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingMetric:
+    """What pods are counted by. The target is what one pod should have on average.
+
+    `utilization` is in percent of what the server's container requests (CPU, Memory), 0 where
+    `average` is the target: a quantity as Kubernetes writes it, in cores, bytes, requests under
+    way, requests a second, percent of a GPU, or whatever `query` (PromQL with placeholders, of
+    External) counts over all pods of one revision.
+    """
+
+    name: str
+    type: ScalingType
+    utilization: int = 0
+    average: str = ""
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Between how many pods an autoscaler may choose, for each revision by its own load.
+
+    `max_replicas` is 0 where the size is fixed. `behavior` is HPA v2's, as canonical JSON, "" for
+    Kubernetes' own. After `idle_seconds` without load a model may go to zero pods, if
+    `min_replicas` is 0. `prometheus_url` is "" for the operator's own. `max_unavailable` is how
+    many of all the model's pods a drain may take at a time: a number, or a share in percent.
+    """
+
+    min_replicas: int = 1
+    max_replicas: int = 0
+    metrics: tuple[ScalingMetric, ...] = ()
+    behavior: str = ""
+    engine: EngineName = "Auto"
+    idle_seconds: float = 300.0
+    prometheus_url: str = ""
+    max_unavailable: str = "10%"
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether somebody else than the spec says how many pods there are."""
+        return self.max_replicas > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +319,7 @@ class RolloutSpec:
     analysis: AnalysisSpec | None = None
     progress_deadline_seconds: float = 600.0
     guard_seconds: float = 900.0
+    capacity: Literal["Surge", "InPlace"] = "Surge"
     holdback: int = 0
     "Percentage left on the previous revision in the guard, to go on comparing with."
     paused: bool = False
@@ -306,7 +351,8 @@ class Spec:
 
     `source` is the {model, server, pod} part as the person wrote it (validated, nulls dropped):
     what a revision is made of. `canonical` is what today's normaliser (`core.normalise`) makes of
-    it, as canonical JSON: two specs with the same one name the same revision.
+    it, as canonical JSON: two specs with the same one name the same revision. `replicas` is the
+    fixed size, or what a revision that is autoscaled begins with: the smallest, but at least one.
     """
 
     source: dict[str, Any]
@@ -319,3 +365,4 @@ class Spec:
     traffic: Traffic
     rollout: RolloutSpec
     metrics: MetricsEndpoint | None = None
+    scaling: Scaling = Scaling()

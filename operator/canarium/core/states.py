@@ -12,6 +12,7 @@ from dataclasses import replace
 from canarium.core.analysis import find_outcome, has_failed, has_no_data, is_proven, may_pass
 from canarium.core.clock import held_seconds, resumes_at, start_clock, stop_clock
 from canarium.core.commands import Verb
+from canarium.core.in_place import give_back, make_room, release_previous
 from canarium.core.moves import (
     advance,
     begin,
@@ -34,6 +35,7 @@ from canarium.core.moves import (
     withdraw,
 )
 from canarium.core.revision import Wanted
+from canarium.core.scaling import is_idle
 from canarium.core.spec import CLOSING_NAME, ExperimentSpec
 from canarium.core.status import RevisionStatus, State, Status
 from canarium.core.view import View, rollout_of
@@ -103,7 +105,7 @@ def _try(view: View, status: Status, wanted: Wanted) -> Status:
     """Begin to roll a revision out, unless something has to come first."""
     if view.paused or _is_rerouting(view, status):
         return status
-    if _stable(status).replicas == 0:
+    if _stable(status).replicas == 0 and not view.may_idle:
         return begin_first(view, status, wanted)
     return begin(view, status, wanted)
 
@@ -142,14 +144,23 @@ def scaling(view: View, status: Status) -> Status:
     ready = view.ready(canary.revision, status)
     if view.stable_is_dead(status) and ready > 0 and not view.paused:
         return shift(view, jump_to_closing(view, status))
-    if ready >= view.needed_by_step(status):
-        return status if _must_wait(view, status) else shift(view, status)
+    if view.has_capacity(status):
+        return _use_capacity(view, status)
     if canary.is_routed and not ready and not view.stable_is_dead(status):
         return retreat(view, status)
     if view.is_overdue(status) and view.is_unready(canary.revision) and not view.paused:
         words = _not_ready(view, status, canary)
         return revert(view, status, "Rejected", "ProgressDeadlineExceeded", words)
-    return status
+    waits = _must_wait(view, status) or view.has_strangers(status)
+    return status if waits else make_room(view, status)
+
+
+def _use_capacity(view: View, status: Status) -> Status:
+    """There are pods for the step's traffic; where nobody sends any, a person may promote."""
+    if is_idle(view, status):
+        promoted, status = _take(view, status, "promote", _canary(status).revision)
+        return jump_to_closing(view, status) if promoted else status
+    return status if _must_wait(view, status) else shift(view, status)
 
 
 def _must_wait(view: View, status: Status) -> bool:
@@ -167,6 +178,8 @@ def shifting(view: View, status: Status) -> Status:
     status = _run_clock(view, status, paused=False)
     if not _is_settled(view, status):
         return status
+    if _canary(status).weight < view.step(status).weight:  # in place: as far as pods were ready
+        return enter(view, status, "Scaling")
     if view.is_closing(status):
         return promote(view, status)
     return enter(view, status, "Holding", verified_at=rollout_of(status).verified_at)
@@ -235,7 +248,8 @@ def guarding(view: View, status: Status) -> Status:
         return start(view, status, wanted)
     if (percent := _compute_holdback(view, status)) != _held_back(status):
         return lower_holdback(view, status, percent)
-    return _end_guard(view, _run_clock(view, status, paused=view.paused))
+    status = _run_clock(view, status, paused=view.paused)
+    return _end_guard(view, release_previous(view, status))
 
 
 def _held_back(status: Status) -> int:
@@ -312,9 +326,9 @@ def reverting(view: View, status: Status) -> Status:
     if canary and (weight != canary.weight or canary.has_extras):
         stopped = replace(rollout_of(status), verified_at=None, progress_at=view.now)
         return set_weights(replace(status, rollout=stopped), weight)
-    if weight > 0:
-        return status
     status = _run_clock(view, status, paused=False)
+    if weight > 0:
+        return give_back(view, status) if _is_settled(view, status) else status
     return _end_revert(view, status) if _is_settled(view, status) else status
 
 

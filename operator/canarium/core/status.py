@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
@@ -174,6 +175,8 @@ def dump(value: Any) -> Any:
     """Turn a status value into the JSON that the apiserver stores; what is empty is left out."""
     if value is None or isinstance(value, str | int | float):
         return value
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
     if isinstance(value, tuple | list):
         return [dump(item) for item in value]
     if isinstance(value, Mapping):

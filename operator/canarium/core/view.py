@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, cast
 
+from canarium.core.actions import SIZING_KINDS
 from canarium.core.capacity import carried_weight, needed_replicas, step_replicas
 from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.delivery import find_undeliverable
@@ -19,6 +20,7 @@ from canarium.core.observed import (
     Observed,
     PodRecord,
     RevisionRecord,
+    WriteFailure,
 )
 from canarium.core.revision import Wanted, compute_wanted, find_record, recall
 from canarium.core.spec import (
@@ -45,6 +47,9 @@ from canarium.routers.base import find_service, is_current, read_selector
 AT_REST = ("Starting", "Idle", "Rejected", "Broken")
 T = TypeVar("T")
 ROLLING = ("Scaling", "Shifting", "Holding")
+NO_ROOM = ("Unschedulable", "QuotaExceeded")
+"Faults of the environment's that pods of another revision, when they go, may heal."
+ALL = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,24 +179,64 @@ class View:
         """Pods of the canary that the step needs, in this rollout."""
         return step_replicas(self.step(status), rollout_of(status).peak_replicas)
 
+    def has_capacity(self, status: Status) -> bool:
+        """Whether the canary has the pods that the step needs, or all that there is place for."""
+        canary, size = status.canary, rollout_of(status).peak_replicas
+        if canary is None:
+            return False
+        ready, needed = self.ready(canary.revision, status), self.needed_by_step(status)
+        whole = needed == size > 1
+        return ready >= (needed - 1 if whole and self.lacks_room(canary) else needed)
+
     def needed(self, part: RevisionStatus, status: Status) -> int:
-        """Pods that a revision's share of the traffic needs, in this rollout."""
-        return routed_replicas(part, rollout_of(status).peak_replicas)
+        """Pods that a revision's share of the traffic needs, in this rollout.
+
+        Where all pods are needed for it, one fewer will do while that one has no place.
+        """
+        size = rollout_of(status).peak_replicas
+        needed = routed_replicas(part, size)
+        whole = needed == size > 1
+        return needed - 1 if whole and self.lacks_room(part) else needed
 
     def carried(self, revision: RevisionStatus, status: Status) -> int:
         """The highest share that a revision's ready pods carry, in percent."""
-        size = max(1, rollout_of(status).peak_replicas)
-        return carried_weight(self.ready(revision.revision, status), size)
+        size, ready = rollout_of(status).peak_replicas, self.ready(revision.revision, status)
+        if ready and ready == size - 1 and self.lacks_room(revision):
+            return ALL
+        return carried_weight(ready, max(1, size))
+
+    def lacks_room(self, part: RevisionStatus) -> bool:
+        """Whether pods are to be replaced in place, and there is no place for this revision's."""
+        return self.rollout.capacity == "InPlace" and self.is_shut_out(part)
+
+    def is_shut_out(self, part: RevisionStatus) -> bool:
+        """Whether there is no place for a revision's pods."""
+        fault = self.fault(part.revision)
+        return fault is not None and fault.reason in NO_ROOM
 
     def stable_is_dead(self, status: Status) -> bool:
         """Whether stable should have pods, and none of them is ready: it protects nothing.
 
         By its pods alone: while another router takes over, its Service may not know them yet.
+        One that may be idle and isn't at fault is only waking up.
         """
         stable = status.stable
         if stable is None or stable.replicas == 0:
             return False
-        return not any(pod.ready for pod in self.pods(stable.revision))
+        if any(pod.ready for pod in self.pods(stable.revision)):
+            return False
+        return not self.may_idle or self.own_fault(stable.revision) is not None
+
+    @property
+    def may_idle(self) -> bool:
+        """Whether an idle model has no pods."""
+        scaling = self.spec.scaling if self.spec else None
+        return scaling is not None and scaling.is_automatic and scaling.min_replicas == 0
+
+    @property
+    def failures(self) -> list[WriteFailure]:
+        """Why writes failed that a rollout needs; what only sizes has its own condition."""
+        return [each for each in self.observed.failures if each.kind not in SIZING_KINDS]
 
     def has_strangers(self, status: Status) -> bool:
         """Whether pods of a revision that is gone still answer where pods are not told apart."""
@@ -204,7 +249,7 @@ class View:
     def fault(self, revision: str) -> Fault | None:
         """What is wrong with a revision, and with whom the fault lies."""
         name = child_name(self.model, revision)
-        failures = [failure for failure in self.observed.failures if failure.name == name]
+        failures = [failure for failure in self.failures if failure.name == name]
         return find_fault(revision, self.observed.pods, self.deployment(revision), failures)
 
     def own_fault(self, revision: str) -> Fault | None:
@@ -303,7 +348,9 @@ class View:
         going back when the last weight does.
         """
         state, newest = rollout_of(status).state, parts[-1].revision
-        if status.stable not in parts or (state == "Shifting" and self.is_closing(status)):
+        closing = state == "Shifting" and self.is_closing(status)
+        whole = parts[-1].weight >= self.step(status).weight  # less in place, until the last pods
+        if status.stable not in parts or (closing and whole):
             return newest
         service = find_service(self.observed, self.model)
         led = read_selector(service).get(REVISION_LABEL) if service else None
@@ -340,7 +387,7 @@ class View:
         return self._write_failure() or self._once(key, router.verify, split, self.observed)
 
     def _write_failure(self) -> Verification | None:
-        failure = next((f for f in self.observed.failures if f.name == self.model), None)
+        failure = next((f for f in self.failures if f.name == self.model), None)
         if failure is None:
             return None
         return Verification(False, failure.reason, failure.message, refused=True)
@@ -443,13 +490,14 @@ _Record = TypeVar("_Record", bound=_Owned)
 
 def _own_children(observed: Observed) -> Observed:
     uid = observed.model.meta.uid
-    jobs = observed.jobs
+    jobs, budgets = observed.jobs, observed.budgets
     stores = (
         observed.revisions,
         observed.deployments,
         observed.services,
         observed.routes,
         jobs or (),
+        budgets or (),
     )
     if all(_is_owned(uid, record) for records in stores for record in records):
         return observed
@@ -460,6 +508,7 @@ def _own_children(observed: Observed) -> Observed:
         services=_owned_by(uid, observed.services),
         routes=_owned_by(uid, observed.routes),
         jobs=None if jobs is None else _owned_by(uid, jobs),
+        budgets=None if budgets is None else _owned_by(uid, budgets),
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
-from canarium.core.actions import RouteKind
+from canarium.core.actions import RouteKind, ScalerKind
 from canarium.core.faults import find_fault
 from canarium.core.observed import (
     AnalysisResult,
+    BudgetRecord,
     DeploymentRecord,
     EndpointsRecord,
     GatewayClassRecord,
@@ -20,6 +21,7 @@ from canarium.core.observed import (
     PodRecord,
     RevisionRecord,
     RouteRecord,
+    ScalerRecord,
     ServiceRecord,
     TemplateRecord,
     WriteFailure,
@@ -33,7 +35,8 @@ from canarium.kube.projections import (
     project_revision,
     project_service,
 )
-from canarium.kube.resources import ROUTES
+from canarium.kube.resources import ROUTES, SCALERS
+from canarium.kube.scaling import make_scaler_projection, project_budget, scaler_key
 from canarium.kube.store import Key, Store, own_key
 
 PROJECTIONS: dict[str, Projection] = {
@@ -41,7 +44,9 @@ PROJECTIONS: dict[str, Projection] = {
     "Deployment": project_deployment,
     "Service": project_service,
     "Job": project_job,
+    "PodDisruptionBudget": project_budget,
     **{kind: make_route_projection(kind) for kind in ROUTES},
+    **{kind: make_scaler_projection(kind) for kind in SCALERS},
 }
 "How the kinds that we write become records."
 
@@ -51,7 +56,7 @@ class Cache:
 
     `wake` hears of each ModelDeployment that changed itself, and `wake_soon` of each whose
     children did; `wake_first` of each whose canary was seen to fail, which has to go back
-    before anybody else's ordinary work.
+    before anybody else's ordinary work. `prometheus_url` is the operator's own, "" for none.
     """
 
     def __init__(
@@ -59,10 +64,13 @@ class Cache:
         wake: Callable[[Key], None],
         wake_soon: Callable[[Key], None] | None = None,
         wake_first: Callable[[Key], None] | None = None,
+        *,
+        prometheus_url: str = "",
     ) -> None:
         self._wake = wake
         self._wake_soon = soon = wake_soon or wake
         self._wake_first = wake_first or wake
+        self._prometheus_url = prometheus_url
         self.installed: frozenset[RouteKind] = frozenset()
         self.models: Store[ModelObject] = Store(own_key, wake)
         self.revisions: Store[RevisionRecord] = Store(on_change=soon)
@@ -70,7 +78,12 @@ class Cache:
         self.pods: Store[PodRecord] = Store(on_change=self._wake_for_pods)
         self.services: Store[ServiceRecord] = Store(on_change=soon)
         self.jobs: Store[JobRecord] = Store(on_change=soon)
-        self.jobs_seen: frozenset[str | None] = frozenset()
+        self.budgets: Store[BudgetRecord] = Store(on_change=soon)
+        self.scalers: dict[ScalerKind, Store[ScalerRecord]] = {
+            kind: Store(scaler_key, soon) for kind in SCALERS
+        }
+        self.seen: Mapping[str, frozenset[str | None]] = {}
+        "Of the kinds that one can do without, the namespaces (None for all) where each is seen."
         self.endpoints: Store[EndpointsRecord] = Store(on_change=soon)
         self.routes: dict[RouteKind, Store[RouteRecord]] = {
             kind: Store(on_change=soon) for kind in ROUTES
@@ -93,7 +106,9 @@ class Cache:
             "Deployment": self.deployments,
             "Service": self.services,
             "Job": self.jobs,
+            "PodDisruptionBudget": self.budgets,
             **dict(self.routes.items()),
+            **dict(self.scalers.items()),
         }
         return stores[kind]
 
@@ -117,7 +132,11 @@ class Cache:
             gateway_classes=self._find_classes(gateways),
             installed=self.installed,
             templates=self._find_templates(model),
-            jobs=self.jobs.of(key) if self._sees_jobs(key[0]) else None,
+            jobs=self.jobs.of(key) if self._sees("Job", key) else None,
+            scalers=tuple(chain.from_iterable(store.of(key) for store in self.scalers.values())),
+            scaler_kinds=frozenset(kind for kind in SCALERS if self._sees(kind, key)),
+            budgets=self.budgets.of(key) if self._sees("PodDisruptionBudget", key) else None,
+            prometheus_url=self._prometheus_url,
             analysis=analysis,
             failures=failures,
         )
@@ -128,14 +147,14 @@ class Cache:
             self.installed = kinds
             self.wake_all()
 
-    def set_jobs_seen(self, namespaces: frozenset[str | None]) -> None:
-        """Note the namespaces (None for all) whose Jobs may be seen; it concerns every object."""
-        if namespaces != self.jobs_seen:
-            self.jobs_seen = namespaces
+    def set_seen(self, seen: Mapping[str, frozenset[str | None]]) -> None:
+        """Note where the kinds that one can do without are seen; a change concerns every object."""
+        if seen != self.seen:
+            self.seen = seen
             self.wake_all()
 
-    def _sees_jobs(self, namespace: str) -> bool:
-        return not self.jobs_seen.isdisjoint((None, namespace))
+    def _sees(self, kind: str, key: Key) -> bool:
+        return not self.seen.get(kind, frozenset()).isdisjoint((None, key[0]))
 
     def wake_all(self) -> None:
         """Have every object looked at."""

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,6 +23,8 @@ from canarium.kube.client import Client
 from canarium.kube.resources import LEASES
 
 logger = logging.getLogger(__name__)
+
+RELEASE_TRIES = 3
 
 
 class LeaseLostError(CanariumError):
@@ -111,9 +114,17 @@ class Lease:
         return self._is_others() or self._clock() - self._renewed_at >= self._timing.deadline
 
     async def release(self) -> None:
-        """Give the lease back, so that a standby need not wait for it to expire."""
-        if self._seen is not None and self._seen.spec.holder_identity == self._identity:
-            await self._attempt(lambda: self._write("", self._seen), self._timing.patience)
+        """Give the lease back, so that a standby need not wait for it to expire.
+
+        Tried again after a conflict: a renewal that was cancelled may have landed all the same.
+        """
+        for _ in range(RELEASE_TRIES):
+            seen = self._seen
+            if seen is None or seen.spec.holder_identity != self._identity:
+                break
+            given_back = await self._attempt(partial(self._write, "", seen), self._timing.patience)
+            if given_back or self._seen is seen:  # nobody has written it: there was no answer
+                break
 
     async def _attempt(self, step: Callable[[], Any], seconds: float) -> bool:
         """One try, which must not take longer than so many seconds."""
@@ -145,7 +156,7 @@ class Lease:
         try:
             lease = await self._read()
         except CanariumError as error:
-            logger.warning("lease %s/%s: %s", self._namespace, self._name, error)
+            logger.warning("lease %s/%s: %s", self._namespace, self._name, error or "no answer")
             return
         if lease is not None:
             self._note(lease)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from canarium.core.actions import RouteKind
+from canarium.core.actions import RouteKind, ScalerKind
 from canarium.core.spec import TemplateKind
 from canarium.errors import ApiError
 
@@ -49,7 +49,13 @@ MODEL_REVISIONS = Resource("ModelRevision", "canarium.dev/v1alpha1", "modelrevis
 DEPLOYMENTS = Resource("Deployment", "apps/v1", "deployments")
 JOBS = Resource("Job", "batch/v1", "jobs")
 PODS = Resource("Pod", "v1", "pods")
+POD_METRICS = Resource("PodMetrics", "metrics.k8s.io/v1beta1", "pods")
 SERVICES = Resource("Service", "v1", "services")
+HORIZONTAL_POD_AUTOSCALERS = Resource(
+    "HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers"
+)
+SCALED_OBJECTS = Resource("ScaledObject", "keda.sh/v1alpha1", "scaledobjects")
+POD_DISRUPTION_BUDGETS = Resource("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
 ENDPOINT_SLICES = Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
 HTTP_ROUTES = Resource("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
 GRPC_ROUTES = Resource("GRPCRoute", "gateway.networking.k8s.io/v1", "grpcroutes")
@@ -73,11 +79,20 @@ ROUTES: dict[RouteKind, Resource] = {
     "TraefikService": TRAEFIK_SERVICES,
     "VirtualService": VIRTUAL_SERVICES,
 }
+SCALERS: dict[ScalerKind, Resource] = {
+    "HorizontalPodAutoscaler": HORIZONTAL_POD_AUTOSCALERS,
+    "ScaledObject": SCALED_OBJECTS,
+}
 TEMPLATES: dict[TemplateKind, Resource] = {
     "MetricTemplate": METRIC_TEMPLATES,
     "ClusterMetricTemplate": CLUSTER_METRIC_TEMPLATES,
 }
 CHILDREN: dict[str, Resource] = {
-    **{resource.kind: resource for resource in (MODEL_REVISIONS, DEPLOYMENTS, SERVICES, JOBS)},
+    MODEL_REVISIONS.kind: MODEL_REVISIONS,
+    DEPLOYMENTS.kind: DEPLOYMENTS,
+    SERVICES.kind: SERVICES,
+    JOBS.kind: JOBS,
+    POD_DISRUPTION_BUDGETS.kind: POD_DISRUPTION_BUDGETS,
     **dict(ROUTES.items()),
+    **dict(SCALERS.items()),
 }

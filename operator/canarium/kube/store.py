@@ -52,11 +52,14 @@ def is_newer(version: str, than: str) -> bool:
 
 
 class Store(Generic[R]):
-    """Records of one kind by key and name; `on_change` hears of keys whose content changed."""
+    """Records of one kind by key and name; `on_change` hears of keys whose content changed.
+
+    A record for which `index` has no key is nobody's concern and not kept.
+    """
 
     def __init__(
         self,
-        index: Callable[[R], Key] = model_key,
+        index: Callable[[R], Key | None] = model_key,
         on_change: Callable[[Key], None] | None = None,
     ) -> None:
         self._index = index
@@ -90,6 +93,9 @@ class Store(Generic[R]):
         key = self._index(record)
         if known is not None and self._keys[own] != key:
             self._on_change(self._remove(own))
+            known = None
+        if key is None:
+            return
         self._groups.setdefault(key, {})[record.meta.name] = record
         self._keys[own] = key
         if not _is_same(record, known):

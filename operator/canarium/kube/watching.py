@@ -29,19 +29,24 @@ from canarium.kube.resources import (
     GATEWAYS,
     JOBS,
     MODEL_REVISIONS,
+    POD_DISRUPTION_BUDGETS,
     PODS,
     ROUTES,
+    SCALERS,
     SERVICES,
     TEMPLATES,
     Resource,
 )
+from canarium.kube.scaling import project_budget
 from canarium.kube.store import Store
 
 OURS = "canarium.dev/model"
 OF_REVISIONS = "canarium.dev/model,canarium.dev/revision"
-RARE = (frozenset(ROUTES) - {"HTTPRoute"}) | {"MetricTemplate"}
+RARE = (frozenset(ROUTES) - {"HTTPRoute"}) | {"MetricTemplate", "ScaledObject"}
 "Kinds that most clusters lack; looked for more rarely."
-OPTIONAL = RARE | {"Job"}
+GRANTED = frozenset({"Job", "PodDisruptionBudget", *SCALERS})
+"Kinds of which the core is told where the operator sees them."
+OPTIONAL = RARE | GRANTED
 ABSENT_SECONDS = {False: 30.0, True: 120.0}
 
 
@@ -53,16 +58,18 @@ def make_reflectors(
 ) -> list[Reflector]:
     """A reflector a kind and namespace (without namespaces one for all); Gateways are everybody's.
 
-    The cache is told which kinds of routes are served. Those of other makers than Gateway API's
-    may also be forbidden: then they are taken for absent.
+    The cache is told which kinds of routes are served, and where those that one can do without are
+    seen. What is optional may also be forbidden: then it is taken for absent.
     """
     reflectors: list[Reflector] = []
 
     def note_state() -> None:
-        served = {r.resource.kind for r in reflectors if r.state == "synced"}
+        synced = [(r.resource.kind, r.namespace) for r in reflectors if r.state == "synced"]
+        served = {kind for kind, _ in synced}
         cache.set_installed(frozenset(kind for kind in ROUTES if kind in served))
-        jobs = [r for r in reflectors if r.resource.kind == "Job" and r.state == "synced"]
-        cache.set_jobs_seen(frozenset(r.namespace for r in jobs))
+        cache.set_seen(
+            {kind: frozenset(home for seen, home in synced if seen == kind) for kind in GRANTED}
+        )
 
     reflectors += [
         Reflector(
@@ -94,8 +101,11 @@ def _list_namespaced(cache: Cache) -> list[tuple[Resource, Store[Any], Projectio
         (PODS, cache.pods, project_pod, OURS),
         (SERVICES, cache.services, project_service, OURS),
         (JOBS, cache.jobs, project_job, OURS),
+        (POD_DISRUPTION_BUDGETS, cache.budgets, project_budget, OURS),
         (ENDPOINT_SLICES, cache.endpoints, project_endpoints, OF_REVISIONS),
         *((ROUTES[kind], store, PROJECTIONS[kind], OURS) for kind, store in cache.routes.items()),
+        # Not only our own: somebody else's autoscaler may aim at what is ours.
+        *((SCALERS[kind], store, PROJECTIONS[kind], "") for kind, store in cache.scalers.items()),
         (*_find_templates(cache, "MetricTemplate"), ""),
     ]
 

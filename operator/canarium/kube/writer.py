@@ -27,10 +27,10 @@ from canarium.kube.projections import project_meta
 from canarium.kube.resources import CHILDREN
 from canarium.kube.store import model_key, own_key
 
-POSTED = ("ModelRevision", "Deployment", "Service", "Job")
+POSTED = ("ModelRevision", "Deployment", "Service", "Job", "PodDisruptionBudget")
 """Kinds of which we never take a field away again: they are created by POST, which the apiserver
 refuses when the name is taken. What POST wrote, a later apply without it would leave standing, so
-routes are looked up and applied instead."""
+routes and autoscalers are looked up and applied instead."""
 
 
 class RefusedError(CanariumError):

@@ -19,6 +19,7 @@ import aiohttp
 from canarium.core.actions import Measure
 from canarium.core.metrics import Feed
 from canarium.core.names import child_name
+from canarium.core.promql import BUILT_IN, ArgumentType, Template, check_counters, check_value
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.judge import Counts
 from canarium.kube.store import Key
@@ -28,7 +29,6 @@ from canarium.sources.counting import CountsTracker, Labels, flip
 from canarium.sources.errors import SourceError
 from canarium.sources.fetching import Limits, Request, fetch
 from canarium.sources.prometheus import PrometheusSource
-from canarium.sources.promql import BUILT_IN, ArgumentType, Template, check_counters, check_value
 from canarium.sources.web import WEB_LIMITS, check_path, read_number
 
 Figure = Counts | float | None
@@ -238,10 +238,11 @@ class _WebSide:
         request = Request("GET", url, "application/json", credentials=credentials)
         limits = Limits(self.query.timeout_seconds, WEB_LIMITS.max_bytes)
         answer = await fetch(self.sources.session, request, limits)
+        # Beside everything else that goes on: a path that visits all of an answer takes a second.
         if not self.query.total:
-            return read_number(answer, self.query.value)
-        marked = read_number(answer, self.query.bad or self.query.good)
-        total = read_number(answer, self.query.total)
+            return await asyncio.to_thread(read_number, answer, self.query.value)
+        paths = self.query.bad or self.query.good, self.query.total
+        marked, total = [await asyncio.to_thread(read_number, answer, path) for path in paths]
         if marked is None or total is None:
             return None
         return _count(self.tracker, {(): marked}, {(): total}, good=bool(self.query.good))

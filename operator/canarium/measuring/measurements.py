@@ -23,6 +23,7 @@ from canarium import judge
 from canarium.core.actions import GatewayEndpoint, Measure
 from canarium.core.metrics import Feed
 from canarium.core.observed import AnalysisResult, PodRecord
+from canarium.core.use import PriceList
 from canarium.errors import ConfigError
 from canarium.kube.client import Api
 from canarium.kube.store import Key
@@ -36,6 +37,7 @@ from canarium.sources.auth import Credentials
 from canarium.sources.errors import SourceError
 from canarium.sources.gateway import GatewayMeter, GatewaySource
 from canarium.sources.pods import PodsMeter, PodsSource, make_session
+from canarium.sources.prices import read_prices
 
 logger = logging.getLogger(__name__)
 
@@ -67,22 +69,29 @@ class _Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the operator asks: its own Prometheus, networks that are open to it nevertheless, and
-    the directory with profiles of users' own.
+    """How the operator asks: its own Prometheus, networks that are open to it nevertheless, the
+    directory with profiles of users' own, and what things cost.
     """
 
     prometheus_url: str = ""
     allowed: tuple[Network, ...] = ()
     profiles: Path | None = None
+    prices: PriceList | None = None
 
     @classmethod
-    def parse(cls, prometheus_url: str, networks: Sequence[str], profiles: str = "") -> Settings:
-        """Read what was given as text. Raises ConfigError for what is no address or network."""
+    def parse(
+        cls, prometheus_url: str, networks: Sequence[str], profiles: str = "", prices: str = ""
+    ) -> Settings:
+        """Read what was given as text, and the file with prices.
+
+        Raises ConfigError for what is no address, network or price list.
+        """
+        listed = read_prices(prices) if prices else None
         try:
             if prometheus_url:
                 check_address(prometheus_url)
             allowed = tuple(ip_network(each) for each in networks)
-            return cls(prometheus_url, allowed, Path(profiles) if profiles else None)
+            return cls(prometheus_url, allowed, Path(profiles) if profiles else None, listed)
         except ValueError as error:
             raise ConfigError(str(error)) from error
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from canarium.core.profiles import Profile
 from canarium.sources.own_profiles import MAX_TEXT, parse_profiles
-from canarium.sources.profiles import Profile
 
 logger = logging.getLogger(__name__)
 

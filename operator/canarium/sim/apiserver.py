@@ -26,8 +26,10 @@ ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
 UNCOUNTED = frozenset({"Pod", "Service", "EndpointSlice"})
 "Kinds that have no generation."
 IMMUTABLE = {"Deployment": ("spec", "selector"), "ModelRevision": ("spec",)}
-GRACEFUL = frozenset({"Pod"})
+GRACEFUL = frozenset({"Pod", "ScaledObject"})
 "Kinds whose deletion is only asked for; somebody else finishes it."
+SCALED = {"Deployment": ("spec", "replicas"), "ModelDeployment": ("spec", "scaling", "replicas")}
+"What the scale subresource of a kind writes."
 SUCCESS: Json = {"kind": "Status", "apiVersion": "v1", "status": "Success"}
 
 _encode = msgspec.json.Encoder().encode
@@ -200,6 +202,11 @@ class ApiServer:
         return self._commit(
             kind, key, after, fields.write(live.body, after, live.owners, manager), manager
         )
+
+    def scale(self, kind: str, key: Key, replicas: int, manager: str) -> Stored:
+        """Write the number of replicas through the scale subresource."""
+        path = SCALED[kind]
+        return self.write(kind, key, lambda body: fields.put(body, path, replicas), manager)
 
     def delete(self, kind: str, key: Key, manager: str, uid: str = "", version: str = "") -> Json:
         """Delete an object; what DELETE answers. Raises `ConflictError` when it is another one."""

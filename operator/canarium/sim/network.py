@@ -56,13 +56,15 @@ class Crash:
 class Network:
     """How things are between any operator and the apiserver; change it while it runs.
 
-    `lags` are seconds by kind until a watch tells of a change, `lag_seconds` for all other kinds.
+    `lags` are seconds by kind until a watch tells of a change, `lag_seconds` for all other kinds;
+    `forbidden` are kinds that the operator may not list or watch.
     `trouble` says what goes wrong with a write; `note` hears of every write that is sent.
     """
 
     latency_seconds: float = 0.004
     lag_seconds: float = 0.02
     lags: dict[str, float] = field(default_factory=dict)
+    forbidden: set[str] = field(default_factory=set)
     trouble: Callable[[Request], Trouble | None] = lambda _request: None
     note: Callable[[Request], None] = lambda _request: None
     crash: Crash | None = None
@@ -168,6 +170,7 @@ class Connection:
     ) -> AsyncIterator[Page]:
         """The whole list as one page."""
         await self._travel()
+        self._check_allowed(resource)
         found = self._server.list(resource.kind)
         items = [
             msgspec.Raw(stored.raw)
@@ -188,6 +191,7 @@ class Connection:
     ) -> AsyncGenerator[bytes, None]:
         """The lines of a watch, each as late as the network says."""
         await self._travel()
+        self._check_allowed(resource)
         stream = _Stream(self._network, resource.kind, namespace, selector)
         stop = self._server.watch(resource.kind, resource_version, stream.take)
         streams = self._streams.setdefault(resource.kind, [])
@@ -200,6 +204,10 @@ class Connection:
             end.cancel()
             stop()
             streams.remove(stream)
+
+    def _check_allowed(self, resource: Resource) -> None:
+        if resource.kind in self._network.forbidden:
+            raise ApiError(403, "Forbidden", f'User "{OPERATOR}" cannot list {resource.plural}')
 
     def _write(self, verb: str, resource: Resource, key: Key) -> Request:
         self._network.writes += 1

@@ -86,15 +86,18 @@ class _Workload:
 class Pods:
     """The pods of all Deployments.
 
-    `quota` is how many pods may exist in all. Behaviours go by version: the tag of the image.
+    `quota` is how many pods may exist in all, `room` how many have a place on a node (or a GPU
+    there). Behaviours go by version: the tag of the image.
     """
 
     def __init__(self, server: ApiServer, loop: asyncio.AbstractEventLoop) -> None:
         self.pace = Pace()
         self.quota: int | None = None
+        self.room: int | None = None
         self.default = Behaviour()
         self._behaviours: dict[str, Behaviour] = {}
         self._lost: set[str] = set()
+        self._cordoned: set[str] = set()
         self._server = server
         self._loop = loop
         self._workloads: dict[str, _Workload] = {}
@@ -129,6 +132,20 @@ class Pods:
     def restore_node(self, node: str) -> None:
         """The node is back, empty."""
         self._lost.discard(node)
+        self._place_waiting()
+
+    def cordon(self, node: str) -> None:
+        """No pod is placed on a node any more; those that are there stay."""
+        self._cordoned.add(node)
+
+    def uncordon(self, node: str) -> None:
+        """Pods may be placed on the node again."""
+        self._cordoned.discard(node)
+        self._place_waiting()
+
+    def on_node(self, node: str) -> list[Key]:
+        """The pods that have their place there, oldest first."""
+        return [key for key, life in self._lives.items() if life.node == node]
 
     def evict_all(self, version: str) -> None:
         """Every pod of a version goes, as in a drain that nobody budgeted; new ones come."""
@@ -140,6 +157,11 @@ class Pods:
         self.quota = quota
         for uid in tuple(self._workloads):
             self._plan_sync(uid)
+
+    def set_room(self, room: int | None) -> None:
+        """How many pods have a place from now on; those that are placed already keep theirs."""
+        self.room = room
+        self._place_waiting()
 
     # The Deployment's controller
 
@@ -166,6 +188,7 @@ class Pods:
             del self._lives[change.key]
             if workload := self._workloads.get(life.deployment):
                 del workload.pods[change.key]
+            self._place_waiting()
         elif is_deleting(change.body) and not (change.was and is_deleting(change.was)):
             life.number += 1
             self._later(self.pace.terminate, self._finish, change.key)
@@ -249,8 +272,10 @@ class Pods:
             self._step(self.pace.schedule, self._schedule, key, life)
 
     def _schedule(self, key: Key, life: _Life) -> None:
-        free = [node for node in NODES if node not in self._lost]
-        if not free or self.behaviour(life.version).failing == "Unschedulable":
+        free = [node for node in NODES if node not in self._lost | self._cordoned]
+        placed = sum(bool(each.node) for each in self._lives.values())
+        is_full = self.room is not None and placed >= self.room
+        if is_full or not free or self.behaviour(life.version).failing == "Unschedulable":
             self._set_status(key, _unscheduled())
             return
         life.node = next(node for node in self._places if node in free)
@@ -258,6 +283,13 @@ class Pods:
             "Pod", key, lambda pod: {**pod, "spec": {"nodeName": life.node}}, "kube-scheduler"
         )
         self._run(key, life, running=False)
+
+    def _place_waiting(self) -> None:
+        """Try again to place the pods that have no place."""
+        for key, life in tuple(self._lives.items()):
+            pod = None if life.node else self._server.find("Pod", key)
+            if pod is not None and not is_deleting(pod):
+                self._begin(key, life)
 
     def _run(self, key: Key, life: _Life, *, running: bool) -> None:
         behaviour = self.behaviour(life.version)

@@ -19,11 +19,15 @@ from canarium.core.names import PREFIX
 from canarium.core.observed import Meta
 from canarium.core.plan import plan
 from canarium.sim.apiserver import ApiServer, Change, Key
+from canarium.sim.autoscaling import Autoscaler
+from canarium.sim.draining import Drain
 from canarium.sim.endpoints import Endpoints
 from canarium.sim.fields import Json
 from canarium.sim.garbage import Garbage
 from canarium.sim.gateway import Gateway
 from canarium.sim.jobs import Jobs
+from canarium.sim.keda import Keda
+from canarium.sim.load import Load
 from canarium.sim.loop import VirtualLoop
 from canarium.sim.network import Connection, Crash, Network, Request
 from canarium.sim.pods import Pods
@@ -74,6 +78,10 @@ class Simulation:
         self.garbage = Garbage(self.server, self.loop)
         draw = random.Random(seed)  # noqa: S311 - a simulation has to be repeatable
         self.traffic = Traffic(self.server, self.endpoints, self.gateway, self.now, draw)
+        self.load = Load(self.loop, self.traffic, self.endpoints, draw)
+        self.autoscaler = Autoscaler(self.server, self.loop, self.load)
+        self.keda = Keda(self.server, self.loop, self.load)
+        self.drain = Drain(self.server, self.loop, self.pods)
         self.script = Script()
         self.writes: deque[Request] = deque(maxlen=remembered)
         self.events: deque[tuple[Key, Event]] = deque(maxlen=remembered)

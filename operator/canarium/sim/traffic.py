@@ -1,6 +1,6 @@
 """People's requests: who answers them, how well, and how many nobody answers.
 
-Requests come at a steady rate and follow the rules that the gateway really works by, or the
+Requests come at a rate and follow the rules that the gateway really works by, or the
 leading Service where there is no route. Answers are drawn by version; the real judge counts them.
 """
 
@@ -51,6 +51,8 @@ class Flow:
     """The requests for one model since `since` (epoch seconds), and where they go now."""
 
     since: float
+    rate: float | None = None
+    "Requests a second; None for the rate of all."
     shares: dict[str, float] = field(default_factory=dict)
     copies: dict[str, float] = field(default_factory=dict)
     counts: dict[str, Count] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class Traffic:
         draw: random.Random,
     ) -> None:
         self.rate = 20.0
-        "Requests a second, for each model."
+        "Requests a second for each model of which nothing else is said."
         self._answers: dict[str, Answers] = {}
         self._flows: dict[Key, Flow] = {}
         self._places: dict[str, tuple[Key, str]] = {}
@@ -92,6 +94,17 @@ class Traffic:
     def answers(self, version: str) -> Answers:
         """How a version answers now."""
         return self._answers.get(version, Answers())
+
+    def offer(self, key: Key, rate: float) -> None:
+        """From now on requests for a model come at another rate, in requests a second."""
+        if flow := self._flows.get(key):
+            self._advance(flow)
+            flow.rate = rate
+
+    def rate_of(self, key: Key) -> float:
+        """Requests a second that come for a model."""
+        flow = self._flows.get(key)
+        return self._rate(flow) if flow else 0.0
 
     def lost(self, key: Key) -> float:
         """How many requests nobody answered, though somebody could have."""
@@ -117,6 +130,25 @@ class Traffic:
         copies = main_rule(self._gateway.rules(key)).copies
         found = {self._ready_behind(key, name): percent / 100 for name, percent in copies.items()}
         return {revision: share for revision, share in found.items() if revision}
+
+    def meant(self, key: Key) -> dict[str, float]:
+        """The share of the requests, with copies, that is meant for each revision, ready or not."""
+        if self._server.find("HTTPRoute", key) is None:
+            return self._meant_by_service(key)
+        rule, shares = main_rule(self._gateway.rules(key)), dict[str, float]()
+        for name in {**rule.weights, **rule.copies}:
+            service = self._server.find("Service", (key[0], name))
+            revision = _selected(service) if service else ""
+            share = (rule.share(name) + rule.copies.get(name, 0)) / 100
+            shares[revision] = shares.get(revision, 0.0) + share
+        return shares
+
+    def _meant_by_service(self, key: Key) -> dict[str, float]:
+        service = self._server.find("Service", key)
+        if service is None:
+            return {}
+        revision = _selected(service)
+        return {revision: 1.0} if revision else self._split_by_pods(service)
 
     def read(self, target: PodTarget) -> Count | None:
         """All that was answered by the revision of one pod; None when it doesn't say."""
@@ -160,7 +192,7 @@ class Traffic:
 
     def _advance(self, flow: Flow) -> None:
         now = self._now()
-        requests, flow.since = self.rate * (now - flow.since), now
+        requests, flow.since = self._rate(flow) * (now - flow.since), now
         for revision, share in flow.shares.items():
             if revision:
                 flow.counts.setdefault(revision, Count()).due += requests * share
@@ -168,6 +200,9 @@ class Traffic:
                 flow.lost += requests * share
         for revision, share in flow.copies.items():
             flow.counts.setdefault(revision, Count()).due += requests * share
+
+    def _rate(self, flow: Flow) -> float:
+        return self.rate if flow.rate is None else flow.rate
 
     def _count(self, flow: Flow) -> None:
         """Draw the answers to all requests that were sent until now."""
@@ -228,6 +263,11 @@ def read_version(revision: Json) -> str:
 
 def _revision(body: Json) -> str:
     return labels_of(body).get(REVISION_LABEL, "")
+
+
+def _selected(service: Json) -> str:
+    """The one revision that a Service selects, "" for none or several."""
+    return str((service["spec"].get("selector") or {}).get(REVISION_LABEL, ""))
 
 
 class CountsMeter:

@@ -12,9 +12,9 @@ from itertools import islice, pairwise
 from math import inf
 from typing import Literal
 
+from canarium.core.profiles import UNITS, Profile
 from canarium.judge import Buckets, Sample
 from canarium.judge.latency import add
-from canarium.sources.profiles import UNITS, Profile
 
 MAX_SERIES = 5_000
 """Far more than a server writes in earnest; reading more would hold everybody else up."""

@@ -30,7 +30,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. `form` is sent as a form, `body` as it is.
+    """What is asked. `form` is sent as a form.
 
     `host` is the name to ask for where the URL has an address in its place.
     """
@@ -39,7 +39,6 @@ class Request:
     url: URL
     accept: str
     form: Mapping[str, str] | None = None
-    body: bytes | None = None
     credentials: Credentials = NOBODY
     host: str | None = None
 
@@ -92,7 +91,7 @@ async def _ask(session: aiohttp.ClientSession, request: Request, max_bytes: int)
     async with session.request(
         request.method,
         request.url,
-        data=request.body if request.form is None else dict(request.form),
+        data=None if request.form is None else dict(request.form),
         headers=_make_headers(request),
         server_hostname=request.host if request.url.scheme == "https" else None,
         ssl=request.credentials.tls or True,
@@ -107,8 +106,6 @@ async def _ask(session: aiohttp.ClientSession, request: Request, max_bytes: int)
 
 def _make_headers(request: Request) -> dict[str, str]:
     headers = {"Accept": request.accept, "Accept-Encoding": "identity"}
-    if request.body is not None:
-        headers["Content-Type"] = "application/json"
     if request.host is not None:
         port = "" if request.url.is_default_port() else f":{request.url.port}"
         headers["Host"] = request.host + port

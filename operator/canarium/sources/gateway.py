@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 
 import aiohttp
 
+from canarium.core.profiles import ISTIO, TRAEFIK, Profile
 from canarium.judge import Reading, Sample
 from canarium.sources.addresses import check_address
 from canarium.sources.auth import NOBODY, Credentials
@@ -24,7 +25,6 @@ from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetri
 from canarium.sources.errors import SourceError
 from canarium.sources.fetching import Limits, Request, fetch
 from canarium.sources.pods import Measurement, ScrapeError
-from canarium.sources.profiles import ISTIO, TRAEFIK, Profile
 
 GatewayKind: TypeAlias = Literal["Traefik", "Istio"]
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]

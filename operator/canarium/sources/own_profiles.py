@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import yaml
 
-from canarium.sources.profiles import PROFILES, Counting, Profile, Unit
+from canarium.core.profiles import PROFILES, Counting, Profile, Unit
 
 MAX_PROFILES = 50
 MAX_TEXT = 10_000

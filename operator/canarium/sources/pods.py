@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from canarium.core.profiles import PROFILES, Profile
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
 from canarium.sources.errors import SourceError, make_printable
 from canarium.sources.fetching import explain, read_body
-from canarium.sources.profiles import PROFILES, Profile
 
 
 @dataclass(frozen=True, slots=True)

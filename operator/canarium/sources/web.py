@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from functools import lru_cache
 from math import isfinite
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-import aiohttp
 import msgspec
 
-from canarium.sources.addresses import check_address
-from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.errors import SourceError
-from canarium.sources.fetching import Answer, Limits, Request, fetch
-
-Method: TypeAlias = Literal["GET", "POST"]
+from canarium.sources.fetching import Answer, Limits
 
 MAX_PATH = 200
 WEB_LIMITS = Limits(max_bytes=128 * 1024)
@@ -24,42 +18,6 @@ WEB_LIMITS = Limits(max_bytes=128 * 1024)
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
 _NOT_FINITE = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
-
-
-class WebSource:
-    """Asks one address for one number. Raises ValueError for an address or path of no use."""
-
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        address: str,
-        path: str,
-        *,
-        method: Method = "GET",
-        body: str | None = None,
-        credentials: Credentials = NOBODY,
-        limits: Limits = WEB_LIMITS,
-    ) -> None:
-        check_path(path)
-        self._session = session
-        self._path = path
-        self._limits = limits
-        self._request = Request(
-            method,
-            check_address(address),
-            "application/json",
-            body=body.encode() if body is not None else None,
-            credentials=credentials,
-        )
-
-    async def query_gauge(self) -> float | None:
-        """Ask for the number; None when there is none (nothing at the path, null, NaN).
-
-        Raises SourceError, also for several values and for one that isn't a number.
-        """
-        answer = await fetch(self._session, self._request, self._limits)
-        # Beside everything else that goes on: a path that visits all of an answer takes a second.
-        return await asyncio.to_thread(read_number, answer, self._path)
 
 
 def check_path(path: str) -> None:
@@ -82,7 +40,11 @@ def check_path(path: str) -> None:
 
 
 def read_number(answer: Answer, path: str) -> float | None:
-    """Find the number in an answer. Raises SourceError."""
+    """Find the number in an answer; None when there is none (nothing at the path, null, NaN).
+
+    Raises SourceError, also for several values and for one that isn't a number. A path that
+    visits all of a big answer takes up to a second: call it in a thread.
+    """
     if not 200 <= answer.status < 300:
         raise SourceError(f"HTTP status {answer.status}")
     try:

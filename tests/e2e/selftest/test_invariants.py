@@ -115,6 +115,30 @@ def test_taking_pods_from_the_revision_that_the_service_leads_to_is_found() -> N
     ]
 
 
+def test_what_an_autoscaler_may_take_ends_at_the_fewest_pods() -> None:
+    log = Log().scaled_model(least=2).revision("v1", pods=5).route(v1=100).accept().wait(9)
+    well = violated(log.scale("v1", 2))
+
+    log.scale("v1", 1)
+
+    assert (well, violated(log)) == (
+        [],
+        ["4 release: Deployment iris-v1 was left 1 of 2 pods that a rule still needs"],
+    )
+
+
+def test_an_idle_model_may_be_put_to_sleep_but_its_deployment_may_not_go() -> None:
+    log = Log().scaled_model(least=0).revision("v1", pods=1).route(v1=100).accept().wait(9)
+    well = violated(log.scale("v1", 0).scale("v1", 1))
+
+    log.deployment_deleted("v1")
+
+    assert (well, violated(log)) == (
+        [],
+        ["4 release: Deployment iris-v1 was left 0 of 1 pods that a rule still needs"],
+    )
+
+
 def test_a_pod_that_goes_between_look_and_write_is_nobodys_fault() -> None:
     log = serving().revision("v2", pods=1).wait(9).ready("v2", 0).wait(0.1).route(v1=80, v2=20)
 
@@ -230,8 +254,11 @@ def test_a_rejected_revision_that_is_tried_again_is_found(again: Log) -> None:
     assert "5 rejected: v2 is tried again" in violated(again, "v2")
 
 
-def written(manager: str, field: str) -> dict[str, Any]:
-    return {"managedFields": [{"manager": manager, "fieldsV1": {field: {}}}]}
+def written(manager: str, field: str, **more: str) -> dict[str, Any]:
+    return {"managedFields": [{"manager": manager, "fieldsV1": {field: {}}, **more}]}
+
+
+SCALE = {"subresource": "scale"}
 
 
 @pytest.mark.parametrize(
@@ -240,6 +267,9 @@ def written(manager: str, field: str) -> dict[str, Any]:
         (written("canarium", "f:spec"), ["canarium wrote f:spec"]),
         (written("python-requests", "f:metadata"), ["python-requests wrote f:metadata"]),
         (written("canarium", "f:status"), []),
+        (written("kube-controller-manager", "f:spec", **SCALE), []),
+        (written("kube-controller-manager", "f:spec"), ["kube-controller-manager wrote f:spec"]),
+        (written("canarium-capacity", "f:spec", **SCALE), ["canarium-capacity wrote f:spec"]),
         (written("kubectl-client-side-apply", "f:spec"), []),
         ({"finalizers": ["kopf.zalando.org/x"]}, ["finalizers ['kopf.zalando.org/x']"]),
         ({"annotations": {"canarium.dev/step": "2"}}, ["annotation canarium.dev/step"]),

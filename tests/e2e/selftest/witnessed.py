@@ -24,9 +24,15 @@ class Log:
         return self
 
     def model(self, *, replicas: int = 2, generation: int = 1, **metadata: Any) -> "Log":
-        spec = {"scaling": {"replicas": replicas}}
+        return self._model({"replicas": replicas}, generation, **metadata)
+
+    def scaled_model(self, *, least: int, generation: int = 1) -> "Log":
+        """One that an autoscaler sizes."""
+        return self._model({"minReplicas": least, "maxReplicas": 9}, generation)
+
+    def _model(self, scaling: Json, generation: int, **metadata: Any) -> "Log":
         found = {"generation": generation, **metadata}
-        return self._write("ModelDeployment", MODEL, {"spec": spec}, None, **found)
+        return self._write("ModelDeployment", MODEL, {"spec": {"scaling": scaling}}, None, **found)
 
     def model_deleted(self) -> "Log":
         return self._delete("ModelDeployment", MODEL)
@@ -52,6 +58,9 @@ class Log:
             pod = {"status": {"conditions": [condition]}}
             self._write("Pod", f"{MODEL}-{name}-{number}", pod, name)
         return self
+
+    def pod_lost(self, name: str, number: int) -> "Log":
+        return self._delete("Pod", f"{MODEL}-{name}-{number}")
 
     def scale(self, name: str, pods: int) -> "Log":
         return self._write("Deployment", f"{MODEL}-{name}", {"spec": {"replicas": pods}}, name)

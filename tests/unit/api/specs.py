@@ -337,6 +337,35 @@ def complete() -> dict[str, Any]:
             "paths": [{"type": "Exact", "value": "/v2/models/fraud/infer"}, {"value": "/"}],
             "timeouts": {"request": "30s"},
         },
+        spec__scaling={
+            "minReplicas": 0,
+            "maxReplicas": 20,
+            "engine": "KEDA",
+            "metrics": [
+                {"name": "cpu", "type": "CPU", "target": "70%"},
+                {"name": "memory", "type": "Memory", "target": "1.5Gi"},
+                {"name": "rps", "type": "RequestsPerSecond", "target": "20.5"},
+                {"name": "busy", "type": "Concurrency", "target": "4"},
+                {"name": "gpu", "type": "GPU", "target": "80%"},
+                {
+                    "name": "queue",
+                    "type": "External",
+                    "target": "30",
+                    "query": 'sum(queue_length{model="{{model}}"})',
+                },
+            ],
+            "behavior": {
+                "scaleUp": {
+                    "stabilizationWindowSeconds": 0,
+                    "selectPolicy": "Max",
+                    "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
+                },
+                "scaleDown": {"stabilizationWindowSeconds": 60, "selectPolicy": "Disabled"},
+            },
+            "idleAfter": "10m",
+            "prometheus": {"address": "http://prometheus.monitoring:9090"},
+            "disruptionBudget": {"maxUnavailable": "20%"},
+        },
         spec__rollout={
             "steps": [
                 {"name": "shadow", "mirror": {"percent": 20}, "replicas": 2},
@@ -382,6 +411,7 @@ def complete() -> dict[str, Any]:
             },
             "progressDeadline": "20m",
             "guard": {"duration": "30m", "holdback": 10},
+            "capacity": "InPlace",
             "paused": True,
             "revisionHistoryLimit": 3,
         },
@@ -507,6 +537,23 @@ _SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAn
 _METRIC = "rollout.analysis.metrics"
 CLICKS = {f"{_METRIC}.1": CUSTOM_METRICS[4]}
 _VOLUME = "pod.volumes[0]"
+
+
+_CPU = {"name": "cpu", "type": "CPU", "target": "500m"}
+_REQUESTS = {"name": "requests", "type": "RequestsPerSecond", "target": "20"}
+_QUEUE = {"name": "queue", "type": "External", "target": "30", "query": "queue_length"}
+ONE_SIZE = (
+    "set exactly one of replicas (a fixed size) and maxReplicas (autoscaling, with metrics); where"
+    " your manifest has no replicas, kubectl scale --replicas=1 takes it back"
+)
+PLAIN_TARGET = (
+    "the target of RequestsPerSecond, Concurrency and External is a number above 0 for each pod,"
+    ' such as "20" or "0.5"'
+)
+
+
+def _automatic(*metrics: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"maxReplicas": 5, "metrics": list(metrics) or [_CPU], **fields}
 
 
 def _volume(source: dict[str, Any]) -> dict[str, Any]:
@@ -881,7 +928,183 @@ BAD_SPECS = [
         "write 0 or more",
         server_says="should be greater than or equal to 0",
     ),
-    bad({"scaling": {}}, "scaling.replicas", "is required", server_says=REQUIRED),
+    bad({"scaling": {}}, "scaling", ONE_SIZE),
+    bad({"scaling": {"disruptionBudget": {"maxUnavailable": 1}}}, "scaling", ONE_SIZE),
+    bad({"scaling": _automatic(replicas=3)}, "scaling", ONE_SIZE),
+    *(
+        bad(
+            {"scaling": {"replicas": 3, field: value}},
+            "scaling",
+            "minReplicas, metrics, behavior, engine, idleAfter and prometheus go with maxReplicas:"
+            " add it, or leave them out",
+        )
+        for field, value in {
+            "minReplicas": 1,
+            "metrics": [_CPU],
+            "behavior": {},
+            "engine": "None",
+            "prometheus": {"address": "http://prometheus"},
+        }.items()
+    ),
+    bad(
+        {"scaling": {"maxReplicas": 3}},
+        "scaling.metrics",
+        "maxReplicas needs something to count pods by: add metrics",
+    ),
+    bad(
+        {"scaling": _automatic(minReplicas=6)},
+        "scaling.minReplicas",
+        "minReplicas (1 when left out) is above maxReplicas",
+    ),
+    bad(
+        {"scaling": _automatic(_QUEUE, minReplicas=0, engine="None")},
+        "scaling.minReplicas",
+        "minReplicas 0 needs KEDA: write engine Auto or KEDA, or minReplicas 1",
+    ),
+    *(
+        bad(
+            {"scaling": _automatic(_CPU, metric, minReplicas=0)},
+            "scaling.metrics",
+            "minReplicas 0 needs a metric of type External: without pods nothing else tells of"
+            " load, and the model would never wake",
+        )
+        for metric in (_REQUESTS, {"name": "gpu", "type": "GPU", "target": "80%"})
+    ),
+    *(
+        bad(
+            {"scaling": _automatic(_CPU, metric, engine="HPA")},
+            "scaling.engine",
+            "engine HPA knows CPU and Memory alone: write engine Auto or KEDA for the other types",
+        )
+        for metric in (_REQUESTS, _QUEUE)
+    ),
+    bad(
+        {"scaling": _automatic(_QUEUE, idleAfter="1m")},
+        "scaling.idleAfter",
+        "idleAfter is for models that may go to zero pods: write minReplicas 0, or leave it out",
+    ),
+    bad(
+        {"scaling": _automatic(maxReplicas=0)},
+        "scaling.maxReplicas",
+        "write 1 or more",
+        server_says="should be greater than or equal to 1",
+    ),
+    bad(
+        {"scaling": _automatic(_CPU, {**_CPU, "target": "1"})},
+        "scaling.metrics",
+        "two entries share name cpu",
+        server_names="spec.scaling.metrics[1]",
+        server_says='Duplicate value: {"name":"cpu"}',
+    ),
+    *(
+        bad(
+            {
+                "scaling": _automatic({"name": "a", "type": kind, "target": target}),
+                "server.resources": {"requests": {"cpu": 1}},
+            },
+            "scaling.metrics[0].target",
+            "the target of CPU and Memory is a share of what server.resources requests, such as"
+            ' "70%", or what a pod uses on average, such as "500m" or "2Gi"',
+        )
+        for kind, target in (("CPU", "0%"), ("CPU", "0"), ("Memory", "2 Gi"), ("Memory", "-1"))
+    ),
+    *(
+        bad(
+            {"scaling": _automatic({**_QUEUE, "target": target})},
+            "scaling.metrics[0].target",
+            PLAIN_TARGET,
+        )
+        for target in ("0", "0.000", "70%", "500m", "1e3")
+    ),
+    bad(
+        {"scaling": _automatic({**_REQUESTS, "target": "many"})},
+        "scaling.metrics[0].target",
+        PLAIN_TARGET,
+    ),
+    bad(
+        {"scaling": _automatic({**_REQUESTS, "target": 20})},
+        "scaling.metrics[0].target",
+        "write a string (in quotes when it looks like a number)",
+        server_says='must be of type string: "integer"',
+    ),
+    *(
+        bad(
+            {"scaling": _automatic({"name": "gpu", "type": "GPU", "target": target})},
+            "scaling.metrics[0].target",
+            'the target of GPU is a share of each GPU, such as "80%"',
+        )
+        for target in ("80", "101%", "0%")
+    ),
+    bad(
+        {"scaling": _automatic({"name": "queue", "type": "External", "target": "1"})},
+        "scaling.metrics[0].query",
+        "External needs what to ask: add query, in PromQL",
+    ),
+    bad(
+        {"scaling": _automatic({**_REQUESTS, "query": "up"})},
+        "scaling.metrics[0].query",
+        "only External has a query: write type External, or leave query out",
+    ),
+    *(
+        bad(
+            {
+                "scaling": _automatic({"name": "a", "type": kind, "target": "70%"}),
+                "server.resources": {"requests": {other: 1}, "limits": {other: 2}},
+            },
+            "server.resources",
+            f"a target of {kind} in percent is a share of what is requested: add"
+            f" server.resources.requests.{resource}, or write the target as a quantity",
+        )
+        for kind, resource, other in (("CPU", "cpu", "memory"), ("Memory", "memory", "cpu"))
+    ),
+    *(
+        bad(
+            {
+                "scaling": _automatic({**_REQUESTS, "type": kind}),
+                "server.metrics": REMOVE,
+                "rollout": {},
+            },
+            "server.metrics",
+            "scaling by RequestsPerSecond and Concurrency needs the pods' own counters: add"
+            " server.metrics with port, path and profile",
+        )
+        for kind in ("RequestsPerSecond", "Concurrency")
+    ),
+    bad(
+        {"scaling": _automatic(_REQUESTS), "server.metrics.profile": "ours"},
+        "server.metrics",
+        "scaling by RequestsPerSecond and Concurrency knows no profiles of your own: write type"
+        " External, with a query",
+    ),
+    bad(
+        {
+            "scaling": _automatic({**_REQUESTS, "type": "Concurrency"}),
+            "server.metrics.profile": "TorchServe",
+            "rollout": {},
+        },
+        "server.metrics",
+        "profile TorchServe: TorchServe has no histogram of latencies; scale by RequestsPerSecond",
+    ),
+    *(
+        bad(
+            {"scaling": {"replicas": 3, "disruptionBudget": {"maxUnavailable": value}}},
+            "scaling.disruptionBudget.maxUnavailable",
+            'write a number of pods such as 1, or a share such as "10%"',
+        )
+        for value in (-1, "101%", "half")
+    ),
+    bad(
+        {"scaling": _automatic(behavior={"scaleUp": {"policies": []}})},
+        "scaling.behavior.scaleUp.policies",
+        "at least 1 must be given",
+        server_says="should have at least 1 items",
+    ),
+    bad(
+        {"scaling": _automatic(behavior={"scaleDown": {"stabilizationWindowSeconds": 3601}})},
+        "scaling.behavior.scaleDown.stabilizationWindowSeconds",
+        "write 3600 or less",
+        server_says="should be less than or equal to 3600",
+    ),
     # Traffic
     bad(
         {"traffic": {"router": "GatewayAPI"}},

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 from canarium.api import parse_deployment, parse_rollout
-from canarium.api.parsing import image_version
+from canarium.api.parsing import COPIED_FIELDS, image_version
 from canarium.api.strategies import Strategy, expand
 from canarium.core.normalise import canonical_json, normalise_source
 from canarium.core.spec import (
@@ -22,6 +22,8 @@ from canarium.core.spec import (
     PathMatch,
     PrometheusQuery,
     RolloutSpec,
+    Scaling,
+    ScalingMetric,
     Spec,
     Step,
     TemplateRef,
@@ -38,6 +40,7 @@ from tests.unit.api.specs import BAD_SPECS, REMOVE, Bad, changed, complete, plai
 Json = dict[str, Any]
 
 ROOT = pathlib.Path(__file__).parents[3]
+CPU = ScalingMetric("cpu", "CPU", average="500m")
 
 
 def problems_of(body: Json) -> tuple[Problem, ...]:
@@ -74,7 +77,7 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
         version="7",
         image="registry.example/fraud:7",
         port=9000,
-        replicas=3,
+        replicas=1,
         traffic=Traffic(
             router="GatewayAPI",
             parent_refs=(
@@ -222,11 +225,89 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
             progress_deadline_seconds=1200.0,
             guard_seconds=1800.0,
             holdback=10,
+            capacity="InPlace",
             paused=True,
             revision_history_limit=3,
         ),
         metrics=MetricsEndpoint(port=8082, path="/metrics", profile="MLServer"),
+        scaling=Scaling(
+            min_replicas=0,
+            max_replicas=20,
+            metrics=(
+                ScalingMetric("cpu", "CPU", utilization=70),
+                ScalingMetric("memory", "Memory", average="1536Mi"),
+                ScalingMetric("rps", "RequestsPerSecond", average="20.5"),
+                ScalingMetric("busy", "Concurrency", average="4"),
+                ScalingMetric("gpu", "GPU", average="80"),
+                ScalingMetric(
+                    "queue",
+                    "External",
+                    average="30",
+                    query='sum(queue_length{model="{{model}}"})',
+                ),
+            ),
+            behavior='{"scaleDown":{"selectPolicy":"Disabled","stabilizationWindowSeconds":60},'
+            '"scaleUp":{"policies":[{"periodSeconds":15,"type":"Percent","value":100}],'
+            '"selectPolicy":"Max","stabilizationWindowSeconds":0}}',
+            engine="KEDA",
+            idle_seconds=600.0,
+            prometheus_url="http://prometheus.monitoring:9090",
+            max_unavailable="20%",
+        ),
     )
+
+
+@pytest.mark.parametrize(
+    ("scaling", "size", "wanted"),
+    [
+        ({"replicas": 0}, 0, Scaling()),
+        (
+            {"replicas": 3, "disruptionBudget": {"maxUnavailable": 1}},
+            3,
+            Scaling(max_unavailable="1"),
+        ),
+        ({"maxReplicas": 5}, 1, Scaling(max_replicas=5, metrics=(CPU,))),
+        ({"minReplicas": 4, "maxReplicas": 4}, 4, Scaling(4, 4, metrics=(CPU,))),
+        ({"maxReplicas": 5, "behavior": {}}, 1, Scaling(max_replicas=5, metrics=(CPU,))),
+    ],
+    ids=str,
+)
+def test_an_autoscaled_model_begins_with_its_smallest_size(
+    scaling: Json, size: int, wanted: Scaling
+) -> None:
+    metrics = [{"name": "cpu", "type": "CPU", "target": "0.5"}]
+    written = scaling | ({"metrics": metrics} if "maxReplicas" in scaling else {})
+    spec = parse_deployment(plain(spec__scaling=written))
+    assert (spec.replicas, spec.scaling) == (size, wanted)
+
+
+def test_a_query_to_scale_by_is_read_at_once() -> None:
+    metric = {"name": "queue", "type": "External", "target": "1", "query": 'a{b="{{model}}'}
+    body = plain(spec__scaling={"maxReplicas": 5, "metrics": [metric]})
+    assert problems_of(body) == (
+        Problem("spec.scaling.metrics[0].query", "a quote that isn't closed"),
+    )
+
+
+def test_a_limit_alone_is_a_request_that_a_target_in_percent_goes_by() -> None:
+    metrics = [{"name": "memory", "type": "Memory", "target": "80%"}]
+    body = plain(
+        spec__server__resources={"limits": {"memory": "1Gi"}},
+        spec__scaling={"maxReplicas": 5, "metrics": metrics},
+    )
+    assert parse_deployment(body).scaling.metrics == (
+        ScalingMetric("memory", "Memory", utilization=80),
+    )
+
+
+@pytest.mark.parametrize("left_over", [None, 1])
+def test_what_is_stored_for_a_size_that_nobody_wrote_is_none_beside_bounds(
+    left_over: int | None,
+) -> None:
+    metrics = [{"name": "cpu", "type": "CPU", "target": "500m"}]
+    scaling = {"replicas": left_over, "minReplicas": 2, "maxReplicas": 5, "metrics": metrics}
+    spec = parse_deployment(plain(spec__scaling=scaling))
+    assert (spec.replicas, spec.scaling) == (2, Scaling(2, 5, metrics=(CPU,)))
 
 
 def test_a_step_that_says_no_weight_has_that_of_the_step_before() -> None:
@@ -256,13 +337,14 @@ def test_a_strategy_is_its_steps(strategy: Strategy) -> None:
 def test_what_is_copied_into_a_revision_reads_back_as_the_same_rollout() -> None:
     rollout = parse_deployment(complete()).rollout
     copied = parse_rollout(json.loads(json.dumps(rollout.raw)))
-    assert sorted(rollout.raw) == ["analysis", "experiment", "guard", "progressDeadline", "steps"]
+    assert sorted(rollout.raw) == sorted(COPIED_FIELDS)
     assert copied.raw == rollout.raw
     assert (copied.steps, copied.experiment, copied.analysis) == (
         rollout.steps, rollout.experiment, rollout.analysis,
     )  # fmt: skip
     assert copied.progress_deadline_seconds == rollout.progress_deadline_seconds
     assert (copied.guard_seconds, copied.holdback) == (rollout.guard_seconds, rollout.holdback)
+    assert copied.capacity == rollout.capacity
 
 
 def test_a_copied_rollout_that_is_damaged_names_its_own_fields() -> None:

@@ -17,9 +17,9 @@ from canarium.api.status import (
     RolloutStatus,
 )
 from canarium.core import status as core
+from canarium.core.profiles import PROFILES
 from canarium.core.spec import HeaderMatch, Sticky
 from canarium.measuring.results import dump_row
-from canarium.sources.profiles import PROFILES
 
 PAIRS = [
     (DeploymentStatus, core.Status),

@@ -54,8 +54,58 @@ def test_a_job_is_told_with_how_long_it_may_take(
     smoke = {"name": "smoke", "job": {"image": "smoke:1", "timeout": "90s"}}
     wanted = make_manifest(strategy="Canary", analysis={"metrics": [smoke]})
     assert main(["explain", write(tmp_path / "a.yaml", wanted)]) == 0
-    (last,) = capsys.readouterr().out.splitlines()[-1:]
-    assert last.strip() == "judged by smoke: a Job in each step, which has to succeed within 1m30s"
+    told = capsys.readouterr().out.splitlines()
+    assert (
+        told[-2].strip() == "judged by smoke: a Job in each step, which has to succeed within 1m30s"
+    )
+
+
+def test_a_rollout_in_place_is_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "pods replace each other one by one where there is no room for both"
+    for capacity, told in (("InPlace", True), ("Surge", False)):
+        manifest = make_manifest(strategy="Canary", capacity=capacity)
+        assert main(["explain", write(tmp_path / "a.yaml", manifest)]) == 0
+        assert (words in capsys.readouterr().out) is told
+
+
+def autoscaled(**scaling: Any) -> Json:
+    manifest = make_manifest(strategy="Canary")
+    queue = {"name": "queue", "type": "External", "target": "30", "query": "sum(queue_length)"}
+    manifest["spec"]["scaling"] = {"maxReplicas": 12, "metrics": [queue], **scaling}
+    resources = {"requests": {"cpu": 1, "memory": "1Gi"}}
+    manifest["spec"]["server"]["resources"] = resources
+    return manifest
+
+
+def test_an_autoscaled_model_has_floors_at_each_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "a.yaml", autoscaled(minReplicas=0, idleAfter="10m"))
+    assert main(["explain", file, "--replicas", "8"]) == 0
+    compare("explain-autoscaled.txt", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "engine"),
+    [
+        ({"minReplicas": 3}, "KEDA"),
+        ({"metrics": [{"name": "cpu", "type": "CPU", "target": "70%"}]}, "HPA"),
+        ({"engine": "None"}, "None"),
+    ],
+    ids=str,
+)
+def test_who_scales_is_told_to_programs(
+    scaling: Json, engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "a.yaml", autoscaled(**scaling))
+    assert main(["explain", file, "-o", "yaml"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["scaling"] == {
+        "engine": engine,
+        "minReplicas": scaling.get("minReplicas", 1),
+        "maxReplicas": 12,
+    }
 
 
 def test_the_steps_for_programs_can_be_pasted(
@@ -73,6 +123,7 @@ def test_the_steps_for_programs_can_be_pasted(
             {"step": "full", "canary": 3, "stable": 3},
         ],
         "guard": "15m",
+        "unrequested": ["cpu", "memory"],
     }
 
 

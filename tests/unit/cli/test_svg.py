@@ -13,6 +13,7 @@ from canarium.cli.svg import Axis, Band, Curve, Marks, Panel, render
     [
         (Axis(0.0, 0.0723, percent=True), ["0%", "1%", "2%", "3%", "4%", "5%", "6%", "7%"]),
         (Axis(0.0, 1.0), ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        (Axis(0.0, 9.0), ["0", "2", "4", "6", "8"]),
         (Axis(0.1, 1000.0, logarithmic=True), ["0.1", "1", "10", "100", "1000"]),
         (Axis(150.0, 600.0, logarithmic=True), ["200", "500"]),
         (Axis(1.0, 1e30, logarithmic=True), ["1", "10000", "1e+08", "1e+12", "1e+16", "1e+20",

@@ -9,6 +9,19 @@ from tests.unit.api.specs import complete
 Json = dict[str, Any]
 
 
+SELECTOR = {"matchLabels": {"canarium.dev/model": "fraud", "canarium.dev/revision": "7b9d6f5c88"}}
+SPREAD = {
+    "labelSelector": SELECTOR,
+    "maxSkew": 1,
+    "topologyKey": "kubernetes.io/hostname",
+    "whenUnsatisfiable": "ScheduleAnyway",
+}
+ZONE = {"labelSelector": SELECTOR, "topologyKey": "topology.kubernetes.io/zone"}
+APART = {
+    "preferredDuringSchedulingIgnoredDuringExecution": [{"podAffinityTerm": ZONE, "weight": 100}]
+}
+
+
 def render(server: Json | None = None, **parts: Any) -> Json:
     source = {"server": {"image": "registry.example/fraud:7"} | (server or {}), **parts}
     return make_pod_template(source, model="fraud", revision="7b9d6f5c88")
@@ -29,6 +42,7 @@ def test_an_image_alone_makes_a_pod_that_drains_and_has_no_power() -> None:
             }
         },
         "spec": {
+            "affinity": {"podAntiAffinity": APART},
             "automountServiceAccountToken": False,
             "containers": [
                 {
@@ -46,6 +60,7 @@ def test_an_image_alone_makes_a_pod_that_drains_and_has_no_power() -> None:
             "enableServiceLinks": False,
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
             "terminationGracePeriodSeconds": 35,
+            "topologySpreadConstraints": [SPREAD],
         },
     }
 
@@ -88,6 +103,68 @@ def test_metrics_and_grpc_have_a_port_of_their_own_only_when_it_is_another(
 ) -> None:
     rendered = server_of(render(server))["ports"]
     assert {port["name"]: port["containerPort"] for port in rendered} == ports
+
+
+@pytest.mark.parametrize(
+    ("profile", "path"),
+    [
+        ("MLServer", "/v2/health/ready"),
+        ("KServe", "/v2/health/ready"),
+        ("Triton", "/v2/health/ready"),
+        ("TorchServe", "/ping"),
+        ("VLLM", "/health"),
+        ("BentoML", "/readyz"),
+        ("RayServe", "/-/healthz"),
+    ],
+)
+def test_a_known_server_is_asked_whether_it_is_ready(profile: str, path: str) -> None:
+    assert server_of(render({"metrics": {"profile": profile}}))["readinessProbe"] == {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": 2,
+        "timeoutSeconds": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        {},
+        {"metrics": {}},
+        {"metrics": {"profile": "ours"}},
+        {"metrics": {"profile": "TensorFlowServing"}},
+        {"port": 8001, "metrics": {"profile": "Triton"}},
+        {"port": 8081, "metrics": {"profile": "MLServer"}},
+    ],
+    ids=str,
+)
+def test_a_server_that_is_unknown_or_speaks_grpc_is_ready_when_its_port_is_open(
+    server: Json,
+) -> None:
+    probe = server_of(render(server))["readinessProbe"]
+    assert probe == {"periodSeconds": 2, "tcpSocket": {"port": "http"}}
+
+
+def test_a_probe_of_ones_own_is_kept_whole() -> None:
+    probe = {"grpc": {"port": 8001}}
+    server = {"readinessProbe": probe, "metrics": {"profile": "Triton"}}
+    assert server_of(render(server))["readinessProbe"] == probe
+
+
+def test_pods_are_kept_apart_beside_what_ties_them_to_nodes() -> None:
+    need = {"matchExpressions": [{"key": "gpu", "operator": "Exists"}]}
+    nodes = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [need]}}
+    spec = render(pod={"affinity": {"nodeAffinity": nodes}})["spec"]
+    assert spec["affinity"] == {"nodeAffinity": nodes, "podAntiAffinity": APART}
+    assert spec["topologySpreadConstraints"] == [SPREAD]
+
+
+def test_who_keeps_pods_apart_by_rules_of_their_own_gets_these_alone() -> None:
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}}
+    rules = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    assert render(pod={"affinity": rules})["spec"]["affinity"] == rules
+    constraints = [{**SPREAD, "topologyKey": "rack"}]
+    spec = render(pod={"topologySpreadConstraints": constraints})["spec"]
+    assert (spec["topologySpreadConstraints"], spec.get("affinity")) == (constraints, None)
 
 
 def test_nobodys_labels_replace_the_operators() -> None:

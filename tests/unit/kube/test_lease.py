@@ -97,6 +97,22 @@ async def test_a_lease_given_back_is_taken_at_once_and_the_change_is_counted() -
     assert stage.client.objects["Lease", "operator"]["spec"]["leaseTransitions"] == 1
 
 
+async def test_a_lease_is_given_back_though_a_renewal_landed_whose_answer_was_lost() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    await stage.make("a").acquire()  # what the apiserver saw of a renewal that was cancelled
+    await stage.a.release()
+    assert stage.holder() == ""
+
+
+async def test_an_apiserver_that_is_down_is_asked_once_to_take_the_lease_back() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    stage.break_down(times=1)
+    await stage.a.release()
+    assert stage.holder() == "a"
+
+
 async def test_a_holder_goes_on_through_a_short_outage() -> None:
     stage = Stage()
     await stage.a.acquire()

@@ -37,6 +37,16 @@ CONTESTED = ConflictError(
             "AdmissionDenied",
         ),
         (
+            ApiError(
+                403,
+                "Forbidden",
+                'admission webhook "vscaledobject.kb.io" denied the request: the workload '
+                "'fraud-5d8f7c9b64' of type 'apps/v1.Deployment' is already managed by the hpa "
+                "'mine'",
+            ),
+            "AdmissionDenied",
+        ),
+        (
             ApiError(422, "Invalid", "ValidatingAdmissionPolicy 'p' denied request: no"),
             "AdmissionDenied",
         ),

@@ -1,13 +1,17 @@
+import asyncio
 import base64
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 from canarium.core.actions import Measure
 from canarium.core.metrics import Argument, Feed
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.errors import ApiError
 from canarium.judge import Counts, Metric
+from canarium.measuring import feeds
 from canarium.measuring.credentials import Secrets
 from canarium.measuring.feeds import (
     Answers,
@@ -19,9 +23,11 @@ from canarium.measuring.feeds import (
     make_asker,
 )
 from canarium.sources.errors import SourceError
+from canarium.sources.fetching import Answer
 
 from tests.unit.kube.fake import FakeClient
 from tests.unit.measuring.answering import Asked, asking, serving, vector
+from tests.unit.sources.serving import serving as serving_by
 
 FRAUD = ("risk", "fraud")
 STABLE, CANARY = "5d8f7c9b64", "7b9d6f5c88"
@@ -109,6 +115,34 @@ async def test_a_web_address_is_filled_in_percent_encoded() -> None:
     assert sorted(asked.path for asked in server.asked) == [
         f"/{revision}?of=a%26b%3D/c" for revision in (STABLE, CANARY)
     ]
+
+
+async def test_a_big_answer_is_read_beside_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def read(_answer: Answer, _path: str) -> float:
+        threads.append(threading.get_ident())
+        return 1.0
+
+    monkeypatch.setattr(feeds, "read_number", read)
+    async with serving(lambda _: {}) as server, asking(secrets()) as sources:
+        wanted = feed(WebQuery(server.url, value="$..*"))
+        assert await asker(sources, wanted).ask() == Answers(1.0, 1.0)
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
+
+
+async def test_an_answer_that_is_too_long_or_comes_too_late_is_an_error() -> None:
+    async def never(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with serving(lambda _: "a" * 128 * 1024) as server, asking(secrets()) as sources:
+        wanted = WebQuery(server.url, value="$")
+        assert await failure(sources, wanted) == "more than 131072 bytes"
+    async with serving_by(never) as url, asking(secrets()) as sources:
+        wanted = WebQuery(url, value="$", timeout_seconds=0.05)
+        assert await failure(sources, wanted) == "no answer within 0.05 s"
 
 
 def test_a_value_that_looks_like_a_placeholder_stays_what_it_is() -> None:

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
+from canarium.core.promql import Template, check_counters
 from canarium.sources.errors import MAX_MESSAGE, SourceError
 from canarium.sources.fetching import Answer
 from canarium.sources.own_profiles import parse_profile, parse_profiles
 from canarium.sources.prometheus import read_result
-from canarium.sources.promql import Template, check_counters
 from canarium.sources.web import check_path, read_number
 from hypothesis import given
 from hypothesis import strategies as st

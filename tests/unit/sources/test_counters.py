@@ -3,6 +3,7 @@
 from math import inf
 
 import pytest
+from canarium.core.profiles import PROFILES
 from canarium.judge import Sample
 from canarium.sources.counters import (
     MAX_SERIES,
@@ -12,7 +13,6 @@ from canarium.sources.counters import (
     UnreadableMetricsError,
     compute_increase,
 )
-from canarium.sources.profiles import PROFILES
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import yaml
+from canarium.core.profiles import ISTIO, PROFILES, TRAEFIK, Profile
+from canarium.core.promql import BUILT_IN, Template
 from canarium.sources.own_profiles import parse_profile
-from canarium.sources.profiles import ISTIO, PROFILES, TRAEFIK, Profile
-from canarium.sources.promql import BUILT_IN, Template
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
 

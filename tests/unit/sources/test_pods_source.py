@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
+from canarium.core.profiles import Profile
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters
 from canarium.sources.errors import MAX_MESSAGE, make_printable
@@ -21,7 +22,6 @@ from canarium.sources.pods import (
     ScrapeError,
     make_session,
 )
-from canarium.sources.profiles import Profile
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from canarium.core.profiles import PROFILES, Profile
 from canarium.sources.counters import Counters, Parser
 from canarium.sources.own_profiles import (
     MAX_PATTERN,
@@ -15,7 +16,6 @@ from canarium.sources.own_profiles import (
     parse_profile,
     parse_profiles,
 )
-from canarium.sources.profiles import PROFILES, Profile
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,7 +1,8 @@
 """The pod template of a revision, rendered once from its source and never changed again.
 
 What is set here without being asked for keeps requests whole and pods harmless: a drain before
-the end, no service-account token, no privilege. It runs images as the user that they name.
+the end, a probe, pods apart from each other, no service-account token, no privilege. It runs images
+as the user that they name.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from canarium.core.names import GRPC_PORT_NAME, MODEL_LABEL, PORT_NAME, REVISION_LABEL
 from canarium.core.normalise import canonical_json, normalise_source
+from canarium.core.resources.pod_defaults import make_readiness_probe, make_spreading
 
 __all__ = ["canonical_json", "make_container", "make_pod_template", "make_safety"]
 
@@ -68,6 +70,7 @@ def make_pod_template(source: Mapping[str, Any], *, model: str, revision: str) -
         "metadata": _make_metadata(pod, model, revision),
         "spec": {
             **_pick(pod, _POD_FIELDS),
+            **make_spreading(pod, model, revision),
             **make_safety(pod.get("securityContext", {})),
             "containers": [_make_server(server)],
             **_make_sidecars(pod),
@@ -98,7 +101,7 @@ def _make_metadata(pod: Mapping[str, Any], model: str, revision: str) -> dict[st
 
 def _make_server(server: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "readinessProbe": {"periodSeconds": 2, "tcpSocket": {"port": PORT_NAME}},
+        "readinessProbe": make_readiness_probe(server),
         **make_container(server),
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
         "name": SERVER_NAME,

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from canarium.sources.promql import (
+from canarium.core.promql import (
     BUILT_IN,
     MAX_QUERY,
     MAX_VALUE,

@@ -1,0 +1,110 @@
+"""What one pod carries, and how pods follow a load: on a real node, with real model servers.
+
+python -m benchmarks.scaling carried            # a table: rates beside how long answers took
+python -m benchmarks.scaling follow --write     # plays 1 to 60 requests a second and back, draws it
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from benchmarks.scaling.report import compute_carried, draw, make_windows, render_windows
+from tests.cluster.progress import Progress
+from tests.e2e.capacity import find_sizes
+from tests.e2e.manifests import iris
+from tests.e2e.repeat import stage
+from tests.e2e.running import start_witness
+from tests.e2e.scaling import (
+    BY_CPU,
+    LIMIT,
+    READY_SECONDS,
+    follow_load,
+    limited,
+    read_looks,
+    stable_of,
+)
+from tests.e2e.scenario import Scenario, condition, phase
+from tests.e2e.stage import prepare_node, share_cluster
+
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "scaling.svg"
+LOWEST, HIGHEST, STEP, STEP_SECONDS = 30, 100, 10, 10.0
+
+
+def main() -> int:
+    """Run what is asked for; 1 when a request failed that should not have."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
+    parser.add_argument("what", choices=("carried", "follow"))
+    parser.add_argument("--write", action="store_true", help=f"write {PICTURE.name}")
+    arguments = parser.parse_args()
+    with stage_scenario() as scenario:
+        if arguments.what == "carried":
+            return measure_carried(scenario)
+        return play_follow(scenario, PICTURE if arguments.write else None)
+
+
+@contextmanager
+def stage_scenario() -> Iterator[Scenario]:
+    """A scenario with an operator of its own on a node."""
+    directory = Path(tempfile.mkdtemp(prefix="canarium-scaling-"))
+    with ExitStack() as stack:
+        cluster = stack.enter_context(share_cluster("auto", prepare_node, directory))
+        child, witness = start_witness(cluster.kubeconfig, directory)
+        stack.callback(child.end)
+        scenario = stage(cluster, witness, directory / "scaling")
+        stack.callback(end, scenario)
+        yield scenario
+
+
+def end(scenario: Scenario) -> None:
+    """Stop whatever of it still runs."""
+    if scenario.load is not None:
+        scenario.load.stop()
+    if scenario.operator is not None:
+        scenario.operator.stop()
+
+
+def measure_carried(scenario: Scenario) -> int:
+    """Give one pod more and more until it is too slow."""
+    scenario.apply(limited("v1", scenario.host, {"replicas": 1}))
+    scenario.wait(phase("Healthy"), READY_SECONDS)
+    points = list(make_stairs())
+    load = scenario.start_load(points)
+    load.child.process.wait(points[-1][0] + 30.0)
+    windows = make_windows(scenario.stop_load(), STEP_SECONDS)
+    print(f"one pod with cpu: {LIMIT}\n\n{render_windows(windows)}")
+    carried = compute_carried(windows)
+    print(f"\ncarries {carried:.0f} requests/s")
+    return 0 if carried else 1
+
+
+def make_stairs() -> Iterator[tuple[float, float]]:
+    """The ramp's points: level for a while, and then higher at once (in 10 ms)."""
+    for number, rate in enumerate(range(LOWEST, HIGHEST + 1, STEP)):
+        yield number * STEP_SECONDS, float(rate)
+        yield (number + 1) * STEP_SECONDS - 0.01, float(rate)
+
+
+def play_follow(scenario: Scenario, picture: Path | None) -> int:
+    """Play a load that rises and falls, say how the pods followed, and draw it."""
+    scenario.cluster.install_metrics_server(Progress())
+    scenario.apply(iris("v1", scenario.host, scaling=BY_CPU))
+    scenario.wait(phase("Healthy"), READY_SECONDS)
+    scenario.wait(condition("Scaled", "True", "HPA"), READY_SECONDS)
+    revision = stable_of(scenario)
+    follow_load(scenario)
+    report = scenario.stop_load()
+    looks = read_looks(scenario.changes())
+    print(f"{len(report.sent)} requests, {len(report.failures)} failed")
+    for (_, before), (at, after) in pairwise(find_sizes(looks, revision)):
+        print(f"{at - report.answers[0].planned:6.1f} s: {before} -> {after} pods")
+    if picture is not None:
+        picture.write_text(draw(report, looks, revision))
+    return 1 if report.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""A real Prometheus answers what pods are scaled by: the load that a server's own text tells.
+
+Each scrape finds all counters grown by what the text says, and `scrapes_total` by one: so a rate
+divided by that one's is what the operator itself reads from the text.
+"""
+
+import asyncio
+import os
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from canarium.core.profiles import PROFILES
+from canarium.core.scaling_queries import make_query
+from canarium.core.spec import ScalingMetric, ScalingType
+from canarium.sources.counters import Parser
+from canarium.sources.prometheus import PrometheusSource
+
+from tests.cluster.ports import find_free_ports
+from tests.cluster.processes import ClusterError
+from tests.cluster.progress import Progress
+from tests.cluster.prometheus import run_prometheus
+from tests.unit.sources.serving import make_local_session
+
+pytestmark = pytest.mark.xdist_group("prometheus")
+SECONDS = 30.0
+METRICS = Path(__file__).parents[1] / "unit" / "sources" / "metrics"
+REVISION = "5d8f7c9b64"
+POD = f"fraud-{REVISION}-7c9d-x2x4z"
+OTHERS = ("fraud-0123456789-7c9d-x2x4z", f"fraud-{REVISION}-more-5d8f7c9b64-7c9d-x2x4z")
+
+SECONDS_SPENT = {
+    "MLServer": 0.625,
+    "KServe": 0.2,
+    "Triton": 8.0,
+    "TensorFlowServing": 0.0012,
+    "VLLM": 61.0,
+    "BentoML": 0.5,
+    "RayServe": 0.75,
+    "Prometheus": 3.5,
+}
+"The sums of durations of inference in the texts."
+
+QUIET = """http_requests_total{handler="/healthz",method="GET",status="2xx"} 400
+http_request_duration_seconds_sum{handler="/healthz",method="GET"} 0.4
+"""
+SILENT = 'nv_inference_request_success{model="fraud",version="1"} 90\n'
+GPUS = """DCGM_FI_DEV_GPU_UTIL{gpu="0",namespace="%(namespace)s",pod="%(pod)s"} 90
+DCGM_FI_DEV_GPU_UTIL{gpu="1",namespace="%(namespace)s",pod="%(pod)s"} 50
+DCGM_FI_DEV_GPU_UTIL{gpu="2",namespace="%(namespace)s",pod="%(pod)s2"} 10
+DCGM_FI_DEV_GPU_UTIL{gpu="3",namespace="%(namespace)s",pod="other"} 100
+"""
+TEXTS = {name: (METRICS / f"{name}.txt").read_text() for name in PROFILES} | {
+    "quiet": QUIET,
+    "silent": SILENT,
+    "empty": "",
+    "gpus": GPUS % {"namespace": "gpus", "pod": POD},
+}
+COUNTING = [
+    {"__metrics_path__": f"/{name}", "__param_pod": pod, "namespace": name, "pod": pod}
+    for name in TEXTS
+    for pod in (POD, *OTHERS)
+    if name != "gpus"
+]
+COUNTING.append(
+    COUNTING[0]
+    | {"__metrics_path__": "/BentoML", "namespace": "podmonitor", "endpoint": "metrics"}
+    | {"__param_pod": "podmonitor"}
+)
+EXPORTERS = [
+    {"__metrics_path__": "/gpus"},
+    {"__metrics_path__": "/gpus", "namespace": "gpu-operator", "pod": "dcgm-exporter-abcde"},
+]
+
+
+def grow(text: str, times: int) -> str:
+    """The text as it is after so many times what it tells, with a count of them."""
+
+    def multiply(line: re.Match[str]) -> str:
+        return f"{line[1]} {float(line[2]) * times}"
+
+    grown = re.sub(r"^([^#\n]+) (\S+)$", multiply, text, flags=re.MULTILINE)
+    return f"{grown}scrapes_total {times}\n"
+
+
+class Servers:
+    """All pods behind one port: a text a path, grown with each of a pod's scrapes."""
+
+    def __init__(self) -> None:
+        self._scrapes: Counter[tuple[str, str]] = Counter()
+
+    async def answer(self, request: web.Request) -> web.Response:
+        name, pod = request.match_info["name"], request.query.get("pod")
+        if pod is None:
+            return web.Response(text=TEXTS[name])
+        self._scrapes[name, pod] += 1
+        return web.Response(text=grow(TEXTS[name], self._scrapes[name, pod]))
+
+
+@pytest.fixture(scope="module")
+def servers() -> Servers:
+    """They go on counting from one test to the next."""
+    return Servers()
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return find_free_ports(1)[0]
+
+
+@pytest.fixture(scope="module")
+def prometheus(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory: Path = tmp_path_factory.mktemp("prometheus")
+    targets, labelled = [f"127.0.0.1:{port}"], [*COUNTING, *EXPORTERS]
+    try:
+        with run_prometheus(directory, targets, Progress(), labelled) as address:
+            yield address
+    except ClusterError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+async def source(prometheus: str, port: int, servers: Servers) -> AsyncIterator[PrometheusSource]:
+    """Prometheus, which has scraped every target a few times."""
+    app = web.Application()
+    app.router.add_get("/{name}", servers.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+    async with make_local_session() as session:
+        source = PrometheusSource(session, prometheus)
+        await await_scrapes(source)
+        yield source
+    await runner.cleanup()
+
+
+async def await_scrapes(source: PrometheusSource) -> None:
+    wanted = {
+        "count(count_over_time(scrapes_total[1m]) > 3)": len(COUNTING),
+        "count(up == 1)": len(COUNTING) + len(EXPORTERS),
+    }
+    async with asyncio.timeout(SECONDS):
+        while {query: await source.query_gauge(query) for query in wanted} != wanted:  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.1)
+
+
+async def measure(
+    source: PrometheusSource, kind: ScalingType, profile: str, namespace: str = ""
+) -> float | None:
+    """What a metric comes to in the time between two scrapes."""
+    namespace = namespace or profile
+    metric = ScalingMetric("load", kind, average="1")
+    query = make_query(metric, profile, namespace=namespace, model="fraud", revision=REVISION)
+    scrapes = f'scalar(rate(scrapes_total{{namespace="{namespace}",pod="{POD}"}}[1m]))'
+    return await source.query_gauge(f"({query}) / {scrapes}")
+
+
+async def test_requests_a_second_are_what_the_operator_counts_itself(
+    source: PrometheusSource,
+) -> None:
+    found = {name: await measure(source, "RequestsPerSecond", name) for name in PROFILES}
+    counted = {
+        name: Parser(profile).parse(TEXTS[name].encode()) for name, profile in PROFILES.items()
+    }
+    # KServe counts no requests but in its histogram.
+    wanted = {name: counters.requests or 39 for name, counters in counted.items()}
+    assert found == pytest.approx(wanted, rel=1e-6)
+
+
+async def test_requests_under_way_are_seconds_spent_in_a_second(source: PrometheusSource) -> None:
+    found = {name: await measure(source, "Concurrency", name) for name in SECONDS_SPENT}
+    assert found == pytest.approx(SECONDS_SPENT, rel=1e-6)
+    assert set(PROFILES) - set(SECONDS_SPENT) == {"TorchServe"}
+
+
+@pytest.mark.parametrize("kind", ["RequestsPerSecond", "Concurrency"])
+async def test_pods_that_answered_nothing_but_probes_have_no_load(
+    source: PrometheusSource, kind: ScalingType
+) -> None:
+    assert await measure(source, kind, "Prometheus", "quiet") == 0
+    assert await measure(source, kind, "MLServer", "empty") == 0
+
+
+@pytest.mark.parametrize("kind", ["RequestsPerSecond", "Concurrency"])
+async def test_what_nobody_scrapes_has_no_figure(
+    source: PrometheusSource, kind: ScalingType
+) -> None:
+    metric = ScalingMetric("load", kind, average="1")
+    query = make_query(metric, "MLServer", namespace="nobody", model="fraud", revision=REVISION)
+    assert await source.query_gauge(query) is None
+
+
+async def test_a_server_that_tells_no_durations_may_be_busy(source: PrometheusSource) -> None:
+    assert await measure(source, "Concurrency", "Triton", "silent") is None
+    assert await measure(source, "RequestsPerSecond", "Triton", "silent") == pytest.approx(90)
+
+
+async def test_a_label_of_prometheus_operators_own_is_no_route(source: PrometheusSource) -> None:
+    found = await measure(source, "RequestsPerSecond", "BentoML", "podmonitor")
+    assert found == pytest.approx(56)
+
+
+async def test_a_pods_gpus_count_on_average_whoever_labels_them(source: PrometheusSource) -> None:
+    metric = ScalingMetric("gpu", "GPU", average="80")
+    query = make_query(metric, "", namespace="gpus", model="fraud", revision=REVISION)
+    honoured = query.replace("exported_", "renamed_")
+    assert await source.query_gauge(honoured) == 80.0
+    assert await source.query_gauge(query) == 80.0

@@ -1,0 +1,79 @@
+"""A sync from Git that goes on in the background, and who writes sizes, by the audit log."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from canarium.core.status import parse_time
+
+from tests.e2e.manifests import Json
+from tests.e2e.scenario import Scenario
+
+SERVER_SIDE = ("apply", "--server-side", "--field-manager=argocd-controller", "-f", "-")
+AUTOSCALER = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
+"Who Kubernetes' own autoscaler is; KEDA has it scale for it, but from and to zero."
+CAPACITY = "canarium-capacity"
+
+
+@contextmanager
+def syncing(run: Callable[[], None], every: float = 1.0) -> Iterator[Counter[str]]:
+    """Sync every so many seconds until the block ends; counts how often it was done."""
+    done: Counter[str] = Counter()
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(every):
+            run()
+            done["syncs"] += 1
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield done
+    finally:
+        ended.set()
+        thread.join(30)
+
+
+def sync_server_side(scenario: Scenario, manifest: Json) -> None:
+    """Apply what Git has as Argo CD does with server-side apply."""
+    scenario.models.add(manifest["metadata"]["name"])
+    scenario.kubectl(*SERVER_SIDE, stdin=json.dumps(manifest))
+
+
+def read_entries(log: Path) -> Iterator[Json]:
+    """The requests that were answered, from an apiserver's audit log."""
+    for line in log.read_text().splitlines(keepends=True):
+        if line.endswith("\n") and (entry := json.loads(line))["stage"] == "ResponseComplete":
+            yield entry
+
+
+def count_resizers(scenario: Scenario, begin: float, end: float) -> Counter[str]:
+    """How often who wrote the size of a Deployment within these times, and was not refused.
+
+    People by their names in the cluster; the operator's second field manager by that.
+    """
+    assert scenario.cluster.audit_log is not None
+    found: Counter[str] = Counter()
+    for entry in read_entries(scenario.cluster.audit_log):
+        at = parse_time(entry["stageTimestamp"])
+        if begin <= at < end and _is_carried_out(entry, scenario.namespace):
+            found.update(_find_resizer(entry))
+    return found
+
+
+def _is_carried_out(entry: Json, namespace: str) -> bool:
+    about = entry.get("objectRef", {})
+    mine = about.get("namespace") == namespace and about.get("resource") == "deployments"
+    return mine and entry["verb"] in ("update", "patch") and entry["responseStatus"]["code"] < 300
+
+
+def _find_resizer(entry: Json) -> list[str]:
+    if entry["objectRef"].get("subresource") == "scale":
+        return [entry["user"]["username"]]
+    managers = parse_qs(urlsplit(entry["requestURI"]).query).get("fieldManager", [])
+    return [manager for manager in managers if manager == CAPACITY]

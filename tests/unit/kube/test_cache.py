@@ -1,0 +1,95 @@
+from typing import Any
+
+import pytest
+from canarium.core.observed import Observed
+from canarium.kube.cache import Cache
+from canarium.kube.projections import project_model
+from canarium.kube.reflector import Reflector
+from canarium.kube.scaling import make_scaler_projection, project_budget
+from canarium.kube.watching import make_reflectors
+
+from tests.unit.kube.fake import FakeClient
+from tests.unit.kube.wire import REVISION, Json, dump, make_model, make_object
+
+FRAUD = project_model(make_model())
+HPA, SCALED_OBJECT = "HorizontalPodAutoscaler", "ScaledObject"
+BUDGET = "PodDisruptionBudget"
+EVERYWHERE = frozenset({None})
+
+
+def make_cache(**options: Any) -> Cache:
+    cache = Cache(lambda _key: None, **options)
+    cache.models.put(FRAUD)
+    return cache
+
+
+def observe(cache: Cache) -> Observed:
+    return cache.observe(FRAUD)
+
+
+def make_scaler(kind: str) -> Json:
+    target = {"kind": "Deployment", "name": f"fraud-{REVISION}"}
+    return make_object(kind, f"fraud-{REVISION}", spec={"scaleTargetRef": target})
+
+
+def find(reflectors: list[Reflector], kind: str, namespace: str | None = None) -> Reflector:
+    (found,) = (r for r in reflectors if (r.resource.kind, r.namespace) == (kind, namespace))
+    return found
+
+
+def test_a_model_is_observed_with_the_autoscalers_of_every_kind_and_its_budget() -> None:
+    cache = make_cache(prometheus_url="http://prometheus.monitoring:9090")
+    cache.set_seen({HPA: EVERYWHERE, SCALED_OBJECT: EVERYWHERE, BUDGET: EVERYWHERE})
+    scalers = [make_scaler_projection(kind)(dump(make_scaler(kind))) for kind in cache.scalers]
+    budget = project_budget(dump(make_object(BUDGET, "fraud", spec={})))
+    for scaler in scalers:
+        cache.children(scaler.kind).put(scaler)
+    cache.children(BUDGET).put(budget)
+    observed = observe(cache)
+    assert observed.scalers == tuple(scalers)
+    assert observed.scaler_kinds == {HPA, SCALED_OBJECT}
+    assert observed.budgets == (budget,)
+    assert observed.prometheus_url == "http://prometheus.monitoring:9090"
+
+
+def test_what_may_not_be_seen_is_told_from_what_is_not_there() -> None:
+    cache = make_cache()
+    unseen = observe(cache)
+    cache.set_seen({"Job": EVERYWHERE, BUDGET: EVERYWHERE})
+    seen = observe(cache)
+    assert (unseen.jobs, unseen.budgets) == (None, None)
+    assert (seen.jobs, seen.budgets, seen.scaler_kinds) == ((), (), frozenset())
+
+
+@pytest.mark.parametrize("kind", [HPA, SCALED_OBJECT])
+async def test_autoscalers_are_used_where_they_are_served_and_may_be_seen(kind: str) -> None:
+    cache = make_cache()
+    reflectors = make_reflectors(FakeClient(), cache, ["other", "risk"])
+    find(reflectors, kind, "other")._enter("synced")
+    assert observe(cache).scaler_kinds == frozenset()
+    find(reflectors, kind, "risk")._enter("synced")
+    assert observe(cache).scaler_kinds == {kind}
+    find(reflectors, kind, "risk")._enter("absent")
+    assert observe(cache).scaler_kinds == frozenset()
+
+
+async def test_a_change_of_what_may_be_seen_concerns_every_object() -> None:
+    woken: list[Any] = []
+    cache = Cache(woken.append)
+    cache.models.put(FRAUD)
+    reflectors = make_reflectors(FakeClient(), cache)
+    woken.clear()
+    find(reflectors, BUDGET)._enter("synced")
+    find(reflectors, "Deployment")._enter("synced")
+    assert woken == [("risk", "fraud")]
+
+
+async def test_autoscalers_of_everybody_are_watched_and_only_our_own_budgets() -> None:
+    reflectors = make_reflectors(FakeClient(), make_cache())
+    selectors = [find(reflectors, kind)._selector for kind in (HPA, SCALED_OBJECT, BUDGET)]
+    assert selectors == ["", "", "canarium.dev/model"]
+
+
+async def test_the_operator_works_without_a_right_to_see_autoscalers_and_budgets() -> None:
+    reflectors = make_reflectors(FakeClient(), make_cache())
+    assert all(find(reflectors, kind)._optional for kind in (HPA, SCALED_OBJECT, BUDGET))
