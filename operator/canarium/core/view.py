@@ -181,21 +181,20 @@ class View:
 
     def has_capacity(self, status: Status) -> bool:
         """Whether the canary has the pods that the step needs, or all that there is place for."""
-        canary, size = status.canary, rollout_of(status).peak_replicas
+        canary = status.canary
         if canary is None:
             return False
-        ready, needed = self.ready(canary.revision, status), self.needed_by_step(status)
-        whole = needed == size > 1
-        return ready >= (needed - 1 if whole and self.lacks_room(canary) else needed)
+        needed = self._spare_one(canary, self.needed_by_step(status), status)
+        return self.ready(canary.revision, status) >= needed
 
     def needed(self, part: RevisionStatus, status: Status) -> int:
-        """Pods that a revision's share of the traffic needs, in this rollout.
+        """Pods that a revision's share of the traffic needs, in this rollout."""
+        needed = routed_replicas(part, rollout_of(status).peak_replicas)
+        return self._spare_one(part, needed, status)
 
-        Where all pods are needed for it, one fewer will do while that one has no place.
-        """
-        size = rollout_of(status).peak_replicas
-        needed = routed_replicas(part, size)
-        whole = needed == size > 1
+    def _spare_one(self, part: RevisionStatus, needed: int, status: Status) -> int:
+        """Where all pods are needed, one fewer will do while that one has no place."""
+        whole = needed == rollout_of(status).peak_replicas > 1
         return needed - 1 if whole and self.lacks_room(part) else needed
 
     def carried(self, revision: RevisionStatus, status: Status) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from canarium.core.spec import Scaling, ScalingMetric
+from canarium.core.spec import Scaling, ScalingMetric, Step
 
 from tests.properties.world import World, make_rollout, make_spec
 
@@ -172,8 +172,6 @@ def test_autoscalers_keep_still_while_pods_are_replaced() -> None:
 
 
 def test_a_mirror_that_needs_pods_which_there_is_no_place_for_waits() -> None:
-    from canarium.core.spec import Step  # noqa: PLC0415
-
     mirrored = make_rollout(Step("shadow", 0, hold_seconds=5.0, mirror=100), capacity="InPlace")
     world = full(4)
     world.apply(make_spec("2", replicas=4, rollout=mirrored))
