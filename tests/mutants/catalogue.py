@@ -295,7 +295,7 @@ STEPS_AND_TIME = (
         wrong="A canary that loses its pods under traffic is shifted again at once, for ever",
         file="core/clock.py",
         old="    if not rollout.retreats or rollout.step_started_at is None:\n",
-        new="    if status.canary:\n",
+        new="    if True:\n",
         test=_SCENARIOS + "test_a_canary_whose_readiness_flaps_is_not_shifted_for_ever",
     ),
     Mutant(

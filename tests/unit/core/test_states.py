@@ -456,7 +456,7 @@ def test_a_scaled_spec_grows_stable_at_once_and_shrinks_it_only_at_rest() -> Non
     assert world.replicas("1") == 3
     world.apply(make_spec("2", replicas=1, rollout=make_rollout(20, 50, hold=100.0)))
     world.run(20.0)
-    assert world.replicas("1") == 3
+    assert (world.replicas("1"), world.status.stable and world.status.stable.replicas) == (3, 3)
     world.run_until("Idle")
     world.run(5.0)
     assert world.replicas("2") == 1
