@@ -133,6 +133,7 @@ def start_on_machine(
         start_proxy(server, masquerade=not bridged)
         apply_dns_service(cluster)
         await_node(cluster)
+        machine.weigh_pods()
     cluster.save()
     return cluster
 

@@ -125,6 +125,27 @@ def test_the_apiserver_reaches_the_pods_logs(node: Cluster) -> None:
     assert node.kubectl("logs", "deployment/answers") == ""
 
 
+def test_the_nodes_link_address_stays_while_pods_come_and_go(node: Cluster) -> None:
+    address = Path(f"/sys/class/net/{BRIDGE}/address")
+    before = address.read_text()
+
+    pair = ("type", "veth", "peer", "name", "passing-peer")
+    machine.run("ip", "link", "add", "passing", "address", "02:00:00:00:00:01", *pair)
+    machine.run("ip", "link", "set", "passing", "master", BRIDGE)
+    meanwhile = address.read_text()
+    machine.run("ip", "link", "delete", "passing")
+
+    assert (before, meanwhile, address.read_text()) == (f"{machine.LINK_ADDRESS}\n",) * 3
+
+
+def test_pods_weigh_as_much_as_several_processes_of_the_host(node: Cluster) -> None:
+    assert node.is_alive()
+    found = {p.read_text().strip() for p in machine.CGROUPS.glob("cpu*/kubepods/cpu.shares")}
+    found |= {p.read_text().strip() for p in machine.CGROUPS.glob("kubepods/cpu.weight")}
+
+    assert found in ({"8192"}, {"800"})
+
+
 def test_an_image_is_usable_once_its_archive_is_loaded(node: Cluster, tmp_path: Path) -> None:
     web, metrics = WEB_NODE_PORT, METRICS_NODE_PORT
     before = node.gateway_url, node.gateway_metrics_url

@@ -16,6 +16,7 @@ from urllib.request import urlopen
 from tests.cluster.ports import find_free_ports
 from tests.e2e.ramp import format_ramp
 from tests.e2e.traffic import Report, read_report
+from tests.e2e.watcher import find_mark
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.1
@@ -164,8 +165,13 @@ def start_load(
 
 
 def start_witness(kubeconfig: Path, directory: Path) -> tuple[Child, Path]:
-    """Start the witness and return it with the file that it writes to."""
+    """Start the witness; once nothing escapes it, return it with the file that it writes to."""
     log = directory / "witness.jsonl"
     log.touch()
     words = ["tests.e2e.watcher", "--kubeconfig", str(kubeconfig), "--log", str(log)]
-    return spawn(words, directory / "witness.log"), log
+    child, deadline = spawn(words, directory / "witness.log"), time.monotonic() + READY_SECONDS
+    while not find_mark(log).exists():
+        if not child.alive or time.monotonic() > deadline:
+            raise NotRunningError(f"the witness did not begin: {child.tail()}")
+        time.sleep(POLL_SECONDS)
+    return child, log

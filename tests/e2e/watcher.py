@@ -32,6 +32,7 @@ WATCHED = (
     "Event",
 )
 RETRY_SECONDS = 1.0
+POLL_SECONDS = 0.5
 KEPT_OF_MANAGED_FIELDS = ("manager", "operation", "subresource", "fieldsV1", "time")
 
 
@@ -59,6 +60,9 @@ class Watcher:
     """Writes the changes of every collection, one JSON line a change, until it is stopped."""
 
     def __init__(self, kubeconfig: Path, log: TextIO) -> None:
+        self.begun = threading.Event()
+        "Set once every kind was listed, or is known not to be served: from now on nothing escapes."
+        self._unlisted = set(WATCHED)
         self._kubeconfig = kubeconfig
         self._log = log
         self._lock = threading.Lock()
@@ -77,7 +81,9 @@ class Watcher:
             try:
                 self._follow(apiserver, collection)
             except client.ApiException as error:
-                if error.status != 404:  # 404: the kind isn't installed (yet)
+                if error.status == 404:  # the kind isn't installed (yet)
+                    self._begin(collection)
+                else:
                     self._note(collection, f"{error.status} {error.reason}")
                 time.sleep(RETRY_SECONDS)
             except (WatchEndedError, urllib3.exceptions.HTTPError) as error:
@@ -88,11 +94,18 @@ class Watcher:
         listed = apiserver.get(collection.path())
         for found in listed["items"]:
             self._write("LISTED", collection.kind, found)
+        self._begin(collection)
         since = listed["metadata"]["resourceVersion"]
         while True:
             for change, found in apiserver.watch(collection.path(), since):
                 since = found["metadata"]["resourceVersion"]
                 self._write(change, collection.kind, found)
+
+    def _begin(self, collection: Collection) -> None:
+        with self._lock:
+            self._unlisted.discard(collection.kind)
+            if not self._unlisted:
+                self.begun.set()
 
     def _write(self, change: str, kind: str, found: dict[str, Any]) -> None:
         uid, version = found["metadata"]["uid"], found["metadata"]["resourceVersion"]
@@ -108,6 +121,11 @@ class Watcher:
         print(f"{time.time():.3f} {collection.kind}: {message}", file=sys.stderr, flush=True)
 
 
+def find_mark(log: Path) -> Path:
+    """The file that is there once nothing escapes the witness that writes this log."""
+    return log.with_suffix(".begun")
+
+
 def run_watcher(arguments: list[str]) -> None:
     """Watch until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.watcher", description=__doc__)
@@ -118,7 +136,12 @@ def run_watcher(arguments: list[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     with given.log.open("a") as log:
-        Watcher(given.kubeconfig, log).start()
+        watcher = Watcher(given.kubeconfig, log)
+        watcher.start()
+        while not (ended.is_set() or watcher.begun.wait(POLL_SECONDS)):
+            pass
+        if watcher.begun.is_set():
+            find_mark(given.log).touch()
         ended.wait()
 
 
