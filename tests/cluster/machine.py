@@ -25,8 +25,8 @@ NAT_ON_BRIDGES = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 POD_CHAIN = "CANARIUM-PODS"
 LINK_ADDRESS = "02:63:61:6e:61:72"
 "Of the bridge: locally administered, and the same for as long as it is there."
-WEIGHT_OF_PODS = 8
-"In processes of ordinary priority: half of a machine on which eight others want to run."
+WEIGHT_OF_PODS = 4
+"In processes of ordinary priority: a third of a machine on which eight others want to run."
 TASKS = RUN / "containerd" / "io.containerd.runtime.v2.task" / "k8s.io"
 ADDRESS_CACHE = Path("/var/lib/cni/results")
 RECORD = RUN / "directory"

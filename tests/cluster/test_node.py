@@ -143,7 +143,7 @@ def test_pods_weigh_as_much_as_several_processes_of_the_host(node: Cluster) -> N
     found = {p.read_text().strip() for p in machine.CGROUPS.glob("cpu*/kubepods/cpu.shares")}
     found |= {p.read_text().strip() for p in machine.CGROUPS.glob("kubepods/cpu.weight")}
 
-    assert found in ({"8192"}, {"800"})
+    assert found in ({"4096"}, {"400"})
 
 
 def test_an_image_is_usable_once_its_archive_is_loaded(node: Cluster, tmp_path: Path) -> None:

@@ -20,7 +20,14 @@ from tests.e2e.invariants import check_namespaces
 from tests.e2e.rights import USER
 from tests.e2e.running import RunningOperator, start_witness
 from tests.e2e.scenario import Scenario, make_scenario
-from tests.e2e.stage import Prepare, prepare_node, prepare_simulated, share_cluster, take_slot
+from tests.e2e.stage import (
+    Prepare,
+    prepare_node,
+    prepare_simulated,
+    share_cluster,
+    take_all_slots,
+    take_slot,
+)
 
 LONGEST_FIRST = (
     "test_scaling_node",
@@ -80,9 +87,11 @@ def simulated(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
 
 
 @pytest.fixture
-def slot(run: Path) -> Iterator[None]:
-    """A place among the scenarios with real traffic."""
-    with take_slot(os.cpu_count() or 1, run):
+def slot(run: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A place among the scenarios with real traffic; all places for one that is marked so."""
+    slots = os.cpu_count() or 1
+    alone = request.node.get_closest_marker("alone") is not None
+    with take_all_slots(slots, run) if alone else take_slot(slots, run):
         yield
 
 

@@ -104,6 +104,16 @@ def take_slot(slots: int, run: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def take_all_slots(slots: int, run: Path) -> Iterator[None]:
+    """Wait until no worker of this run plays with real traffic, and keep the others waiting."""
+    with ExitStack() as stack:
+        for number in range(slots):
+            file = stack.enter_context((run / f"slot-{number}").open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def lock(file: TextIO) -> bool:
     """Try to lock a file; it is unlocked when it is closed."""
     try:

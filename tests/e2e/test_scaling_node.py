@@ -87,6 +87,7 @@ def by_queue(prometheus: str, **fields: object) -> Json:
     return {"minReplicas": 0, "maxReplicas": 3, "metrics": [metric], **asked, **fields}
 
 
+@pytest.mark.alone
 def test_load_that_rises_and_falls_is_followed_while_git_syncs_and_no_request_is_lost(
     measured: Scenario,
 ) -> None:
@@ -108,6 +109,7 @@ def test_load_that_rises_and_falls_is_followed_while_git_syncs_and_no_request_is
     assert done["syncs"] >= 8
 
 
+@pytest.mark.alone
 def test_a_rollout_under_load_never_has_less_than_the_load_needs(measured: Scenario) -> None:
     host = measured.host
     measured.apply(limited("v1", host, {**LIMITED, "minReplicas": THREE}))

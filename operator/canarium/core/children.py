@@ -153,12 +153,36 @@ def _make_routes(view: View, status: Status) -> Iterator[Write]:
     split = view.split(status)
     if split is None or not _may_write(view, status):
         return
-    router = view.router(status)
-    for child in router.make_routes(split):
-        if child.ref.kind in router.route_kinds and child.ref.kind not in view.observed.installed:
-            continue
-        if not is_current(view.observed, child):
+    *led_to, entrance = view.router(status).make_routes(split)
+    waits = view.now < (turned_at(view, status) or 0.0)
+    for child in led_to if waits else (*led_to, entrance):
+        if _is_installed(view, status, child) and not is_current(view.observed, child):
             yield _make_route(view, child)
+
+
+def _is_installed(view: View, status: Status, child: Child) -> bool:
+    kind, kinds = child.ref.kind, view.router(status).route_kinds
+    return kind not in kinds or kind in view.observed.installed
+
+
+def turned_at(view: View, status: Status) -> float | None:
+    """When the route that requests come in by may lead to what is created for it (epoch seconds).
+
+    A gateway hears of each kind by itself. If it hears first of the route and then of the object
+    that this leads to, then requests have nowhere to go in between: Traefik answered 404 for 4 s.
+    Infinity before that object is there; None where nothing is led elsewhere. Creation is told in
+    whole seconds.
+    """
+    split = view.split(status)
+    if split is None:
+        return None
+    router = view.router(status)
+    *others, entrance = router.make_routes(split)
+    if find_route(view.observed, entrance.ref) is None or is_current(view.observed, entrance):
+        return None
+    found = [find_route(view.observed, o.ref) for o in others if o.ref.kind in router.route_kinds]
+    created = (math.inf if route is None else route.meta.created_at for route in found)
+    return max(created, default=-math.inf) + 1.0 + router.settle_seconds
 
 
 def _may_write(view: View, status: Status) -> bool:

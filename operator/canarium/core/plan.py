@@ -10,7 +10,14 @@ import math
 
 from canarium.core.actions import Plan
 from canarium.core.analysis import make_measure
-from canarium.core.children import Writes, drained_at, left_until, make_writes, unsettled_until
+from canarium.core.children import (
+    Writes,
+    drained_at,
+    left_until,
+    make_writes,
+    turned_at,
+    unsettled_until,
+)
 from canarium.core.clock import ends_at, resumes_at
 from canarium.core.decide import decide
 from canarium.core.happenings import make_events
@@ -101,7 +108,8 @@ def _moments(view: View, status: Status) -> list[float | None]:
         moments.append(ends_at(rollout, experiment.max_seconds))
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
-    moments += [resumes_at(rollout), left_until(view, status)]
+    moments += [left_until(view, status), turned_at(view, status)]
+    moments.append(resumes_at(rollout))
     if state == "Scaling" and rollout.ending:
         moments.append(unsettled_until(view, status))
     if view.rollout.capacity == "InPlace":

@@ -74,6 +74,32 @@ def test_traefiks_mirror_is_gone_after_its_step() -> None:
     assert (world.state, names(world, "TraefikService")) == ("Idle", {NAME})
 
 
+def test_traefik_has_seen_the_mirror_when_requests_are_led_to_it() -> None:
+    world = serving_by("Traefik")
+    world.apply(make_spec("2", traffic=HOSTS, rollout=PREVIEW))
+    while names(world, "TraefikService") == {NAME}:
+        world.run(0.1)
+    mirror = f"{NAME}-{world.revision('2')}"
+    created = world.others["TraefikService"][mirror].meta.created_at
+    while world.routed().get(world.revision("2")) is None:
+        assert world.state == "Shifting"
+        world.run(0.1)
+    waited = world.now - created
+    assert waited == pytest.approx(ROUTERS["Traefik"].settle_seconds + 1.0, abs=0.2)
+
+
+def test_requests_leave_traefiks_mirror_at_once() -> None:
+    world = serving_by("Traefik")
+    world.apply(make_spec("2", traffic=HOSTS, rollout=PREVIEW))
+    world.run_until("Holding")
+    world.crashing.add("2")
+    world.run_until("Reverting")
+    began = world.now
+    while world.revision("2") in world.routed():
+        world.run(0.1)
+    assert world.now - began <= 0.2
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_a_canary_that_only_gets_copies_is_taken_back_with_them(name: str) -> None:
     world = serving_by(name)
