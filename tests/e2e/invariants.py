@@ -320,11 +320,15 @@ def _is_persons(entry: Json) -> bool:
 def check_namespaces(changes: Sequence[Change]) -> Iterator[Violation]:
     """6b: nothing of ours is outside the namespaces that hold a ModelDeployment of its name.
 
-    Wants the changes of all namespaces, so it isn't one of CHECKS.
+    Wants the changes of all namespaces, so it isn't one of CHECKS. What was there before this
+    witness is judged by the one that saw it come: its ModelDeployment may have gone in between.
     """
+    before = {change.metadata["uid"] for change in changes if change.type == "LISTED"}
     homes = {(c.namespace, c.name) for c in changes if c.kind == "ModelDeployment"}
     for change in changes:
         if change.kind in ("ModelDeployment", "Event") or not managers(change.object) & OURS:
+            continue
+        if change.metadata["uid"] in before:
             continue
         if (change.namespace, labels(change.object).get(MODEL_LABEL, "")) not in homes:
             yield _violation("6 namespaces", change, f"{change.kind} {change.name} is ours")

@@ -1,6 +1,7 @@
 """Each invariant's check finds a log that violates it, and passes the nearest one that doesn't."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -289,3 +290,13 @@ def test_an_object_of_ours_in_another_namespace_is_found() -> None:
     log._write("Service", "y", {}, "v1", managedFields=ours, namespace="elsewhere")
 
     assert [v.message for v in check_namespaces(log.changes)] == ["Service y is ours"]
+
+
+def test_what_was_there_before_a_witness_is_judged_by_another() -> None:
+    ours = [{"manager": "canarium"}]
+    log = Log()._write("Service", "left", {}, "v1", managedFields=ours, namespace="elsewhere")
+    seen_late = [replace(change, type="LISTED") for change in log.changes]
+    log._delete("Service", "left")
+
+    assert list(check_namespaces([*seen_late, *log.changes[1:]])) == []
+    assert [v.message for v in check_namespaces(log.changes)] == ["Service left is ours"] * 2
