@@ -242,6 +242,8 @@ class Observer:
         if left is None:
             return
         revision, replicas = left
+        if self._sim.pods.quota is not None and not any(map(is_ready, self._pods_of(revision))):
+            return  # pods that carry nothing may give their places to others
         need = self._need_in_force(key, revision, watched.size)
         assert replicas >= need, (
             f"4: {change.kind} of {self.name(revision)} was left {replicas} of {need} pods"

@@ -525,3 +525,20 @@ def test_errors_end_an_experiment_at_once() -> None:
         assert play.run_until(lambda: play.weights == {"1": 100}) < 5.0
         play.until("Rejected")
         assert play.reason == "ErrorRateTooHigh"
+
+
+def test_a_first_version_that_broke_gives_its_places_to_the_fix() -> None:
+    """Its Service still leads there, to nobody who is ready."""
+    with Play(gateway=False, replicas=3) as play:
+        play.pods.set_quota(2)
+        play.want("1")
+        play.until("Shifting")
+        play.pods.behave("1", CRASHING)
+        play.until("Broken")
+        play.want("2")
+        play.until("Shifting", "2")
+        assert (play.replicas("1"), play.replicas("2")) == (0, 3)
+        play.pods.set_quota(None)
+        play.until("Idle", "2")
+        play.rest()
+        assert play.shares == {"2": 1.0}
