@@ -15,7 +15,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 import kopf
 
 from canarium.controller import Controller, Planner
-from canarium.errors import CanariumError, NotFoundError, UnavailableError
+from canarium.errors import CanariumError, ConfigError, NotFoundError, UnavailableError
 from canarium.kube.backoff import Backoff
 from canarium.kube.cache import Cache
 from canarium.kube.client import Client
@@ -36,7 +36,7 @@ from canarium.kube.probes import serve_probes
 from canarium.kube.projections import project_meta, project_model, project_model_json
 from canarium.kube.resources import MODEL_DEPLOYMENTS
 from canarium.kube.store import is_newer
-from canarium.kube.watching import make_reflectors
+from canarium.kube.watching import PARTS, make_reflectors
 from canarium.kube.workqueue import WorkQueue
 from canarium.measuring import Measurements, Settings
 from canarium.measuring.templates import Templates
@@ -67,6 +67,8 @@ class Options:
     lease_namespace: str = ""
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
+    without: tuple[str, ...] = ()
+    "Names of `watching.PARTS` that are switched off."
     measuring: Settings = field(default_factory=Settings)
 
     @classmethod
@@ -78,6 +80,7 @@ class Options:
             probe_address=environment.get("CANARIUM_PROBE_ADDRESS", "127.0.0.1:8080"),
             leader_election=environment.get("CANARIUM_LEADER_ELECTION", "true") != "false",
             lease_namespace=environment.get("CANARIUM_LEASE_NAMESPACE", ""),
+            without=parse_parts(environment.get("CANARIUM_WITHOUT", "").split(",")),
             resync_seconds=float(environment.get("CANARIUM_RESYNC_SECONDS", RESYNC_SECONDS)),
             measuring=Settings.parse(
                 environment.get("CANARIUM_PROMETHEUS_URL", ""),
@@ -123,7 +126,9 @@ class Runtime:
             measurements=self.measurements,
             metrics=self.metrics,
         )
-        self.reflectors = make_reflectors(self.client, self.cache, options.namespaces)
+        self.reflectors = make_reflectors(
+            self.client, self.cache, options.namespaces, without=options.without
+        )
         self.listed = asyncio.Event()
         self._resync_due = asyncio.Event()
         self._came_back = asyncio.Event()
@@ -222,7 +227,8 @@ class Runtime:
                 for _ in range(self.options.workers):
                     group.create_task(self.controller.work())
                 group.create_task(self.templates.run())
-                group.create_task(self.use.run())
+                if "Use" not in self.options.without:
+                    group.create_task(self.use.run())
                 if lease is not None:
                     group.create_task(lease.hold())
         finally:
@@ -331,6 +337,14 @@ class Runtime:
             age = reflector.age
             if age != float("inf"):
                 self.metrics.cache_age.labels(reflector.resource.plural).set(age)
+
+
+def parse_parts(names: Iterable[str]) -> tuple[str, ...]:
+    """Check the names of parts that are switched off; raises ConfigError for unknown ones."""
+    given = tuple(name for name in names if name)
+    if unknown := [name for name in given if name not in PARTS]:
+        raise ConfigError(f"{unknown[0]!r} cannot be left out: name any of {', '.join(PARTS)}")
+    return given
 
 
 async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -77,6 +77,15 @@ def add_parser(subparsers: Any) -> None:
         default="",
         help="money for an hour of a CPU, a GiB of RAM and a GPU, as OpenCost's custom pricing",
     )
+    run.add_argument(
+        "--without",
+        metavar="PART",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="kinds that it neither reads nor writes, and so needs no rights for:"
+        " GatewayAPI, Traefik, Istio, HPA, KEDA, Jobs, Use",
+    )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.add_argument("--log-level", choices=LEVELS, default="info")
     run.set_defaults(run=run_operator)
@@ -126,7 +135,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 def _make_options(arguments: argparse.Namespace) -> Options:
     from canarium.measuring import Settings  # noqa: PLC0415 - see above
-    from canarium.runtime import Options  # noqa: PLC0415
+    from canarium.runtime import Options, parse_parts  # noqa: PLC0415
 
     return Options(
         kubeconfig=arguments.kubeconfig,
@@ -136,6 +145,7 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         leader_election=not arguments.no_leader_election,
         lease_namespace=arguments.lease_namespace,
         resync_seconds=arguments.resync_seconds,
+        without=parse_parts(arguments.without),
         measuring=Settings.parse(
             arguments.prometheus_url, arguments.open_network, arguments.profiles, arguments.prices
         ),
