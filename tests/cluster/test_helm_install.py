@@ -1,0 +1,82 @@
+"""The chart on a cluster that runs pods: how soon a first model serves, `helm test`, and the end.
+
+What is measured here, docs/installation.md has the figures of.
+"""
+
+import json
+import time
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.helm import (
+    NAMESPACE,
+    RELEASE,
+    install_chart,
+    load_operator,
+    run_helm,
+    uninstall_chart,
+)
+from tests.cluster.images import build_iris
+from tests.cluster.progress import Progress
+
+IRIS = Path(__file__).parents[2] / "examples" / "iris" / "modeldeployment.yaml"
+FLOWER = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}
+INSTALLED_TO_SERVING_SECONDS = 60.0
+START_SECONDS = 3.0
+
+
+def predict(cluster: Cluster) -> int:
+    """The status of one request through the gateway."""
+    body = json.dumps({"inputs": [FLOWER]}).encode()
+    headers = {"Host": "iris.example.com", "Content-Type": "application/json"}
+    address = f"{cluster.gateway_url}/v2/models/iris/infer"
+    with urlopen(Request(address, body, headers), timeout=10) as answer:
+        return int(answer.status)
+
+
+def read_start_seconds(cluster: Cluster) -> float:
+    """Seconds from the start of a replica's container to its first answer at /livez.
+
+    The kubelet asks each second and tells no fractions, so the first line of the log is taken for
+    the process's start, and the pod's own startup probe for its end.
+    """
+    words = ("get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=operator")
+    pod = json.loads(cluster.kubectl(*words, "-o", "json"))["items"][0]
+    container = pod["status"]["containerStatuses"][0]
+    began = container["state"]["running"]["startedAt"]
+    ready = next(c for c in pod["status"]["conditions"] if c["type"] == "ContainersReady")
+    return parse_seconds(ready["lastTransitionTime"]) - parse_seconds(began)
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds since 1970 of a time as Kubernetes writes it."""
+    return time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+@pytest.mark.timeout(300)
+def test_from_nothing_to_a_model_that_serves_and_back(node_cluster: Cluster) -> None:
+    progress = Progress()
+    node_cluster.load_image(build_iris(progress))
+    load_operator(node_cluster, progress)
+    begun = time.monotonic()
+    install_chart(node_cluster, progress=progress)
+    installed = time.monotonic() - begun
+    node_cluster.kubectl("apply", "-f", str(IRIS))
+    node_cluster.kubectl(
+        "wait", "--for=jsonpath={.status.phase}=Healthy", "mdep/iris", "--timeout=60s"
+    )
+    assert predict(node_cluster) == 200
+    serving = time.monotonic() - begun
+    print(f"installed after {installed:.1f} s, a model serving after {serving:.1f} s")
+    print(f"pod started in {read_start_seconds(node_cluster):.0f} s")
+    assert serving < INSTALLED_TO_SERVING_SECONDS
+    tested = run_helm("test", RELEASE, "--namespace", NAMESPACE, "--logs", cluster=node_cluster)
+    assert "Phase:          Succeeded" in tested
+    install_chart(node_cluster, values={"operator": {"logLevel": "debug"}}, progress=progress)
+    assert predict(node_cluster) == 200
+    uninstall_chart(node_cluster)
+    assert predict(node_cluster) == 200
+    node_cluster.kubectl("delete", "-f", str(IRIS))
