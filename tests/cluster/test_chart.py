@@ -34,6 +34,7 @@ from tests.cluster.progress import Progress
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "install"
 DEPLOY = Path(__file__).parents[2] / "deploy"
+INSTALLATION = Path(__file__).parents[2] / "docs" / "installation.md"
 MEBIBYTE = 2**20
 Object = dict[str, Any]
 
@@ -157,6 +158,26 @@ def test_the_operator_is_given_the_rights_that_its_switches_ask_for_and_no_more(
     said = [word for word in arguments["args"] if word.startswith("--without")]
     parts = ("GatewayAPI", "HPA", "Istio", "Jobs", "KEDA", "Traefik", "Use")
     assert said == [f"--without={part}" for part in parts]
+
+
+def test_the_rights_that_are_documented_are_those_that_the_chart_gives() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in INSTALLATION.read_text()
+        .partition("### Rights")[2]
+        .partition("\n### ")[0]
+        .splitlines()
+        if line.startswith("| ")
+    ]
+    documented = {
+        ("" if group == "core" else group, resource, verb)
+        for group, resources, verbs, _ in rows[2:]
+        for resource in resources.split(", ")
+        for verb in verbs.split(", ")
+    }
+    values = yaml.safe_load((GOLDEN / "everything" / "values.yaml").read_text())
+    objects = render_chart({**values, "userRoles": {"create": False}})
+    assert documented == {right[1:] for right in list_rights(objects)}
 
 
 @pytest.mark.parametrize("case", list_cases())
