@@ -262,5 +262,5 @@ def test_a_release_fits_into_its_secret_and_leaves_the_definitions(control_plane
         control_plane.kubectl(*words, stdin=model)
     finally:
         uninstall_chart(control_plane, "fits", release="fits-canarium")
-    left = control_plane.kubectl("get", "crd", "modeldeployments.canarium.dev", "-o", "name")
-    assert left.strip().endswith("/modeldeployments.canarium.dev")
+        left = control_plane.kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=canarium")
+    assert len(left.splitlines()) == 4

@@ -6,12 +6,14 @@ What is measured here, docs/installation.md has the figures of.
 import http.client
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.fixtures import lend_cluster
 from tests.cluster.helm import (
     NAMESPACE,
     RELEASE,
@@ -38,6 +40,14 @@ def predict(cluster: Cluster) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+@pytest.fixture(scope="module")
+def node_cluster() -> Iterator[Cluster]:
+    """A cluster that really runs pods, with the gateway."""
+    with lend_cluster("auto") as cluster:
+        cluster.install_gateway(Progress())
+        yield cluster
 
 
 @pytest.mark.timeout(300)
