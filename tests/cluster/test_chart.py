@@ -140,6 +140,11 @@ def test_values_that_make_no_sense_are_refused_in_a_sentence(values: Values, sen
     assert sentence in str(refused.value)
 
 
+def test_a_cluster_that_is_too_old_is_refused_before_anything_is_applied() -> None:
+    with pytest.raises(ClusterError, match=r"requires kubeVersion: >=1\.30\.0-0 .* v1\.29\.4"):
+        run_helm("template", RELEASE, CHART, "--kube-version", "1.29.4")
+
+
 def test_the_operator_is_given_the_rights_that_its_switches_ask_for_and_no_more() -> None:
     switches = {"routers": {"gatewayAPI": False}, "autoscalers": {"hpa": False}}
     off: Values = {**switches, "jobs": {"enabled": False}, "use": {"enabled": False}}
