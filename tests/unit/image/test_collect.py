@@ -1,4 +1,4 @@
-"""What image/ makes of the base image's files, on small trees; the scripts run in the build alone."""
+"""What image/ makes of the base image, on small trees; the scripts themselves run in the build."""
 
 import importlib
 import sys
