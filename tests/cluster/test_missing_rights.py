@@ -99,7 +99,7 @@ def test_a_namespace_without_a_role_is_told_of_and_taken_up_once_it_has_one(
             assert wait_until(lambda: read_phase(cluster, NO_RIGHTS) == "Healthy", SECONDS)
     finally:
         uninstall_chart(cluster, OPS)
-        cluster.kubectl("delete", "namespace", *names)
+        cluster.kubectl("delete", "namespace", *names, "--wait=false")
         cluster.kubectl("delete", "crd", "-l", "app.kubernetes.io/instance=canarium")
 
 
