@@ -1,0 +1,54 @@
+{{/* The files of the ConfigMap, each with what a value says; nothing when no value says anything. */}}
+{{- define "canarium.config" -}}
+{{- range $name := list "defaults" "notifications" "prices" }}
+{{- with index $.Values $name }}
+{{ $name }}.yaml: |
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What is switched off is not looked for, so that no request is made that would be refused. */}}
+{{- define "canarium.without" -}}
+{{- $on := dict
+  "GatewayAPI" .Values.routers.gatewayAPI "Traefik" .Values.routers.traefik
+  "Istio" .Values.routers.istio "HPA" .Values.autoscalers.hpa "KEDA" .Values.autoscalers.keda
+  "Jobs" .Values.jobs.enabled "Use" .Values.use.enabled }}
+{{- range $part := keys $on | sortAlpha }}
+{{- if not (index $on $part) }}
+- --without={{ $part }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The operator's arguments. */}}
+{{- define "canarium.args" -}}
+- operator
+- run
+- --probe-address=:8080
+- --lease-namespace={{ .Release.Namespace }}
+- --log-format={{ .Values.operator.logFormat }}
+- --log-level={{ .Values.operator.logLevel }}
+- --resync-seconds={{ .Values.operator.resyncSeconds }}
+{{- with .Values.operator.prometheusUrl }}
+- --prometheus-url={{ . }}
+{{- end }}
+{{- range .Values.operator.openNetworks }}
+- --open-network={{ . }}
+{{- end }}
+{{- range .Values.watch.namespaces }}
+- --namespace={{ . }}
+{{- end }}
+{{- include "canarium.without" . }}
+{{- if .Values.profiles }}
+- --profiles=/etc/canarium/profiles
+{{- end }}
+{{- range $name := list "defaults" "notifications" "prices" }}
+{{- if index $.Values $name }}
+- --{{ $name }}=/etc/canarium/config/{{ $name }}.yaml
+{{- end }}
+{{- end }}
+{{- with .Values.operator.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
