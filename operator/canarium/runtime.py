@@ -34,7 +34,7 @@ from canarium.kube.lease import Lease
 from canarium.kube.metrics import Metrics
 from canarium.kube.probes import serve_probes
 from canarium.kube.projections import project_meta, project_model, project_model_json
-from canarium.kube.resources import MODEL_DEPLOYMENTS
+from canarium.kube.resources import MODEL_DEPLOYMENTS, POD_METRICS
 from canarium.kube.store import is_newer
 from canarium.kube.watching import make_reflectors
 from canarium.kube.workqueue import WorkQueue
@@ -57,7 +57,10 @@ MISSING_CRD = "ModelDeployments are not served: install Canarium's CRDs (kubectl
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the operator runs. Without namespaces it serves all of them."""
+    """How the operator runs. Without namespaces it serves all of them.
+
+    The kinds in `without` are never asked for: it has no rights on them, and need not have.
+    """
 
     kubeconfig: str | None = None
     context: str | None = None
@@ -67,6 +70,7 @@ class Options:
     lease_namespace: str = ""
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
+    without: frozenset[str] = frozenset()
     measuring: Settings = field(default_factory=Settings)
 
     @classmethod
@@ -79,6 +83,7 @@ class Options:
             leader_election=environment.get("CANARIUM_LEADER_ELECTION", "true") != "false",
             lease_namespace=environment.get("CANARIUM_LEASE_NAMESPACE", ""),
             resync_seconds=float(environment.get("CANARIUM_RESYNC_SECONDS", RESYNC_SECONDS)),
+            without=frozenset(environment.get("CANARIUM_WITHOUT", "").split(",")) - {""},
             measuring=Settings.parse(
                 environment.get("CANARIUM_PROMETHEUS_URL", ""),
                 [each for each in environment.get("CANARIUM_OPEN_NETWORKS", "").split(",") if each],
@@ -123,7 +128,9 @@ class Runtime:
             measurements=self.measurements,
             metrics=self.metrics,
         )
-        self.reflectors = make_reflectors(self.client, self.cache, options.namespaces)
+        self.reflectors = make_reflectors(
+            self.client, self.cache, options.namespaces, without=options.without
+        )
         self.listed = asyncio.Event()
         self._resync_due = asyncio.Event()
         self._came_back = asyncio.Event()
@@ -222,7 +229,8 @@ class Runtime:
                 for _ in range(self.options.workers):
                     group.create_task(self.controller.work())
                 group.create_task(self.templates.run())
-                group.create_task(self.use.run())
+                if POD_METRICS.kind not in self.options.without:
+                    group.create_task(self.use.run())
                 if lease is not None:
                     group.create_task(lease.hold())
         finally:

@@ -22,6 +22,7 @@ from tests.cluster.processes import Process, observe
 from tests.cluster.progress import Progress
 from tests.e2e.rights import make_rights
 from tests.e2e.running import ROOT
+from tests.rights.ledger import hand_in, note_granted
 
 SLOT_POLL_SECONDS = 0.2
 Prepare = Callable[[Cluster, Progress], None]
@@ -77,6 +78,7 @@ def leave(name: str, users: Path) -> None:
     with exclusive(users.with_suffix(".lock")):
         write_users(users, [pid for pid in read_users(users) if pid != os.getpid()])
         if not read_users(users):
+            hand_in(lifecycle.find(name))
             lifecycle.down(name, Progress())
 
 
@@ -135,5 +137,6 @@ def prepare_simulated(cluster: Cluster, progress: Progress) -> None:
     progress.say("applying our definitions and the operator's rights")
     cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=make_list(make_rights()))
+    note_granted(cluster, make_rights())
     kinds = ["crd/modeldeployments.canarium.dev", "crd/modelrevisions.canarium.dev"]
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *kinds)

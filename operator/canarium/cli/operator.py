@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("canarium.operator")
 
 LEVELS = ("debug", "info", "warning", "error")
+DISPENSABLE = (
+    "HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass", "IngressRoute", "TraefikService",
+    "VirtualService", "HorizontalPodAutoscaler", "ScaledObject", "Job", "PodMetrics",
+)  # fmt: skip
+"Kinds that one can do without, and on which an operator need have no rights."
 
 
 def add_parser(subparsers: Any) -> None:
@@ -76,6 +81,15 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         default="",
         help="money for an hour of a CPU, a GiB of RAM and a GPU, as OpenCost's custom pricing",
+    )
+    run.add_argument(
+        "--without",
+        metavar="KIND",
+        nargs="+",
+        action="extend",
+        default=[],
+        choices=DISPENSABLE,
+        help=f"kinds that are never asked for, as if not installed: {', '.join(DISPENSABLE)}",
     )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.add_argument("--log-level", choices=LEVELS, default="info")
@@ -136,6 +150,7 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         leader_election=not arguments.no_leader_election,
         lease_namespace=arguments.lease_namespace,
         resync_seconds=arguments.resync_seconds,
+        without=frozenset(arguments.without),
         measuring=Settings.parse(
             arguments.prometheus_url, arguments.open_network, arguments.profiles, arguments.prices
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from canarium.core.spec import TemplateKind
@@ -55,11 +55,14 @@ def make_reflectors(
     cache: Cache,
     namespaces: Sequence[str] = (),
     clock: Callable[[], float] = time.monotonic,
+    *,
+    without: Collection[str] = (),
 ) -> list[Reflector]:
     """A reflector a kind and namespace (without namespaces one for all); Gateways are everybody's.
 
     The cache is told which kinds of routes are served, and where those that one can do without are
-    seen. What is optional may also be forbidden: then it is taken for absent.
+    seen. What is optional may also be forbidden: then it is taken for absent, as are the kinds
+    `without` which this operator is to go, of which the apiserver is never asked.
     """
     reflectors: list[Reflector] = []
 
@@ -85,11 +88,13 @@ def make_reflectors(
             on_state=note_state,
         )
         for resource, store, project, selector in _list_namespaced(cache)
+        if resource.kind not in without
         for namespace in namespaces or (None,)
     ]
     return reflectors + [
         Reflector(client, resource, store, project, optional=True, clock=clock)
         for resource, store, project in _list_everybodys(cache)
+        if resource.kind not in without
     ]
 
 
