@@ -12,7 +12,6 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.e2e.manifests import PUBLIC, Json, rollout, simulated
-from tests.e2e.rights import USER
 from tests.e2e.scenario import (
     Holds,
     Scenario,
@@ -59,8 +58,7 @@ def test_gateway_api_that_is_not_installed_is_named_without_a_storm(rehearsal: S
     time.sleep(5)  # a time in which a storm would show; there is no event to wait for
     assert count_requests(rehearsal) - before <= 2
     assert rehearsal.operator is not None
-    assert rehearsal.operator.child is not None
-    assert rehearsal.operator.child.alive
+    assert rehearsal.operator.alive
 
 
 def count_requests(rehearsal: Scenario) -> int:
@@ -68,7 +66,7 @@ def count_requests(rehearsal: Scenario) -> int:
     assert rehearsal.cluster.audit_log is not None
     entries = map(json.loads, read_lines(rehearsal.cluster.audit_log))
     return sum(
-        entry["user"]["username"] == USER
+        entry["user"]["username"] == rehearsal.account
         and entry.get("objectRef", {}).get("namespace") == rehearsal.namespace
         and entry["verb"] != "watch"
         for entry in entries
@@ -201,8 +199,7 @@ def test_a_namespace_that_is_deleted_goes_whole(rehearsal: Scenario) -> None:
     rehearsal.cluster.kubectl("delete", "namespace", rehearsal.namespace, "--timeout=60s")
 
     assert rehearsal.operator is not None
-    assert rehearsal.operator.child is not None
-    assert rehearsal.operator.child.alive
+    assert rehearsal.operator.alive
     rehearsal.cluster.kubectl("create", "namespace", rehearsal.namespace)  # the teardown's
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.account import make_subject
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.metric_web import answering, vector
-from tests.e2e.rights import USER
 from tests.e2e.scenario import Scenario, condition, get_condition, in_state, phase
+from tests.rights.ledger import expect_refusal
+from tests.rights.requests import Right
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
 RBAC = "rbac.authorization.k8s.io"
@@ -74,6 +76,8 @@ def test_without_the_right_to_a_secret_nothing_passes_and_status_says_what_to_gr
     with answering(lambda _path, _query: {"score": 1}) as web:
         query = {"url": web.url, "value": "$.score", "secretRef": {"name": "quality"}}
         rehearsal.apply(template("score", web=query))
+        why = "nobody has opened the Secret yet"
+        expect_refusal(rehearsal.cluster, rehearsal.namespace, Right("", "secrets", "get"), why)
         rehearsal.apply(simulated("v1"))
         rehearsal.wait(phase("Healthy"), 30)
         metric = {**score(min="0.9"), "arguments": []}
@@ -248,7 +252,8 @@ def grant(rehearsal: Scenario, name: str, **data: str) -> None:
     about = {"metadata": {"name": name}}
     rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
     role = {"apiGroup": RBAC, "kind": "Role", "name": name}
-    subjects = [{"apiGroup": RBAC, "kind": "User", "name": USER}]
+    assert rehearsal.operator is not None
+    subjects = [make_subject(rehearsal.operator.namespace)]
     version = f"{RBAC}/v1"
     rehearsal.apply(
         {"apiVersion": "v1", "kind": "Secret", **about, "data": encoded},

@@ -38,9 +38,9 @@ from canarium.runtime import Options, Runtime, _find_tasks_of
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.ports import find_free_ports
+from tests.e2e.account import give_account
 from tests.e2e.conftest import Theatre
-from tests.e2e.rights import USER
-from tests.e2e.running import ROOT, Child, is_ok, spawn
+from tests.e2e.running import ROOT, WITHOUT, Child, is_ok, spawn
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -418,10 +418,10 @@ async def test_a_deletion_ends_what_was_begun_for_the_object(
 class Process:
     """An operator process and the address of its probes."""
 
-    def __init__(self, cluster: Cluster, namespace: str, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path) -> None:
         self.address = f"127.0.0.1:{find_free_ports(1)[0]}"
-        scope = ["--namespace", namespace, "--lease-namespace", namespace]
-        config = ["--kubeconfig", str(cluster.kubeconfig_for(USER))]
+        scope = ["--namespace", namespace, "--lease-namespace", namespace, *WITHOUT]
+        config = ["--kubeconfig", str(kubeconfig)]
         words = ["canarium", "operator", "run", "--probe-address", self.address]
         self.child: Child = spawn([*words, *config, *scope, "--log-format", "json"], log)
 
@@ -439,9 +439,10 @@ class Process:
 async def test_a_standby_takes_over_at_once_when_the_leader_ends_and_later_when_it_is_killed(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
-    first = Process(cluster, namespace, tmp_path / "first.log")
+    kubeconfig = give_account(cluster, namespace, tmp_path)
+    first = Process(kubeconfig, namespace, tmp_path / "first.log")
     await until(first.leads, "the first to lead")
-    second = Process(cluster, namespace, tmp_path / "second.log")
+    second = Process(kubeconfig, namespace, tmp_path / "second.log")
     third: Process | None = None
     try:
         await until(second.stands_by, "the second to stand by")
@@ -449,7 +450,7 @@ async def test_a_standby_takes_over_at_once_when_the_leader_ends_and_later_when_
         assert first.child.end() == 0
         await until(second.leads, "the second to lead")
         handed_over = time.monotonic() - ended
-        third = Process(cluster, namespace, tmp_path / "third.log")
+        third = Process(kubeconfig, namespace, tmp_path / "third.log")
         await until(third.stands_by, "the third to stand by")
         second.child.end(signal.SIGKILL)
         killed = time.monotonic()

@@ -1,4 +1,4 @@
-"""Whether the operator has the rights that it needs and no others: pure, from what was handed in."""
+"""Whether the operator has the rights that it needs and no others, by what was handed in."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def _find_refused(pages: Sequence[Page]) -> list[str]:
 
 
 def _is_expected(page: Page, refusal: Refusal) -> bool:
-    return any(expected.covers(refusal) for expected in page.expected)
+    leaves = refusal.account in page.uninstalled
+    return leaves or any(expected.covers(refusal) for expected in page.expected)
 
 
 def _find_missed(pages: Sequence[Page]) -> list[str]:

@@ -36,11 +36,15 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What one cluster hands in."""
+    """What one cluster hands in.
+
+    `uninstalled` are the accounts whose rights were taken while their operator was still ending.
+    """
 
     cluster: str
     granted: list[Right]
     expected: list[Expected]
+    uninstalled: list[str] = []
     used: list[tuple[Right, int]]
     refused: list[tuple[Refusal, int]]
 
@@ -53,16 +57,22 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 class _Note(msgspec.Struct, frozen=True):
     granted: list[Right] = []
     expected: list[Expected] = []
+    uninstalled: list[str] = []
 
 
 def note_granted(cluster: Cluster, objects: Iterable[Mapping[str, Any]]) -> None:
-    """Note the rules of the Roles and ClusterRoles among these objects, as given to the operator."""
+    """Note the rules of the Roles and ClusterRoles among these objects as the operator's."""
     _append(cluster, _Note(granted=sorted(find_granted(objects))))
 
 
 def expect_refusal(cluster: Cluster, namespace: str, right: Right, why: str) -> None:
     """Note that this right has to be refused to the operator in this namespace, and why."""
     _append(cluster, _Note(expected=[Expected(namespace=namespace, right=right, why=why)]))
+
+
+def expect_farewell(cluster: Cluster, account: str) -> None:
+    """Note that an account goes while its operator ends, which then may be refused anything."""
+    _append(cluster, _Note(uninstalled=[account]))
 
 
 def find_granted(objects: Iterable[Mapping[str, Any]]) -> set[Right]:
@@ -96,6 +106,7 @@ def make_page(cluster: Cluster, asked: Asked) -> Page:
         cluster=cluster.name,
         granted=sorted({right for note in notes for right in note.granted}),
         expected=[expected for note in notes for expected in note.expected],
+        uninstalled=[account for note in notes for account in note.uninstalled],
         used=sorted(asked.used.items()),
         refused=sorted(asked.refused.items()),
     )

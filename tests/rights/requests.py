@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,10 +68,15 @@ class _ObjectRef(msgspec.Struct, rename="camel"):
     name: str = ""
 
 
+class _ResponseStatus(msgspec.Struct):
+    code: int = 0
+
+
 class _Entry(msgspec.Struct, rename="camel"):
     stage: str
     verb: str
     user: _User
+    response_status: _ResponseStatus | None = None
     request_uri: str = msgspec.field(name="requestURI", default="")
     object_ref: _ObjectRef | None = None
     annotations: dict[str, str] = {}
@@ -96,7 +102,7 @@ def count_asked(lines: Iterable[bytes]) -> Asked:
         if entry.annotations.get(DECISION) == "forbid":
             refused[_make_refusal(entry)] += 1
         elif entry.object_ref is not None:
-            used[_make_right(entry)] += 1
+            used.update(_find_used(entry))
     return Asked(used, refused)
 
 
@@ -108,6 +114,17 @@ def _find_ours(lines: Iterable[bytes]) -> Iterator[_Entry]:
         entry = _decoder.decode(line)
         if entry.stage in LATEST_STAGES and ACCOUNT.fullmatch(entry.user.username):
             yield entry
+
+
+def _find_used(entry: _Entry) -> list[Right]:
+    """The right to what was asked, and to create where an apply has made the object.
+
+    The apiserver asks RBAC for that one beside the request's own, and tells no log of it.
+    """
+    right = _make_right(entry)
+    code = entry.response_status.code if entry.response_status else 0
+    created = right.verb == "patch" and code == HTTPStatus.CREATED
+    return [right, replace(right, verb="create")] if created else [right]
 
 
 def _make_right(entry: _Entry) -> Right:

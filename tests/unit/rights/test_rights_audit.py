@@ -68,6 +68,12 @@ def test_a_403_that_came_after_rbac_had_allowed_it_is_a_use() -> None:
     assert count_asked([quota]) == Asked(used={LIST_PODS: 1})
 
 
+def test_an_apply_that_made_the_object_used_the_right_to_create_it_too() -> None:
+    apply = Right("apps", "deployments", "patch")
+    lines = [entry(apply, responseStatus={"code": code}) for code in (200, 201)]
+    assert count_asked(lines).used == {apply: 2, Right("apps", "deployments", "create"): 1}
+
+
 def test_what_is_no_resource_is_told_by_its_path_when_it_is_refused() -> None:
     line = entry(LIST_PODS, objectRef=None, requestURI="/metrics?x=1", verb="get", **FORBIDDEN)
     refusal = Refusal(ACCOUNT, Right("", "/metrics", "get"))
@@ -128,6 +134,12 @@ def test_a_refusal_is_a_problem_unless_it_was_to_come_in_that_namespace() -> Non
     assert find_problems([page(expected=expected, refused=refused)]) == [
         f"refused 1 times on node: {ACCOUNT} may not get secrets in namespace other"
     ]
+
+
+def test_an_account_that_goes_before_its_operator_may_be_refused_anything() -> None:
+    refused = [(refuse(PATCH_STATUS), 1)]
+    assert find_problems([page(refused=refused, uninstalled=[ACCOUNT])]) == []
+    assert len(find_problems([page(refused=refused, uninstalled=["somebody"])])) == 1
 
 
 def test_a_refusal_that_was_to_come_and_did_not_is_a_problem() -> None:
