@@ -26,6 +26,7 @@
 {{- range .Values.watch.namespaces }}
 - --namespace={{ . }}
 {{- end }}
+{{- include "canarium.without" . }}
 {{- if .Values.profiles }}
 - --profiles=/etc/canarium/profiles
 {{- end }}
@@ -36,5 +37,34 @@
 {{- end }}
 {{- with .Values.operator.extraArgs }}
 {{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What it is not to ask for, since it has no right to: the other side of canarium.rules. */}}
+{{- define "canarium.without" -}}
+{{- $without := list }}
+{{- if not .Values.routers.gatewayAPI }}
+{{- $without = concat $without (list "HTTPRoute" "GRPCRoute" "Gateway" "GatewayClass") }}
+{{- end }}
+{{- if not .Values.routers.traefik }}
+{{- $without = concat $without (list "IngressRoute" "TraefikService") }}
+{{- end }}
+{{- if not .Values.routers.istio }}
+{{- $without = append $without "VirtualService" }}
+{{- end }}
+{{- if not .Values.autoscalers.hpa }}
+{{- $without = append $without "HorizontalPodAutoscaler" }}
+{{- end }}
+{{- if not .Values.autoscalers.keda }}
+{{- $without = append $without "ScaledObject" }}
+{{- end }}
+{{- if not .Values.jobs.enabled }}
+{{- $without = append $without "Job" }}
+{{- end }}
+{{- if not .Values.use.enabled }}
+{{- $without = append $without "PodMetrics" }}
+{{- end }}
+{{- range $without }}
+- --without={{ . }}
 {{- end }}
 {{- end -}}
