@@ -17,8 +17,8 @@ from tests.cluster.lifecycle import Tier
 from tests.e2e.account import give_account
 from tests.e2e.apiserver import Apiserver
 from tests.e2e.changes import read_changes
-from tests.e2e.invariants import check_namespaces
 from tests.e2e.installed import serve_one
+from tests.e2e.invariants import check_namespaces
 from tests.e2e.running import Operator, RunningOperator, start_witness
 from tests.e2e.scenario import Scenario, make_scenario
 from tests.e2e.stage import (

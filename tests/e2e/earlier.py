@@ -39,9 +39,8 @@ def make_earlier(archive: Path, reference: str) -> Path:
     """The archive of the earlier version of an operator's image, under the name `reference`."""
     source = Path(__file__).read_bytes()
     key = compute_key(archive.name, reference, source)
-    return keep(archive.parent / f"{archive.stem}-{TAG}-{key}.tar", lambda out: lay_over(
-        archive, reference, out
-    ))  # fmt: skip
+    entry = archive.parent / f"{archive.stem}-{TAG}-{key}.tar"
+    return keep(entry, lambda out: lay_over(archive, reference, out))
 
 
 def lay_over(archive: Path, reference: str, out: Path) -> None:
@@ -54,16 +53,14 @@ def lay_over(archive: Path, reference: str, out: Path) -> None:
         config["rootfs"]["diff_ids"].append(f"sha256:{digest}")
         config.get("history", []).append({"created_by": "tests/e2e/earlier.py"})
         raw = json.dumps(config).encode()
-        names = {
-            "Config": f"{hashlib.sha256(raw).hexdigest()}.json",
-            "RepoTags": [reference],
-            "Layers": [*entry["Layers"], f"{digest}.tar"],
-        }
-        for name in dict.fromkeys(entry["Layers"]):
-            add(target, name, io.BytesIO(extract(source, name).read()))
-        add(target, f"{digest}.tar", io.BytesIO(layer))
-        add(target, names["Config"], io.BytesIO(raw))
-        add(target, MANIFEST, io.BytesIO(json.dumps([names]).encode()))
+        config_name, layers = f"{hashlib.sha256(raw).hexdigest()}.json", list(entry["Layers"])
+        added = f"{digest}.tar"
+        named = {"Config": config_name, "RepoTags": [reference], "Layers": [*layers, added]}
+        for name in dict.fromkeys(layers):
+            add(target, name, extract(source, name))
+        written = {added: layer, config_name: raw, MANIFEST: json.dumps([named]).encode()}
+        for name, content in written.items():
+            add(target, name, io.BytesIO(content))
 
 
 def make_changes(archive: Path) -> list[File]:

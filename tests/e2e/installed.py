@@ -234,7 +234,8 @@ def read_exit_code(pod: Json) -> int | None:
     """What a pod's first container ended with, None when its status doesn't say."""
     statuses = pod.get("status", {}).get("containerStatuses", [{}])
     ended = statuses[0].get("state", {}).get("terminated", {})
-    return ended.get("exitCode")
+    code = ended.get("exitCode")
+    return None if code is None else int(code)
 
 
 def _path_of(pod: Json) -> str:

@@ -39,12 +39,14 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """What one cluster hands in.
 
     `uninstalled` are the accounts whose rights were taken while their operator was still ending.
+    What was asked of a cluster that is not `audited` isn't known.
     """
 
     cluster: str
     granted: list[Right]
     expected: list[Expected]
     uninstalled: list[str] = []
+    audited: bool = True
     used: list[tuple[Right, int]]
     refused: list[tuple[Refusal, int]]
 
@@ -89,24 +91,26 @@ def find_granted(objects: Iterable[Mapping[str, Any]]) -> set[Right]:
 
 
 def hand_in(cluster: Cluster) -> None:
-    """Write this cluster's page, where the run asks for it and the cluster has an audit log."""
+    """Write this cluster's page, where the run asks for it."""
     directory = os.environ.get(RUN)
-    if not directory or cluster.audit_log is None or not cluster.audit_log.exists():
+    if not directory:
         return
     place = Path(directory)
     place.mkdir(parents=True, exist_ok=True)
-    page = make_page(cluster, read_asked(cluster.audit_log))
+    page = make_page(cluster, read_asked(cluster.audit_log) if cluster.audit_log else None)
     (place / f"{cluster.name}-{time.time_ns()}.json").write_bytes(msgspec.json.encode(page))
 
 
-def make_page(cluster: Cluster, asked: Asked) -> Page:
-    """What was noted on a cluster beside what was asked for."""
+def make_page(cluster: Cluster, known: Asked | None) -> Page:
+    """What was noted on a cluster beside what was asked for, if that is known."""
+    asked = known or Asked()
     notes = _read_notes(cluster.directory / NOTES)
     return Page(
         cluster=cluster.name,
         granted=sorted({right for note in notes for right in note.granted}),
         expected=[expected for note in notes for expected in note.expected],
         uninstalled=[account for note in notes for account in note.uninstalled],
+        audited=known is not None,
         used=sorted(asked.used.items()),
         refused=sorted(asked.refused.items()),
     )

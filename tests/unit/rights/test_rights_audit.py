@@ -99,7 +99,11 @@ def test_a_request_counts_when_it_was_answered_and_not_when_it_came() -> None:
 
 def test_every_group_resource_and_verb_of_a_rule_is_a_right() -> None:
     rule = {"apiGroups": ["", "apps"], "resources": ["pods"], "verbs": ["list", "watch"]}
-    objects = [{"kind": "ClusterRole", "rules": [rule]}, {"kind": "Service"}, {"kind": "Role"}]
+    objects: list[dict[str, Any]] = [
+        {"kind": "ClusterRole", "rules": [rule]},
+        {"kind": "Service"},
+        {"kind": "Role"},
+    ]
     assert find_granted(objects) == {
         Right(group, "pods", verb) for group in ("", "apps") for verb in ("list", "watch")
     }
@@ -119,6 +123,12 @@ def test_a_rule_that_nothing_used_is_a_problem() -> None:
     assert find_problems([page(granted=[LIST_PODS, PATCH_STATUS])]) == [
         "granted and never used: patch modeldeployments/status.canarium.dev"
     ]
+
+
+def test_where_a_cluster_keeps_no_log_nobody_says_what_was_not_used() -> None:
+    expected = [Expected(namespace="risk", right=GET_SECRET, why="no Role yet")]
+    silent = page(granted=[PATCH_STATUS], expected=expected, used=[], audited=False)
+    assert find_problems([page(), silent]) == []
 
 
 def test_a_right_from_elsewhere_is_a_problem_unless_people_give_it() -> None:
