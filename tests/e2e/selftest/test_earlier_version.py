@@ -1,8 +1,7 @@
-"""The image of an earlier version: the files that differ are laid over, the compiled ones hidden."""
+"""The image of an earlier version: what differs is laid over, what was compiled of it hidden."""
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 from pathlib import Path
@@ -42,8 +41,10 @@ def test_the_earlier_image_is_this_one_with_a_layer_on_top(tmp_path: Path) -> No
     made = make_earlier(write_image(tmp_path / "canarium.tar"), NAME)
     (entry,) = read_manifest(made)
     config = read_config(made, NAME)
-    with tarfile.open(made) as outer:
-        layer = tarfile.open(fileobj=io.BytesIO(extract(outer, entry["Layers"][1]).read()))
+    with (
+        tarfile.open(made) as outer,
+        tarfile.open(fileobj=extract(outer, entry["Layers"][1])) as layer,
+    ):
         found = {name: extract(layer, name).read() for name in layer.getnames()}
     assert found == {
         TEMPLATE: b"{\n}\n",
