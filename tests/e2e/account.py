@@ -33,7 +33,9 @@ SWITCHED_ON: Json = {
 }
 """The values under test. Istio is off: no cluster of ours has it, so its rules could not be shown
 to be needed. A process is told so by `running.WITHOUT`, as the chart tells its pods."""
-SOMEWHERE = "rendered-for-somewhere"
+HOME = "-op"
+"What the namespace of an operator for one other namespace ends in."
+SOMEWHERE, SERVED = "rendered-for-somewhere", "rendered-to-serve"
 TOKEN_SECONDS = 24 * 3600
 
 
@@ -52,8 +54,12 @@ def render_rights(namespace: str, watched: Sequence[str] | None = None) -> list[
 
     It serves the namespaces `watched`, all of them when there is none, and this one unless told.
     """
-    asked = (SOMEWHERE,) if watched is None else tuple(watched)
-    return list(json.loads(_render(asked).replace(SOMEWHERE, namespace)))
+    served = [namespace] if watched is None else list(watched)
+    asked = tuple(f"{SERVED}-{number}" for number, _ in enumerate(served))
+    text = _render(asked).replace(SOMEWHERE, namespace)
+    for placeholder, name in zip(asked, served, strict=True):
+        text = text.replace(placeholder, name)
+    return list(json.loads(text))
 
 
 @cache
@@ -78,9 +84,9 @@ def _refers(binding: Mapping[str, Any], role: Mapping[str, Any]) -> bool:
 def give_account(
     cluster: Cluster, namespace: str, directory: Path, watched: Sequence[str] | None = None
 ) -> Path:
-    """Give the operator its account in a namespace that exists; the kubeconfig of it.
+    """Give the operator its account in a namespace; the kubeconfig of it.
 
-    `watched` as in `render_rights`; the namespaces have to exist, too.
+    `watched` as in `render_rights`. All these namespaces have to exist.
     """
     rights, apiserver = render_rights(namespace, watched), Apiserver(cluster.kubeconfig)
     for found in rights:

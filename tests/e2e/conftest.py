@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.lifecycle import Tier
-from tests.e2e.account import give_account
+from tests.e2e.account import HOME, give_account
 from tests.e2e.apiserver import Apiserver
 from tests.e2e.changes import read_changes
 from tests.e2e.installed import serve_one
@@ -128,7 +128,11 @@ def rehearsal(
     Simulated nodes run nothing, so it is a process here, with the chart's account and rights.
     """
     found = set_up(simulated, tmp_path, request.node.name)
-    yield from play(found, make_process(found))
+    operator = make_process(found)
+    with ExitStack() as stack:
+        words = ("delete", "namespace", operator.namespace, "--wait=false")
+        stack.callback(found.cluster.kubectl, *words)
+        yield from play(found, operator)
 
 
 def set_up(theatre: Theatre, directory: Path, name: str) -> Scenario:
@@ -137,10 +141,12 @@ def set_up(theatre: Theatre, directory: Path, name: str) -> Scenario:
 
 
 def make_process(scenario: Scenario) -> RunningOperator:
-    """An operator out of the cluster, which acts at once."""
-    kubeconfig = give_account(scenario.cluster, scenario.namespace, scenario.directory)
+    """An operator out of the cluster, which acts at once; its account has a namespace too."""
+    watched, home = scenario.namespace, scenario.namespace + HOME
+    scenario.cluster.kubectl("create", "namespace", home)
+    kubeconfig = give_account(scenario.cluster, home, scenario.directory, [watched])
     log = scenario.directory / "operator.log"
-    return RunningOperator(kubeconfig, log, scenario.namespace, lease=False)
+    return RunningOperator(kubeconfig, log, watched, lease=False, home=home)
 
 
 def play(scenario: Scenario, operator: Operator) -> Iterator[Scenario]:

@@ -18,7 +18,7 @@ from kubernetes.client import ApiException
 from tests.cluster.cluster import Cluster
 from tests.cluster.helm import CHART, RELEASE, load_operator, run_helm, use_image
 from tests.cluster.progress import Progress
-from tests.e2e.account import ACCOUNT, SWITCHED_ON, name_account
+from tests.e2e.account import ACCOUNT, HOME, SWITCHED_ON, name_account
 from tests.e2e.apiserver import COLLECTIONS, Apiserver, WatchEndedError
 from tests.e2e.container import identify_container, send_signal
 from tests.e2e.running import POLL_SECONDS, READY_SECONDS, STOP_SECONDS, NotRunningError
@@ -27,7 +27,6 @@ from tests.rights.ledger import expect_farewell, note_granted
 Json = dict[str, Any]
 DEPLOYMENT = f"deployment/{ACCOUNT}"
 PORT = 8080
-SUFFIX = "-op"
 
 
 @dataclass(slots=True)
@@ -215,7 +214,7 @@ ONE_OF_MANY: Json = {
 
 def serve_one(cluster: Cluster, apiserver: Apiserver, watched: str) -> InstalledOperator:
     """An operator for one namespace, beside others of its kind on the cluster."""
-    return InstalledOperator(cluster, apiserver, watched + SUFFIX, make_values(watched))
+    return InstalledOperator(cluster, apiserver, watched + HOME, make_values(watched))
 
 
 def make_values(watched: str, **fields: Any) -> Json:

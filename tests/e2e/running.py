@@ -109,18 +109,25 @@ class Operator(Protocol):
 
 @dataclass(slots=True)
 class RunningOperator:
-    """The operator out of the cluster, for one namespace, where it also keeps its Lease.
+    """The operator out of the cluster, for one namespace.
 
-    Without a `lease` it acts at once, and nothing of it is in the namespace.
+    Without a `lease` it acts at once. Lease and account are in the namespace that it serves, or
+    in a `home` beside it.
     """
 
     kubeconfig: Path
     log: Path
-    namespace: str
+    watched: str
     lease: bool = True
+    home: str = ""
     child: Child | None = field(default=None, init=False)
     address: str = field(default="", init=False)
     "Where its probes and metrics are, as host:port."
+
+    @property
+    def namespace(self) -> str:
+        """Where its account and its Lease are."""
+        return self.home or self.watched
 
     @property
     def alive(self) -> bool:
@@ -131,7 +138,7 @@ class RunningOperator:
         """Start it and wait until it says that it is ready."""
         self.address = address = f"127.0.0.1:{find_free_ports(1)[0]}"
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
-        words += ["--probe-address", address, "--namespace", self.namespace]
+        words += ["--probe-address", address, "--namespace", self.watched]
         words += WITHOUT
         words += ["--open-network", "127.0.0.0/8"]  # where tests answer for Prometheus and the web
         words += ["--lease-namespace", self.namespace] if self.lease else ["--no-leader-election"]

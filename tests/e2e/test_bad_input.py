@@ -22,6 +22,7 @@ from tests.e2e.scenario import (
     named,
     phase,
 )
+from tests.rights.ledger import expect_farewell
 
 pytestmark = [pytest.mark.timeout(180, func_only=True)]
 SECONDS = 45.0
@@ -195,6 +196,8 @@ def test_a_namespace_that_is_deleted_goes_whole(rehearsal: Scenario) -> None:
     rehearsal.wait(phase("Healthy"), SECONDS)
     rehearsal.apply(simulated("v2", rollout=SLOW))
     rehearsal.wait(in_state("Scaling"), SECONDS)
+
+    expect_farewell(rehearsal.cluster, rehearsal.account)  # its Role goes with the rest
 
     rehearsal.cluster.kubectl("delete", "namespace", rehearsal.namespace, "--timeout=60s")
 
