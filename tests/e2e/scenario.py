@@ -279,6 +279,16 @@ def named(holds: Holds, words: str) -> Holds:
     return holds
 
 
+def serves(version: str) -> Holds:
+    """Holds of a ModelDeployment at rest with a version."""
+
+    def holds(found: Json) -> bool:
+        stable = found.get("status", {}).get("stable", {})
+        return phase("Healthy")(found) and stable.get("version") == version
+
+    return named(holds, f"serves {version}")
+
+
 def describe(holds: Holds) -> str:
     """The words of a condition."""
     return holds.__doc__ or holds.__name__

@@ -108,10 +108,19 @@ def find_first_name(rehearsal: Scenario) -> str:
     return name
 
 
-@pytest.mark.parametrize("kind", ["Service", "Deployment"])
+def foreign_budget(name: str) -> Json:
+    about = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}}
+    return {**about, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "theirs"}}}}
+
+
+@pytest.mark.parametrize("kind", ["Service", "Deployment", "PodDisruptionBudget"])
 def test_a_foreign_object_under_our_name_is_never_touched(rehearsal: Scenario, kind: str) -> None:
-    name = "iris" if kind == "Service" else find_first_name(rehearsal)
-    make = {"Service": foreign_service, "Deployment": foreign_deployment}[kind]
+    name = find_first_name(rehearsal) if kind == "Deployment" else "iris"
+    make = {
+        "Service": foreign_service,
+        "Deployment": foreign_deployment,
+        "PodDisruptionBudget": foreign_budget,
+    }[kind]
     rehearsal.apply(make(name))
     theirs = rehearsal.get(kind, name)
 

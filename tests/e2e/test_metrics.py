@@ -111,6 +111,23 @@ def test_a_missing_template_holds_the_step_until_there_is_one(rehearsal: Scenari
         rehearsal.wait(phase("Healthy"), 30)
 
 
+def test_a_template_of_the_whole_cluster_is_told_whether_it_works(rehearsal: Scenario) -> None:
+    name = f"shared-{rehearsal.namespace}"[:60].rstrip("-")
+    with answering(lambda _path, _query: {"score": 1}) as web:
+        shared = template(name, web={"url": web.url, "value": "$.score"})
+        rehearsal.apply({**shared, "kind": "ClusterMetricTemplate"}, simulated("v1"))
+        rehearsal.wait(phase("Healthy"), 30)
+        ref = {"kind": "ClusterMetricTemplate", "name": name}
+        metric = {"name": "score", "templateRef": ref, "min": "0.9"}
+        rehearsal.apply(simulated("v2", rollout=steps(metric, hold="1s")))
+
+        rehearsal.wait(phase("Healthy"), 30)
+
+        working = condition("Working", "True", "Answered")
+        rehearsal.wait_for("ClusterMetricTemplate", name, working, 20)
+    rehearsal.kubectl("delete", f"clustermetrictemplate/{name}")
+
+
 def test_counters_of_a_prometheus_are_compared_with_stable(rehearsal: Scenario) -> None:
     readings = Counter[str]()
 
