@@ -40,6 +40,8 @@ class InstalledOperator:
     apiserver: Apiserver
     namespace: str
     values: Json = field(default_factory=dict)
+    tested: bool = True
+    "Whether its values are those whose rights are to be needed, each of them."
     killed: set[str] = field(default_factory=set, init=False)
     "The containers that were killed: the kubelet starts others in their place."
 
@@ -55,7 +57,8 @@ class InstalledOperator:
         # The definitions are there before it, by kubectl.
         words = ("--create-namespace", "--take-ownership")
         self._helm("install", RELEASE, CHART, *words, values=use_image(self.values))
-        self._note_rights()
+        if self.tested:
+            self._note_rights()
 
     def upgrade(self, values: Json) -> None:
         """Upgrade the release to other values; returns when that operator is the only one."""

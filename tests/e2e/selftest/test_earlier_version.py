@@ -1,4 +1,4 @@
-"""The image of an earlier version: what differs is laid over, what was compiled of it hidden."""
+"""The image of an earlier version: the package is replaced whole, everything else stays."""
 
 from __future__ import annotations
 
@@ -10,22 +10,15 @@ import pytest
 
 from tests.cluster.images.archive import extract, read_config, read_manifest
 from tests.cluster.program_image import make_tar
-from tests.e2e.earlier import DEFAULT, make_changes, make_earlier
+from tests.e2e.earlier import SOURCE, find_package, make_earlier
 
-LIBRARY = "opt/lib/canarium"
-TEMPLATE = f"{LIBRARY}/core/resources/pod_template.py"
-COMPILED = f"{LIBRARY}/core/resources/__pycache__/pod_template.cpython-313.pyc"
+LIBRARY = "opt/lib"
 NAME = "docker.io/library/canarium:earlier"
 
 
-def write_image(path: Path, template: str = f"{{\n{DEFAULT}}}\n") -> Path:
-    """An operator's image with just the files that matter."""
-    files = {
-        TEMPLATE: template.encode(),
-        COMPILED: b"compiled",
-        f"{LIBRARY}/__init__.py": b'"""Words."""\n\n__version__ = "0.1.0"\n',
-        f"{LIBRARY}/core/plan.py": b"the same\n",
-    }
+def write_image(path: Path, *places: str) -> Path:
+    """An operator's image with packages in these folders."""
+    files = {f"{place}/canarium/__init__.py": b"now" for place in places}
     row = {"Config": "config.json", "RepoTags": ["canarium:test"], "Layers": ["first.tar"]}
     config = json.dumps({"rootfs": {"diff_ids": ["sha256:first"]}, "config": {"User": "65532"}})
     outer = {
@@ -37,8 +30,10 @@ def write_image(path: Path, template: str = f"{{\n{DEFAULT}}}\n") -> Path:
     return path
 
 
-def test_the_earlier_image_is_this_one_with_a_layer_on_top(tmp_path: Path) -> None:
-    made = make_earlier(write_image(tmp_path / "canarium.tar"), NAME)
+def test_the_earlier_image_is_this_one_with_another_package_over_it(tmp_path: Path) -> None:
+    source = tmp_path / "source.tar"
+    source.write_bytes(make_tar({"operator/canarium/core/plan.py": b"then"}))
+    made = make_earlier(write_image(tmp_path / "canarium.tar", LIBRARY), NAME, source)
     (entry,) = read_manifest(made)
     config = read_config(made, NAME)
     with (
@@ -47,17 +42,23 @@ def test_the_earlier_image_is_this_one_with_a_layer_on_top(tmp_path: Path) -> No
     ):
         found = {name: extract(layer, name).read() for name in layer.getnames()}
     assert found == {
-        TEMPLATE: b"{\n}\n",
-        f"{LIBRARY}/__init__.py": b'"""Words."""\n\n__version__ = "0.0.9"\n',
-        f"{LIBRARY}/core/resources/__pycache__/.wh.pod_template.cpython-313.pyc": b"",
+        f"{LIBRARY}/canarium/.wh..wh..opq": b"",
+        f"{LIBRARY}/canarium/core/plan.py": b"then",
     }
     assert entry["Layers"][0] == "first.tar"
     assert (config["config"], len(config["rootfs"]["diff_ids"])) == ({"User": "65532"}, 2)
 
 
-@pytest.mark.parametrize("template", ["{}", f"{{\n{DEFAULT}{DEFAULT}}}\n"])
-def test_a_template_that_is_no_more_what_it_was_is_said_and_not_passed_over(
-    tmp_path: Path, template: str
+@pytest.mark.parametrize("places", [(), (LIBRARY, "usr/lib")])
+def test_an_image_without_one_package_of_ours_is_refused(
+    tmp_path: Path, places: tuple[str, ...]
 ) -> None:
-    with pytest.raises(ValueError, match="times, not once"):
-        make_changes(write_image(tmp_path / "canarium.tar", template))
+    with pytest.raises(ValueError, match="packages canarium, not one"):
+        find_package(write_image(tmp_path / "canarium.tar", *places))
+
+
+def test_what_is_kept_of_the_earlier_version_renders_pods_without_spreading() -> None:
+    with tarfile.open(SOURCE) as files:
+        template = extract(files, "operator/canarium/core/resources/pod_template.py").read()
+    assert b"make_pod_template" in template
+    assert b"make_spreading" not in template
