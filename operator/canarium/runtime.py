@@ -15,7 +15,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 import kopf
 
 from canarium.controller import Controller, Planner
-from canarium.errors import CanariumError, NotFoundError, UnavailableError
+from canarium.errors import CanariumError, ConfigError, NotFoundError, UnavailableError
 from canarium.kube.backoff import Backoff
 from canarium.kube.cache import Cache
 from canarium.kube.client import Client
@@ -34,9 +34,9 @@ from canarium.kube.lease import Lease
 from canarium.kube.metrics import Metrics
 from canarium.kube.probes import serve_probes
 from canarium.kube.projections import project_meta, project_model, project_model_json
-from canarium.kube.resources import MODEL_DEPLOYMENTS, POD_METRICS
+from canarium.kube.resources import MODEL_DEPLOYMENTS
 from canarium.kube.store import is_newer
-from canarium.kube.watching import make_reflectors
+from canarium.kube.watching import PARTS, make_reflectors
 from canarium.kube.workqueue import WorkQueue
 from canarium.measuring import Measurements, Settings
 from canarium.measuring.templates import Templates
@@ -57,10 +57,7 @@ MISSING_CRD = "ModelDeployments are not served: install Canarium's CRDs (kubectl
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the operator runs. Without namespaces it serves all of them.
-
-    The kinds in `without` are never asked for: it has no rights on them, and need not have.
-    """
+    """How the operator runs. Without namespaces it serves all of them."""
 
     kubeconfig: str | None = None
     context: str | None = None
@@ -70,7 +67,8 @@ class Options:
     lease_namespace: str = ""
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
-    without: frozenset[str] = frozenset()
+    without: tuple[str, ...] = ()
+    "Names of `watching.PARTS` that are switched off."
     measuring: Settings = field(default_factory=Settings)
 
     @classmethod
@@ -82,8 +80,8 @@ class Options:
             probe_address=environment.get("CANARIUM_PROBE_ADDRESS", "127.0.0.1:8080"),
             leader_election=environment.get("CANARIUM_LEADER_ELECTION", "true") != "false",
             lease_namespace=environment.get("CANARIUM_LEASE_NAMESPACE", ""),
+            without=parse_parts(environment.get("CANARIUM_WITHOUT", "").split(",")),
             resync_seconds=float(environment.get("CANARIUM_RESYNC_SECONDS", RESYNC_SECONDS)),
-            without=frozenset(environment.get("CANARIUM_WITHOUT", "").split(",")) - {""},
             measuring=Settings.parse(
                 environment.get("CANARIUM_PROMETHEUS_URL", ""),
                 [each for each in environment.get("CANARIUM_OPEN_NETWORKS", "").split(",") if each],
@@ -229,7 +227,7 @@ class Runtime:
                 for _ in range(self.options.workers):
                     group.create_task(self.controller.work())
                 group.create_task(self.templates.run())
-                if POD_METRICS.kind not in self.options.without:
+                if "Use" not in self.options.without:
                     group.create_task(self.use.run())
                 if lease is not None:
                     group.create_task(lease.hold())
@@ -339,6 +337,14 @@ class Runtime:
             age = reflector.age
             if age != float("inf"):
                 self.metrics.cache_age.labels(reflector.resource.plural).set(age)
+
+
+def parse_parts(names: Iterable[str]) -> tuple[str, ...]:
+    """Check the names of parts that are switched off; raises ConfigError for unknown ones."""
+    given = tuple(name for name in names if name)
+    if unknown := [name for name in given if name not in PARTS]:
+        raise ConfigError(f"{unknown[0]!r} cannot be left out: name any of {', '.join(PARTS)}")
+    return given
 
 
 async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -3,7 +3,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from canarium.cli.operator import DISPENSABLE
 from canarium.core.actions import Plan
 from canarium.handlers import EndlessBackoffs
 from canarium.kube.config import Cluster
@@ -65,20 +64,6 @@ async def test_nothing_is_ready_before_everything_was_listed() -> None:
         "gatewayclasses",
         "clustermetrictemplates",
     ]
-
-
-async def test_kinds_that_it_is_to_go_without_are_never_asked_for_and_the_others_are() -> None:
-    without = frozenset(DISPENSABLE)
-    found = [r.resource.kind for r in make_runtime(without=without).reflectors]
-    everything = [r.resource.kind for r in make_runtime().reflectors]
-    assert found == [kind for kind in everything if kind not in without]
-    assert without - set(everything) == {"PodMetrics"}, "which no reflector watches"
-
-
-def test_the_environment_says_the_same_as_the_option() -> None:
-    given = Options.from_environment({"CANARIUM_WITHOUT": "Job,ScaledObject"})
-    assert given.without == {"Job", "ScaledObject"}
-    assert Options.from_environment({}).without == frozenset()
 
 
 async def test_each_namespace_has_its_own_caches_but_gateways_are_everybodys() -> None:

@@ -8,6 +8,19 @@
 {{- end }}
 {{- end -}}
 
+{{/* What is switched off is not looked for, so that no request is made that would be refused. */}}
+{{- define "canarium.without" -}}
+{{- $on := dict
+  "GatewayAPI" .Values.routers.gatewayAPI "Traefik" .Values.routers.traefik
+  "Istio" .Values.routers.istio "HPA" .Values.autoscalers.hpa "KEDA" .Values.autoscalers.keda
+  "Jobs" .Values.jobs.enabled "Use" .Values.use.enabled }}
+{{- range $part := keys $on | sortAlpha }}
+{{- if not (index $on $part) }}
+- --without={{ $part }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* The operator's arguments. */}}
 {{- define "canarium.args" -}}
 - operator
@@ -37,34 +50,5 @@
 {{- end }}
 {{- with .Values.operator.extraArgs }}
 {{ toYaml . }}
-{{- end }}
-{{- end -}}
-
-{{/* What it is not to ask for, since it has no right to: the other side of canarium.rules. */}}
-{{- define "canarium.without" -}}
-{{- $without := list }}
-{{- if not .Values.routers.gatewayAPI }}
-{{- $without = concat $without (list "HTTPRoute" "GRPCRoute" "Gateway" "GatewayClass") }}
-{{- end }}
-{{- if not .Values.routers.traefik }}
-{{- $without = concat $without (list "IngressRoute" "TraefikService") }}
-{{- end }}
-{{- if not .Values.routers.istio }}
-{{- $without = append $without "VirtualService" }}
-{{- end }}
-{{- if not .Values.autoscalers.hpa }}
-{{- $without = append $without "HorizontalPodAutoscaler" }}
-{{- end }}
-{{- if not .Values.autoscalers.keda }}
-{{- $without = append $without "ScaledObject" }}
-{{- end }}
-{{- if not .Values.jobs.enabled }}
-{{- $without = append $without "Job" }}
-{{- end }}
-{{- if not .Values.use.enabled }}
-{{- $without = append $without "PodMetrics" }}
-{{- end }}
-{{- range $without }}
-- --without={{ . }}
 {{- end }}
 {{- end -}}

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("canarium.operator")
 
 LEVELS = ("debug", "info", "warning", "error")
-DISPENSABLE = (
-    "HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass", "IngressRoute", "TraefikService",
-    "VirtualService", "HorizontalPodAutoscaler", "ScaledObject", "Job", "PodMetrics",
-)  # fmt: skip
-"Kinds that one can do without, and on which an operator need have no rights."
 
 
 def add_parser(subparsers: Any) -> None:
@@ -84,12 +79,12 @@ def add_parser(subparsers: Any) -> None:
     )
     run.add_argument(
         "--without",
-        metavar="KIND",
+        metavar="PART",
         nargs="+",
         action="extend",
         default=[],
-        choices=DISPENSABLE,
-        help=f"kinds that are never asked for, as if not installed: {', '.join(DISPENSABLE)}",
+        help="kinds that it neither reads nor writes, and so needs no rights for:"
+        " GatewayAPI, Traefik, Istio, HPA, KEDA, Jobs, Use",
     )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.add_argument("--log-level", choices=LEVELS, default="info")
@@ -140,7 +135,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 def _make_options(arguments: argparse.Namespace) -> Options:
     from canarium.measuring import Settings  # noqa: PLC0415 - see above
-    from canarium.runtime import Options  # noqa: PLC0415
+    from canarium.runtime import Options, parse_parts  # noqa: PLC0415
 
     return Options(
         kubeconfig=arguments.kubeconfig,
@@ -150,7 +145,7 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         leader_election=not arguments.no_leader_election,
         lease_namespace=arguments.lease_namespace,
         resync_seconds=arguments.resync_seconds,
-        without=frozenset(arguments.without),
+        without=parse_parts(arguments.without),
         measuring=Settings.parse(
             arguments.prometheus_url, arguments.open_network, arguments.profiles, arguments.prices
         ),
