@@ -23,7 +23,7 @@ POLL_SECONDS = 0.1
 READY_SECONDS = 45.0
 "A killed leader's Lease lasts 15 s; the next operator is ready only after that."
 STOP_SECONDS = 20.0
-WITHOUT = ("--without", "VirtualService")
+WITHOUT = ("--without", "Istio")
 """What the values under test switch off: no cluster of ours has Istio, so its rules could not be
 shown to be needed (tests/e2e/account.py)."""
 IRIS = '{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}'
