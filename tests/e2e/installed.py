@@ -19,7 +19,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.helm import CHART, RELEASE, load_operator, run_helm, use_image
 from tests.cluster.progress import Progress
 from tests.e2e.account import ACCOUNT, HOME, SWITCHED_ON, name_account
-from tests.e2e.apiserver import COLLECTIONS, Apiserver, WatchEndedError
+from tests.e2e.apiserver import COLLECTIONS, Apiserver
 from tests.e2e.container import identify_container, send_signal
 from tests.e2e.running import POLL_SECONDS, READY_SECONDS, STOP_SECONDS, NotRunningError
 from tests.rights.ledger import expect_farewell, note_granted
@@ -120,11 +120,10 @@ class InstalledOperator:
         self.start()
 
     def remove(self) -> None:
-        """Stop it, so that it needs no right any more, then uninstall it."""
-        if not self._is_installed():
-            return
-        self.stop()
-        self._helm("uninstall", RELEASE)
+        """Stop it, so that it needs no right any more, then uninstall it, unless somebody has."""
+        if self._is_installed():
+            self.stop()
+            self._helm("uninstall", RELEASE)
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false")
 
     def get(self, path: str) -> str:
@@ -192,17 +191,13 @@ class InstalledOperator:
         """Wait until a pod is no more; the exit code of its container, by its last status."""
         name, deadline = pod["metadata"]["name"], time.monotonic() + STOP_SECONDS
         path, selector = COLLECTIONS["Pod"].path(self.namespace), f"metadata.name={name}"
-        since, last = pod["metadata"]["resourceVersion"], pod
+        since = pod["metadata"]["resourceVersion"]
         while (left := deadline - time.monotonic()) > 0:
-            try:
-                for change, found in self.apiserver.watch(
-                    path, since, seconds=max(1, left), selector=selector
-                ):
-                    since, last = found["metadata"]["resourceVersion"], found
-                    if change == "DELETED":
-                        return read_exit_code(last)
-            except WatchEndedError:
-                break
+            seen = self.apiserver.watch(path, since, seconds=max(1, left), selector=selector)
+            for change, found in seen:
+                since = found["metadata"]["resourceVersion"]
+                if change == "DELETED":
+                    return read_exit_code(found)
         raise NotRunningError(f"pod {name} did not end within {STOP_SECONDS} s:\n{self.tell()}")
 
 
