@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from canarium import __version__
+from canarium.cli.check import add_parser as add_check
 from canarium.cli.logs import configure_logging
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
-    parser = subparsers.add_parser("operator", help="run the operator")
+    parser = subparsers.add_parser("operator", help="run the operator, or ask whether it is ready")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     run = verbs.add_parser("run", help="run it until it is told to stop")
     run.add_argument("--kubeconfig", metavar="FILE", help="instead of $KUBECONFIG or the pod's own")
@@ -89,6 +90,7 @@ def add_parser(subparsers: Any) -> None:
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.add_argument("--log-level", choices=LEVELS, default="info")
     run.set_defaults(run=run_operator)
+    add_check(verbs)
 
 
 def run_operator(arguments: argparse.Namespace) -> int:
