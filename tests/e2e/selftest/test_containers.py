@@ -22,7 +22,7 @@ def add_process(proc: Path, pid: int, container: str, inside: int) -> None:
     """A process as /proc has it: `inside` is its pid in its own namespace."""
     place = proc / str(pid)
     place.mkdir()
-    (place / "cgroup").write_text(f"0::/kubepods/besteffort/podabc/{container}\n")
+    (place / "cgroup").write_text(f"0::/kubepods/besteffort/pod-of-both/{container}\n")
     (place / "status").write_text(f"Name:\tx\nNSpid:\t{pid}\t{inside}\nThreads:\t1\n")
 
 
