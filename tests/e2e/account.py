@@ -66,7 +66,12 @@ def render_rights(namespace: str, watched: Sequence[str] | None = None) -> list[
 def _render(watched: tuple[str, ...]) -> str:
     """Rendered once a process, since Helm takes a fifth of a second of processor time."""
     objects = render_chart({**SWITCHED_ON, "watch": {"namespaces": list(watched)}}, SOMEWHERE)
-    return json.dumps([found for found in objects if _is_of_the_account(found, objects)])
+    return json.dumps(find_rights(objects))
+
+
+def find_rights(objects: Sequence[Json]) -> list[Json]:
+    """Of the chart's objects, the account and what gives it something."""
+    return [found for found in objects if _is_of_the_account(found, objects)]
 
 
 def _is_of_the_account(found: Mapping[str, Any], objects: Sequence[Mapping[str, Any]]) -> bool:

@@ -18,7 +18,7 @@ from kubernetes.client import ApiException
 from tests.cluster.cluster import Cluster
 from tests.cluster.helm import CHART, RELEASE, load_operator, run_helm, use_image
 from tests.cluster.progress import Progress
-from tests.e2e.account import ACCOUNT, HOME, SWITCHED_ON, name_account
+from tests.e2e.account import ACCOUNT, HOME, SWITCHED_ON, find_rights, name_account
 from tests.e2e.apiserver import COLLECTIONS, Apiserver
 from tests.e2e.container import identify_container, send_signal
 from tests.e2e.running import POLL_SECONDS, READY_SECONDS, STOP_SECONDS, NotRunningError
@@ -86,8 +86,8 @@ class InstalledOperator:
         return run_helm(*words, "-n", self.namespace, values=values, cluster=self.cluster)
 
     def _note_rights(self) -> None:
-        manifest = yaml.safe_load_all(self._helm("get", "manifest", RELEASE))
-        note_granted(self.cluster, [found for found in manifest if found])
+        manifest = yaml.load_all(self._helm("get", "manifest", RELEASE), yaml.CSafeLoader)
+        note_granted(self.cluster, find_rights([found for found in manifest if found]))
 
     def start(self) -> None:
         """Have it run, installed or scaled up or started anew by the kubelet, and ready."""
