@@ -84,7 +84,7 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
     version = _name(after.canary or after.stable)
     if _is_new(before.canary, after.canary) and new.state != "Reverting":
         words = f"rolling out {version}"
-        yield _about(after.canary, "Normal", "RolloutStarted", "Rollout", words, "Started")
+        yield _about(after.canary, "Normal", "RolloutStarted", "Rollout", words, notice="Started")
     if new.state in ("Shifting", "Holding") and after.canary is not None:
         yield from _tell_shift(view, before.canary, after)
     if new.state == "Scaling" and new.retreats > old.retreats:
@@ -92,12 +92,14 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         yield _about(after.canary, "Warning", "CanaryLost", "Retreat", words)
     if _is_promoted(before, after):
         words = f"{_name(after.stable)} is stable now"
-        yield _about(after.stable, "Normal", "Promoted", "Promote", words, "Promoted")
+        yield _about(after.stable, "Normal", "Promoted", "Promote", words, notice="Promoted")
     if new.state == "Reverting":
         yield from _tell_reverting(after)
     if new.state == "Broken":
         words = f"{version} cannot serve: {new.message}"
-        yield _about(after.canary or after.stable, "Warning", new.reason, "Start", words, "Failed")
+        yield _about(
+            after.canary or after.stable, "Warning", new.reason, "Start", words, notice="Failed"
+        )
 
 
 def _tell_resources(view: View, before: Status, after: Status) -> Iterator[Event]:
@@ -153,10 +155,12 @@ def _tell_reverting(after: Status) -> Iterator[Event]:
     rollout, version = rollout_of(after), _name(after.canary)
     if rollout.ending == "Rejected":
         words = f"taking {version} back: {rollout.message}"
-        yield _about(after.canary, "Warning", rollout.reason, "Rollback", words, "RolledBack")
+        yield _about(
+            after.canary, "Warning", rollout.reason, "Rollback", words, notice="RolledBack"
+        )
     else:
         words = f"cancelling {version}: {rollout.message}"
-        yield _about(after.canary, "Normal", rollout.reason, "Cancel", words, "Canceled")
+        yield _about(after.canary, "Normal", rollout.reason, "Cancel", words, notice="Canceled")
 
 
 def _tell_phase(before: Status, after: Status) -> Iterator[Event]:
@@ -175,7 +179,7 @@ def _tell_phase(before: Status, after: Status) -> Iterator[Event]:
 def _make_waiting(after: Status) -> Event:
     kind: Literal["Normal", "Warning"] = "Warning" if after.phase == "Invalid" else "Normal"
     part = after.canary or after.stable
-    return _about(part, kind, after.reason, "Wait", after.message, "Waiting")
+    return _about(part, kind, after.reason, "Wait", after.message, notice="Waiting")
 
 
 def _about(
@@ -184,6 +188,7 @@ def _about(
     reason: str,
     action: str,
     message: str,
+    *,
     notice: Notice | None = None,
 ) -> Event:
     """An event that tells of one revision."""
