@@ -56,6 +56,18 @@ class Recording(Protocol):
         """Have an event sent soon."""
 
 
+class Notifying(Protocol):
+    """Who tells people outside."""
+
+    def notify(self, model: ModelObject, event: Event) -> None:
+        """Have an event told soon to those who want to know."""
+
+
+class _Nobody:
+    def notify(self, model: ModelObject, event: Event) -> None:
+        pass
+
+
 class Measuring(Protocol):
     """Who measures."""
 
@@ -98,6 +110,7 @@ class Controller:
         recorder: Recording,
         measurements: Measuring,
         metrics: Metrics | None = None,
+        notifier: Notifying | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._plan = plan
@@ -107,6 +120,7 @@ class Controller:
         self._recorder = recorder
         self._measurements = measurements
         self._metrics = metrics or Metrics()
+        self._notifier = notifier or _Nobody()
         self._now = now
         self._writer = Writer(client, cache)
         self._memories: dict[Key, _Memory] = {}
@@ -163,6 +177,7 @@ class Controller:
         finally:
             for event in plan.events:
                 self._recorder.record(model.meta, event)
+                self._notifier.notify(model, event)
         self._wake_later(key, plan)
         if clean:
             self._queue.forget(key)
@@ -221,7 +236,7 @@ class Controller:
         """Take an answer in, unless the watch has brought the same already."""
         known = self._cache.models.get(*key)
         if known is None or known.meta.resource_version != project_meta(raw).resource_version:
-            known = project_model_json(raw, known)
+            known = project_model_json(raw, known, self._cache.defaults)
             self._cache.models.put(known)
         return known
 

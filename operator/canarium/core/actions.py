@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from canarium.core.metrics import Feed
+from canarium.core.notices import Notice
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge.metrics import Metric
 
@@ -80,10 +81,6 @@ class RecordOutcome:
 
 
 Write = Create | Apply | Delete | RecordOutcome
-
-
-Notice = Literal["Started", "Promoted", "RolledBack", "Waiting", "Canceled", "Failed"]
-"What people can have themselves notified of."
 
 
 @dataclass(frozen=True, slots=True)

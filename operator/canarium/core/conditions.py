@@ -299,6 +299,8 @@ def _routed(view: View, status: Status) -> Condition:
 def _judged(view: View, status: Status) -> Condition:
     if view.rollout.analysis is None:
         words = "no analysis is asked for: judged on the pods' health alone"
+        unfit = next((each for each in view.rollout.unfit if each.startswith("analysis ")), None)
+        words += f"; the cluster's default doesn't fit: {unfit}" if unfit else ""
         return _condition(view, "Judged", "False", "NoAnalysis", words)
     unusable = unusable_metrics(view, status)
     if unusable:

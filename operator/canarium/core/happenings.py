@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from canarium.core.actions import Event, Notice
+from canarium.core.actions import Event
 from canarium.core.conditions import find_obstacle
 from canarium.core.normalise import list_unrequested
+from canarium.core.notices import Notice
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, rollout_of
 from canarium.core.words import describe_traffic, tidy
