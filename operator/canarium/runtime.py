@@ -227,6 +227,7 @@ class Runtime:
         namespace = self.options.lease_namespace or self.cluster.namespace
         lease = Lease(self.client, namespace, LEASE_NAME, _identity())
         await lease.acquire()
+        self.client.may_write = lambda: lease.is_held
         try:
             await self._work(lease)
         finally:
