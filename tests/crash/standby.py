@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from benchmarks.rollouts.api import Api
 from tests.crash.conftest import Stage
@@ -106,6 +107,17 @@ class Pair:
         await self.lane.wait_for_phase(model, "Healthy", END_SECONDS)
         assert self._status(model)["stable"]["version"] == "v2"
 
+    def terms(self, model: str, version: str) -> list[dict[str, Any]]:
+        """What the rollout of a version goes by: as copied at its start, and as edited since."""
+        found = self.lane.mirror.all_of(self.lane.namespace, "ModelRevision")
+        (record,) = (
+            each
+            for _, each in found
+            if each["spec"]["modelDeployment"] == model
+            and each["spec"]["source"]["model"]["version"] == version
+        )
+        return [part["rollout"] for part in (record["spec"], record["status"]) if "rollout" in part]
+
     def state(self, model: str) -> str:
         """The state of a model's rollout."""
         return str(self._status(model).get("rollout", {}).get("state", ""))
@@ -116,14 +128,16 @@ class Pair:
 
 
 @asynccontextmanager
-async def paired(stage: Stage, name: str) -> AsyncIterator[Pair]:
-    """A leader, and one that has everything but the Lease."""
-    leader, leases = await stage.make_lane(f"{name}-a"), LeaseLog()
+async def paired(
+    stage: Stage, name: str, *words: str, standing_by: Sequence[str] = ()
+) -> AsyncIterator[Pair]:
+    """A leader, and one that has everything but the Lease; each with options of its own."""
+    leader, leases = await stage.make_lane(f"{name}-a", None, *words), LeaseLog()
     following = asyncio.create_task(leases.follow(stage.api, leader.namespace))
     try:
         await leases.wait_until(lambda: leases.holder)
         identity = leases.holder
-        standby = await stage.make_lane(f"{name}-b", beside=leader)
+        standby = await stage.make_lane(f"{name}-b", None, *standing_by, beside=leader)
         await _wait_until_ready(standby)
         yield Pair(leader, identity, standby, leases)
     finally:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -39,8 +40,10 @@ async def end_well(stage: Stage) -> None:
         await finish(stage, pair, "ending")
 
 
-async def be_killed(stage: Stage) -> None:
-    async with paired(stage, "killed") as pair:
+async def be_killed(stage: Stage, directory: Path) -> None:
+    """The one that takes over has other defaults, which change nothing midway."""
+    before, after = (write_defaults(directory, deadline) for deadline in ("9m", "8m"))
+    async with paired(stage, "killed", *before, standing_by=after) as pair:
         await begin(pair, "killing")
         pair.leader.kill()
         killed, pair.leader.child = time.time(), None
@@ -51,6 +54,16 @@ async def be_killed(stage: Stage) -> None:
         assert EXPIRY_SECONDS <= since < MOST_SECONDS
         await finish(stage, pair, "killing")
         assert [str(call) for call in pair.standby.proxy.calls[asked:] if lists(call)] == []
+        own = PLAY.manifest("killing", "v2")["spec"]["rollout"]
+        given = {"progressDeadline": "9m", "defaulted": ["progressDeadline"]}
+        assert pair.terms("killing", "v2") == [{**own, **given}]
+
+
+def write_defaults(directory: Path, deadline: str) -> tuple[str, str]:
+    """The option for defaults of a cluster."""
+    file = directory / f"defaults-{deadline}.yaml"
+    file.write_text(f"progressDeadline: {deadline}\n")
+    return "--defaults", str(file)
 
 
 def lists(call: Call) -> bool:
@@ -141,6 +154,6 @@ async def test_a_leader_that_ends_or_loses_its_lease_is_followed_at_once(
 
 
 async def test_a_leader_that_is_killed_or_stopped_is_followed_when_its_lease_has_expired(
-    stage: Stage,
+    stage: Stage, tmp_path: Path
 ) -> None:
-    await asyncio.gather(be_killed(stage), be_stopped_and_wake(stage))
+    await asyncio.gather(be_killed(stage, tmp_path), be_stopped_and_wake(stage))
