@@ -74,28 +74,33 @@ async def stage(cluster: Cluster, witness: Path, tmp_path: Path) -> AsyncIterato
         obliging = gateway.ObligingGateway(api, mirror)
         stack.push_async_callback(obliging.close)
 
-        async def make_lane(name: str, gate: Gate | None = None, *words: str) -> Lane:
+        async def make_lane(
+            name: str, gate: Gate | None = None, *words: str, beside: Lane | None = None
+        ) -> Lane:
             port = find_free_ports(1)[0]
             proxy = Proxy(*upstream, gate or Gate())
             await stack.enter_async_context(serve(proxy, port))
-            namespace = f"{name}-{uuid4().hex[:6]}"
-            about: Any = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-            await api.post("/api/v1/namespaces", about)
+            namespace = beside.namespace if beside else f"{name}-{uuid4().hex[:6]}"
+            if beside is None:
+                about: Any = {"metadata": {"name": namespace}}
+                manifest = {"apiVersion": "v1", "kind": "Namespace", **about}
+                await api.post("/api/v1/namespaces", manifest)
             original = await asyncio.to_thread(give_account, cluster, namespace, tmp_path)
             kubeconfig = write_kubeconfig(tmp_path / f"{name}.yaml", original, proxy.url)
             log = tmp_path / f"{name}.log"
             lane = Lane(namespace, api, mirror, proxy, kubeconfig, log, words)
-            return await stack.enter_async_context(_playing(lane))
+            return await stack.enter_async_context(_playing(lane, owned=beside is None))
 
         yield Stage(cluster, witness, mirror, api, make_lane)
 
 
 @asynccontextmanager
-async def _playing(lane: Lane) -> AsyncIterator[Lane]:
-    """A lane with a running operator; it and the lane's namespace go in the end."""
+async def _playing(lane: Lane, *, owned: bool) -> AsyncIterator[Lane]:
+    """A lane with a running operator, and the namespace if it is its own; both go in the end."""
     lane.start()
     try:
         yield lane
     finally:
         await lane.stop()
-        await lane.api.delete(f"/api/v1/namespaces/{lane.namespace}")
+        if owned:
+            await lane.api.delete(f"/api/v1/namespaces/{lane.namespace}")
