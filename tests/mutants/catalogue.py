@@ -805,9 +805,11 @@ ORDER_OF_WRITES = (
         old="        try:\n            clean = await self._apply(key, model, plan)\n"
         "        finally:\n"
         "            for event in plan.events:\n"
-        "                self._recorder.record(model.meta, event)\n",
+        "                self._recorder.record(model.meta, event)\n"
+        "                self._notifier.notify(model, event)\n",
         new="        for event in plan.events:\n"
         "            self._recorder.record(model.meta, event)\n"
+        "            self._notifier.notify(model, event)\n"
         "        clean = await self._apply(key, model, plan)\n",
         test=_SHELL + "test_an_event_is_sent_when_what_it_tells_of_is_done",
     ),

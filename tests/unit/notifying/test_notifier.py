@@ -145,7 +145,7 @@ async def test_news_is_delivered_to_the_address_of_the_secret() -> None:
 
 async def test_only_what_a_receiver_asks_for_is_sent() -> None:
     inbox = Inbox()
-    only = replace(CHAT, on=("RolledBack", "Failed"))
+    only = replace(CHAT, events=("RolledBack", "Failed"))
     async with serving(inbox.answer) as url, office(make_secret(url=url)) as it:
         for notice in (*NOTICES, None):
             it.notify(only, event=replace(PROMOTED, notice=notice))
