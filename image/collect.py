@@ -38,6 +38,8 @@ NOT_OF_LIBRARY = frozenset(
     )
 )
 "Folders of the standard library that nothing needs to run."
+UNUSED_MODULES = ("_curses", "_dbm", "_gdbm", "_sqlite3", "nis.", "readline.")
+"Of the standard library's compiled modules those that bring libraries which nothing here needs."
 NOT_OF_PACKAGES = frozenset(("__pycache__",))
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 WHERE_THERE = (
@@ -100,7 +102,12 @@ def walk(folder: Path, without: Collection[str]) -> Iterator[Path]:
         folders[:] = sorted(
             name for name in folders if name not in without and not name.startswith("config-")
         )
-        yield from (Path(place, name) for name in sorted(names))
+        yield from (Path(place, name) for name in sorted(names) if is_used(Path(place, name)))
+
+
+def is_used(path: Path) -> bool:
+    """Whether a file is none of the standard library's compiled modules that are left out."""
+    return path.parent.name != "lib-dynload" or not path.name.startswith(UNUSED_MODULES)
 
 
 def find_linked(paths: Iterable[Path]) -> set[Path]:

@@ -140,6 +140,11 @@ def test_values_that_make_no_sense_are_refused_in_a_sentence(values: Values, sen
     assert sentence in str(refused.value)
 
 
+def test_a_cluster_that_is_too_old_is_refused_before_anything_is_applied() -> None:
+    with pytest.raises(ClusterError, match=r"requires kubeVersion: >=1\.30\.0-0 .* v1\.29\.4"):
+        run_helm("template", RELEASE, CHART, "--kube-version", "1.29.4")
+
+
 def test_the_operator_is_given_the_rights_that_its_switches_ask_for_and_no_more() -> None:
     switches = {"routers": {"gatewayAPI": False}, "autoscalers": {"hpa": False}}
     off: Values = {**switches, "jobs": {"enabled": False}, "use": {"enabled": False}}
@@ -262,5 +267,5 @@ def test_a_release_fits_into_its_secret_and_leaves_the_definitions(control_plane
         control_plane.kubectl(*words, stdin=model)
     finally:
         uninstall_chart(control_plane, "fits", release="fits-canarium")
-    left = control_plane.kubectl("get", "crd", "modeldeployments.canarium.dev", "-o", "name")
-    assert left.strip().endswith("/modeldeployments.canarium.dev")
+        left = control_plane.kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=canarium")
+    assert len(left.splitlines()) == 4

@@ -6,12 +6,14 @@ What is measured here, docs/installation.md has the figures of.
 import http.client
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.fixtures import lend_cluster
 from tests.cluster.helm import (
     NAMESPACE,
     RELEASE,
@@ -40,6 +42,27 @@ def predict(cluster: Cluster) -> int:
         connection.close()
 
 
+def read_usage(cluster: Cluster) -> dict[str, tuple[float, float]]:
+    """Of each of the operator's pods: MiB of its working set, thousandths of a core, now."""
+    said = cluster.kubectl("get", "--raw", "/api/v1/nodes/local/proxy/stats/summary")
+    return {
+        pod["podRef"]["name"]: (
+            pod["memory"]["workingSetBytes"] / 2**20,
+            pod["cpu"]["usageNanoCores"] / 10**6,
+        )
+        for pod in json.loads(said)["pods"]
+        if pod["podRef"]["namespace"] == NAMESPACE and "usageNanoCores" in pod.get("cpu", {})
+    }
+
+
+@pytest.fixture(scope="module")
+def node_cluster() -> Iterator[Cluster]:
+    """A cluster that really runs pods, with the gateway."""
+    with lend_cluster("auto") as cluster:
+        cluster.install_gateway(Progress())
+        yield cluster
+
+
 @pytest.mark.timeout(300)
 def test_from_nothing_to_a_model_that_serves_and_back(node_cluster: Cluster) -> None:
     progress = Progress()
@@ -55,6 +78,7 @@ def test_from_nothing_to_a_model_that_serves_and_back(node_cluster: Cluster) -> 
     assert predict(node_cluster) == 200
     serving = time.monotonic() - begun
     print(f"installed after {installed:.1f} s, a model serving after {serving:.1f} s")
+    print("MiB and thousandths of a core:", *read_usage(node_cluster).values())
     assert serving < INSTALLED_TO_SERVING_SECONDS
     tested = run_helm("test", RELEASE, "--namespace", NAMESPACE, "--logs", cluster=node_cluster)
     assert "Phase:          Succeeded" in tested

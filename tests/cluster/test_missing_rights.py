@@ -22,7 +22,7 @@ SECONDS = 60.0
 MODEL = {
     "model": {"version": "1"},
     "server": {"image": "registry.example.com/iris:1"},
-    "rollout": {"steps": [{"weight": 20, "hold": "1m"}]},
+    "rollout": {"steps": [{"name": "fifth", "weight": 20, "hold": "1m"}]},
 }
 
 
@@ -41,8 +41,10 @@ def make_kubeconfig(cluster: Cluster, path: Path) -> Path:
 def running(kubeconfig: Path, *options: str) -> Iterator[str]:
     """The operator as a process; the address of its probes."""
     address = f"127.0.0.1:{find_free_ports(1)[0]}"
-    command = [sys.executable, "-m", "canarium", "operator", "run", "--kubeconfig", kubeconfig]
-    with subprocess.Popen([*command, "--probe-address", address, *options]) as process:
+    command = [sys.executable, "-m", "canarium", "operator", "run", "--kubeconfig"]
+    with subprocess.Popen(
+        [*command, str(kubeconfig), "--probe-address", address, *options]
+    ) as process:
         try:
             yield address
         finally:
@@ -97,7 +99,7 @@ def test_a_namespace_without_a_role_is_told_of_and_taken_up_once_it_has_one(
             assert wait_until(lambda: read_phase(cluster, NO_RIGHTS) == "Healthy", SECONDS)
     finally:
         uninstall_chart(cluster, OPS)
-        cluster.kubectl("delete", "namespace", *names)
+        cluster.kubectl("delete", "namespace", *names, "--wait=false")
         cluster.kubectl("delete", "crd", "-l", "app.kubernetes.io/instance=canarium")
 
 
