@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.progress import Progress
+from tests.rights.ledger import RUN
 
 PYTEST = (sys.executable, "-m", "pytest", "-q")
 QUICK = ("tests/unit", "tests/properties", "tests/walk", "tests/simulated", "tests/e2e/selftest")
@@ -67,6 +68,7 @@ TIERS = (
         ),
     ),
     Tier("kills and faults", (*PYTEST, "-n", "2", "--dist", "loadfile", "tests/crash")),
+    Tier("rights used and refused", (sys.executable, "-m", "tests.rights")),
     Tier("demo", (sys.executable, "-m", "tests.demo", "--plain")),
 )
 
@@ -77,6 +79,7 @@ def main() -> int:
         print("make test needs a cluster: run it as root on Linux, or install kind and an engine.")
         return 1
     progress = Progress()
+    os.environ[RUN] = tempfile.mkdtemp(prefix="canarium-rights-")
     parts, results = Parts(progress), []
     for tier in TIERS:
         if tier.needs_parts and (built := parts.wait()) is not None:

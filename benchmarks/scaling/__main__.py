@@ -64,7 +64,7 @@ def end(scenario: Scenario) -> None:
     if scenario.load is not None:
         scenario.load.stop()
     if scenario.operator is not None:
-        scenario.operator.stop()
+        scenario.operator.remove()
 
 
 def measure_carried(scenario: Scenario) -> int:

@@ -23,7 +23,9 @@ from typing import Any
 
 import kopf
 
+from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.controller import Controller, Planner
+from canarium.core.notices import Receiver
 from canarium.errors import (
     ApiError,
     CanariumError,
@@ -57,6 +59,8 @@ from canarium.kube.workqueue import WorkQueue
 from canarium.measuring import Measurements, Settings
 from canarium.measuring.templates import Templates
 from canarium.measuring.use import UseMeter
+from canarium.notifying import Notifier
+from canarium.startup_files import read_defaults, read_receivers
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +89,8 @@ class Options:
     without: tuple[str, ...] = ()
     "Names of `watching.PARTS` that are switched off."
     measuring: Settings = field(default_factory=Settings)
+    defaults: Defaults = NO_DEFAULTS
+    receivers: tuple[Receiver, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Options:
@@ -103,6 +109,8 @@ class Options:
                 environment.get("CANARIUM_PROFILES", ""),
                 environment.get("CANARIUM_PRICES", ""),
             ),
+            defaults=read_defaults(environment.get("CANARIUM_DEFAULTS", "")),
+            receivers=read_receivers(environment.get("CANARIUM_NOTIFICATIONS", "")),
         )
 
 
@@ -119,9 +127,17 @@ class Runtime:
             self.queue.add_soon,
             self.queue.add_first,
             prometheus_url=options.measuring.prometheus_url,
+            defaults=options.defaults,
         )
         self.client = Client(self.cluster, observer=self.metrics.observe_request)
         self.recorder = Recorder(self.client, self.metrics, _identity())
+        self.notifier = Notifier(
+            self.client,
+            self.metrics,
+            self.recorder,
+            everywhere=options.receivers,
+            allowed=options.measuring.allowed,
+        )
         self.templates = Templates(self.client, self.cache)
         self.measurements = Measurements(
             self.cache.pods.of,
@@ -140,6 +156,7 @@ class Runtime:
             recorder=self.recorder,
             measurements=self.measurements,
             metrics=self.metrics,
+            notifier=self.notifier,
         )
         self.reflectors = make_reflectors(
             self.client, self.cache, options.namespaces, without=options.without
@@ -162,7 +179,7 @@ class Runtime:
         meta, models = body["metadata"], self.cache.models
         known = models.get(meta["namespace"], meta["name"])
         if known is None or is_newer(meta["resourceVersion"], known.meta.resource_version):
-            models.put(project_model(body, known))
+            models.put(project_model(body, known, self.cache.defaults))
 
     def drop_model(self, body: Mapping[str, Any]) -> None:
         """A ModelDeployment that kopf saw going; whatever was begun for it ends."""
@@ -210,6 +227,7 @@ class Runtime:
                         self._take_signals()
                         group.create_task(self._keep_watching())
             finally:
+                await self.notifier.close()
                 await self.measurements.close()
                 await probes.cleanup()
 
@@ -245,6 +263,7 @@ class Runtime:
         namespace = self.options.lease_namespace or self.cluster.namespace
         lease = Lease(self.client, namespace, LEASE_NAME, _identity())
         await lease.acquire()
+        self.client.may_write = lambda: lease.is_held
         try:
             await self._work(lease)
         finally:
@@ -358,7 +377,7 @@ class Runtime:
         known = self.cache.models.get(meta.namespace, meta.name)
         if known is not None and known.meta.resource_version == meta.resource_version:
             return known
-        return project_model_json(raw, known)
+        return project_model_json(raw, known, self.cache.defaults)
 
     async def _keep_watching(self) -> None:
         """Run kopf's own tasks, and again when they end: its watch gives up, we don't."""

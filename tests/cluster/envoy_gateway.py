@@ -12,6 +12,7 @@ from tests.cluster.definitions import GATEWAY_API, apply_definitions, fetch_defi
 from tests.cluster.envoy_chart import DEFINITIONS, MANIFESTS, SYSTEM, fetch_rendered_chart
 from tests.cluster.gateway import (
     API_VERSION,
+    LOOPBACK,
     NAMESPACE,
     apply,
     await_programmed,
@@ -49,7 +50,8 @@ def start(cluster: Cluster, port: int, progress: Progress) -> None:
         apply(cluster, make_objects())
         cluster.kubectl("apply", "--server-side", "-n", SYSTEM, "-f", str(chart / MANIFESTS))
         await_programmed(cluster, GATEWAY)
-        await_status(port, "/", http.client.NOT_FOUND, f"the logs of the pods in {SYSTEM}")
+        where = f"the logs of the pods in {SYSTEM}"
+        await_status(LOOPBACK, port, "/", http.client.NOT_FOUND, where)
 
 
 def make_objects() -> list[dict[str, Any]]:

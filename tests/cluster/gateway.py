@@ -4,9 +4,11 @@ Both serve the Gateway ``public`` in the namespace ``gateways``, listener ``http
 """
 
 import http.client
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.cluster.binaries import find_traefik
 from tests.cluster.cluster import Cluster, make_list, make_manifest
@@ -20,6 +22,7 @@ API_VERSION = "gateway.networking.k8s.io/v1"
 CONTROLLER = "traefik.io/gateway-controller"
 NAMESPACE, GATEWAY = "gateways", "public"
 READY_SECONDS = 60.0
+LOOPBACK = "127.0.0.1"
 POD_WEB_PORT, POD_METRICS_PORT = 8000, 8001
 WEB_NODE_PORT, METRICS_NODE_PORT = 30080, 30081
 
@@ -27,8 +30,9 @@ WEB_NODE_PORT, METRICS_NODE_PORT = 30080, 30081
 def install_on_host(cluster: Cluster, progress: Progress) -> None:
     """Run Traefik as a process; for a cluster whose pods this machine can reach."""
     crds, traefik = fetch_kinds(progress), find_traefik(progress)
-    web, metrics = find_free_ports(2)
-    command = [str(traefik), *make_flags(f"127.0.0.1:{web}", f"127.0.0.1:{metrics}")]
+    inside = find_address(cluster)
+    (web,), (metrics,) = find_free_ports(1), find_free_ports(1, inside)
+    command = [str(traefik), *make_flags(f"127.0.0.1:{web}", f"{inside}:{metrics}")]
     environment = {"KUBECONFIG": str(cluster.kubeconfig_for("traefik"))}
     with progress.step("starting the gateway"):
         for found in crds:
@@ -36,7 +40,16 @@ def install_on_host(cluster: Cluster, progress: Progress) -> None:
         spawn(cluster.directory, "traefik", command, environment)
         apply(cluster, make_gateway_objects(web))
         await_programmed(cluster, GATEWAY)
-        record_addresses(cluster, web, metrics)
+        record_addresses(cluster, web, metrics, inside)
+
+
+def find_address(cluster: Cluster) -> str:
+    """Where this machine is reached from the cluster's pods: on the apiserver's own address.
+
+    So the operator reads the gateway's counters also when it is a pod.
+    """
+    clusters = json.loads(cluster.kubeconfig.read_text())["clusters"]
+    return urlsplit(clusters[0]["cluster"]["server"]).hostname or LOOPBACK
 
 
 def install_as_pod(cluster: Cluster, web: int, metrics: int, progress: Progress) -> None:
@@ -51,13 +64,13 @@ def install_as_pod(cluster: Cluster, web: int, metrics: int, progress: Progress)
         record_addresses(cluster, web, metrics)
 
 
-def record_addresses(cluster: Cluster, web: int, metrics: int) -> None:
+def record_addresses(cluster: Cluster, web: int, metrics: int, inside: str = LOOPBACK) -> None:
     """Wait until both ports answer, and write them down; 404 is the answer without a route."""
     log = str(cluster.logs / "traefik.log")
-    await_status(web, "/", http.client.NOT_FOUND, log)
-    await_status(metrics, "/metrics", http.client.OK, log)
-    cluster.gateway_url = f"http://127.0.0.1:{web}"
-    cluster.gateway_metrics_url = f"http://127.0.0.1:{metrics}/metrics"
+    await_status(LOOPBACK, web, "/", http.client.NOT_FOUND, log)
+    await_status(inside, metrics, "/metrics", http.client.OK, log)
+    cluster.gateway_url = f"http://{LOOPBACK}:{web}"
+    cluster.gateway_metrics_url = f"http://{inside}:{metrics}/metrics"
     cluster.save()
 
 
@@ -150,17 +163,17 @@ def await_programmed(cluster: Cluster, name: str) -> None:
     cluster.kubectl("wait", condition, f"gateway/{name}", "-n", NAMESPACE, seconds)
 
 
-def await_status(port: int, path: str, status: int, where: str) -> None:
-    """Wait until a GET on loopback is answered with this status; ``where`` to look when not."""
-    if not wait_until(make_probe(port, path, status), READY_SECONDS):
+def await_status(host: str, port: int, path: str, status: int, where: str) -> None:
+    """Wait until a GET is answered with this status; ``where`` to look when it isn't."""
+    if not wait_until(make_probe(host, port, path, status), READY_SECONDS):
         raise ClusterError(f"the gateway does not answer on port {port}: see {where}")
 
 
-def make_probe(port: int, path: str, status: int) -> Callable[[], bool]:
-    """A function that tells whether a GET on loopback is answered with this status."""
+def make_probe(host: str, port: int, path: str, status: int) -> Callable[[], bool]:
+    """A function that tells whether a GET is answered with this status."""
 
     def answers() -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection(host, port, timeout=5)
         try:
             connection.request("GET", path)
             return connection.getresponse().status == status

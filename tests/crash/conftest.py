@@ -1,5 +1,6 @@
 """A control plane with simulated nodes, a gateway that obliges, a witness, and lanes."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -19,7 +20,7 @@ from tests.crash import gateway
 from tests.crash.lane import Lane
 from tests.crash.mirror import Mirror, mirroring
 from tests.crash.proxy import Gate, Proxy, connect, open_upstream, serve, write_kubeconfig
-from tests.e2e.rights import USER
+from tests.e2e.account import give_account
 from tests.e2e.running import start_witness
 from tests.e2e.stage import prepare_simulated, share_cluster
 
@@ -27,7 +28,7 @@ MakeLane = Callable[..., Awaitable[Lane]]
 
 
 def prepare(cluster: Cluster, progress: Progress) -> None:
-    """Our definitions and rights, and Gateway API's, once they are served."""
+    """Our definitions, and Gateway API's, once they are served."""
     prepare_simulated(cluster, progress)
     gateway.install(cluster, fetch_definitions(GATEWAY_API, progress))
     cluster.kubectl("get", "--all-namespaces", "modeldeployments,modelrevisions,httproutes")
@@ -73,28 +74,33 @@ async def stage(cluster: Cluster, witness: Path, tmp_path: Path) -> AsyncIterato
         obliging = gateway.ObligingGateway(api, mirror)
         stack.push_async_callback(obliging.close)
 
-        async def make_lane(name: str, gate: Gate | None = None, *words: str) -> Lane:
+        async def make_lane(
+            name: str, gate: Gate | None = None, *words: str, beside: Lane | None = None
+        ) -> Lane:
             port = find_free_ports(1)[0]
             proxy = Proxy(*upstream, gate or Gate())
             await stack.enter_async_context(serve(proxy, port))
-            original, path = cluster.kubeconfig_for(USER), tmp_path / f"{name}.yaml"
-            kubeconfig = write_kubeconfig(path, original, proxy.url)
+            namespace = beside.namespace if beside else f"{name}-{uuid4().hex[:6]}"
+            if beside is None:
+                about: Any = {"metadata": {"name": namespace}}
+                manifest = {"apiVersion": "v1", "kind": "Namespace", **about}
+                await api.post("/api/v1/namespaces", manifest)
+            original = await asyncio.to_thread(give_account, cluster, namespace, tmp_path)
+            kubeconfig = write_kubeconfig(tmp_path / f"{name}.yaml", original, proxy.url)
             log = tmp_path / f"{name}.log"
-            namespace = f"{name}-{uuid4().hex[:6]}"
             lane = Lane(namespace, api, mirror, proxy, kubeconfig, log, words)
-            return await stack.enter_async_context(_playing(lane))
+            return await stack.enter_async_context(_playing(lane, owned=beside is None))
 
         yield Stage(cluster, witness, mirror, api, make_lane)
 
 
 @asynccontextmanager
-async def _playing(lane: Lane) -> AsyncIterator[Lane]:
-    """A lane with its namespace and a running operator; both go in the end."""
-    about: Any = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": lane.namespace}}
-    await lane.api.post("/api/v1/namespaces", about)
+async def _playing(lane: Lane, *, owned: bool) -> AsyncIterator[Lane]:
+    """A lane with a running operator, and the namespace if it is its own; both go in the end."""
     lane.start()
     try:
         yield lane
     finally:
         await lane.stop()
-        await lane.api.delete(f"/api/v1/namespaces/{lane.namespace}")
+        if owned:
+            await lane.api.delete(f"/api/v1/namespaces/{lane.namespace}")

@@ -13,7 +13,7 @@ from tests.cluster.ports import find_free_ports
 from tests.crash.mirror import KINDS, Mirror
 from tests.crash.proxy import Proxy
 from tests.e2e.apiserver import COLLECTIONS
-from tests.e2e.running import STOP_SECONDS, Child, NotRunningError, spawn
+from tests.e2e.running import STOP_SECONDS, WITHOUT, Child, NotRunningError, spawn
 
 Json = dict[str, Any]
 LEASE = "canarium-operator"
@@ -33,13 +33,15 @@ class Lane:
     log: Path
     words: tuple[str, ...] = ()
     child: Child | None = field(default=None, init=False)
+    address: str = field(default="", init=False)
+    "Where its probes are, as host:port."
 
     def start(self) -> None:
         """Start the operator; that it works shows in what it does."""
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
         words += ["--namespace", self.namespace, "--lease-namespace", self.namespace]
-        address = f"127.0.0.1:{find_free_ports(1)[0]}"
-        words += ["--probe-address", address, *self.words]
+        self.address = f"127.0.0.1:{find_free_ports(1)[0]}"
+        words += ["--probe-address", self.address, *WITHOUT, *self.words]
         self.child = spawn(words, self.log)
 
     def kill(self) -> None:

@@ -29,10 +29,10 @@ from tests.crash.gateway import ObligingGateway, install, make_crash
 from tests.crash.mirror import Mirror, mirroring
 from tests.crash.plays import Json, Play
 from tests.crash.proxy import connect
+from tests.e2e.account import give_account
 from tests.e2e.apiserver import COLLECTIONS
 from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL
-from tests.e2e.rights import USER
-from tests.e2e.running import spawn
+from tests.e2e.running import WITHOUT, spawn
 from tests.e2e.stage import prepare_simulated
 
 NAMESPACE = "reaction"
@@ -143,8 +143,10 @@ async def _create_namespace(api: Api, name: str) -> None:
 
 @asynccontextmanager
 async def _operating(cluster: Cluster, directory: Path) -> AsyncIterator[None]:
-    words = ["canarium", "operator", "run", "--kubeconfig", str(cluster.kubeconfig_for(USER))]
-    words += ["--namespace", NAMESPACE, objects.NAMESPACE, "--no-leader-election"]
+    watched = [NAMESPACE, objects.NAMESPACE]
+    kubeconfig = give_account(cluster, NAMESPACE, directory, watched)
+    words = ["canarium", "operator", "run", "--kubeconfig", str(kubeconfig)]
+    words += ["--namespace", *watched, "--no-leader-election", *WITHOUT]
     words += ["--probe-address", f"127.0.0.1:{find_free_ports(1)[0]}"]
     child = spawn(words, directory / "operator.log")
     try:

@@ -7,13 +7,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, make_list, make_manifest
 from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError, Process, spawn, wait_until
-from tests.e2e.rights import USER
-from tests.e2e.running import is_ok
+from tests.e2e.account import give_account
+from tests.e2e.running import WITHOUT, is_ok
 
 READY_SECONDS = 60.0
+NAME = "canarium-operator"
+NAMESPACE = "canarium"
+HOME = make_manifest("v1", "Namespace", NAMESPACE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +29,18 @@ class Operator:
 
 
 def start_operator(cluster: Cluster) -> Operator:
-    """Start it, with its own rights, and wait until it is ready.
+    """Start it, with the chart's rights for all namespaces, and wait until it is ready.
 
     Raises ClusterError with its last words when it doesn't get there.
     """
     (port,) = find_free_ports(1)
     command = [sys.executable, "-m", "canarium", "operator", "run"]
-    access = ["--kubeconfig", str(cluster.kubeconfig_for(USER))]
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=make_list([HOME]))
+    kubeconfig = give_account(cluster, NAMESPACE, cluster.directory, watched=())
+    access = ["--kubeconfig", str(kubeconfig), "--lease-namespace", NAMESPACE, *WITHOUT]
     probes = ["--probe-address", f"127.0.0.1:{port}"]
-    process = spawn(cluster.directory, USER, [*command, *access, *probes])
-    operator = Operator(process, port, cluster.logs / f"{USER}.log")
+    process = spawn(cluster.directory, NAME, [*command, *access, *probes])
+    operator = Operator(process, port, cluster.logs / f"{NAME}.log")
     url = f"http://127.0.0.1:{port}/readyz"
     settled = wait_until(lambda: is_ok(url) or not process.is_alive(), READY_SECONDS)
     if not settled or not process.is_alive():

@@ -14,6 +14,7 @@ from kubernetes import client, config
 Json = dict[str, Any]
 WATCH_SECONDS = 600.0
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 
 
 class WatchEndedError(Exception):
@@ -35,18 +36,27 @@ class Collection:
         return f"{self.prefix}{inside}/{self.plural}" + (f"/{name}" if name else "")
 
 
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
 COLLECTIONS = {
     collection.kind: collection
     for collection in (
         Collection("ModelDeployment", "/apis/canarium.dev/v1alpha1", "modeldeployments"),
         Collection("ModelRevision", "/apis/canarium.dev/v1alpha1", "modelrevisions"),
         Collection("MetricTemplate", "/apis/canarium.dev/v1alpha1", "metrictemplates"),
+        Collection(
+            "ClusterMetricTemplate",
+            "/apis/canarium.dev/v1alpha1",
+            "clustermetrictemplates",
+            namespaced=False,
+        ),
         Collection("Deployment", "/apis/apps/v1", "deployments"),
         Collection("Job", "/apis/batch/v1", "jobs"),
         Collection("HorizontalPodAutoscaler", "/apis/autoscaling/v2", "horizontalpodautoscalers"),
         Collection("ScaledObject", "/apis/keda.sh/v1alpha1", "scaledobjects"),
         Collection("PodDisruptionBudget", "/apis/policy/v1", "poddisruptionbudgets"),
         Collection("HTTPRoute", "/apis/gateway.networking.k8s.io/v1", "httproutes"),
+        Collection("GRPCRoute", "/apis/gateway.networking.k8s.io/v1", "grpcroutes"),
+        Collection("IngressRoute", "/apis/traefik.io/v1alpha1", "ingressroutes"),
         Collection("TraefikService", "/apis/traefik.io/v1alpha1", "traefikservices"),
         Collection("Gateway", "/apis/gateway.networking.k8s.io/v1", "gateways"),
         Collection("Service", "/api/v1", "services"),
@@ -55,6 +65,11 @@ COLLECTIONS = {
         Collection("Event", "/apis/events.k8s.io/v1", "events"),
         Collection("Namespace", "/api/v1", "namespaces", namespaced=False),
         Collection("ResourceQuota", "/api/v1", "resourcequotas"),
+        Collection("ServiceAccount", "/api/v1", "serviceaccounts"),
+        Collection("Role", RBAC, "roles"),
+        Collection("RoleBinding", RBAC, "rolebindings"),
+        Collection("ClusterRole", RBAC, "clusterroles", namespaced=False),
+        Collection("ClusterRoleBinding", RBAC, "clusterrolebindings", namespaced=False),
     )
 }
 
@@ -69,6 +84,10 @@ class Apiserver:
         """One object, or one list with its `items` and `metadata.resourceVersion`."""
         return self._send("GET", path)
 
+    def get_text(self, path: str) -> str:
+        """What isn't JSON: a log, or what a pod answers through the apiserver's proxy."""
+        return str(self._open("GET", path, []).data.decode(errors="replace"))
+
     def create(self, path: str, body: Mapping[str, Any]) -> Json:
         """POST an object to a list's path."""
         return self._send("POST", path, body)
@@ -76,6 +95,13 @@ class Apiserver:
     def merge(self, path: str, patch: Mapping[str, Any]) -> Json:
         """Merge-patch one object: None removes a field."""
         return self._send("PATCH", path, patch, content=MERGE_PATCH)
+
+    def apply(self, path: str, body: Mapping[str, Any]) -> Json:
+        """Server-side apply of one object under its own path."""
+        query = [("fieldManager", "person"), ("force", "true")]
+        answer = self._open("PATCH", path, query, body, APPLY_PATCH)
+        found: Json = json.loads(answer.data)
+        return found
 
     def delete(self, path: str) -> Json:
         """DELETE one object; its dependents go in the background."""
@@ -118,7 +144,7 @@ class Apiserver:
             method,
             path,
             query_params=query,
-            header_params={"Accept": "application/json", "Content-Type": content},
+            header_params={"Accept": "application/json, */*", "Content-Type": content},
             body=body,
             auth_settings=["BearerToken"],
         )

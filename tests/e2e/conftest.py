@@ -14,11 +14,12 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.lifecycle import Tier
+from tests.e2e.account import HOME, give_account
 from tests.e2e.apiserver import Apiserver
 from tests.e2e.changes import read_changes
+from tests.e2e.installed import serve_one
 from tests.e2e.invariants import check_namespaces
-from tests.e2e.rights import USER
-from tests.e2e.running import RunningOperator, start_witness
+from tests.e2e.running import Operator, RunningOperator, start_witness
 from tests.e2e.scenario import Scenario, make_scenario
 from tests.e2e.stage import (
     Prepare,
@@ -33,6 +34,7 @@ LONGEST_FIRST = (
     "test_scaling_node",
     "test_envoy",
     "test_rollouts",
+    "test_upgrade",
     "test_routers",
     "test_faults",
     "test_bad_input",
@@ -40,10 +42,15 @@ LONGEST_FIRST = (
 )
 
 
+LAST = "test_installed_by_default"
+"It has the node for itself: best when the others are done with it."
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left alone with one."""
     order = {name: number for number, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    order[LAST] = len(order) + 1
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST_FIRST)))
 
 
 class Theatre:
@@ -96,32 +103,63 @@ def slot(run: Path, request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
+def alone(run: Path) -> Iterator[None]:
+    """All the places: nobody else has real traffic, or an operator on the node."""
+    with take_all_slots(os.cpu_count() or 1, run):
+        yield
+
+
+@pytest.fixture
 def scenario(
     node: Theatre, slot: None, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Scenario]:
-    """A namespace with an operator of its own, under real traffic where the test starts it."""
-    yield from play(node, tmp_path, request.node.name, lease=True)
+    """A namespace with an operator of its own, under real traffic where the test starts it.
+
+    The operator is installed by the chart and runs in a pod.
+    """
+    found = set_up(node, tmp_path, request.node.name)
+    yield from play(found, serve_one(node.cluster, node.apiserver, found.namespace))
 
 
 @pytest.fixture
 def rehearsal(
     simulated: Theatre, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Scenario]:
-    """A namespace of the simulated cluster with an operator of its own."""
-    yield from play(simulated, tmp_path, request.node.name, lease=False)
+    """A namespace of the simulated cluster with an operator of its own.
 
-
-def play(theatre: Theatre, directory: Path, name: str, *, lease: bool) -> Iterator[Scenario]:
-    """Lend a scenario and, when its test is over, hold it against the invariants."""
-    found = make_scenario(theatre.cluster, theatre.apiserver, theatre.witness, directory, name)
-    kubeconfig, log = theatre.cluster.kubeconfig_for(USER), directory / "operator.log"
-    found.operator = RunningOperator(kubeconfig, log, found.namespace, lease)
+    Simulated nodes run nothing, so it is a process here, with the chart's account and rights.
+    """
+    found = set_up(simulated, tmp_path, request.node.name)
+    operator = make_process(found)
     with ExitStack() as stack:
-        stack.callback(found.delete_namespace)
-        stack.callback(found.operator.stop)
-        found.operator.start()
-        yield found
-        if found.load is not None:
-            found.load.stop()
-        violations = found.find_violations()
-        assert not violations, "\n".join([*map(str, violations), found.tell()])
+        words = ("delete", "namespace", operator.namespace, "--wait=false")
+        stack.callback(found.cluster.kubectl, *words)
+        yield from play(found, operator)
+
+
+def set_up(theatre: Theatre, directory: Path, name: str) -> Scenario:
+    """A scenario in a namespace of its own, without an operator as yet."""
+    return make_scenario(theatre.cluster, theatre.apiserver, theatre.witness, directory, name)
+
+
+def make_process(scenario: Scenario) -> RunningOperator:
+    """An operator out of the cluster, which acts at once; its account has a namespace too."""
+    watched, home = scenario.namespace, scenario.namespace + HOME
+    scenario.cluster.kubectl("create", "namespace", home)
+    kubeconfig = give_account(scenario.cluster, home, scenario.directory, [watched])
+    log = scenario.directory / "operator.log"
+    return RunningOperator(kubeconfig, log, watched, lease=False, home=home)
+
+
+def play(scenario: Scenario, operator: Operator) -> Iterator[Scenario]:
+    """Lend a scenario and, when its test is over, hold it against the invariants."""
+    scenario.operator = operator
+    with ExitStack() as stack:
+        stack.callback(scenario.delete_namespace)
+        stack.callback(operator.remove)
+        operator.start()
+        yield scenario
+        if scenario.load is not None:
+            scenario.load.stop()
+        violations = scenario.find_violations()
+        assert not violations, "\n".join([*map(str, violations), scenario.tell()])

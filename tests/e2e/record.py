@@ -15,10 +15,10 @@ from pathlib import Path
 
 import yaml
 
+from tests.e2e.account import give_account
 from tests.e2e.apiserver import Apiserver
 from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.rights import USER
-from tests.e2e.running import ROOT, RunningOperator
+from tests.e2e.running import ROOT, Operator, RunningOperator
 from tests.e2e.scenario import (
     Scenario,
     condition,
@@ -207,7 +207,7 @@ def strip_rules(node: object) -> object:
     return {k: strip_rules(v) for k, v in node.items() if k != "x-kubernetes-validations"}
 
 
-def operator(scenario: Scenario) -> RunningOperator:
+def operator(scenario: Scenario) -> Operator:
     """The operator of a scenario that has one."""
     assert scenario.operator is not None
     return scenario.operator
@@ -244,7 +244,8 @@ def main() -> None:
 
 def record(scenario: Scenario, name: str) -> None:
     """Play one story and write down how it ended."""
-    kubeconfig, log = scenario.cluster.kubeconfig_for(USER), scenario.directory / f"{name}.log"
+    kubeconfig = give_account(scenario.cluster, scenario.namespace, scenario.directory)
+    log = scenario.directory / f"{name}.log"
     scenario.operator = RunningOperator(kubeconfig, log, scenario.namespace, lease=False)
     with ExitStack() as stack:
         stack.callback(scenario.delete_namespace)

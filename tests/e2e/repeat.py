@@ -16,11 +16,11 @@ from pathlib import Path
 
 from tests.cluster.cluster import Cluster
 from tests.e2e.apiserver import Apiserver
+from tests.e2e.installed import serve_one
 from tests.e2e.manifests import image
 from tests.e2e.plays import promote, roll_back
 from tests.e2e.readings import find_worst_split
-from tests.e2e.rights import USER
-from tests.e2e.running import RunningOperator, start_witness
+from tests.e2e.running import start_witness
 from tests.e2e.scenario import Scenario, find_revision, make_scenario
 from tests.e2e.stage import prepare_node, share_cluster
 from tests.e2e.traffic import Report
@@ -82,9 +82,7 @@ def stage(cluster: Cluster, witness: Path, directory: Path) -> Scenario:
     directory.mkdir()
     apiserver = Apiserver(cluster.kubeconfig)
     scenario = make_scenario(cluster, apiserver, witness, directory, directory.name)
-    kubeconfig = cluster.kubeconfig_for(USER)
-    log = directory / "operator.log"
-    scenario.operator = RunningOperator(kubeconfig, log, scenario.namespace)
+    scenario.operator = serve_one(cluster, apiserver, scenario.namespace)
     scenario.operator.start()
     return scenario
 
@@ -104,7 +102,7 @@ def repeat(name: str, times: int) -> list[Row]:
             rows.append(play(scenario, name, number))
             print(rows[-1], flush=True)
             if scenario.operator is not None:
-                scenario.operator.stop()
+                scenario.operator.remove()
             scenario.delete_namespace()
     return rows
 

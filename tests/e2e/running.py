@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -23,6 +24,9 @@ POLL_SECONDS = 0.1
 READY_SECONDS = 45.0
 "A killed leader's Lease lasts 15 s; the next operator is ready only after that."
 STOP_SECONDS = 20.0
+WITHOUT = ("--without", "Istio")
+"""What the values under test switch off: no cluster of ours has Istio, so its rules could not be
+shown to be needed (tests/e2e/account.py)."""
 IRIS = '{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}'
 "One flower, as the Open Inference Protocol v2 wants it."
 
@@ -71,26 +75,72 @@ def spawn(words: Sequence[str], log: Path) -> Child:
     return Child(process, log)
 
 
+class Operator(Protocol):
+    """An operator that serves one namespace, wherever it runs, and that tests start and end."""
+
+    @property
+    def namespace(self) -> str:
+        """Where its account and its Lease are."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, and never ended by itself."""
+
+    def start(self) -> None:
+        """Start it and wait until it says that it is ready."""
+
+    def stop(self) -> None:
+        """Ask it to end, as Kubernetes does, and make sure that it ended well."""
+
+    def kill(self) -> None:
+        """SIGKILL: nothing of it gets a chance to say good-bye."""
+
+    def restart(self) -> None:
+        """Stop and start again."""
+
+    def remove(self) -> None:
+        """Stop it for good, and leave nothing of it."""
+
+    def get(self, path: str) -> str:
+        """What it answers on its port for probes and metrics."""
+
+    def tell(self) -> str:
+        """Its last words."""
+
+
 @dataclass(slots=True)
 class RunningOperator:
-    """The operator out of the cluster, for one namespace, where it also keeps its Lease.
+    """The operator out of the cluster, for one namespace.
 
-    Without a `lease` it acts at once, and nothing of it is in the namespace.
+    Without a `lease` it acts at once. Lease and account are in the namespace that it serves, or
+    in a `home` beside it.
     """
 
     kubeconfig: Path
     log: Path
-    namespace: str
+    watched: str
     lease: bool = True
+    home: str = ""
     child: Child | None = field(default=None, init=False)
     address: str = field(default="", init=False)
     "Where its probes and metrics are, as host:port."
+
+    @property
+    def namespace(self) -> str:
+        """Where its account and its Lease are."""
+        return self.home or self.watched
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self.child is not None and self.child.alive
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         self.address = address = f"127.0.0.1:{find_free_ports(1)[0]}"
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
-        words += ["--probe-address", address, "--namespace", self.namespace]
+        words += ["--probe-address", address, "--namespace", self.watched]
+        words += WITHOUT
         words += ["--open-network", "127.0.0.0/8"]  # where tests answer for Prometheus and the web
         words += ["--lease-namespace", self.namespace] if self.lease else ["--no-leader-election"]
         self.child = spawn(words, self.log)
@@ -113,12 +163,24 @@ class RunningOperator:
         self.stop()
         self.start()
 
+    def remove(self) -> None:
+        """The same as stop: a process leaves nothing."""
+        self.stop()
+
+    def get(self, path: str) -> str:
+        """What it answers on its port for probes and metrics."""
+        with urlopen(f"http://{self.address}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def tell(self) -> str:
+        """The last lines of its output."""
+        return self.child.tail() if self.child else ""
+
     def _wait_until_ready(self, url: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not is_ok(url):
-            if self.child is None or not self.child.alive or time.monotonic() > deadline:
-                words = self.child.tail() if self.child else ""
-                raise NotRunningError(f"the operator did not become ready: {words}")
+            if not self.alive or time.monotonic() > deadline:
+                raise NotRunningError(f"the operator did not become ready: {self.tell()}")
             time.sleep(POLL_SECONDS)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 from kubernetes.client import ApiException
 
 from tests.cluster.cluster import Cluster
+from tests.e2e.account import name_account
 from tests.e2e.apiserver import COLLECTIONS, Apiserver, WatchEndedError
 from tests.e2e.changes import Change, read_changes, revision_of
 from tests.e2e.invariants import Expectation, Violation, find_violations
-from tests.e2e.running import STEADY, RunningLoad, RunningOperator, start_load
+from tests.e2e.running import STEADY, Operator, RunningLoad, start_load
 from tests.e2e.timeline import tell
 from tests.e2e.traffic import Report
 from tests.e2e.watcher import WATCHED
@@ -37,7 +38,7 @@ class Scenario:
     witness: Path
     directory: Path
     namespace: str
-    operator: RunningOperator | None = None
+    operator: Operator | None = None
     load: RunningLoad | None = None
     entrance: str | None = None
     blamed: set[str] = field(default_factory=set)
@@ -47,6 +48,12 @@ class Scenario:
     def host(self) -> str:
         """The host name by which this scenario's model is reached, and no other's."""
         return f"{self.namespace}.example.com"
+
+    @property
+    def account(self) -> str:
+        """Who the operator is to the apiserver."""
+        assert self.operator is not None
+        return name_account(self.operator.namespace)
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         """Run kubectl as a person in this namespace."""
@@ -177,9 +184,7 @@ class Scenario:
         return "\n".join([*stories, *self._operators_words()[-30:], *read_pressure()])
 
     def _operators_words(self) -> list[str]:
-        if self.operator is None or not self.operator.log.exists():
-            return []
-        return [str(self.operator.log), *self.operator.log.read_text().splitlines()]
+        return self.operator.tell().splitlines() if self.operator else []
 
     def delete_namespace(self) -> None:
         """Leave nothing behind that takes the next scenario's processor time."""
@@ -272,6 +277,16 @@ def named(holds: Holds, words: str) -> Holds:
     """Give a condition the words by which a failed wait names it."""
     holds.__doc__ = words
     return holds
+
+
+def serves(version: str) -> Holds:
+    """Holds of a ModelDeployment at rest with a version."""
+
+    def holds(found: Json) -> bool:
+        stable = found.get("status", {}).get("stable", {})
+        return phase("Healthy")(found) and stable.get("version") == version
+
+    return named(holds, f"serves {version}")
 
 
 def describe(holds: Holds) -> str:

@@ -15,13 +15,13 @@ from typing import TextIO
 
 from tests.cluster import lifecycle
 from tests.cluster.cache import exclusive
-from tests.cluster.cluster import Cluster, make_list
+from tests.cluster.cluster import Cluster
 from tests.cluster.images.iris import build_iris
 from tests.cluster.lifecycle import Tier, Wish
 from tests.cluster.processes import Process, observe
 from tests.cluster.progress import Progress
-from tests.e2e.rights import make_rights
 from tests.e2e.running import ROOT
+from tests.rights.ledger import hand_in
 
 SLOT_POLL_SECONDS = 0.2
 Prepare = Callable[[Cluster, Progress], None]
@@ -77,6 +77,7 @@ def leave(name: str, users: Path) -> None:
     with exclusive(users.with_suffix(".lock")):
         write_users(users, [pid for pid in read_users(users) if pid != os.getpid()])
         if not read_users(users):
+            hand_in(lifecycle.find(name))
             lifecycle.down(name, Progress())
 
 
@@ -106,7 +107,11 @@ def take_slot(slots: int, run: Path) -> Iterator[None]:
 
 @contextmanager
 def take_all_slots(slots: int, run: Path) -> Iterator[None]:
-    """Wait until no worker of this run plays with real traffic, and keep the others waiting."""
+    """Wait until nobody of this run plays with real traffic, and keep others from it.
+
+    They are taken in the same order by all who want them all, so that two don't wait for each
+    other.
+    """
     with ExitStack() as stack:
         for number in range(slots):
             file = stack.enter_context((run / f"slot-{number}").open("w"))
@@ -141,9 +146,11 @@ def load_once(cluster: Cluster, archive: Path, progress: Progress) -> None:
 
 
 def prepare_simulated(cluster: Cluster, progress: Progress) -> None:
-    """Our definitions and rights alone; there is no gateway, and no Gateway API either."""
-    progress.say("applying our definitions and the operator's rights")
+    """Our definitions alone; there is no gateway, and no Gateway API either.
+
+    The operator's rights come with each operator.
+    """
+    progress.say("applying our definitions")
     cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=make_list(make_rights()))
     kinds = ["crd/modeldeployments.canarium.dev", "crd/modelrevisions.canarium.dev"]
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *kinds)

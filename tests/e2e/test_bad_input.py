@@ -12,7 +12,6 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.e2e.manifests import PUBLIC, Json, rollout, simulated
-from tests.e2e.rights import USER
 from tests.e2e.scenario import (
     Holds,
     Scenario,
@@ -23,6 +22,7 @@ from tests.e2e.scenario import (
     named,
     phase,
 )
+from tests.rights.ledger import expect_farewell
 
 pytestmark = [pytest.mark.timeout(180, func_only=True)]
 SECONDS = 45.0
@@ -59,8 +59,7 @@ def test_gateway_api_that_is_not_installed_is_named_without_a_storm(rehearsal: S
     time.sleep(5)  # a time in which a storm would show; there is no event to wait for
     assert count_requests(rehearsal) - before <= 2
     assert rehearsal.operator is not None
-    assert rehearsal.operator.child is not None
-    assert rehearsal.operator.child.alive
+    assert rehearsal.operator.alive
 
 
 def count_requests(rehearsal: Scenario) -> int:
@@ -68,7 +67,7 @@ def count_requests(rehearsal: Scenario) -> int:
     assert rehearsal.cluster.audit_log is not None
     entries = map(json.loads, read_lines(rehearsal.cluster.audit_log))
     return sum(
-        entry["user"]["username"] == USER
+        entry["user"]["username"] == rehearsal.account
         and entry.get("objectRef", {}).get("namespace") == rehearsal.namespace
         and entry["verb"] != "watch"
         for entry in entries
@@ -109,10 +108,19 @@ def find_first_name(rehearsal: Scenario) -> str:
     return name
 
 
-@pytest.mark.parametrize("kind", ["Service", "Deployment"])
+def foreign_budget(name: str) -> Json:
+    about = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}}
+    return {**about, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "theirs"}}}}
+
+
+@pytest.mark.parametrize("kind", ["Service", "Deployment", "PodDisruptionBudget"])
 def test_a_foreign_object_under_our_name_is_never_touched(rehearsal: Scenario, kind: str) -> None:
-    name = "iris" if kind == "Service" else find_first_name(rehearsal)
-    make = {"Service": foreign_service, "Deployment": foreign_deployment}[kind]
+    name = find_first_name(rehearsal) if kind == "Deployment" else "iris"
+    make = {
+        "Service": foreign_service,
+        "Deployment": foreign_deployment,
+        "PodDisruptionBudget": foreign_budget,
+    }[kind]
     rehearsal.apply(make(name))
     theirs = rehearsal.get(kind, name)
 
@@ -198,11 +206,12 @@ def test_a_namespace_that_is_deleted_goes_whole(rehearsal: Scenario) -> None:
     rehearsal.apply(simulated("v2", rollout=SLOW))
     rehearsal.wait(in_state("Scaling"), SECONDS)
 
+    expect_farewell(rehearsal.cluster, rehearsal.account)  # its Role goes with the rest
+
     rehearsal.cluster.kubectl("delete", "namespace", rehearsal.namespace, "--timeout=60s")
 
     assert rehearsal.operator is not None
-    assert rehearsal.operator.child is not None
-    assert rehearsal.operator.child.alive
+    assert rehearsal.operator.alive
     rehearsal.cluster.kubectl("create", "namespace", rehearsal.namespace)  # the teardown's
 
 

@@ -18,7 +18,6 @@ from tests.cluster.gitops_view import judge
 from tests.cluster.processes import ClusterError
 from tests.e2e.changes import Change, revision_of
 from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.rights import USER
 from tests.e2e.scenario import Scenario, get_condition, in_state, phase
 from tests.e2e.syncing import SERVER_SIDE, read_entries, syncing
 
@@ -100,7 +99,7 @@ def read_writes(rehearsal: Scenario, model: str, since: float) -> list[Written]:
     for entry in read_entries(rehearsal.cluster.audit_log):
         about = entry.get("objectRef", {})
         reads = entry["verb"] in ("get", "list", "watch")
-        ours = entry["user"]["username"] == USER and not reads
+        ours = entry["user"]["username"] == rehearsal.account and not reads
         mine = about.get("namespace") == rehearsal.namespace
         carried_out = entry["responseStatus"]["code"] < 300
         if ours and mine and carried_out and about.get("name", "").startswith(model):

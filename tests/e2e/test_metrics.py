@@ -1,18 +1,18 @@
 """Metrics that are asked for: templates, a web address, Prometheus, and the Secret for them."""
 
-import base64
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from tests.e2e.grants import grant
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.metric_web import answering, vector
-from tests.e2e.rights import USER
 from tests.e2e.scenario import Scenario, condition, get_condition, in_state, phase
+from tests.rights.ledger import expect_refusal
+from tests.rights.requests import Right
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
-RBAC = "rbac.authorization.k8s.io"
 
 
 def steps(*metrics: Json, hold: str = "3s") -> Json:
@@ -74,6 +74,8 @@ def test_without_the_right_to_a_secret_nothing_passes_and_status_says_what_to_gr
     with answering(lambda _path, _query: {"score": 1}) as web:
         query = {"url": web.url, "value": "$.score", "secretRef": {"name": "quality"}}
         rehearsal.apply(template("score", web=query))
+        why = "nobody has opened the Secret yet"
+        expect_refusal(rehearsal.cluster, rehearsal.namespace, Right("", "secrets", "get"), why)
         rehearsal.apply(simulated("v1"))
         rehearsal.wait(phase("Healthy"), 30)
         metric = {**score(min="0.9"), "arguments": []}
@@ -105,6 +107,23 @@ def test_a_missing_template_holds_the_step_until_there_is_one(rehearsal: Scenari
     with answering(lambda _path, _query: vector(3)) as web:
         rehearsal.apply(template("gpu", prometheus={"address": web.url, "query": "gpu"}))
         rehearsal.wait(phase("Healthy"), 30)
+
+
+def test_a_template_of_the_whole_cluster_is_told_whether_it_works(rehearsal: Scenario) -> None:
+    name = f"shared-{rehearsal.namespace}"[:60].rstrip("-")
+    with answering(lambda _path, _query: {"score": 1}) as web:
+        shared = template(name, web={"url": web.url, "value": "$.score"})
+        rehearsal.apply({**shared, "kind": "ClusterMetricTemplate"}, simulated("v1"))
+        rehearsal.wait(phase("Healthy"), 30)
+        ref = {"kind": "ClusterMetricTemplate", "name": name}
+        metric = {"name": "score", "templateRef": ref, "min": "0.9"}
+        rehearsal.apply(simulated("v2", rollout=steps(metric, hold="1s")))
+
+        rehearsal.wait(phase("Healthy"), 30)
+
+        working = condition("Working", "True", "Answered")
+        rehearsal.wait_for("ClusterMetricTemplate", name, working, 20)
+    rehearsal.kubectl("delete", f"clustermetrictemplate/{name}")
 
 
 def test_counters_of_a_prometheus_are_compared_with_stable(rehearsal: Scenario) -> None:
@@ -240,24 +259,3 @@ def test_a_job_that_a_quota_refuses_holds_the_step_until_there_is_room(
 def is_of(pod: Json, job: str) -> bool:
     owners = pod["metadata"].get("ownerReferences", [])
     return any((owner["kind"], owner["name"]) == ("Job", job) for owner in owners)
-
-
-def grant(rehearsal: Scenario, name: str, **data: str) -> None:
-    """What a user does: a Secret, and a Role by which the operator may get that one."""
-    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    about = {"metadata": {"name": name}}
-    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
-    role = {"apiGroup": RBAC, "kind": "Role", "name": name}
-    subjects = [{"apiGroup": RBAC, "kind": "User", "name": USER}]
-    version = f"{RBAC}/v1"
-    rehearsal.apply(
-        {"apiVersion": "v1", "kind": "Secret", **about, "data": encoded},
-        {"apiVersion": version, "kind": "Role", **about, "rules": [rule]},
-        {
-            "apiVersion": version,
-            "kind": "RoleBinding",
-            **about,
-            "roleRef": role,
-            "subjects": subjects,
-        },
-    )

@@ -15,7 +15,14 @@ from tests.e2e.changes import REVISION_LABEL
 from tests.e2e.invariants import SETTLE_SECONDS
 from tests.e2e.manifests import PUBLIC, Json, answering, image, iris, rollout
 from tests.e2e.readings import find_stands, find_worst_split
-from tests.e2e.scenario import Scenario, find_revision, get_condition, in_state, phase
+from tests.e2e.scenario import (
+    Scenario,
+    find_revision,
+    get_condition,
+    in_state,
+    phase,
+    serves,
+)
 from tests.e2e.traffic import Report, read_version
 
 pytestmark = [pytest.mark.timeout(300, func_only=True)]
@@ -142,6 +149,38 @@ def ask(scenario: Scenario, headers: dict[str, str]) -> str:
     request = Request(url, headers={"Host": scenario.host, **headers})  # noqa: S310 - our own URL
     with urlopen(request, timeout=5) as answer:  # noqa: S310 - our own URL
         return read_version(answer.read().decode())
+
+
+def test_a_model_that_changes_its_router_leaves_no_route_of_the_last_one(
+    scenario: Scenario,
+) -> None:
+    terms = rollout((50, "1s"), guard={"duration": "0s"})
+    called = {**by_gateway(scenario), "protocol": "GRPC"}
+    for version in ("v1", "v2"):
+        speaking = answering(version, called, rollout=terms)
+        speaking["spec"]["server"]["grpcPort"] = 8081
+        scenario.apply(speaking)
+        scenario.wait(serves(version), READY_SECONDS)
+    assert kinds_of_routes(scenario) == {"GRPCRoute"}
+
+    answered = {**by_gateway(scenario), "hostnames": [f"http.{scenario.host}"]}
+    for traffic, kind in (
+        (answered, "GRPCRoute"),
+        (by_traefik(scenario), "HTTPRoute"),
+        ({"router": "Replicas"}, "IngressRoute"),
+    ):
+        speaking["spec"]["traffic"] = traffic
+        scenario.apply(speaking)
+        scenario.wait_gone(kind, "iris", SECONDS)
+        scenario.wait(serves("v2"), SECONDS)
+    scenario.wait_gone("TraefikService", "iris", SECONDS)
+    assert kinds_of_routes(scenario) == set()
+
+
+def kinds_of_routes(scenario: Scenario) -> set[str]:
+    """The kinds of routes that the namespace has."""
+    kinds = ("HTTPRoute", "GRPCRoute", "IngressRoute", "TraefikService")
+    return {kind for kind in kinds if scenario.all_of(kind)}
 
 
 def test_a_mirror_that_the_gateway_cannot_make_is_refused_before_anything_moves(

@@ -12,11 +12,14 @@ from tests.e2e.capacity import find_fewest_ready
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.scaling import of_size, stable_of
 from tests.e2e.scenario import (
+    Holds,
     Scenario,
     condition,
     get_condition,
     in_state,
+    named,
     phase,
+    serves,
 )
 
 pytestmark = [pytest.mark.timeout(180, func_only=True)]
@@ -140,6 +143,59 @@ def test_a_drained_node_leaves_the_budget_whole_and_the_rollout_finishes(
     assert not [pod for pod in left if pod["spec"].get("nodeName") == drained]
     assert find_fewest_ready(rehearsal.changes(), "iris", begin, end) >= pods - 1
     assert finished["status"]["stable"]["version"] == "v2"
+
+
+def test_the_budget_follows_the_spec_and_goes_with_the_second_pod(rehearsal: Scenario) -> None:
+    budget = {"disruptionBudget": {"maxUnavailable": 1}}
+    rehearsal.apply(simulated("v1", scaling={"replicas": 2, **budget}))
+    rehearsal.wait_for("PodDisruptionBudget", "iris", gives_up(1), SECONDS)
+
+    more = {"disruptionBudget": {"maxUnavailable": 2}}
+    rehearsal.apply(simulated("v1", scaling={"replicas": 2, **more}))
+    rehearsal.wait_for("PodDisruptionBudget", "iris", gives_up(2), SECONDS)
+    rehearsal.apply(simulated("v1", scaling={"replicas": 1, **more}))
+
+    rehearsal.wait_gone("PodDisruptionBudget", "iris", SECONDS)
+
+
+def gives_up(pods: int) -> Holds:
+    """Holds of a budget by which so many pods may be taken at a time."""
+    return named(lambda found: bool(found["spec"]["maxUnavailable"] == pods), f"{pods} at a time")
+
+
+def test_an_autoscaler_goes_when_the_size_is_fixed_and_follows_its_bounds_before(
+    rehearsal: Scenario,
+) -> None:
+    rehearsal.apply(simulated("v1", scaling=automatic(CPU)))
+    rehearsal.wait(phase("Healthy"), SECONDS)
+    name = f"iris-{stable_of(rehearsal)}"
+    rehearsal.wait_for("HorizontalPodAutoscaler", name, has_at_most(10), SECONDS)
+
+    rehearsal.apply(simulated("v1", scaling={**automatic(CPU), "maxReplicas": 7}))
+    rehearsal.wait_for("HorizontalPodAutoscaler", name, has_at_most(7), SECONDS)
+    rehearsal.apply(simulated("v1", scaling={"replicas": 3}))
+
+    rehearsal.wait_gone("HorizontalPodAutoscaler", name, SECONDS)
+    rehearsal.wait_for("Deployment", name, of_size(3), SECONDS)
+
+
+def has_at_most(pods: int) -> Holds:
+    """Holds of an autoscaler that adds no more pods than that."""
+    return named(lambda found: bool(found["spec"]["maxReplicas"] == pods), f"at most {pods}")
+
+
+def test_history_forgets_the_oldest_revision_with_all_that_it_had(rehearsal: Scenario) -> None:
+    terms = {"guard": {"duration": "0s"}, "revisionHistoryLimit": 1}
+    names = []
+    for version in ("v1", "v2", "v3"):
+        rehearsal.apply(simulated(version, rollout=terms))
+        rehearsal.wait(serves(version), SECONDS)
+        names.append(f"iris-{stable_of(rehearsal)}")
+
+    for kind in ("ModelRevision", "Deployment", "Service"):
+        rehearsal.wait_gone(kind, names[0], SECONDS)
+    kept = {found["metadata"]["name"] for found in rehearsal.all_of("ModelRevision")}
+    assert kept == set(names[1:])
 
 
 def selected(rehearsal: Scenario) -> tuple[str, ...]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
 from tests.cluster.processes import wait_until
 from tests.cluster.progress import Progress
 from tests.e2e.manifests import Json, answering
-from tests.e2e.running import RunningOperator
+from tests.e2e.running import Operator
 from tests.e2e.scenario import Scenario, phase
 from tests.e2e.test_cli import Person
 
@@ -30,10 +29,9 @@ def make_model() -> Json:
     return {**found, "spec": {**spec, "server": server}}
 
 
-def read_gauges(operator: RunningOperator) -> dict[str, float]:
+def read_gauges(operator: Operator) -> dict[str, float]:
     """The gauges of the one revision, without their prefix and labels."""
-    with urlopen(f"http://{operator.address}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
+    lines = operator.get("/metrics").splitlines()
     found = (line.rpartition(" ") for line in lines if line.startswith("canarium_revision_"))
     return {
         name.partition("{")[0].removeprefix("canarium_revision_"): float(value)

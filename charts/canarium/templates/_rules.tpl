@@ -14,7 +14,7 @@
   verbs: [patch]
 - apiGroups: [canarium.dev]
   resources: [metrictemplates]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [canarium.dev]
   resources: [metrictemplates/status]
   verbs: [patch]
@@ -31,10 +31,10 @@
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
@@ -44,12 +44,12 @@
 {{- if .Values.jobs.enabled }}
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create, delete]
+  verbs: [list, watch, create, delete]
 {{- end }}
 {{- if .Values.use.enabled }}
 - apiGroups: [metrics.k8s.io]
   resources: [pods]
-  verbs: [get, list]
+  verbs: [list]
 {{- end }}
 {{- if .Values.autoscalers.hpa }}
 - apiGroups: [autoscaling]
@@ -83,13 +83,13 @@
 {{- define "canarium.clusterRules" -}}
 - apiGroups: [canarium.dev]
   resources: [clustermetrictemplates]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [canarium.dev]
   resources: [clustermetrictemplates/status]
   verbs: [patch]
 {{- if .Values.routers.gatewayAPI }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways, gatewayclasses]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end }}
 {{- end -}}

@@ -108,7 +108,7 @@ def _find_refusal(view: View, name: str) -> tuple[str, str] | None:
     if view.observed.jobs is None:
         return (
             "JobsNotVisible",
-            "the operator may not get, list and watch Jobs (batch/v1): grant it",
+            "the operator may not list and watch Jobs (batch/v1): grant it",
         )
     failures = (f for f in view.observed.failures if (f.kind, f.name) == ("Job", name))
     failure = next(failures, None)
