@@ -36,6 +36,7 @@ lint: $(STAMP) ## Format and lint, types, layers, generated files
 	@$(BIN)/mypy operator/canarium tests benchmarks
 	@$(BIN)/lint-imports --no-logo | tail -n 2
 	@$(BIN)/canarium crds --check crds
+	@$(BIN)/canarium operator metrics --check docs/reference/metrics.md
 
 check: lint ## The quick one, no root: lint, types, layers, unit and property tests
 	@$(BIN)/pytest -q -n 2 $(FAST_TESTS)
