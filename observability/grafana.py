@@ -149,7 +149,6 @@ def _render_variable(variable: Variable) -> Json:
         "type": "query",
         "datasource": DATASOURCE,
         "query": {"query": variable.query, "refId": variable.name},
-        "definition": variable.query,
         "refresh": 2,
         "sort": 1,
         **every,
