@@ -27,6 +27,12 @@ MODEL_RULES = (
 )
 
 
+def in_phase(phase: str, also: str = "") -> str:
+    """The models that are in a phase, whichever process tells it: leaders change meanwhile."""
+    series = f'canarium_model_phase{{phase="{phase}"{also}}}'
+    return f"max by (namespace, model, phase, reason) ({series}) == 1"
+
+
 def burns(long: str, short: str, rate: float) -> str:
     """Whether the error budget is spent that many times too fast, over a long and a short time.
 
@@ -46,7 +52,7 @@ def _share(window: str) -> str:
 ROLLOUTS = (
     Alert(
         "CanariumRolledBack",
-        'canarium_model_phase{phase="RolledBack",reason!~"Overridden|Aborted"} == 1',
+        in_phase("RolledBack", ',reason!~"Overridden|Aborted"'),
         "",
         "warning",
         f"{MODEL} was rolled back: {{{{ $labels.reason }}}}",
@@ -55,8 +61,9 @@ ROLLOUTS = (
     ),
     Alert(
         "CanariumRolloutStuck",
-        "(time() - canarium_rollout_step_started_timestamp_seconds)"
-        f" > (canarium_rollout_step_hold_seconds + {STEP_SLACK_SECONDS})"
+        "max by (namespace, model, revision, version)"
+        " (time() - canarium_rollout_step_started_timestamp_seconds"
+        f" - canarium_rollout_step_hold_seconds) > {STEP_SLACK_SECONDS}"
         ' unless on (namespace, model) canarium_model_phase{phase="Paused"} == 1',
         "5m",
         "warning",
@@ -66,7 +73,7 @@ ROLLOUTS = (
     ),
     Alert(
         "CanariumRolloutWaits",
-        'canarium_model_phase{phase="Paused"} == 1',
+        in_phase("Paused"),
         "1d",
         "info",
         f"The rollout of {MODEL} has waited for a person for a day: {{{{ $labels.reason }}}}",
@@ -74,7 +81,8 @@ ROLLOUTS = (
     ),
     Alert(
         "CanariumAnalysisWithoutData",
-        'canarium_analysis_verdict{verdict="NoData"} == 1',
+        "max by (namespace, model, revision, version, metric, check)"
+        ' (canarium_analysis_verdict{verdict="NoData"}) == 1',
         "10m",
         "warning",
         f"Metric {{{{ $labels.metric }}}} of {MODEL} has no data",
@@ -85,7 +93,7 @@ ROLLOUTS = (
 MODELS = (
     Alert(
         "CanariumModelNotReady",
-        "canarium_model_ready == 0",
+        "max by (namespace, model) (canarium_model_ready) == 0",
         "10m",
         "critical",
         f"{MODEL} doesn't have the capacity that it should have",
@@ -93,7 +101,7 @@ MODELS = (
     ),
     Alert(
         "CanariumModelFailed",
-        'canarium_model_phase{phase="Failed"} == 1',
+        in_phase("Failed"),
         "5m",
         "critical",
         f"{MODEL} cannot serve: {{{{ $labels.reason }}}}",
@@ -101,7 +109,7 @@ MODELS = (
     ),
     Alert(
         "CanariumModelInvalid",
-        'canarium_model_phase{phase="Invalid"} == 1',
+        in_phase("Invalid"),
         "5m",
         "warning",
         f"The spec of {MODEL} is of no use: {{{{ $labels.reason }}}}",

@@ -23,7 +23,8 @@ BY_CHECK = "{{role}} {{version}}: {{metric}} {{check}}"
 BY_REVISION = "{{role}} {{version}} ({{revision}})"
 PLACE = (
     "on (namespace, model, revision) group_left (role, version)"
-    f" (0 * canarium_revision_weight_ratio{{{M}}} + 1)"
+    " (0 * max by (namespace, model, revision, role, version)"
+    f" (canarium_revision_weight_ratio{{{M}}}) + 1)"
 )
 VERDICTS = (
     ("Pass", 1, GREEN),
