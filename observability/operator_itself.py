@@ -108,6 +108,19 @@ WORK = (
         [Query(f"sum(increase(canarium_events_dropped_total{{{I}}}{RATE}))", "lost")],
         custom=BARS,
     ),
+    Panel(
+        "Notifications",
+        "People who were told of rollouts, by kind of receiver and how it ended.",
+        [
+            Query(
+                f"sum by (type, outcome) (increase(canarium_notifications_total{{{I}}}{RATE}))"
+                " or vector(0)",
+                "{{type}} {{outcome}}",
+            )
+        ],
+        width=24,
+        custom=BARS,
+    ),
 )
 APISERVER = (
     Panel(

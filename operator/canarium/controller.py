@@ -11,9 +11,18 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from canarium.core.actions import OWNER_MANAGER, Event, Measure, Plan, RecordOutcome, Ref, Write
+from canarium.core.actions import (
+    OWNER_MANAGER,
+    SIZING_KINDS,
+    Event,
+    Measure,
+    Plan,
+    RecordOutcome,
+    Ref,
+    Write,
+)
 from canarium.core.observed import AnalysisResult, Meta, ModelObject, Observed, WriteFailure
 from canarium.core.status import Status
 from canarium.errors import CanariumError, ConflictError, NotFoundError, UnavailableError
@@ -30,6 +39,8 @@ from canarium.kube.writer import RefusedError, StaleError, Writer
 
 logger = logging.getLogger(__name__)
 
+IN_THE_WAY = ("Wait", "Route")
+"Actions of warnings that tell of a fault around us; all other events are decisions."
 CONFIRM_ROUNDS = 4
 "Each round of live reads can bring up another wish; then the pass begins anew."
 RETRY = Backoff(first_seconds=0.5, longest_seconds=60.0)
@@ -43,6 +54,18 @@ class Recording(Protocol):
 
     def record(self, meta: Meta, event: Event) -> None:
         """Have an event sent soon."""
+
+
+class Notifying(Protocol):
+    """Who tells people outside."""
+
+    def notify(self, model: ModelObject, event: Event) -> None:
+        """Have an event told soon to those who want to know."""
+
+
+class _Nobody:
+    def notify(self, model: ModelObject, event: Event) -> None:
+        pass
 
 
 class Measuring(Protocol):
@@ -87,6 +110,7 @@ class Controller:
         recorder: Recording,
         measurements: Measuring,
         metrics: Metrics | None = None,
+        notifier: Notifying | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._plan = plan
@@ -96,6 +120,7 @@ class Controller:
         self._recorder = recorder
         self._measurements = measurements
         self._metrics = metrics or Metrics()
+        self._notifier = notifier or _Nobody()
         self._now = now
         self._writer = Writer(client, cache)
         self._memories: dict[Key, _Memory] = {}
@@ -124,8 +149,9 @@ class Controller:
     def _note_error(self, key: Key, error: Exception, *, exc_info: bool) -> None:
         self._metrics.reconcile_errors.inc()
         delay = self._queue.retry(key, _asked_to_wait(error))
-        log = logger.error if exc_info else logger.warning
-        log("%s: %s; again in %.1f s", "/".join(key), error, delay, exc_info=exc_info)
+        level = logging.ERROR if exc_info else logging.WARNING
+        words = "%s; again in %.1f s"
+        logger.log(level, words, error, delay, exc_info=exc_info, extra={"object": "/".join(key)})
 
     async def reconcile(self, key: Key) -> None:
         """One pass over one object.
@@ -138,7 +164,10 @@ class Controller:
             self._release(key)
             return
         plan = await self._decide(key, model)
+        before = model.status
         model = await self._report(key, model, plan)
+        _log_pass(key, plan)
+        _log_events(key, plan, before, model.status)
         if model.meta.deleting:
             return
         self._queue.prefer(key, plan.urgent)
@@ -148,6 +177,7 @@ class Controller:
         finally:
             for event in plan.events:
                 self._recorder.record(model.meta, event)
+                self._notifier.notify(model, event)
         self._wake_later(key, plan)
         if clean:
             self._queue.forget(key)
@@ -166,9 +196,7 @@ class Controller:
         raise StaleError("the children keep changing")
 
     def _observe(self, key: Key, model: ModelObject) -> Observed:
-        memory = self._memories.get(key)
-        failures = memory.failures() if memory else ()
-        return self._cache.observe(model, self._measurements.result(key), failures)
+        return self._cache.observe(model, self._measurements.result(key), self.failures(key))
 
     async def _report(self, key: Key, model: ModelObject, plan: Plan) -> ModelObject:
         """Write status; the object as it is afterwards."""
@@ -190,7 +218,7 @@ class Controller:
             raise StaleError("the object is gone") from error
         self._queue.forget(key)  # it has come further: what fails next is another matter
         written = self._take(key, raw)
-        self._note_transition(key, model.status, written.status)
+        self._count_rejections(model.status, written.status)
         return written
 
     async def _refresh(self, key: Key) -> None:
@@ -206,7 +234,7 @@ class Controller:
         """Take an answer in, unless the watch has brought the same already."""
         known = self._cache.models.get(*key)
         if known is None or known.meta.resource_version != project_meta(raw).resource_version:
-            known = project_model_json(raw, known)
+            known = project_model_json(raw, known, self._cache.defaults)
             self._cache.models.put(known)
         return known
 
@@ -236,6 +264,11 @@ class Controller:
             del self._memories[key]
         return True
 
+    def failures(self, key: Key) -> tuple[WriteFailure, ...]:
+        """The writes for an object that were refused when they were last tried."""
+        memory = self._memories.get(key)
+        return memory.failures() if memory else ()
+
     def _forget_abandoned(self, memory: _Memory, plan: Plan) -> None:
         wanted = {write.ref for write in plan.writes}
         memory.refusals = {ref: item for ref, item in memory.refusals.items() if ref in wanted}
@@ -264,10 +297,7 @@ class Controller:
         memory.refusals[write.ref] = _Refusal(failure, count, retry_at)
         if before is None or before.failure != failure:
             self._metrics.write_failures.labels(write.ref.kind, reason).inc()
-            logger.warning(
-                "%s: %s %s refused: %s: %s",
-                "/".join(key), write.ref.kind, write.ref.name, reason, message,
-            )  # fmt: skip
+            _log_refusal(key, failure)
             self._queue.add(key)
 
     def _wake_later(self, key: Key, plan: Plan) -> None:
@@ -290,14 +320,35 @@ class Controller:
         if isinstance(write, RecordOutcome) and write.status.get("outcome"):
             self._metrics.rollouts.labels(write.status["outcome"]).inc()
 
-    def _note_transition(self, key: Key, before: Status, after: Status) -> None:
-        """One line in the log when the object is somewhere else than before."""
+    def _count_rejections(self, before: Status, after: Status) -> None:
         for rejection in set(after.rejected) - set(before.rejected):
             self._metrics.rollbacks.labels(rejection.reason).inc()
-        if _position(before) == _position(after):
-            return
-        name = "/".join(key)
-        logger.info("%s: %s", name, _describe(after), extra={"object": name, **_position(after)})
+
+
+def _log_events(key: Key, plan: Plan, before: Status, after: Status) -> None:
+    """One line for each decision, in the event's own words; other changes are for debugging."""
+    about: dict[str, Any] = {"object": "/".join(key), **_position(after)}
+    for event in plan.events:
+        fault = event.type == "Warning" and event.action in IN_THE_WAY
+        told = {"revision": event.revision, "version": event.version, "action": event.action}
+        level = logging.WARNING if fault else logging.INFO
+        logger.log(level, "%s", event.message, extra={**about, **told, "reason": event.reason})
+    if not plan.events and _position(before) != _position(after):
+        logger.debug("%s", _describe(after), extra=about)
+
+
+def _log_refusal(key: Key, failure: WriteFailure) -> None:
+    """Of most kinds the next pass makes a line of it, since status will tell; of these it won't."""
+    level = logging.WARNING if failure.kind in SIZING_KINDS else logging.DEBUG
+    about = {"object": "/".join(key), "reason": failure.reason}
+    logger.log(level, "%s %s: %s", failure.kind, failure.name, failure.message, extra=about)
+
+
+def _log_pass(key: Key, plan: Plan) -> None:
+    if logger.isEnabledFor(logging.DEBUG):
+        words = ("status", *(f"{type(write).__name__} {write.ref.kind}" for write in plan.writes))
+        said = ", ".join(words if plan.status is not None else words[1:]) or "nothing"
+        logger.debug("a pass writes %s", said, extra={"object": "/".join(key)})
 
 
 def _asked_to_wait(error: Exception) -> float:

@@ -22,8 +22,10 @@ from typing import Any
 
 import kopf
 
+from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.controller import Controller, Planner
 from canarium.core.model_series import ModelView
+from canarium.core.notices import Receiver
 from canarium.errors import CanariumError, NotFoundError, UnavailableError
 from canarium.kube.backoff import Backoff
 from canarium.kube.cache import Cache
@@ -42,6 +44,8 @@ from canarium.kube.workqueue import WorkQueue
 from canarium.measuring import Measurements, Settings
 from canarium.measuring.templates import Templates
 from canarium.measuring.use import UseMeter
+from canarium.notifying import Notifier
+from canarium.startup_files import read_defaults, read_receivers
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +73,8 @@ class Options:
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
     measuring: Settings = field(default_factory=Settings)
+    defaults: Defaults = NO_DEFAULTS
+    receivers: tuple[Receiver, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Options:
@@ -86,6 +92,8 @@ class Options:
                 environment.get("CANARIUM_PROFILES", ""),
                 environment.get("CANARIUM_PRICES", ""),
             ),
+            defaults=read_defaults(environment.get("CANARIUM_DEFAULTS", "")),
+            receivers=read_receivers(environment.get("CANARIUM_NOTIFICATIONS", "")),
         )
 
 
@@ -102,9 +110,17 @@ class Runtime:
             self.queue.add_soon,
             self.queue.add_first,
             prometheus_url=options.measuring.prometheus_url,
+            defaults=options.defaults,
         )
         self.client = Client(self.cluster, observer=self.metrics.observe_request)
         self.recorder = Recorder(self.client, self.metrics, _identity())
+        self.notifier = Notifier(
+            self.client,
+            self.metrics,
+            self.recorder,
+            everywhere=options.receivers,
+            allowed=options.measuring.allowed,
+        )
         self.templates = Templates(self.client, self.cache)
         self.measurements = Measurements(
             self.cache.pods.of,
@@ -125,6 +141,7 @@ class Runtime:
             recorder=self.recorder,
             measurements=self.measurements,
             metrics=self.metrics,
+            notifier=self.notifier,
         )
         self.reflectors = make_reflectors(self.client, self.cache, options.namespaces)
         self.listed = asyncio.Event()
@@ -141,7 +158,7 @@ class Runtime:
         meta, models = body["metadata"], self.cache.models
         known = models.get(meta["namespace"], meta["name"])
         if known is None or is_newer(meta["resourceVersion"], known.meta.resource_version):
-            models.put(project_model(body, known))
+            models.put(project_model(body, known, self.cache.defaults))
 
     def drop_model(self, body: Mapping[str, Any]) -> None:
         """A ModelDeployment that kopf saw going; whatever was begun for it ends."""
@@ -184,6 +201,7 @@ class Runtime:
                         self._take_signals()
                         group.create_task(self._keep_watching())
             finally:
+                await self.notifier.close()
                 await self.measurements.close()
                 await probes.cleanup()
 
@@ -212,6 +230,7 @@ class Runtime:
         namespace = self.options.lease_namespace or self.cluster.namespace
         lease = Lease(self.client, namespace, LEASE_NAME, _identity())
         await lease.acquire()
+        self.client.may_write = lambda: lease.is_held
         try:
             await self._work(lease)
         finally:
@@ -281,7 +300,7 @@ class Runtime:
         known = self.cache.models.get(meta.namespace, meta.name)
         if known is not None and known.meta.resource_version == meta.resource_version:
             return known
-        return project_model_json(raw, known)
+        return project_model_json(raw, known, self.cache.defaults)
 
     async def _keep_watching(self) -> None:
         """Run kopf's own tasks, and again when they end: its watch gives up, we don't."""
@@ -339,7 +358,8 @@ class Runtime:
             model, found = self.cache.models.get(*key), self.measurements.result(key)
             if model is not None:
                 rows = found.rows if found is not None else ()
-                yield ModelView(model, self.cache.revisions.of(key), rows)
+                refused = self.controller.failures(key)
+                yield ModelView(model, self.cache.revisions.of(key), rows, refused)
 
     def _render_metrics(self) -> Iterator[bytes]:
         self._refresh()

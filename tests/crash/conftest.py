@@ -73,28 +73,32 @@ async def stage(cluster: Cluster, witness: Path, tmp_path: Path) -> AsyncIterato
         obliging = gateway.ObligingGateway(api, mirror)
         stack.push_async_callback(obliging.close)
 
-        async def make_lane(name: str, gate: Gate | None = None, *words: str) -> Lane:
+        async def make_lane(
+            name: str, gate: Gate | None = None, *words: str, beside: Lane | None = None
+        ) -> Lane:
             port = find_free_ports(1)[0]
             proxy = Proxy(*upstream, gate or Gate())
             await stack.enter_async_context(serve(proxy, port))
             original, path = cluster.kubeconfig_for(USER), tmp_path / f"{name}.yaml"
             kubeconfig = write_kubeconfig(path, original, proxy.url)
             log = tmp_path / f"{name}.log"
-            namespace = f"{name}-{uuid4().hex[:6]}"
+            namespace = beside.namespace if beside else f"{name}-{uuid4().hex[:6]}"
             lane = Lane(namespace, api, mirror, proxy, kubeconfig, log, words)
-            return await stack.enter_async_context(_playing(lane))
+            return await stack.enter_async_context(_playing(lane, owned=beside is None))
 
         yield Stage(cluster, witness, mirror, api, make_lane)
 
 
 @asynccontextmanager
-async def _playing(lane: Lane) -> AsyncIterator[Lane]:
-    """A lane with its namespace and a running operator; both go in the end."""
+async def _playing(lane: Lane, *, owned: bool) -> AsyncIterator[Lane]:
+    """A lane with a running operator, and the namespace if it is its own; both go in the end."""
     about: Any = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": lane.namespace}}
-    await lane.api.post("/api/v1/namespaces", about)
+    if owned:
+        await lane.api.post("/api/v1/namespaces", about)
     lane.start()
     try:
         yield lane
     finally:
         await lane.stop()
-        await lane.api.delete(f"/api/v1/namespaces/{lane.namespace}")
+        if owned:
+            await lane.api.delete(f"/api/v1/namespaces/{lane.namespace}")

@@ -33,13 +33,15 @@ class Lane:
     log: Path
     words: tuple[str, ...] = ()
     child: Child | None = field(default=None, init=False)
+    address: str = field(default="", init=False)
+    "Where its probes are, as host:port."
 
     def start(self) -> None:
         """Start the operator; that it works shows in what it does."""
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
         words += ["--namespace", self.namespace, "--lease-namespace", self.namespace]
-        address = f"127.0.0.1:{find_free_ports(1)[0]}"
-        words += ["--probe-address", address, *self.words]
+        self.address = f"127.0.0.1:{find_free_ports(1)[0]}"
+        words += ["--probe-address", self.address, *self.words]
         self.child = spawn(words, self.log)
 
     def kill(self) -> None:

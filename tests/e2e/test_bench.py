@@ -12,6 +12,9 @@ from tests.cluster.progress import Progress
 
 REQUESTS_PER_ROLLOUT = 19.0
 "What a rollout asks for now is 18; now and then a count is written by itself."
+RESIDENT_MIB = 100.0
+REST_SHARE_OF_A_CORE = 0.01
+"What 100 objects at rest may take is not to be taken by 20."
 SMALL = Size(objects=20, samples=3, rest_seconds=10.0)
 
 
@@ -22,4 +25,6 @@ def test_twenty_rollouts_stay_within_their_requests_and_then_rest() -> None:
     table = "\n".join(render_text(figures))
     assert figures.rolling.total <= REQUESTS_PER_ROLLOUT * figures.objects, table
     assert figures.resting.writes == {}, table
+    assert figures.resident_mib < RESIDENT_MIB, table
+    assert figures.rest_cpu_seconds < REST_SHARE_OF_A_CORE * figures.rest_seconds, table
     assert len(figures.latencies) == SMALL.samples

@@ -1,18 +1,16 @@
 """Metrics that are asked for: templates, a web address, Prometheus, and the Secret for them."""
 
-import base64
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from tests.e2e.grants import grant
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.metric_web import answering, vector
-from tests.e2e.rights import USER
 from tests.e2e.scenario import Scenario, condition, get_condition, in_state, phase
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
-RBAC = "rbac.authorization.k8s.io"
 
 
 def steps(*metrics: Json, hold: str = "3s") -> Json:
@@ -240,24 +238,3 @@ def test_a_job_that_a_quota_refuses_holds_the_step_until_there_is_room(
 def is_of(pod: Json, job: str) -> bool:
     owners = pod["metadata"].get("ownerReferences", [])
     return any((owner["kind"], owner["name"]) == ("Job", job) for owner in owners)
-
-
-def grant(rehearsal: Scenario, name: str, **data: str) -> None:
-    """What a user does: a Secret, and a Role by which the operator may get that one."""
-    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    about = {"metadata": {"name": name}}
-    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
-    role = {"apiGroup": RBAC, "kind": "Role", "name": name}
-    subjects = [{"apiGroup": RBAC, "kind": "User", "name": USER}]
-    version = f"{RBAC}/v1"
-    rehearsal.apply(
-        {"apiVersion": "v1", "kind": "Secret", **about, "data": encoded},
-        {"apiVersion": version, "kind": "Role", **about, "rules": [rule]},
-        {
-            "apiVersion": version,
-            "kind": "RoleBinding",
-            **about,
-            "roleRef": role,
-            "subjects": subjects,
-        },
-    )

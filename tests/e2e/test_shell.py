@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -39,8 +38,7 @@ from canarium.runtime import Options, Runtime, _find_tasks_of
 from tests.cluster.cluster import Cluster
 from tests.cluster.ports import find_free_ports
 from tests.e2e.conftest import Theatre
-from tests.e2e.rights import USER
-from tests.e2e.running import ROOT, Child, is_ok, spawn
+from tests.e2e.running import ROOT
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -413,54 +411,6 @@ async def test_a_deletion_ends_what_was_begun_for_the_object(
         await until(lambda: "fraud" in asked, "the object")
         cluster.kubectl("-n", namespace, "delete", "mdep", "fraud")
         await until(lambda: runtime.cache.models.get(namespace, "fraud") is None, "the deletion")
-
-
-class Process:
-    """An operator process and the address of its probes."""
-
-    def __init__(self, cluster: Cluster, namespace: str, log: Path) -> None:
-        self.address = f"127.0.0.1:{find_free_ports(1)[0]}"
-        scope = ["--namespace", namespace, "--lease-namespace", namespace]
-        config = ["--kubeconfig", str(cluster.kubeconfig_for(USER))]
-        words = ["canarium", "operator", "run", "--probe-address", self.address]
-        self.child: Child = spawn([*words, *config, *scope, "--log-format", "json"], log)
-
-    def lines(self) -> list[str]:
-        return [json.loads(line)["message"] for line in self.child.log.read_text().splitlines()]
-
-    def leads(self) -> bool:
-        return any(line.startswith("leading as") for line in self.lines())
-
-    def stands_by(self) -> bool:
-        """Whether everything is known, so that nothing but the lease is waited for."""
-        return is_ok(f"http://{self.address}/readyz") and not self.leads()
-
-
-async def test_a_standby_takes_over_at_once_when_the_leader_ends_and_later_when_it_is_killed(
-    cluster: Cluster, namespace: str, tmp_path: Path
-) -> None:
-    first = Process(cluster, namespace, tmp_path / "first.log")
-    await until(first.leads, "the first to lead")
-    second = Process(cluster, namespace, tmp_path / "second.log")
-    third: Process | None = None
-    try:
-        await until(second.stands_by, "the second to stand by")
-        ended = time.monotonic()
-        assert first.child.end() == 0
-        await until(second.leads, "the second to lead")
-        handed_over = time.monotonic() - ended
-        third = Process(cluster, namespace, tmp_path / "third.log")
-        await until(third.stands_by, "the third to stand by")
-        second.child.end(signal.SIGKILL)
-        killed = time.monotonic()
-        await until(third.leads, "the third to lead")
-        taken_over = time.monotonic() - killed
-        # A lease lasts 15 s since it was last renewed, which is every 2 s.
-        assert handed_over < 10.0 < taken_over
-    finally:
-        for process in (first, second, third):
-            if process is not None and process.child.alive:
-                process.child.end()
 
 
 async def test_under_kopf_run_a_process_that_cannot_go_on_ends_with_an_error(

@@ -13,7 +13,7 @@ from canarium.errors import ConfigError
 
 def make_record(**extra: Any) -> logging.LogRecord:
     record = logging.LogRecord(
-        "canarium.controller", logging.INFO, "x.py", 1, "%s shifted", ("risk/fraud",), None
+        "canarium.controller", logging.INFO, "x.py", 1, "%s shifted", ("20 %",), None
     )
     record.created = 1_700_000_000.25
     record.__dict__.update(extra)
@@ -25,7 +25,7 @@ FIELDS = {"object": "risk/fraud", "phase": "Progressing", "state": "Shifting", "
 
 def test_text_is_one_line_for_people() -> None:
     assert TextFormatter().format(make_record(**FIELDS)) == (
-        "2023-11-14T22:13:20.250Z INFO risk/fraud shifted (phase=Progressing state=Shifting)"
+        "2023-11-14T22:13:20.250Z INFO risk/fraud: 20 % shifted (phase=Progressing state=Shifting)"
     )
 
 
@@ -34,7 +34,7 @@ def test_json_is_one_object_a_line_for_machines() -> None:
         "time": "2023-11-14T22:13:20.250Z",
         "level": "info",
         "logger": "canarium.controller",
-        "message": "risk/fraud shifted",
+        "message": "20 % shifted",
         "object": "risk/fraud",
         "phase": "Progressing",
         "state": "Shifting",
@@ -46,6 +46,22 @@ def test_tracebacks_are_in_both() -> None:
     record = make_record(exc_info=(ConfigError, error, None))
     texts = [formatter.format(record) for formatter in (TextFormatter(), JsonFormatter())]
     assert ["ConfigError: no such file" in text for text in texts] == [True, True]
+
+
+FORGED = "7\n2023-11-14T22:13:21Z INFO risk/fraud: promoted\u2028\x1b[2K"
+ESCAPED = r"7\n2023-11-14T22:13:21Z INFO risk/fraud: promoted\u2028\x1b[2K"
+
+
+def test_nothing_that_others_wrote_looks_like_a_line_or_steers_a_terminal() -> None:
+    record = make_record(
+        args=(FORGED,), version=FORGED, exc_info=(ConfigError, ConfigError(FORGED), None)
+    )
+    first, *rest = TextFormatter().format(record).split("\n")
+    assert first == f"2023-11-14T22:13:20.250Z INFO {ESCAPED} shifted (version={ESCAPED})"
+    assert {line[:4] for line in rest} == {"  | "}
+    (line,) = JsonFormatter().format(record).splitlines()
+    assert json.loads(line)["message"] == f"{ESCAPED} shifted"
+    assert line.isprintable()
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,10 @@ from pydantic import Field
 
 from canarium.api.containers import Server
 from canarium.api.metrics import BUILT_IN, Metric
+from canarium.api.notifications import Notification
 from canarium.api.pods import Pod, mounted_in
 from canarium.api.rollout import Rollout
-from canarium.api.rules import Model, Rule
+from canarium.api.rules import Model, Rule, keyed
 from canarium.api.scalars import LabelValue
 from canarium.api.scaling import (
     RESOURCE_TYPES,
@@ -224,3 +225,5 @@ class DeploymentSpec(Model):
     "How requests reach the model; left out, through a Service in the cluster."
     rollout: Rollout | None = None
     "How new versions are rolled out; left out, to 100 as soon as they are ready."
+    notifications: Annotated[list[Notification], Field(max_length=5), keyed("name")] | None = None
+    "Who is told how rollouts go; nobody when left out."

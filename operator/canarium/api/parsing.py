@@ -6,11 +6,13 @@ once. Numbers are parsed here and nowhere below.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from canarium.api.defaults import NO_DEFAULTS, Defaults, Filled, fill
 from canarium.api.deployment import DEFAULT_REPLICAS, NAME_RULE, DeploymentSpec
 from canarium.api.durations import parse_duration, parse_factor, parse_figure, parse_ratio
 from canarium.api.jobs import Job as JobField
@@ -18,8 +20,10 @@ from canarium.api.metrics import BUILT_IN, MetricTemplateSpec, SecretRef
 from canarium.api.metrics import Metric as MetricField
 from canarium.api.metrics import PrometheusQuery as PrometheusField
 from canarium.api.metrics import WebQuery as WebField
+from canarium.api.notifications import make_receiver
+from canarium.api.nulls import drop_nulls
 from canarium.api.problems import explain
-from canarium.api.rollout import Analysis, Experiment, Rollout, Terms
+from canarium.api.rollout import Analysis, CopiedTerms, Experiment, Rollout, Terms
 from canarium.api.rules import Model, find_problems
 from canarium.api.scaling import RESOURCE_TYPES, is_utilization
 from canarium.api.scaling import Scaling as ScalingField
@@ -62,25 +66,26 @@ M = TypeVar("M", bound=Model)
 Json = Mapping[str, Any]
 
 SOURCE_FIELDS = ("model", "server", "pod")
-_PLAIN = (str, int)
-_TABLES = (dict, Mapping)
-"""Asked for in this order, for to ask an abstract class is slow."""
 
 COPIED_FIELDS = ("steps", "experiment", "analysis", "progressDeadline", "guard", "capacity")
 
 
-def parse_deployment(body: Json) -> Spec:
+def parse_deployment(body: Json, defaults: Defaults = NO_DEFAULTS) -> Spec:
     """Read a whole ModelDeployment (metadata and spec, as JSON decodes it).
 
-    Raises SpecError with every problem that was found, each with its field's path and a cure.
+    What it leaves out of spec.rollout is taken from the defaults where these fit it. Raises
+    SpecError with every problem that was found, each with its field's path and a cure.
     """
     metadata = body.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
-    written, problems = _drop_nulls(body.get("spec")), _check_name(metadata.get("name"))
+    written, problems = drop_nulls(body.get("spec")), _check_name(metadata.get("name"))
     spec = _validate(DeploymentSpec, written, "spec", problems)
     if wrong := tuple(_check_queries(spec.scaling)):
         raise SpecError(*wrong)
-    return _make_spec(spec, written, str(metadata["name"]), str(metadata.get("namespace", "")))
+    filled = fill(written, defaults)
+    if filled.given:
+        spec = DeploymentSpec.model_validate(filled.spec)
+    return _make_spec(spec, filled, str(metadata["name"]), str(metadata.get("namespace", "")))
 
 
 def parse_rollout(raw: Json) -> RolloutSpec:
@@ -88,9 +93,9 @@ def parse_rollout(raw: Json) -> RolloutSpec:
 
     Raises SpecError as `parse_deployment` does, with paths from status.rollout on.
     """
-    written = _drop_nulls(raw)
-    terms = _validate(Terms, written, "status.rollout", [])
-    return _make_rollout(terms, written)
+    written = drop_nulls(raw)
+    terms = _validate(CopiedTerms, written, "status.rollout", [])
+    return _make_rollout(terms, written, tuple(terms.defaulted or ()))
 
 
 def parse_template(raw: Json) -> TemplateSpec:
@@ -98,7 +103,7 @@ def parse_template(raw: Json) -> TemplateSpec:
 
     Raises SpecError as `parse_deployment` does.
     """
-    spec = _validate(MetricTemplateSpec, _drop_nulls(raw), "spec", [])
+    spec = _validate(MetricTemplateSpec, drop_nulls(raw), "spec", [])
     arguments = tuple(
         ArgumentSpec(**_given({"name": each.name, "type": each.type, "default": each.default}))
         for each in spec.arguments or ()
@@ -136,18 +141,8 @@ def _validate(model: type[M], written: Any, path: str, problems: list[Problem]) 
     return value
 
 
-def _drop_nulls(value: Any) -> Any:
-    """Copy plain JSON without the nulls in objects, which the apiserver drops too."""
-    if isinstance(value, _PLAIN):
-        return value
-    if isinstance(value, _TABLES):
-        return {key: _drop_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_drop_nulls(item) for item in value]
-    return value
-
-
-def _make_spec(spec: DeploymentSpec, written: Json, name: str, namespace: str) -> Spec:
+def _make_spec(spec: DeploymentSpec, filled: Filled, name: str, namespace: str) -> Spec:
+    written = filled.spec
     source = {field: written[field] for field in SOURCE_FIELDS if field in written}
     normal = normalise_source(source)
     return Spec(
@@ -159,9 +154,13 @@ def _make_spec(spec: DeploymentSpec, written: Json, name: str, namespace: str) -
         port=spec.server.port or DEFAULT_PORT,
         replicas=_count_first(spec.scaling),
         traffic=_make_traffic(spec.traffic, namespace),
-        rollout=_make_rollout(spec.rollout or Rollout(), written.get("rollout", {})),
+        rollout=replace(
+            _make_rollout(spec.rollout or Rollout(), written.get("rollout", {}), filled.given),
+            unfit=filled.unfit,
+        ),
         metrics=_make_endpoint(normal),
         scaling=_make_scaling(spec.scaling, written.get("scaling", {})),
+        receivers=tuple(make_receiver(each) for each in spec.notifications or ()),
     )
 
 
@@ -245,7 +244,7 @@ def _make_path(path: PathField) -> PathMatch:
     return PathMatch(**_given({"type": path.type, "value": path.value}))
 
 
-def _make_rollout(terms: Terms, written: Json) -> RolloutSpec:
+def _make_rollout(terms: Terms, written: Json, defaulted: tuple[str, ...]) -> RolloutSpec:
     steps = terms.steps or []
     if isinstance(terms, Rollout) and terms.strategy is not None:
         written = {**written, "steps": expand(terms.strategy)}
@@ -258,13 +257,20 @@ def _make_rollout(terms: Terms, written: Json) -> RolloutSpec:
         "guard_seconds": _seconds(terms.guard.duration if terms.guard else None),
         "holdback": terms.guard.holdback if terms.guard else None,
         "capacity": terms.capacity,
-        "raw": {field: written[field] for field in COPIED_FIELDS if field in written},
+        "defaulted": defaulted,
+        "raw": _make_copy(written, defaulted),
     }
     if isinstance(terms, Rollout):
         given["paused"] = terms.paused
         given["strategy"] = terms.strategy
         given["revision_history_limit"] = terms.revision_history_limit
     return RolloutSpec(**_given(given))
+
+
+def _make_copy(written: Json, defaulted: Sequence[str]) -> dict[str, Any]:
+    """What a ModelRevision keeps of the terms that its rollout goes by."""
+    copied = {field: written[field] for field in COPIED_FIELDS if field in written}
+    return copied | ({"defaulted": list(defaulted)} if defaulted else {})
 
 
 def _make_steps(steps: list[StepField]) -> tuple[Step, ...]:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from canarium.api.rollout import Terms
+from canarium.api.rollout import CopiedTerms
 from canarium.api.rules import Model, Rule
 from canarium.api.status import AnalysisRow, Time, Unknown
 
@@ -78,7 +78,7 @@ class RevisionSpec(Model):
     "Name of the ModelDeployment."
     source: Source
     "What it was made from."
-    rollout: Terms | None = None
+    rollout: CopiedTerms | None = None
     "Steps, analysis, deadline and guard as they were when it was made."
     template: Annotated[str, Field(max_length=524288)]
     "The pod template made from it, as one canonical JSON string."
@@ -91,7 +91,7 @@ class RevisionSpec(Model):
 class RevisionStatus(Model):
     """How it went."""
 
-    rollout: Terms | None = None
+    rollout: CopiedTerms | None = None
     "Steps, analysis, deadline and guard that hold instead of spec.rollout, once edited or retried."
     started_at: Time | None = None
     "When its rollout started."

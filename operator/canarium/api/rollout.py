@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -161,6 +161,11 @@ _SHARE = "(has(self.experiment.weight) ? self.experiment.weight : 50)"
 _HAS_HEADERS = "(has(self.experiment.sticky) && has(self.experiment.sticky.headers))"
 
 
+DefaultedField = Literal["steps", "analysis", "progressDeadline", "guard", "capacity"]
+DEFAULTED_FIELDS: tuple[DefaultedField, ...] = get_args(DefaultedField)
+"What defaults of a cluster may give of all that is copied when a rollout starts."
+
+
 class Terms(Model):
     """What is copied when a rollout starts, so that it goes on as it began."""
 
@@ -270,6 +275,15 @@ class Terms(Model):
     capacity: Literal["Surge", "InPlace"] | None = None
     """Where a new version's pods come from. Surge (when left out): beside the stable version's.
     InPlace: where there is no room for both, as with scarce GPUs, in their place, one by one."""
+
+
+class CopiedTerms(Terms):
+    """Terms as a ModelRevision keeps them."""
+
+    defaulted: Annotated[list[DefaultedField], Field(max_length=len(DEFAULTED_FIELDS))] | None = (
+        None
+    )
+    "The fields that the object left out, and that defaults of the cluster gave it."
 
 
 def _first_fallen(steps: list[Step] | None) -> int | None:

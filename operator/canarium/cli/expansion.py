@@ -10,6 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from canarium.api import format_duration, parse_deployment
+from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.cli.report import tell_headers
 from canarium.cli.terminal import align
 from canarium.cli.tree import describe_extras
@@ -69,6 +70,8 @@ class Expansion:
             "guard": format_duration(self.rollout.guard_seconds),
             **({"scaling": self._bounds()} if self.scaling.is_automatic else {}),
             **({"unrequested": list(self.unrequested)} if self.unrequested else {}),
+            **({"defaulted": list(self.rollout.defaulted)} if self.rollout.defaulted else {}),
+            **({"unfit": list(self.rollout.unfit)} if self.rollout.unfit else {}),
         }
 
     def _bounds(self) -> Json:
@@ -77,19 +80,20 @@ class Expansion:
         return {"engine": name_engine(scaling), **bounds}
 
 
-def make_expansion(manifest: Json, replicas: int | None = None) -> Expansion:
+def make_expansion(
+    manifest: Json, replicas: int | None = None, defaults: Defaults = NO_DEFAULTS
+) -> Expansion:
     """Expand a manifest, at a size of stable (the spec's own if None).
 
     Raises SpecError with every problem of the manifest.
     """
     if manifest.get("apiVersion") != API_VERSION:
         raise SpecError(Problem("apiVersion", f"write {API_VERSION}"))
-    spec = parse_deployment(manifest)
+    spec = parse_deployment(manifest, defaults)
     size = max(1, spec.replicas if replicas is None else replicas)
-    written = manifest["spec"].get("rollout") or {}
     return Expansion(
         name=manifest["metadata"]["name"],
-        strategy=written.get("strategy", ""),
+        strategy=spec.rollout.strategy,
         replicas=size,
         steps=tuple(spec.rollout.raw.get("steps", ())),
         pods=tuple(_need(step, size) for step in spec.rollout.all_steps),
@@ -124,9 +128,18 @@ def tell_expansion(expansion: Expansion) -> Iterator[Text]:
         yield Text("pods replace each other one by one where there is no room for both")
     yield Text(_tell_guard(expansion.rollout))
     yield from _tell_analysis(expansion.rollout.analysis)
+    yield from _tell_defaults(expansion.rollout)
     if expansion.unrequested:
         missing = " and no ".join(expansion.unrequested)
         yield Text(f"the server asks for no {missing}: set server.resources.requests", "yellow")
+
+
+def _tell_defaults(rollout: RolloutSpec) -> Iterator[Text]:
+    """What the cluster's defaults gave, and what of them doesn't fit."""
+    if rollout.defaulted:
+        yield Text(f"from the cluster's defaults: {', '.join(rollout.defaulted)}")
+    for words in rollout.unfit:
+        yield Text(f"a default of the cluster doesn't fit and is left out: {words}", "yellow")
 
 
 def _tell_sizes(expansion: Expansion) -> Iterator[Text]:

@@ -30,6 +30,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--replicas", type=_count, metavar="N", help="stable's size; spec.scaling's if left out"
     )
+    parser.add_argument(
+        "--defaults", metavar="FILE", default="", help="the defaults that the operator runs with"
+    )
     add_output(parser)
     parser.set_defaults(run=run)
 
@@ -43,12 +46,14 @@ def _count(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Explain each ModelDeployment of the file, and return the exit code: 1 with problems."""
     from canarium.cli.expansion import make_expansion  # noqa: PLC0415 - brings pydantic
+    from canarium.startup_files import read_defaults  # noqa: PLC0415
 
+    defaults = read_defaults(arguments.defaults)
     explained: list[Expansion] = []
     code = Exit.DONE
     for manifest in _read_manifests(arguments.file):
         try:
-            explained.append(make_expansion(manifest, arguments.replicas))
+            explained.append(make_expansion(manifest, arguments.replicas, defaults))
         except SpecError as error:
             code = Exit.REFUSED
             for problem in error.problems:

@@ -1,4 +1,8 @@
-"""Log lines: one a line, as text for people or as JSON for machines."""
+"""Log lines: one a line, as text for people or as JSON for machines.
+
+What others have written (a runtime's words, a person's annotation) may be part of a message. It
+must not look like a line of ours, so nothing in a message ends a line or steers a terminal.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,21 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-FIELDS = ("object", "phase", "state", "step", "reason")
+FIELDS = ("object", "revision", "version", "phase", "state", "step", "reason", "action")
 "What a record may carry beside its message."
 
 
 class TextFormatter(logging.Formatter):
-    """`2025-01-31T12:00:00.000Z INFO risk/fraud: message (phase=… state=…)`."""
+    """`2025-01-31T12:00:00.000Z INFO risk/fraud: message (revision=… step=… reason=…)`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, followed by the traceback if there is one."""
-        fields = {name: value for name, value in _fields(record).items() if name != "object"}
-        tail = " ".join(f"{name}={value}" for name, value in fields.items())
-        line = f"{_time(record)} {record.levelname} {record.getMessage()}"
+        """One line; of a bug also the traceback, each line of it behind a bar."""
+        fields = _fields(record)
+        name = fields.pop("object", "")
+        tail = " ".join(f"{field}={value}" for field, value in fields.items())
+        line = f"{_time(record)} {record.levelname} {name}{': ' if name else ''}{_message(record)}"
         line += f" ({tail})" if tail else ""
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return "\n".join([line, *(f"  | {part}" for part in _trace(self, record))])
 
 
 class JsonFormatter(logging.Formatter):
@@ -33,11 +38,11 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **_fields(record),
         }
         if record.exc_info:
-            content["exception"] = self.formatException(record.exc_info)
+            content["exception"] = "\n".join(_trace(self, record))
         return json.dumps(content, default=str, ensure_ascii=False)
 
 
@@ -49,9 +54,26 @@ def configure_logging(style: str, level: str) -> None:
     logging.getLogger("canarium").setLevel(level.upper())
 
 
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    text = formatter.formatException(record.exc_info) if record.exc_info else ""
+    return [_printable(line) for line in text.splitlines()]
+
+
+def _message(record: logging.LogRecord) -> str:
+    return _printable(record.getMessage())
+
+
+def _printable(text: str) -> str:
+    """The same on one line: what cannot be printed is written as Python writes it in a string."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     found = ((name, getattr(record, name, None)) for name in FIELDS)
-    return {name: value for name, value in found if value is not None and value != ""}
+    kept = {name: value for name, value in found if value is not None and value != ""}
+    return {n: _printable(v) if isinstance(v, str) else v for n, v in kept.items()}
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -81,6 +81,18 @@ def add_parser(subparsers: Any) -> None:
         default="",
         help="money for an hour of a CPU, a GiB of RAM and a GPU, as OpenCost's custom pricing",
     )
+    run.add_argument(
+        "--defaults",
+        metavar="FILE",
+        default="",
+        help="what ModelDeployments get for the fields that they leave out of spec.rollout",
+    )
+    run.add_argument(
+        "--notifications",
+        metavar="FILE",
+        default="",
+        help="who is told of all rollouts: a name, type and file with the address of each",
+    )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.add_argument("--log-level", choices=LEVELS, default="info")
     run.set_defaults(run=run_operator)
@@ -151,6 +163,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 def _make_options(arguments: argparse.Namespace) -> Options:
     from canarium.measuring import Settings  # noqa: PLC0415 - see above
     from canarium.runtime import Options  # noqa: PLC0415
+    from canarium.startup_files import read_defaults, read_receivers  # noqa: PLC0415
 
     return Options(
         kubeconfig=arguments.kubeconfig,
@@ -163,6 +176,8 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         measuring=Settings.parse(
             arguments.prometheus_url, arguments.open_network, arguments.profiles, arguments.prices
         ),
+        defaults=read_defaults(arguments.defaults),
+        receivers=read_receivers(arguments.notifications),
     )
 
 

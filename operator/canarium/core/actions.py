@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from canarium.core.metrics import Feed
+from canarium.core.notices import Notice
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge.metrics import Metric
 
@@ -84,12 +85,20 @@ Write = Create | Apply | Delete | RecordOutcome
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event (events.k8s.io/v1) about the object, sent after the writes went through."""
+    """An event (events.k8s.io/v1) about the object, sent after the writes went through.
+
+    The same text is the log's line. Two events that say the same are the same: `revision` and
+    `version` (of whom it tells), and `notice` (what it is to those who are notified, None when it
+    is nothing) only say it once more for machines.
+    """
 
     type: Literal["Normal", "Warning"]
     reason: str
     action: str
     message: str
+    revision: str = field(default="", compare=False)
+    version: str = field(default="", compare=False)
+    notice: Notice | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

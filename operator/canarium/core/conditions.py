@@ -51,7 +51,7 @@ def make_headline(view: View, status: Status, phase: str) -> Headline:
 def _find_headline(view: View, status: Status, phase: str) -> Headline:
     if phase == "Invalid":
         return Headline("InvalidSpec", "; ".join(map(str, view.observed.model.problems)))
-    obstacle = _find_obstacle(view, status)
+    obstacle = find_obstacle(view, status)
     if obstacle is not None:
         return obstacle
     if is_paused(view, status):
@@ -59,7 +59,8 @@ def _find_headline(view: View, status: Status, phase: str) -> Headline:
     return _STORIES.get(rollout_of(status).state, _tell_rest)(view, status)
 
 
-def _find_obstacle(view: View, status: Status) -> Headline | None:
+def find_obstacle(view: View, status: Status) -> Headline | None:
+    """What the environment puts in the way: a write refused, a router's no, pods without room."""
     state, verification = rollout_of(status).state, view.verify(status)
     for failure in view.failures:
         return Headline(failure.reason, f"{failure.kind} {failure.name}: {failure.message}")
@@ -298,6 +299,8 @@ def _routed(view: View, status: Status) -> Condition:
 def _judged(view: View, status: Status) -> Condition:
     if view.rollout.analysis is None:
         words = "no analysis is asked for: judged on the pods' health alone"
+        unfit = next((each for each in view.rollout.unfit if each.startswith("analysis ")), None)
+        words += f"; the cluster's default doesn't fit: {unfit}" if unfit else ""
         return _condition(view, "Judged", "False", "NoAnalysis", words)
     unusable = unusable_metrics(view, status)
     if unusable:

@@ -1,28 +1,45 @@
-"""The events that tell the story of a rollout, out of two statuses that follow each other."""
+"""The events that tell the story of a rollout, out of two statuses that follow each other.
+
+Logs and notifications say the same in the same words: they are made of these.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
 
 from canarium.core.actions import Event
+from canarium.core.conditions import find_obstacle
 from canarium.core.normalise import list_unrequested
+from canarium.core.notices import Notice
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, rollout_of
-from canarium.core.words import describe_traffic
+from canarium.core.words import describe_traffic, tidy
 from canarium.routers.base import is_current
 
 
 def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
     """What happened between two statuses; nothing when the state stayed the same."""
-    return (
+    events = (
         *_tell_phase(before, after),
         *_tell_state(view, before, after),
         *_tell_resources(view, before, after),
         *_tell_holdback(view, before, after),
         *_tell_commands(before, after),
+        *_tell_obstacle(view, before, after),
         *_tell_drift(view, before, after),
     )
+    return tuple(replace(event, message=tidy(event.message)) for event in events)
+
+
+def _tell_obstacle(view: View, before: Status, after: Status) -> Iterator[Event]:
+    """What the environment has come to put in the way, as status says it."""
+    obstacle = find_obstacle(view, after)
+    if obstacle is None or before.reason == after.reason or after.reason != obstacle.reason:
+        return
+    yield _about(after.canary or after.stable, "Warning", after.reason, "Wait", after.message)
 
 
 def _tell_drift(view: View, before: Status, after: Status) -> Iterator[Event]:
@@ -55,7 +72,7 @@ def _tell_commands(before: Status, after: Status) -> Iterator[Event]:
             yield Event("Warning", "CommandIgnored", "Command", words)
         elif verb == "restart":
             words = f"the pods of {_name(after.stable)} are replaced one by one"
-            yield Event("Normal", "Restarted", "Restart", words)
+            yield _about(after.stable, "Normal", "Restarted", "Restart", words)
         elif verb == "rollback" and after.override is not None:
             words = f"a person goes back to revision {after.override.revision}"
             yield Event("Normal", "Overridden", "Rollback", words)
@@ -67,18 +84,23 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         return
     version = _name(after.canary or after.stable)
     if _is_new(before.canary, after.canary) and new.state != "Reverting":
-        yield Event("Normal", "RolloutStarted", "Rollout", f"rolling out {version}")
+        words = f"rolling out {version}"
+        yield _about(after.canary, "Normal", "RolloutStarted", "Rollout", words, notice="Started")
     if new.state in ("Shifting", "Holding") and after.canary is not None:
         yield from _tell_shift(view, before.canary, after)
     if new.state == "Scaling" and new.retreats > old.retreats:
         words = f"{version} has no ready pod left; its traffic goes back until it has"
-        yield Event("Warning", "CanaryLost", "Retreat", words)
+        yield _about(after.canary, "Warning", "CanaryLost", "Retreat", words)
     if _is_promoted(before, after):
-        yield Event("Normal", "Promoted", "Promote", f"{_name(after.stable)} is stable now")
+        words = f"{_name(after.stable)} is stable now"
+        yield _about(after.stable, "Normal", "Promoted", "Promote", words, notice="Promoted")
     if new.state == "Reverting":
         yield from _tell_reverting(after)
     if new.state == "Broken":
-        yield Event("Warning", new.reason, "Start", f"{version} cannot serve: {new.message}")
+        words = f"{version} cannot serve: {new.message}"
+        yield _about(
+            after.canary or after.stable, "Warning", new.reason, "Start", words, notice="Failed"
+        )
 
 
 def _tell_resources(view: View, before: Status, after: Status) -> Iterator[Event]:
@@ -92,7 +114,7 @@ def _tell_resources(view: View, before: Status, after: Status) -> Iterator[Event
             f"the server of {_name(part)} asks for no {' and no '.join(missing)}, so that nodes may"
             " be overbooked: set server.resources.requests"
         )
-        yield Event("Warning", "ResourcesNotSet", "Rollout", words)
+        yield _about(part, "Warning", "ResourcesNotSet", "Rollout", words)
 
 
 def _tell_holdback(view: View, before: Status, after: Status) -> Iterator[Event]:
@@ -104,7 +126,8 @@ def _tell_holdback(view: View, before: Status, after: Status) -> Iterator[Event]
     lost = not view.ready(previous.revision, after)
     why = f"; {_name(previous)} has no ready pod left" if lost else ""
     share = f"{_name(after.stable)} gets {100 - previous.weight} %"
-    yield Event("Warning" if lost else "Normal", "WeightShifted", "Shift", share + why)
+    kind: Literal["Normal", "Warning"] = "Warning" if lost else "Normal"
+    yield _about(after.stable, kind, "WeightShifted", "Shift", share + why)
 
 
 def _tell_shift(view: View, was: RevisionStatus | None, after: Status) -> Iterator[Event]:
@@ -113,7 +136,7 @@ def _tell_shift(view: View, was: RevisionStatus | None, after: Status) -> Iterat
         return
     gets = describe_traffic(view.step(after))
     words = f"step {number} of {len(view.steps)}: {_name(canary)} {gets}"
-    yield Event("Normal", "WeightShifted", "Shift", words)
+    yield _about(canary, "Normal", "WeightShifted", "Shift", words)
 
 
 def _traffic(part: RevisionStatus) -> tuple[object, ...]:
@@ -132,30 +155,46 @@ def _is_promoted(before: Status, after: Status) -> bool:
 def _tell_reverting(after: Status) -> Iterator[Event]:
     rollout, version = rollout_of(after), _name(after.canary)
     if rollout.ending == "Rejected":
-        yield Event(
-            "Warning", rollout.reason, "Rollback", f"taking {version} back: {rollout.message}"
+        words = f"taking {version} back: {rollout.message}"
+        yield _about(
+            after.canary, "Warning", rollout.reason, "Rollback", words, notice="RolledBack"
         )
     else:
-        yield Event("Normal", rollout.reason, "Cancel", f"cancelling {version}: {rollout.message}")
+        words = f"cancelling {version}: {rollout.message}"
+        yield _about(after.canary, "Normal", rollout.reason, "Cancel", words, notice="Canceled")
 
 
 def _tell_phase(before: Status, after: Status) -> Iterator[Event]:
     if before.phase == after.phase:
         return
     if after.phase == "Healthy" and after.stable is not None:
-        yield Event("Normal", "Healthy", "Serve", f"{_name(after.stable)} serves all")
+        words = f"{_name(after.stable)} serves all"
+        yield _about(after.stable, "Normal", "Healthy", "Serve", words)
     if after.phase == "RolledBack":
-        rollout, stable = rollout_of(after), _name(after.stable)
-        words = f"{stable} serves all; refused: {rollout.message}"
-        yield Event("Warning", "RolledBack", "Rollback", words)
+        words = f"{_name(after.stable)} serves all; refused: {rollout_of(after).message}"
+        yield _about(after.stable, "Warning", "RolledBack", "Rollback", words)
     if after.phase in ("Invalid", "Paused"):
         yield _make_waiting(after)
 
 
 def _make_waiting(after: Status) -> Event:
-    if after.phase == "Invalid":
-        return Event("Warning", after.reason, "Wait", after.message)
-    return Event("Normal", after.reason, "Wait", after.message)
+    kind: Literal["Normal", "Warning"] = "Warning" if after.phase == "Invalid" else "Normal"
+    part = after.canary or after.stable
+    return _about(part, kind, after.reason, "Wait", after.message, notice="Waiting")
+
+
+def _about(
+    part: RevisionStatus | None,
+    kind: Literal["Normal", "Warning"],
+    reason: str,
+    action: str,
+    message: str,
+    *,
+    notice: Notice | None = None,
+) -> Event:
+    """An event that tells of one revision."""
+    revision, version = (part.revision, part.version) if part else ("", "")
+    return Event(kind, reason, action, message, revision, version, notice)
 
 
 def _name(part: RevisionStatus | None) -> str:

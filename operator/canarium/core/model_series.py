@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from canarium.core.delivery_performance import Deployment, find_deployment
-from canarium.core.observed import ModelObject, RevisionRecord
+from canarium.core.observed import ModelObject, RevisionRecord, WriteFailure
 from canarium.core.status import Phase, RevisionStatus, Rollout
 
 Labels: TypeAlias = tuple[str, ...]
@@ -30,11 +30,13 @@ class ModelView:
     """What is known of one model: itself, its ModelRevisions, and what is being measured.
 
     `rows` are those of the running analysis where there is one; status has them a little later.
+    `refused` are the writes that the cluster refused when they were last tried.
     """
 
     model: ModelObject
     revisions: tuple[RevisionRecord, ...] = ()
     rows: tuple[Mapping[str, Any], ...] = ()
+    refused: tuple[WriteFailure, ...] = ()
 
     @property
     def labels(self) -> Labels:
@@ -87,6 +89,12 @@ def tell_ready(view: ModelView) -> Iterator[Sample]:
     conditions = view.model.status.conditions
     found = next((each for each in conditions if each.type == "Ready"), None)
     yield view.labels, float(found is not None and found.status == "True")
+
+
+def tell_refused(view: ModelView) -> Iterator[Sample]:
+    """The kinds of children whose writes are refused now, each reason once."""
+    for kind, reason in dict.fromkeys((each.kind, each.reason) for each in view.refused):
+        yield (*view.labels, kind, reason), 1
 
 
 def list_parts(view: ModelView) -> Iterator[tuple[Role, RevisionStatus]]:
@@ -237,6 +245,12 @@ FAMILIES: tuple[Family, ...] = (
         "1 where the condition Ready is True: it answers with the capacity that it should have.",
         MODEL,
         of_each(tell_ready),
+    ),
+    Family(
+        "canarium_model_write_refused",
+        "1 while the cluster refuses a write of a child of a model, by kind and reason.",
+        (*MODEL, "kind", "reason"),
+        of_each(tell_refused),
     ),
     Family(
         "canarium_revision_weight_ratio",

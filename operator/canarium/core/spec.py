@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from canarium.core.notices import Receiver
 from canarium.judge.metrics import Metric
 
 RouterName = Literal["Auto", "GatewayAPI", "Replicas", "Traefik", "Istio"]
@@ -326,6 +327,10 @@ class RolloutSpec:
     revision_history_limit: int = 10
     strategy: str = field(default="", compare=False)
     "The name that the steps were asked for by, if they were."
+    defaulted: tuple[str, ...] = field(default=(), compare=False)
+    "The fields, as in `raw`, that the object left out and that defaults of the cluster gave it."
+    unfit: tuple[str, ...] = field(default=(), compare=False)
+    "Defaults of the cluster that don't fit the object, each with the reason."
     raw: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -366,3 +371,5 @@ class Spec:
     rollout: RolloutSpec
     metrics: MetricsEndpoint | None = None
     scaling: Scaling = Scaling()
+    receivers: tuple[Receiver, ...] = ()
+    "Who is told how rollouts go."

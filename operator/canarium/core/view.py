@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, cast
 from canarium.core.actions import SIZING_KINDS
 from canarium.core.capacity import carried_weight, needed_replicas, step_replicas
 from canarium.core.commands import Command, Verb, pending_commands
+from canarium.core.defaults import keep_defaults
 from canarium.core.delivery import find_undeliverable
 from canarium.core.faults import Fault, find_fault
 from canarium.core.names import REVISION_LABEL, child_name
@@ -413,7 +414,7 @@ def make_view(observed: Observed, now: float) -> View:
         return View(mine, now, None, None, _copied_rollout(mine))
     named = compute_wanted(model, model.spec, mine.revisions)
     wanted = _compute_wanted(mine, named, model.status.override)
-    return View(mine, now, named, wanted, model.spec.rollout)
+    return View(mine, now, named, wanted, _find_terms(mine, model.spec.rollout))
 
 
 def look_again(view: View, status: Status) -> View:
@@ -432,6 +433,16 @@ def _compute_wanted(observed: Observed, named: Wanted, override: Override | None
     if override is None or override.instead != named.revision:
         return named
     return recall(observed, override.revision)
+
+
+def _find_terms(observed: Observed, spec: RolloutSpec) -> RolloutSpec:
+    """What the spec asks for; a rollout under way keeps the defaults that it began with."""
+    status = observed.model.status
+    tried = status.canary or status.stable
+    record = find_record(observed, tried) if tried else None
+    if record is None or record.rollout is None or record.outcome:
+        return spec
+    return keep_defaults(spec, record.rollout)
 
 
 def copied_rollout(view: View, status: Status) -> RolloutSpec | None:

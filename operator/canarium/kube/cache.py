@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
+from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.core.actions import RouteKind, ScalerKind
 from canarium.core.faults import find_fault
 from canarium.core.observed import (
@@ -56,7 +57,8 @@ class Cache:
 
     `wake` hears of each ModelDeployment that changed itself, and `wake_soon` of each whose
     children did; `wake_first` of each whose canary was seen to fail, which has to go back
-    before anybody else's ordinary work. `prometheus_url` is the operator's own, "" for none.
+    before anybody else's ordinary work. `prometheus_url` is the operator's own, "" for none;
+    `defaults` are what its objects leave out of spec.rollout.
     """
 
     def __init__(
@@ -66,11 +68,13 @@ class Cache:
         wake_first: Callable[[Key], None] | None = None,
         *,
         prometheus_url: str = "",
+        defaults: Defaults = NO_DEFAULTS,
     ) -> None:
         self._wake = wake
         self._wake_soon = soon = wake_soon or wake
         self._wake_first = wake_first or wake
         self._prometheus_url = prometheus_url
+        self.defaults = defaults
         self.installed: frozenset[RouteKind] = frozenset()
         self.models: Store[ModelObject] = Store(own_key, wake)
         self.revisions: Store[RevisionRecord] = Store(on_change=soon)

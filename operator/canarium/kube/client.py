@@ -25,7 +25,7 @@ from canarium.errors import (
 )
 from canarium.kube.config import Cluster
 from canarium.kube.connections import open_session
-from canarium.kube.resources import Resource
+from canarium.kube.resources import LEASES, Resource
 
 JSON = "application/json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -192,6 +192,9 @@ class Client:
         )
         self._observer = observer
         self._session: aiohttp.ClientSession | None = None
+        self.may_write: Callable[[], bool] = lambda: True
+        """Asked before each write but the Lease's own: a process that was stopped for a while and
+        wakes must not send what it had in mind before it knows who leads now."""
         self._authorization = ""
         self._authorized_at = float("-inf")
 
@@ -372,6 +375,8 @@ class Client:
         body: bytes | None = None,
         content_type: str = JSON,
     ) -> bytes:
+        if method != "GET" and resource is not LEASES and not self.may_write():
+            raise UnavailableError(f"{verb} of {resource.plural}: not sent without the lease")
         url = self._url(path, query or {})
         options = self._options() if body is None else self._options(content_type)
         begun = time.monotonic()

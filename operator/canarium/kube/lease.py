@@ -110,6 +110,11 @@ class Lease:
             if not await self._attempt(self._renew, seconds) and self._is_lost():
                 raise LeaseLostError(f"the lease {self._namespace}/{self._name} is lost")
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease is ours, by our own clock, and nobody else can have it yet."""
+        return self._clock() - self._renewed_at < self._timing.end
+
     def _is_lost(self) -> bool:
         return self._is_others() or self._clock() - self._renewed_at >= self._timing.deadline
 
@@ -149,7 +154,13 @@ class Lease:
         return await self._write(self._identity, lease)
 
     async def _renew(self) -> bool:
-        return not self._is_others() and await self._write(self._identity, self._seen)
+        """Renew it; one that somebody has deleted is made anew, if nobody else was quicker."""
+        if self._is_others():
+            return False
+        try:
+            return await self._write(self._identity, self._seen)
+        except NotFoundError:
+            return await self._create()
 
     async def _look(self) -> None:
         """See whose the lease is after a conflict: somebody has written it."""

@@ -117,6 +117,12 @@ class Metrics:
         self.events_dropped = self._count(
             "canarium_events_dropped", "Events that could not be sent to the apiserver."
         )
+        self.notifications = self._count(
+            "canarium_notifications",
+            "Notifications of people, by how they ended.",
+            "type",
+            "outcome",
+        )
         self.queue_depth = self._gauge("canarium_queue_depth", "Objects waiting to be worked on.")
         self.cache_age = self._gauge(
             "canarium_cache_age_seconds",

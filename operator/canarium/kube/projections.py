@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from canarium.api import parse_deployment, parse_rollout, parse_template
+from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.api.parsing import image_version
 from canarium.core.actions import RouteKind
 from canarium.core.commands import VERBS
@@ -413,11 +414,15 @@ def project_revision(raw: bytes | Raw) -> RevisionRecord:
     )
 
 
-def project_model(body: Mapping[str, Any], known: ModelObject | None = None) -> ModelObject:
+def project_model(
+    body: Mapping[str, Any],
+    known: ModelObject | None = None,
+    defaults: Defaults = NO_DEFAULTS,
+) -> ModelObject:
     """A ModelDeployment; the spec is parsed again only when its generation is new."""
     meta = _make_meta(msgspec.convert(body["metadata"], _Metadata))
     same = known if known is not None and _is_same_generation(meta, known) else None
-    spec, problems = (same.spec, same.problems) if same else _make_spec(body)
+    spec, problems = (same.spec, same.problems) if same else _make_spec(body, defaults)
     annotations = body["metadata"].get("annotations") or {}
     return ModelObject(
         meta=meta,
@@ -431,9 +436,11 @@ def project_model(body: Mapping[str, Any], known: ModelObject | None = None) -> 
     )
 
 
-def project_model_json(raw: bytes | Raw, known: ModelObject | None = None) -> ModelObject:
+def project_model_json(
+    raw: bytes | Raw, known: ModelObject | None = None, defaults: Defaults = NO_DEFAULTS
+) -> ModelObject:
     """The same, from the apiserver's JSON."""
-    return project_model(msgspec.json.decode(raw), known)
+    return project_model(msgspec.json.decode(raw), known, defaults)
 
 
 def make_template_projection(kind: TemplateKind) -> Projection:
@@ -537,9 +544,11 @@ def _is_same_generation(meta: Meta, known: ModelObject) -> bool:
     return known.meta.uid == meta.uid and known.meta.generation == meta.generation
 
 
-def _make_spec(body: Mapping[str, Any]) -> tuple[Spec | None, tuple[Problem, ...]]:
+def _make_spec(
+    body: Mapping[str, Any], defaults: Defaults
+) -> tuple[Spec | None, tuple[Problem, ...]]:
     try:
-        return parse_deployment(body), ()
+        return parse_deployment(body, defaults), ()
     except SpecError as error:
         return None, error.problems
 

@@ -6,7 +6,7 @@ The operator may get none by itself: whoever wants one used grants that with a R
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -55,16 +55,25 @@ class Secrets:
         return found
 
     async def _read(self, namespace: str, name: str) -> Credentials:
+        data = await fetch_secret(self._client, namespace, name)
         try:
-            return read_credentials(_decode(await self._client.get(SECRETS, namespace, name)).data)
-        except NotFoundError as error:
-            raise SourceError(f"there is no Secret {name}") from error
-        except ApiError as error:
-            if error.status == 403:
-                words = f"may not get Secret {name}: grant the operator get on it by a Role"
-                raise SourceError(words) from error
-            raise SourceError(f"Secret {name} cannot be read: {error.reason}") from error
-        except CanariumError as error:
-            raise SourceError(f"Secret {name} cannot be read now") from error
+            return read_credentials(data)
         except ValueError as error:
             raise SourceError(f"Secret {name}: {error}") from error
+
+
+async def fetch_secret(client: Api, namespace: str, name: str) -> Mapping[str, str]:
+    """Read a Secret's `data`, in base64. Raises SourceError, which says what to grant."""
+    try:
+        return _decode(await client.get(SECRETS, namespace, name)).data
+    except NotFoundError as error:
+        raise SourceError(f"there is no Secret {name}") from error
+    except ApiError as error:
+        if error.status == 403:
+            words = f"may not get Secret {name}: grant the operator get on it by a Role"
+            raise SourceError(words) from error
+        raise SourceError(f"Secret {name} cannot be read: {error.reason}") from error
+    except CanariumError as error:
+        raise SourceError(f"Secret {name} cannot be read now") from error
+    except msgspec.ValidationError as error:
+        raise SourceError(f"Secret {name} has values that are no text") from error

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.controller import Controller, Measuring, Planner, Recording
 from canarium.core.observed import ModelObject
 from canarium.kube.cache import Cache
@@ -41,11 +42,14 @@ class Operator:
         recorder: Recording,
         make_measuring: MakeMeasuring,
         now: Callable[[], float],
+        defaults: Defaults = NO_DEFAULTS,
     ) -> None:
         self.connection = connection
         self._loop = asyncio.get_running_loop()
         self.queue = WorkQueue(self._loop)
-        self.cache = Cache(self.queue.add, self.queue.add_soon, self.queue.add_first)
+        self.cache = Cache(
+            self.queue.add, self.queue.add_soon, self.queue.add_first, defaults=defaults
+        )
         self.measuring = make_measuring(self.cache, self.queue)
         self.reflectors = [self._make_models(), *make_reflectors(connection, self.cache, clock=now)]
         self.controller = Controller(
@@ -79,7 +83,8 @@ class Operator:
 
         def project(raw: bytes) -> ModelObject:
             meta = project_meta(raw)
-            return project_model_json(raw, self.cache.models.get(meta.namespace, meta.name))
+            known = self.cache.models.get(meta.namespace, meta.name)
+            return project_model_json(raw, known, self.cache.defaults)
 
         return Reflector(
             self.connection, MODEL_DEPLOYMENTS, self.cache.models, project, clock=self._loop.time

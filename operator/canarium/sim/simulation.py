@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from canarium.api import parse_deployment
+from canarium.api.defaults import NO_DEFAULTS
 from canarium.controller import Planner
 from canarium.core.actions import Event
 from canarium.core.names import PREFIX
@@ -86,6 +87,8 @@ class Simulation:
         self.writes: deque[Request] = deque(maxlen=remembered)
         self.events: deque[tuple[Key, Event]] = deque(maxlen=remembered)
         self.restart_seconds = 2.0
+        self.defaults = NO_DEFAULTS
+        "What the next operator is started with."
         self.operator: Operator | None = None
         self._planner = planner
         self._make_measuring: MakeMeasuring = (
@@ -229,6 +232,7 @@ class Simulation:
             recorder=self,
             make_measuring=self._make_measuring,
             now=self.now,
+            defaults=self.defaults,
         )
 
     async def _start_soon(self) -> None:

@@ -37,7 +37,7 @@ def read_credentials(data: Mapping[str, str]) -> Credentials:
     `token` is sent as Bearer; `username` and `password` as Basic; `ca.crt` is the only authority
     that is trusted then. Raises ValueError that names the key, and never says what was in it.
     """
-    found = {key: _decode(key, data[key]) for key in KEYS if key in data}
+    found = {key: decode_value(key, data[key]) for key in KEYS if key in data}
     if not found:
         raise ValueError("none of the keys token, username and password, ca.crt")
     tls = _trust(found["ca.crt"]) if "ca.crt" in found else None
@@ -66,7 +66,8 @@ def _check_token(token: str) -> str:
     return token
 
 
-def _decode(key: str, text: str) -> str:
+def decode_value(key: str, text: str) -> str:
+    """Read one value of a Secret's `data`. Raises ValueError that never says what was in it."""
     try:
         # A file that was made with an editor or echo ends with a newline that nobody meant.
         return b64decode(text, validate=True).decode().rstrip("\r\n")

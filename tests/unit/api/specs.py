@@ -415,6 +415,16 @@ def complete() -> dict[str, Any]:
             "paused": True,
             "revisionHistoryLimit": 3,
         },
+        spec__notifications=[
+            {
+                "name": "ops",
+                "type": "Slack",
+                "secretRef": {"name": "chat", "key": "ops-channel"},
+                "on": ["RolledBack", "Waiting"],
+                "text": "{{name}} {{version}}: {{message}} {a}",
+            },
+            {"name": "audit", "type": "Webhook", "secretRef": {"name": "audit"}},
+        ],
     )
 
 
@@ -539,6 +549,7 @@ CLICKS = {f"{_METRIC}.1": CUSTOM_METRICS[4]}
 _VOLUME = "pod.volumes[0]"
 
 
+_OPS = {"name": "ops", "type": "Slack", "secretRef": {"name": "chat"}}
 _CPU = {"name": "cpu", "type": "CPU", "target": "500m"}
 _REQUESTS = {"name": "requests", "type": "RequestsPerSecond", "target": "20"}
 _QUEUE = {"name": "queue", "type": "External", "target": "30", "query": "queue_length"}
@@ -1104,6 +1115,34 @@ BAD_SPECS = [
         "scaling.behavior.scaleDown.stabilizationWindowSeconds",
         "write 3600 or less",
         server_says="should be less than or equal to 3600",
+    ),
+    # Notifications
+    *(
+        bad(
+            {"notifications": [{**_OPS, "text": text}]},
+            "notifications[0].text",
+            "between {{ and }} write one of namespace, name, model, version, revision, event,"
+            " reason, message, step, stable, url",
+        )
+        for text in ("{{ name }}", "{{name", "{{7*7}}", "{{secret}}", "{{{name}}}")
+    ),
+    bad(
+        {"notifications": [{**_OPS, "type": "Pager"}]},
+        "notifications[0].type",
+        "write one of 'Webhook', 'Slack' or 'Teams'",
+        server_says='supported values: "Webhook", "Slack", "Teams"',
+    ),
+    bad(
+        {"notifications": [{**_OPS, "secretRef": {"name": "chat", "key": "../x"}}]},
+        "notifications[0].secretRef.key",
+        "write a key of a Secret, such as url",
+    ),
+    bad(
+        {"notifications": [_OPS, {**_OPS, "type": "Teams"}]},
+        "notifications",
+        "two entries share name ops",
+        server_names="spec.notifications[1]",
+        server_says='Duplicate value: {"name":"ops"}',
     ),
     # Traffic
     bad(

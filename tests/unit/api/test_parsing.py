@@ -11,6 +11,7 @@ from canarium.api import parse_deployment, parse_rollout
 from canarium.api.parsing import COPIED_FIELDS, image_version
 from canarium.api.strategies import Strategy, expand
 from canarium.core.normalise import canonical_json, normalise_source
+from canarium.core.notices import Receiver
 from canarium.core.spec import (
     AnalysisSpec,
     CustomMetric,
@@ -253,6 +254,17 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
             idle_seconds=600.0,
             prometheus_url="http://prometheus.monitoring:9090",
             max_unavailable="20%",
+        ),
+        receivers=(
+            Receiver(
+                "ops",
+                "Slack",
+                secret="chat",
+                key="ops-channel",
+                on=("RolledBack", "Waiting"),
+                text="{{name}} {{version}}: {{message}} {a}",
+            ),
+            Receiver("audit", "Webhook", secret="audit"),
         ),
     )
 

@@ -66,7 +66,7 @@ def test_a_write_at_rest_is_a_miss_and_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objects", "covered_by"), [(20, 200), (200, 200), (201, 1000), (5000, 1000)]
+    ("objects", "covered_by"), [(20, 100), (101, 200), (200, 200), (201, 1000), (5000, 1000)]
 )
 def test_targets_are_those_of_the_next_larger_size(objects: int, covered_by: int) -> None:
     assert find_targets(objects).objects == covered_by

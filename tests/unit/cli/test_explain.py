@@ -169,3 +169,29 @@ def test_a_file_of_no_use_is_said_to_be_so(
         file.write_text(text)
     assert main(["explain", str(file)]) == 2
     assert capsys.readouterr().err.startswith(f"canarium: {file} {want}")
+
+
+DEFAULTS = {
+    "strategy": "Canary",
+    "guard": {"duration": "1h"},
+    "analysis": {"metrics": [{"name": "error-rate", "max": "5%"}]},
+}
+
+
+def test_defaults_of_the_cluster_are_filled_in_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, defaults = write(tmp_path / "a.yaml", make_manifest()), tmp_path / "defaults.yaml"
+    defaults.write_text(yaml.safe_dump(DEFAULTS))
+    assert main(["explain", file, "--defaults", str(defaults)]) == 0
+    compare("explain-defaults.txt", capsys.readouterr().out)
+
+
+def test_defaults_of_no_use_are_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, defaults = write(tmp_path / "a.yaml", make_manifest()), tmp_path / "defaults.yaml"
+    defaults.write_text("guard: {duration: soon}")
+    assert main(["explain", file, "--defaults", str(defaults)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"canarium: {defaults} has no defaults of use: guard.duration: ")

@@ -10,7 +10,7 @@ from canarium.errors import (
 )
 from canarium.kube.client import Client, make_error
 from canarium.kube.config import Cluster
-from canarium.kube.resources import DEPLOYMENTS, MODEL_DEPLOYMENTS, SERVICES
+from canarium.kube.resources import DEPLOYMENTS, LEASES, MODEL_DEPLOYMENTS, SERVICES
 
 from tests.unit.kube.transcript import Answer, make_refusal, play
 
@@ -59,6 +59,16 @@ async def test_delete_means_exactly_one_object() -> None:
             }
         ],
     )
+
+
+async def test_without_the_lease_nothing_is_written_but_the_lease() -> None:
+    async with play(Answer({}), Answer({})) as (client, apiserver):
+        client.may_write = lambda: False
+        with pytest.raises(UnavailableError, match="not sent without the lease"):
+            await client.delete(SERVICES, "risk", "a", "uid-1", "7")
+        await client.get(SERVICES, "risk", "a")
+        await client.replace(LEASES, "canarium", "operator", {})
+    assert [request.method for request in apiserver.asked] == ["GET", "PUT"]
 
 
 async def test_an_escaped_name_arrives_as_it_was_escaped() -> None:

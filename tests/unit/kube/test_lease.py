@@ -144,6 +144,40 @@ async def test_a_holder_gives_up_as_soon_as_it_sees_another_ones_name() -> None:
         await asyncio.wait_for(stage.a.hold(), 1)
 
 
+async def test_a_lease_that_somebody_deleted_is_made_anew_by_its_holder() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    del stage.client.objects["Lease", "operator"]
+    holding = asyncio.create_task(stage.a.hold())
+    async with asyncio.timeout(5.0):
+        while ("Lease", "operator") not in stage.client.objects:  # noqa: ASYNC110 - a fake's
+            await asyncio.sleep(0.001)
+    assert (holding.done(), stage.holder(), await waits(stage.b)) == (False, "a", True)
+    holding.cancel()
+    await asyncio.wait([holding])
+
+
+async def test_of_a_deleted_lease_another_one_may_be_the_quicker() -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    del stage.client.objects["Lease", "operator"]
+    await stage.b.acquire()
+    with pytest.raises(LeaseLostError):
+        await asyncio.wait_for(stage.a.hold(), 5.0)
+    assert stage.holder() == "b"
+
+
+async def test_a_lease_is_held_until_shortly_before_others_may_take_it() -> None:
+    stage = Stage()
+    assert not stage.a.is_held
+    await stage.a.acquire()
+    held = []
+    for seconds in (12.0, 1.0):
+        stage.clock.advance(seconds)
+        held.append(stage.a.is_held)
+    assert held == [True, False]
+
+
 async def test_two_that_reach_for_an_expired_lease_do_not_both_get_it() -> None:
     stage = Stage()
     await stage.make("old").acquire()

@@ -1,0 +1,193 @@
+"""Who sends the news: beside the work, from bounded queues, again after a failure, not for ever.
+
+Each receiver has a queue and a task of its own, so that one that hangs keeps nobody else waiting;
+and no namespace can take all of what is sent at once. What cannot be delivered is given up with an
+event. A rollout never waits for any of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import aiohttp
+
+from canarium.core.actions import Event
+from canarium.core.notices import Receiver
+from canarium.core.notifications import News, make_message, make_news
+from canarium.core.observed import Meta, ModelObject
+from canarium.kube.backoff import Backoff
+from canarium.kube.client import Api
+from canarium.kube.events import Recorder
+from canarium.kube.metrics import Metrics
+from canarium.notifying.addresses import find_destination
+from canarium.notifying.posting import Outcome, post
+from canarium.sources.addresses import Network, make_guarded_session
+from canarium.sources.errors import SourceError
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 1000
+MOST_WAITING_OF_A_NAMESPACE = 100
+AT_ONCE_OF_A_NAMESPACE = 2
+TRIES = 8
+BACKOFF = Backoff(first_seconds=1.0, longest_seconds=60.0)
+"With eight tries a receiver has about two minutes to come back; longer when it asks for that."
+PATIENCE_SECONDS = 600.0
+"After so long news is given up, whatever the receiver asked for."
+CLOSING_SECONDS = 2.0
+
+Place: TypeAlias = tuple[str, str, str]
+"Of whose address: namespace, Secret and key; or only the file."
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """One piece of news for one receiver."""
+
+    receiver: Receiver
+    news: News
+    meta: Meta
+    since: float
+    "When it was queued, on the monotonic clock."
+
+    @property
+    def place(self) -> Place:
+        """To whom it goes."""
+        receiver = self.receiver
+        if receiver.address_file:
+            return "", receiver.address_file, ""
+        return self.meta.namespace, receiver.secret, receiver.key
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What one receiver has yet to get."""
+
+    letters: deque[_Letter] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+
+
+class Notifier:
+    """Sends news to the receivers that an object names, and to those of the whole cluster."""
+
+    def __init__(
+        self,
+        client: Api,
+        metrics: Metrics,
+        recorder: Recorder,
+        *,
+        everywhere: Sequence[Receiver] = (),
+        allowed: Sequence[Network] = (),
+        now: Callable[[], float] = time.time,
+        backoff: Backoff = BACKOFF,
+    ) -> None:
+        self._client = client
+        self._metrics = metrics
+        self._recorder = recorder
+        self._everywhere = tuple(everywhere)
+        self._allowed = allowed
+        self._now = now
+        self._backoff = backoff
+        self._session: aiohttp.ClientSession | None = None
+        self._queues: dict[Place, _Queue] = {}
+        self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(AT_ONCE_OF_A_NAMESPACE)
+        )
+        self._closing = False
+
+    def notify(self, model: ModelObject, event: Event) -> None:
+        """Have an event sent soon to whoever wants to be told; never waits, never fails."""
+        notice = event.notice
+        own = model.spec.receivers if model.spec else ()
+        if notice is None or self._closing:
+            return
+        for receiver in (*own, *self._everywhere):
+            if notice in receiver.on:
+                news = make_news(model, event, notice, self._now())
+                self._queue(_Letter(receiver, news, model.meta, time.monotonic()))
+
+    async def close(self) -> None:
+        """Give what is on its way a moment, and end; what is left is lost, and that is said."""
+        self._closing = True
+        tasks = [queue.task for queue in self._queues.values() if queue.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
+        left = sum(len(queue.letters) for queue in self._queues.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if left:
+            logger.warning("%d notifications are lost: the operator ends", left)
+        if self._session is not None:
+            await self._session.close()
+
+    def _queue(self, letter: _Letter) -> None:
+        sizes = {place: len(queue.letters) for place, queue in self._queues.items()}
+        home = sum(size for place, size in sizes.items() if place[0] == letter.place[0])
+        most = MOST_WAITING_OF_A_NAMESPACE if letter.place[0] else MOST_WAITING
+        if sum(sizes.values()) >= MOST_WAITING or home >= most:
+            self._give_up(letter, "too many wait already", "Dropped")
+            return
+        queue = self._queues.setdefault(letter.place, _Queue())
+        queue.letters.append(letter)
+        if queue.task is None:
+            queue.task = asyncio.create_task(self._send_all(letter.place, queue))
+
+    async def _send_all(self, place: Place, queue: _Queue) -> None:
+        """Send what waits for one receiver, in order, and end."""
+        try:
+            while queue.letters:
+                await self._deliver(queue.letters[0])
+                queue.letters.popleft()
+        finally:
+            if not queue.letters:
+                del self._queues[place]
+
+    async def _deliver(self, letter: _Letter) -> None:
+        """Try until it is delivered or given up."""
+        for count in range(1, TRIES + 1):
+            outcome = await self._try(letter)
+            if not outcome.problem:
+                self._metrics.notifications.labels(letter.receiver.channel, "Delivered").inc()
+                return
+            delay = max(outcome.retry_after, self._backoff.compute(count))
+            waited = time.monotonic() - letter.since
+            if outcome.final or count == TRIES or waited + delay > PATIENCE_SECONDS:
+                break
+            await asyncio.sleep(delay * random.uniform(1.0, 1.2))  # noqa: S311
+        self._give_up(letter, outcome.problem, "GivenUp")
+
+    async def _try(self, letter: _Letter) -> Outcome:
+        try:
+            async with self._slots[letter.place[0]]:
+                destination = await find_destination(
+                    self._client, letter.meta.namespace, letter.receiver
+                )
+                message = make_message(letter.receiver, letter.news)
+                return await post(self._open(), destination, message)
+        except SourceError as error:  # the Secret or its Role may be on its way
+            return Outcome(str(error))
+        except Exception:
+            logger.exception("notification %s broke", letter.receiver.name)
+            return Outcome("a bug of the operator's, which its log tells", final=True)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = make_guarded_session(self._allowed)
+        return self._session
+
+    def _give_up(self, letter: _Letter, problem: str, outcome: str) -> None:
+        receiver, news = letter.receiver, letter.news
+        words = f"{receiver.name} ({receiver.channel}) was not told {news.notice}: {problem}"
+        self._metrics.notifications.labels(receiver.channel, outcome).inc()
+        about = {"object": f"{letter.meta.namespace}/{letter.meta.name}"}
+        logger.warning("%s", words, extra={**about, "reason": "NotificationFailed"})
+        event = Event("Warning", "NotificationFailed", "Notify", words)
+        self._recorder.record(letter.meta, event)

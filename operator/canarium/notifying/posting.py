@@ -1,0 +1,98 @@
+"""One request to a receiver: what came of it, and whether trying again is of any use.
+
+Redirects are not followed. Of an answer only the status and Retry-After are looked at, and nothing
+of what a server says is repeated anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+
+from canarium.core.notifications import Message
+from canarium.notifying.addresses import Destination
+from canarium.sources.addresses import RefusedAddressError
+
+TIMEOUT_SECONDS = 10.0
+LONGEST_RETRY_AFTER = 300.0
+TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one try ended: `problem` is "" when it was delivered.
+
+    `final`: trying again is of no use. `retry_after` is how many seconds the receiver asked to be
+    left alone.
+    """
+
+    problem: str = ""
+    final: bool = False
+    retry_after: float = 0.0
+
+
+DELIVERED = Outcome()
+
+
+async def post(
+    session: aiohttp.ClientSession, destination: Destination, message: Message
+) -> Outcome:
+    """Try once."""
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return await _post(session, destination, message)
+    except TimeoutError:
+        return Outcome(f"no answer within {TIMEOUT_SECONDS:g} s")
+    except (aiohttp.ClientError, OSError) as error:
+        return _explain(error)
+
+
+async def _post(
+    session: aiohttp.ClientSession, destination: Destination, message: Message
+) -> Outcome:
+    async with session.post(
+        destination.url,
+        data=message.body,
+        headers={"Content-Type": message.content_type, **destination.credentials.headers},
+        ssl=destination.credentials.tls or True,
+        allow_redirects=False,
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None),
+    ) as response:
+        response.close()  # what else it says is of no interest
+        return judge(response.status, response.headers.get("Retry-After", ""))
+
+
+def judge(status: int, retry_after: str, now: float | None = None) -> Outcome:
+    """What a status means; `now` is in epoch seconds."""
+    if 200 <= status < 300:
+        return DELIVERED
+    if 300 <= status < 400:
+        return Outcome(f"HTTP status {status}: redirects are not followed", final=True)
+    again = status in TRY_AGAIN
+    seconds = _read_retry_after(retry_after, time.time() if now is None else now)
+    return Outcome(f"HTTP status {status}", not again, seconds if again else 0.0)
+
+
+def _read_retry_after(text: str, now: float) -> float:
+    """Seconds, at most five minutes; 0 for what is neither a number nor a date."""
+    try:
+        asked = int(text) if text.isdecimal() else parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(float(asked), 0.0), LONGEST_RETRY_AFTER)
+
+
+def _explain(error: Exception) -> Outcome:
+    """Say in a few words why there was no answer, without the address."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return Outcome("no trusted TLS connection")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        refused = isinstance(error.os_error, RefusedAddressError)
+        reason = str(error.os_error) if refused else error.os_error.strerror
+        return Outcome(f"cannot connect: {reason or 'no reason given'}", final=refused)
+    return Outcome(f"no answer: {type(error).__name__}")

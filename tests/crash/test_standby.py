@@ -1,0 +1,159 @@
+"""A leader ends, is killed, is stopped and wakes, or loses its Lease, each in mid-rollout.
+
+Times are the Lease's own, so that a slow machine is not taken for a slow takeover.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.crash.conftest import Stage
+from tests.crash.judging import find_broken, read_story
+from tests.crash.lane import LEASE
+from tests.crash.plays import Play
+from tests.crash.proxy import Call
+from tests.crash.standby import LEASES, HoldingGate, Pair, paired
+
+pytestmark = [pytest.mark.timeout(300, func_only=True)]
+
+PLAY = Play("standby", hold="4s", crashes=False, phase="Healthy")
+EXPIRY_SECONDS = 15.0
+MOST_SECONDS = 20.0
+MOST_CLEAN_SECONDS = 3.0
+END_SECONDS = 20.0
+
+
+async def end_well(stage: Stage) -> None:
+    async with paired(stage, "ends") as pair:
+        await begin(pair, "ending")
+        begun = time.time()
+        assert pair.leader.child is not None
+        assert await asyncio.to_thread(pair.leader.child.end) == 0
+        taken = await pair.wait_for_takeover()
+        (given_back,) = (each for each in pair.leases.holdings if not each.holder)
+        say("a leader that ends", taken.written_at - begun)
+        assert taken.written_at - given_back.written_at < MOST_CLEAN_SECONDS
+        await finish(stage, pair, "ending")
+
+
+async def be_killed(stage: Stage, directory: Path) -> None:
+    """The one that takes over has other defaults, which change nothing midway."""
+    before, after = (write_defaults(directory, deadline) for deadline in ("9m", "8m"))
+    async with paired(stage, "killed", *before, standing_by=after) as pair:
+        await begin(pair, "killing")
+        pair.leader.kill()
+        killed, pair.leader.child = time.time(), None
+        taken = await pair.wait_for_takeover()
+        asked = len(pair.standby.proxy.calls)
+        say("a leader that is killed", taken.written_at - killed)
+        since = taken.written_at - pair.leases.last_of(pair.identity).written_at
+        assert EXPIRY_SECONDS <= since < MOST_SECONDS
+        await finish(stage, pair, "killing")
+        assert [str(call) for call in pair.standby.proxy.calls[asked:] if lists(call)] == []
+        own = PLAY.manifest("killing", "v2")["spec"]["rollout"]
+        given = {"progressDeadline": "9m", "defaulted": ["progressDeadline"]}
+        assert pair.terms("killing", "v2") == [{**own, **given}]
+
+
+def write_defaults(directory: Path, deadline: str) -> tuple[str, str]:
+    """The option for defaults of a cluster."""
+    file = directory / f"defaults-{deadline}.yaml"
+    file.write_text(f"progressDeadline: {deadline}\n")
+    return "--defaults", str(file)
+
+
+def lists(call: Call) -> bool:
+    """Whether children are listed: one that has stood by knows them."""
+    plain = call.method == "GET" and not call.watch and not call.name
+    return plain and call.resource not in ("", "modeldeployments")
+
+
+async def be_stopped_and_wake(stage: Stage) -> None:
+    async with paired(stage, "stopped") as pair:
+        await pair.serve(PLAY, "stopping")
+        await begin(pair, "due")
+        pair.leader.proxy.gate = gate = HoldingGate("stopping")
+        await pair.lane.change(PLAY.manifest("stopping", "v2"))
+        await asyncio.wait_for(gate.held.wait(), END_SECONDS)
+        child = pair.leader.child
+        assert child is not None
+        os.kill(child.process.pid, signal.SIGSTOP)
+        stopped = time.time()
+        try:
+            taken = await pair.wait_for_takeover()
+            say("a leader that is stopped", taken.written_at - stopped)
+            for model in ("due", "stopping"):
+                await pair.finish(model)
+            gate.let_go.set()
+            await asyncio.wait_for(gate.answered.wait(), END_SECONDS)
+            asked = len(pair.leader.proxy.calls)
+        finally:
+            os.kill(child.process.pid, signal.SIGCONT)
+        code = await asyncio.to_thread(child.process.wait, END_SECONDS)
+        pair.leader.child = None
+        sent = [f"{call.method} {call}" for call in pair.leader.proxy.calls[asked:] if acts(call)]
+        assert (gate.status, code, sent) == (409, 1, []), child.tail()
+        assert "is lost" in child.tail()
+        for model in ("due", "stopping"):
+            await finish(stage, pair, model)
+
+
+def acts(call: Call) -> bool:
+    """Whether it is a write of any kind but of the Lease."""
+    return call.method != "GET" and call.resource != "leases"
+
+
+async def lose_the_lease(stage: Stage) -> None:
+    async with paired(stage, "deleted") as pair:
+        await begin(pair, "deleting")
+        deleted, known = time.time(), len(pair.leases.holdings)
+        await stage.api.delete(f"{LEASES.format(pair.leader.namespace)}/{LEASE}")
+        await pair.leases.wait_until(lambda: len(pair.leases.holdings) > known + 1)
+        say("a Lease that is deleted", pair.leases.holdings[known].written_at - deleted)
+        await finish(stage, pair, "deleting")
+        holders = {each.holder for each in pair.leases.holdings[known:]}
+        assert len(holders) == 1
+        await end_the_one_that_lost(pair, holders.pop())
+
+
+async def end_the_one_that_lost(pair: Pair, holder: str) -> None:
+    """Who led before goes on, or ends because somebody else was quicker."""
+    child = pair.leader.child
+    assert child is not None
+    if holder != pair.identity:
+        assert await asyncio.to_thread(child.process.wait, END_SECONDS) == 1
+        assert "is lost" in child.tail()
+        pair.leader.child = None
+
+
+async def begin(pair: Pair, model: str) -> None:
+    await pair.serve(PLAY, model)
+    await pair.roll(PLAY, model)
+
+
+async def finish(stage: Stage, pair: Pair, model: str) -> None:
+    """The rollout ends as it should, and no invariant was broken on the way."""
+    await pair.finish(model)
+    namespace = pair.lane.namespace
+    stories = await read_story(stage.witness, stage.mirror, {namespace})
+    assert find_broken(stories[namespace], model, blamed=False) == []
+
+
+def say(what: str, seconds: float) -> None:
+    print(f"\n{what}: {seconds:.1f} s until another one led")
+
+
+async def test_a_leader_that_ends_or_loses_its_lease_is_followed_at_once(
+    stage: Stage,
+) -> None:
+    await asyncio.gather(end_well(stage), lose_the_lease(stage))
+
+
+async def test_a_leader_that_is_killed_or_stopped_is_followed_when_its_lease_has_expired(
+    stage: Stage, tmp_path: Path
+) -> None:
+    await asyncio.gather(be_killed(stage, tmp_path), be_stopped_and_wake(stage))

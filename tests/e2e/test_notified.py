@@ -1,0 +1,83 @@
+"""Notifications with a real Secret and Role: a rollout doesn't wait for them, and they come."""
+
+import json
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.e2e.grants import grant
+from tests.e2e.manifests import Json, rollout, simulated
+from tests.e2e.scenario import Scenario, phase
+
+pytestmark = [pytest.mark.timeout(120, func_only=True)]
+HOOK = {"name": "hook", "type": "Webhook", "secretRef": {"name": "chat", "key": "hook"}}
+ARRIVAL_SECONDS = 60.0
+
+
+@dataclass
+class Receiver:
+    """Where it is, and what came."""
+
+    url: str = ""
+    came: "queue.SimpleQueue[Json]" = field(default_factory=queue.SimpleQueue)
+
+    def next_types(self, count: int) -> list[str]:
+        """The types of the next events, without what they have in common."""
+        found = [self.came.get(timeout=ARRIVAL_SECONDS)["type"] for _ in range(count)]
+        return [each.removeprefix("dev.canarium.rollout.").removesuffix(".v1") for each in found]
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.came.put(json.loads(body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/a-secret-path"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def wanted(tag: str) -> Json:
+    terms = rollout((50, "1s"), guard={"duration": "0s"})
+    return simulated(tag, rollout=terms, notifications=[HOOK])
+
+
+def test_a_rollout_is_told_once_a_role_lets_the_operator_have_the_address(
+    rehearsal: Scenario,
+) -> None:
+    with receiving() as receiver:
+        rehearsal.apply(wanted("v1"))
+        rehearsal.wait(phase("Healthy"), 30)
+        rehearsal.apply(wanted("v2"))
+        rehearsal.wait(phase("Progressing"), 30)
+        rehearsal.wait(phase("Healthy"), 30)
+        assert receiver.came.empty()
+
+        grant(rehearsal, "chat", hook=receiver.url)
+
+        assert receiver.next_types(2) == ["started", "promoted"]
+        rehearsal.apply(wanted("v3"))
+        assert receiver.next_types(2) == ["started", "promoted"]
+    assert "a-secret-path" not in rehearsal.tell()
