@@ -179,11 +179,11 @@ OPERATOR = (
     ),
     Alert(
         "CanariumWritesRefused",
-        "sum by (namespace, job, kind, reason) (increase(canarium_write_failures_total[15m])) > 0",
+        "max by (namespace, model, kind, reason) (canarium_model_write_refused) == 1",
         "15m",
         "warning",
-        "Writes of {{ $labels.kind }} are refused: {{ $labels.reason }}",
-        "The apiserver, a quota or an admission rule keeps a rollout from going on.",
+        f"Writes of the {{{{ $labels.kind }}}} of {MODEL} are refused: {{{{ $labels.reason }}}}",
+        "A quota, an admission rule or a missing right keeps it from being as it should.",
     ),
 )
 

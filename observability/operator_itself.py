@@ -5,6 +5,7 @@ from observability.grafana import (
     GRAY,
     GREEN,
     RED,
+    STEPS,
     YELLOW,
     Dashboard,
     Panel,
@@ -91,16 +92,14 @@ WORK = (
     ),
     Panel(
         "Refused writes",
-        "Writes of children that the cluster refused, by kind and reason. One that goes on being"
-        " refused for the same reason counts once.",
+        "Writes of children that the cluster refuses now, by kind and reason, over all models.",
         [
             Query(
-                f"sum by (kind, reason) (increase(canarium_write_failures_total{{{I}}}{RATE}))"
-                " or vector(0)",
+                "count by (kind, reason) (canarium_model_write_refused) or vector(0)",
                 "{{kind}} {{reason}}",
             )
         ],
-        custom=BARS,
+        custom=STEPS,
     ),
     Panel(
         "Events that were lost",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from canarium.core.model_series import FAMILIES, ModelView, Sample
-from canarium.core.observed import Meta, ModelObject, RevisionRecord
+from canarium.core.observed import Meta, ModelObject, RevisionRecord, WriteFailure
 from canarium.core.spec import RolloutSpec, Step
 from canarium.core.status import Condition, RevisionStatus, Rollout, Status
 
@@ -148,6 +148,19 @@ def test_what_was_taken_back_is_a_failed_deployment_with_its_reason() -> None:
     ]
     assert found["deployment_restore_seconds"] == [(SEVEN, 100.0)]
     assert "deployment_lead_time_seconds" not in found
+
+
+def test_writes_that_are_refused_are_told_by_kind_and_reason_each_once() -> None:
+    quota = [WriteFailure("Deployment", name, "QuotaExceeded", "no") for name in ("a", "b")]
+    foreign = WriteFailure("Service", "a", "NameConflict", "no")
+    model = ModelObject(Meta(*FRAUD, "uid", "1"), None, status=AT_REST)
+
+    found = find(ModelView(model, refused=(*quota, foreign)))
+
+    assert found["model_write_refused"] == [
+        ((*FRAUD, "Deployment", "QuotaExceeded"), 1),
+        ((*FRAUD, "Service", "NameConflict"), 1),
+    ]
 
 
 def test_an_object_that_nobody_has_looked_at_yet_is_pending() -> None:

@@ -86,6 +86,7 @@ def test_every_metric_of_models_is_on_a_dashboard() -> None:
 
     assert unseen == {
         "canarium_models",  # the dashboards count by namespace instead
+        "canarium_write_failures_total",  # what is refused now is told of the models
         "canarium_rollbacks_total",  # told of the ModelRevisions, with the model's name
         "canarium_rollout_step_started_timestamp_seconds",  # for alerts
         "canarium_rollout_step_hold_seconds",
