@@ -204,7 +204,11 @@ DELIVERY = Dashboard(
     title="Canarium / Delivery performance",
     description="Deployment frequency, lead time for changes, change failure rate and time to"
     " restore, by DORA's definitions.",
-    variables=(Variable("namespace", "Namespace", "canarium_model_phase", "namespace", many=True),),
+    variables=(
+        Variable(
+            "namespace", "Namespace", "canarium_model_phase", "namespace", many=True, anything=True
+        ),
+    ),
     rows=(Row("The four figures", FOUR), Row("Over time", OVER_TIME), Row("Teams", TABLES)),
     annotations=make_marks(N),
     since="now-30d",

@@ -111,7 +111,13 @@ TABLES = (
     Panel(
         "Models that need a person",
         "Rolled back, failed, invalid, or waiting. A model's name leads to its own dashboard.",
-        [Query(in_phase("RolledBack", "Failed", "Invalid", "Paused"), table=True)],
+        [
+            Query(
+                "max by (namespace, model, phase, reason)"
+                f" ({in_phase('RolledBack', 'Failed', 'Invalid', 'Paused')})",
+                table=True,
+            )
+        ],
         "table",
         12,
         9,
@@ -122,7 +128,7 @@ TABLES = (
                 ("model", "Model"),
                 ("phase", "Phase"),
                 ("reason", "Reason"),
-                hidden=("Value", "instance", "job", "pod", "service", "endpoint", "container"),
+                hidden=("Value",),
             )
         ],
     ),
@@ -168,7 +174,11 @@ FLEET = Dashboard(
     uid="canarium-fleet",
     title="Canarium / Fleet",
     description="All models: phases, rollouts under way, what was rolled back and why.",
-    variables=(Variable("namespace", "Namespace", "canarium_model_phase", "namespace", many=True),),
+    variables=(
+        Variable(
+            "namespace", "Namespace", "canarium_model_phase", "namespace", many=True, anything=True
+        ),
+    ),
     rows=(Row("Now", STATS), Row("Over time", OVER_TIME), Row("Who needs attention", TABLES)),
     annotations=make_marks(N),
     since="now-24h",

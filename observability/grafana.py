@@ -72,13 +72,18 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Variable:
-    """A choice at the dashboard's head, filled from `label_values`."""
+    """A choice at the dashboard's head, filled from `label_values`.
+
+    All of them are their list, or with `anything` whatever there is: quicker, where the label says
+    that it is ours.
+    """
 
     name: str
     label: str
     series: str
     of: str
     many: bool = False
+    anything: bool = False
 
     @property
     def query(self) -> str:
@@ -141,7 +146,8 @@ _SOURCE: Json = {
 
 
 def _render_variable(variable: Variable) -> Json:
-    every = {"includeAll": True, "multi": True, "allValue": ".*"} if variable.many else {}
+    every = {"includeAll": True, "multi": True} if variable.many else {}
+    anything = {"allValue": ".*"} if variable.anything else {}
     chosen = {"current": {"text": "All", "value": "$__all"}} if variable.many else {}
     return {
         "name": variable.name,
@@ -152,6 +158,7 @@ def _render_variable(variable: Variable) -> Json:
         "refresh": 2,
         "sort": 1,
         **every,
+        **anything,
         **chosen,
     }
 
