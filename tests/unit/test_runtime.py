@@ -1,4 +1,5 @@
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -141,3 +142,34 @@ async def test_kopf_logs_in_with_the_same_credentials_until_there_are_others() -
         await login.aiohttp_session.close()
     assert (first == again, first == renewed, first.server) == (True, False, NOWHERE.server)
     assert said == ["Bearer old", "Bearer old", "Bearer new"]
+
+
+def render(runtime: Runtime) -> str:
+    return b"".join(runtime._render_metrics()).decode()
+
+
+async def test_models_are_told_by_the_process_that_acts_as_long_as_it_acts() -> None:
+    runtime = make_runtime()
+    runtime.take_model(make_model(version=5))
+    told = 'canarium_model_ready{namespace="risk",model="fraud"}'
+    assert (told in render(runtime), "canarium_leader 0.0" in render(runtime)) == (False, True)
+
+    acting = asyncio.create_task(runtime._work(None))
+    await asyncio.sleep(0)
+    assert (told in render(runtime), "canarium_leader 1.0" in render(runtime)) == (True, True)
+
+    acting.cancel()
+    await asyncio.wait([acting])
+    assert "canarium_model" not in render(runtime)
+
+
+async def test_a_cache_is_as_old_as_the_one_of_the_namespace_that_heard_nothing() -> None:
+    runtime = make_runtime(namespaces=("a", "b"))
+    of_a, of_b = (r for r in runtime.reflectors if r.resource.plural == "modelrevisions")
+    now = asyncio.get_running_loop().time()
+    of_a._heard_at, of_b._heard_at = now - 5, now - 100
+
+    text = render(runtime)
+
+    (age,) = re.findall(r'canarium_cache_age_seconds\{resource="modelrevisions"\} (\S+)', text)
+    assert 99 < float(age) < 130
