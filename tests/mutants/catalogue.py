@@ -805,9 +805,11 @@ ORDER_OF_WRITES = (
         old="        try:\n            clean = await self._apply(key, model, plan)\n"
         "        finally:\n"
         "            for event in plan.events:\n"
-        "                self._recorder.record(model.meta, event)\n",
+        "                self._recorder.record(model.meta, event)\n"
+        "                self._notifier.notify(model, event)\n",
         new="        for event in plan.events:\n"
         "            self._recorder.record(model.meta, event)\n"
+        "            self._notifier.notify(model, event)\n"
         "        clean = await self._apply(key, model, plan)\n",
         test=_SHELL + "test_an_event_is_sent_when_what_it_tells_of_is_done",
     ),
@@ -1346,6 +1348,63 @@ SEEING = (
     ),
 )
 
+BESIDE_THE_WORK = (
+    Mutant(
+        name="a-woken-leader-writes",
+        wrong="A leader that was stopped and wakes sends what it had in mind",
+        file="kube/client.py",
+        old='        if method != "GET" and resource is not LEASES and not self.may_write():\n',
+        new='        if method == "NONE":\n',
+        test="tests/unit/kube/test_client.py::"
+        "test_without_the_lease_nothing_is_written_but_the_lease",
+    ),
+    Mutant(
+        name="a-deleted-lease-is-lost",
+        wrong="A leader whose Lease somebody deletes does not make it anew",
+        file="kube/lease.py",
+        old="        except NotFoundError:\n            return await self._create()\n",
+        new="        except NotFoundError:\n            return False\n",
+        test="tests/unit/kube/test_lease.py::"
+        "test_a_lease_that_somebody_deleted_is_made_anew_by_its_holder",
+    ),
+    Mutant(
+        name="new-defaults-change-a-rollout-midway",
+        wrong="An operator that is started with other defaults changes the rollouts under way",
+        file="core/view.py",
+        old="    return keep_defaults(spec, record.rollout)\n",
+        new="    return spec\n",
+        test="tests/simulated/test_defaults_midway.py::"
+        "test_a_rollout_goes_on_by_the_defaults_that_it_began_with",
+    ),
+    Mutant(
+        name="markup-of-strangers",
+        wrong="What a container has said is markup in a chat",
+        file="core/notifications.py",
+        old="    text = fill(receiver.text, news.values, _escape_slack)\n",
+        new="    text = fill(receiver.text, news.values)\n",
+        test="tests/unit/core/test_notifications.py::"
+        "test_what_somebody_else_wrote_is_no_markup_for_slack",
+    ),
+    Mutant(
+        name="a-refused-notification-is-sent-again",
+        wrong="A receiver that is gone for good is asked again and again",
+        file="notifying/notifier.py",
+        old="            if outcome.final or count == TRIES",
+        new="            if count == TRIES",
+        test="tests/unit/notifying/test_notifier.py::"
+        "test_what_is_refused_for_good_is_not_tried_again[404]",
+    ),
+    Mutant(
+        name="forged-log-lines",
+        wrong="A line break in what others wrote begins a line of the log",
+        file="cli/logs.py",
+        old="    if text.isprintable():\n        return text\n",
+        new="    if text:\n        return text\n",
+        test="tests/unit/test_cli.py::"
+        "test_nothing_that_others_wrote_looks_like_a_line_or_steers_a_terminal",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1363,4 +1422,5 @@ MUTANTS = (
     *SIZES,
     *USE,
     *SEEING,
+    *BESIDE_THE_WORK,
 )

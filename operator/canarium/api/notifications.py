@@ -55,7 +55,7 @@ class Notification(Model):
     webhook."""
     secret_ref: AddressRef
     "Where its address is."
-    on: Notices | None = None
+    events: Notices | None = None
     "What it is told of; everything when left out."
     text: NoticeText | None = None
     """The text, with {{message}} and other placeholders, which are replaced and nothing more;
@@ -67,7 +67,7 @@ class ClusterNotification(Model):
 
     type: Channel
     address_file: Annotated[str, Field(min_length=1, max_length=4096)]
-    on: Notices | None = None
+    events: Notices | None = None
     text: NoticeText | None = None
 
 
@@ -107,5 +107,6 @@ def _parse_receiver(name: str, raw: Any, problems: list[Problem]) -> Receiver | 
 
 def _choose(notification: Notification | ClusterNotification) -> dict[str, Any]:
     """What was written of what may be left out; each news at most once."""
-    on = {"on": tuple(dict.fromkeys(notification.on))} if notification.on is not None else {}
-    return on | ({"text": notification.text} if notification.text is not None else {})
+    wanted = notification.events
+    events = {"events": tuple(dict.fromkeys(wanted))} if wanted is not None else {}
+    return events | ({"text": notification.text} if notification.text is not None else {})

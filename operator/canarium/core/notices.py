@@ -32,5 +32,5 @@ class Receiver:
     secret: str = ""
     key: str = "url"
     address_file: str = ""
-    on: tuple[Notice, ...] = NOTICES
+    events: tuple[Notice, ...] = NOTICES
     text: str = DEFAULT_TEXT

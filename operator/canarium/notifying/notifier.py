@@ -109,7 +109,7 @@ class Notifier:
         if notice is None or self._closing:
             return
         for receiver in (*own, *self._everywhere):
-            if notice in receiver.on:
+            if notice in receiver.events:
                 news = make_news(model, event, notice, self._now())
                 self._queue(_Letter(receiver, news, model.meta, time.monotonic()))
 

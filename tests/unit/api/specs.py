@@ -420,7 +420,7 @@ def complete() -> dict[str, Any]:
                 "name": "ops",
                 "type": "Slack",
                 "secretRef": {"name": "chat", "key": "ops-channel"},
-                "on": ["RolledBack", "Waiting"],
+                "events": ["RolledBack", "Waiting"],
                 "text": "{{name}} {{version}}: {{message}} {a}",
             },
             {"name": "audit", "type": "Webhook", "secretRef": {"name": "audit"}},

@@ -261,7 +261,7 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                 "Slack",
                 secret="chat",
                 key="ops-channel",
-                on=("RolledBack", "Waiting"),
+                events=("RolledBack", "Waiting"),
                 text="{{name}} {{version}}: {{message}} {a}",
             ),
             Receiver("audit", "Webhook", secret="audit"),

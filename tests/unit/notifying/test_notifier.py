@@ -98,7 +98,8 @@ class Office:
         return self.outcomes()
 
     def outcomes(self) -> dict[str, float]:
-        found = self.metrics.notifications.collect()[0].samples
+        (family,) = self.metrics.notifications.collect()
+        found = family.samples
         return {s.labels["outcome"]: s.value for s in found if s.name.endswith("_total")}
 
 
@@ -145,7 +146,7 @@ async def test_news_is_delivered_to_the_address_of_the_secret() -> None:
 
 async def test_only_what_a_receiver_asks_for_is_sent() -> None:
     inbox = Inbox()
-    only = replace(CHAT, on=("RolledBack", "Failed"))
+    only = replace(CHAT, events=("RolledBack", "Failed"))
     async with serving(inbox.answer) as url, office(make_secret(url=url)) as it:
         for notice in (*NOTICES, None):
             it.notify(only, event=replace(PROMOTED, notice=notice))
@@ -200,7 +201,7 @@ async def test_it_waits_as_long_as_it_is_asked_to(monkeypatch: pytest.MonkeyPatc
 
     inbox = Inbox(statuses=[429, 200], headers={"Retry-After": "7"})
     async with serving(inbox.answer) as url, office(make_secret(url=url)) as it:
-        monkeypatch.setattr(notifier_module.asyncio, "sleep", sleep)
+        monkeypatch.setattr(asyncio, "sleep", sleep)
         it.notify(CHAT)
         async with asyncio.timeout(SOON):
             while not it.outcomes():
