@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CODE := operator tests benchmarks examples image
+CODE := operator tests benchmarks examples image observability
 FAST_TESTS := tests/unit tests/properties tests/walk tests/simulated tests/e2e/selftest
 K ?=
 N ?= 200
@@ -33,9 +33,11 @@ format: $(STAMP) ## Format the code
 lint: $(STAMP) ## Format and lint, types, layers, generated files
 	@$(BIN)/ruff format --check --quiet $(CODE)
 	@$(BIN)/ruff check --quiet $(CODE)
-	@$(BIN)/mypy operator/canarium tests benchmarks
+	@$(BIN)/mypy operator/canarium tests benchmarks observability
 	@$(BIN)/lint-imports --no-logo | tail -n 2
 	@$(BIN)/canarium crds --check crds
+	@$(BIN)/canarium operator metrics --check docs/reference/metrics.md
+	@$(BIN)/python -m observability --check
 
 check: lint ## The quick one, no root: lint, types, layers, unit and property tests
 	@$(BIN)/pytest -q -n 2 $(FAST_TESTS)

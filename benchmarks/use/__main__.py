@@ -20,7 +20,6 @@ from canarium.kube.config import Cluster
 from canarium.kube.metrics import Metrics
 from canarium.measuring import Settings
 from canarium.measuring.use import UseMeter
-from prometheus_client import generate_latest
 
 from benchmarks.rollouts.usage import read_usage
 from benchmarks.use.metrics_api import REVISION, make_answer, make_name, serve
@@ -73,7 +72,7 @@ async def measure(port: int, objects: int, pods: int, rounds: int) -> None:
         cpu, wall = time.process_time() - cpu_began, time.perf_counter() - began
         ticking.cancel()
     shown_began = time.process_time()
-    text = generate_latest(metrics.registry)
+    text = b"".join(metrics.render())
     shown = time.process_time() - shown_began
     rows = list(meter.rows())
     if len(rows) != objects or any(row.use.measured_pods != pods for row in rows):

@@ -196,9 +196,7 @@ class Controller:
         raise StaleError("the children keep changing")
 
     def _observe(self, key: Key, model: ModelObject) -> Observed:
-        memory = self._memories.get(key)
-        failures = memory.failures() if memory else ()
-        return self._cache.observe(model, self._measurements.result(key), failures)
+        return self._cache.observe(model, self._measurements.result(key), self.failures(key))
 
     async def _report(self, key: Key, model: ModelObject, plan: Plan) -> ModelObject:
         """Write status; the object as it is afterwards."""
@@ -265,6 +263,11 @@ class Controller:
         if not memory.refusals:
             del self._memories[key]
         return True
+
+    def failures(self, key: Key) -> tuple[WriteFailure, ...]:
+        """The writes for an object that were refused when they were last tried."""
+        memory = self._memories.get(key)
+        return memory.failures() if memory else ()
 
     def _forget_abandoned(self, memory: _Memory, plan: Plan) -> None:
         wanted = {write.ref for write in plan.writes}

@@ -15,7 +15,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -25,6 +25,7 @@ import kopf
 
 from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.controller import Controller, Planner
+from canarium.core.model_series import ModelView
 from canarium.core.notices import Receiver
 from canarium.errors import (
     ApiError,
@@ -121,7 +122,7 @@ class Runtime:
         self.options = options
         self.cluster = cluster or load_cluster(options.kubeconfig, options.context)
         self.metrics = Metrics()
-        self.queue = WorkQueue()
+        self.queue = WorkQueue(on_begin=self.metrics.queue_wait.observe)
         self.cache = Cache(
             self.queue.add,
             self.queue.add_soon,
@@ -148,6 +149,8 @@ class Runtime:
         )
         self.use = UseMeter(self.client, self.cache, options.measuring, options.namespaces)
         self.metrics.show_use(self.use.rows)
+        self.metrics.show_models(self._view_models)
+        self._leads = False
         self.controller = Controller(
             plan=plan,
             client=self.client,
@@ -209,11 +212,7 @@ class Runtime:
         async with self.client:
             self._main = asyncio.current_task()
             probes = await serve_probes(
-                self.options.probe_address,
-                self.problems,
-                self.metrics.registry,
-                self._refresh,
-                self.notices,
+                self.options.probe_address, self.problems, self._render_metrics, self.notices
             )
             try:
                 async with asyncio.TaskGroup() as group:
@@ -270,6 +269,7 @@ class Runtime:
             await lease.release()
 
     async def _work(self, lease: Lease | None) -> None:
+        self._leads = True
         self.metrics.leader.set(1)
         self.cache.wake_all()
         try:
@@ -282,6 +282,7 @@ class Runtime:
                 if lease is not None:
                     group.create_task(lease.hold())
         finally:
+            self._leads = False
             self.metrics.leader.set(0)
 
     async def _resync(self) -> None:
@@ -429,12 +430,32 @@ class Runtime:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._main.cancel)
 
+    def _view_models(self) -> Iterator[ModelView] | None:
+        """All models, for who looks at the metrics: told by one process, the one that acts."""
+        return self._view_each() if self._leads else None
+
+    def _view_each(self) -> Iterator[ModelView]:
+        for key in self.cache.models.keys():  # noqa: SIM118 - a store is no mapping
+            model, found = self.cache.models.get(*key), self.measurements.result(key)
+            if model is not None:
+                rows = found.rows if found is not None else ()
+                refused = self.controller.failures(key)
+                yield ModelView(model, self.cache.revisions.of(key), rows, refused)
+
+    def _render_metrics(self) -> Iterator[bytes]:
+        self._refresh()
+        return self.metrics.render()
+
     def _refresh(self) -> None:
+        """Bring the gauges up to date; of a kind in several namespaces it is the oldest cache."""
         self.metrics.queue_depth.set(self.queue.depth)
+        ages: dict[str, float] = {}
         for reflector in self.reflectors:
-            age = reflector.age
+            name = reflector.resource.plural
+            ages[name] = max(reflector.age, ages.get(name, 0.0))
+        for name, age in ages.items():
             if age != float("inf"):
-                self.metrics.cache_age.labels(reflector.resource.plural).set(age)
+                self.metrics.cache_age.labels(name).set(age)
 
 
 def parse_parts(names: Iterable[str]) -> tuple[str, ...]:

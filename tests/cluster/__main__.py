@@ -21,6 +21,7 @@ from tests.cluster.binaries import (
     find_traefik,
 )
 from tests.cluster.gateway import fetch_kinds
+from tests.cluster.grafana_model import find_sdk
 from tests.cluster.lifecycle import Wish
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
@@ -118,6 +119,7 @@ def run_build(arguments: argparse.Namespace) -> None:
     fetch_kwok_stages(progress)
     fetch_kinds(progress)
     find_traefik(progress)
+    find_sdk(progress)
     envoy_gateway.prepare(progress)
     metrics_server.prepare(progress)
     keda.prepare(progress)

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.binaries import make_bin_directory
 from tests.cluster.cache import keep
@@ -20,16 +21,26 @@ PACKAGE = "prometheus"
 
 def find_prometheus(progress: Progress) -> Path:
     """The executable: the machine's own, or the one of Debian's package."""
-    installed = shutil.which("prometheus")
+    return find_program("prometheus", progress)
+
+
+def find_promtool(progress: Progress) -> Path:
+    """The program that checks and tests rules, which comes with it."""
+    return find_program("promtool", progress)
+
+
+def find_program(name: str, progress: Progress) -> Path:
+    """A program of Debian's package: the machine's own, or one that is fetched."""
+    installed = shutil.which(name)
     if installed is not None:
         return Path(installed)
     if shutil.which("apt-get") is None:
-        raise ClusterError("there is no program prometheus, and no apt-get to fetch it with")
+        raise ClusterError(f"there is no program {name}, and no apt-get to fetch it with")
     entry = make_bin_directory() / PACKAGE
     if not entry.exists():
         with progress.step("fetching Prometheus"):
             keep(entry, unpack)
-    return entry / "usr" / "bin" / "prometheus"
+    return entry / "usr" / "bin" / name
 
 
 def unpack(out: Path) -> None:
@@ -55,18 +66,20 @@ def run_prometheus(
     targets: list[str],
     progress: Progress,
     labelled: Sequence[Mapping[str, str]] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
     """Run one that scrapes these targets (host:port) all the time; gives its address.
 
-    `labelled` has labels for each of them, or several sets: __metrics_path__ is the path.
+    `labelled` has labels for each of them, or several sets: __metrics_path__ is the path. `more`
+    is configuration besides, its scrape_configs instead of this one.
     """
     program = find_prometheus(progress)
     (port,) = find_free_ports(1)
     groups = [{"targets": targets, "labels": dict(labels)} for labels in labelled or [{}]]
     job = {"job_name": "answers", "static_configs": groups}
-    often = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
+    often = {"scrape_interval": "200ms", "scrape_timeout": "200ms", "evaluation_interval": "1s"}
     config = directory / "prometheus.yml"
-    config.write_text(json.dumps({"global": often, "scrape_configs": [job]}))
+    config.write_text(json.dumps({"global": often, "scrape_configs": [job], **(more or {})}))
     command = [
         str(program),
         f"--config.file={config}",

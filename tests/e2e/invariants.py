@@ -22,7 +22,9 @@ from tests.e2e.changes import (
 
 OURS = frozenset({"canarium", "canarium-capacity"})
 PREFIX = "canarium.dev/"
-PEOPLES = frozenset({"promote", "abort", "retry", "restart", "rollback", "git-revision"})
+PEOPLES = frozenset(
+    {"promote", "abort", "retry", "restart", "rollback", "git-revision", "commit-time"}
+)
 "The annotations under our prefix that people write: commands, and what they say of a revision."
 PERSON = ("kubectl", "canarium-cli", "argocd-controller", "kustomize-controller", "helm")
 "How the field managers of a person's tools begin; a sync from Git is a person's doing too."

@@ -1326,6 +1326,36 @@ USE = (
     ),
 )
 
+SEEING = (
+    Mutant(
+        name="seen-by-standbys",
+        wrong="Every process tells of all models, so that each is counted twice",
+        file="runtime.py",
+        old="        return self._view_each() if self._leads else None\n",
+        new="        return self._view_each()\n",
+        test="tests/unit/test_runtime.py"
+        "::test_models_are_told_by_the_process_that_acts_as_long_as_it_acts",
+    ),
+    Mutant(
+        name="seen-guard-unjudged",
+        wrong="In its guard the new stable has no analysis to be seen",
+        file="core/model_series.py",
+        old="    return status.canary or (status.stable if guarded else None)\n",
+        new="    return status.canary\n",
+        test="tests/unit/core/test_model_series.py"
+        "::test_in_the_guard_the_new_stable_is_judged_and_compared_with_the_one_before",
+    ),
+    Mutant(
+        name="seen-returns-as-changes",
+        wrong="A revision that was gone back to has the lead time of a change",
+        file="core/delivery_performance.py",
+        old="        lead_seconds=None if again else record.stable_at - began,\n",
+        new="        lead_seconds=record.stable_at - began,\n",
+        test="tests/unit/core/test_delivery_performance.py"
+        "::test_a_revision_that_was_tried_again_has_no_lead_time",
+    ),
+)
+
 BESIDE_THE_WORK = (
     Mutant(
         name="a-woken-leader-writes",
@@ -1399,5 +1429,6 @@ MUTANTS = (
     *SCALED_PODS,
     *SIZES,
     *USE,
+    *SEEING,
     *BESIDE_THE_WORK,
 )

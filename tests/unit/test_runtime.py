@@ -1,4 +1,5 @@
 import asyncio
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -211,3 +212,34 @@ def test_only_what_there_is_can_be_left_out() -> None:
     assert parse_parts(["KEDA", "", "Use"]) == ("KEDA", "Use")
     with pytest.raises(ConfigError, match="'Kourier' cannot be left out: name any of GatewayAPI"):
         parse_parts(["Kourier"])
+
+
+def render(runtime: Runtime) -> str:
+    return b"".join(runtime._render_metrics()).decode()
+
+
+async def test_models_are_told_by_the_process_that_acts_as_long_as_it_acts() -> None:
+    runtime = make_runtime()
+    runtime.take_model(make_model(version=5))
+    told = 'canarium_model_ready{namespace="risk",model="fraud"}'
+    assert (told in render(runtime), "canarium_leader 0.0" in render(runtime)) == (False, True)
+
+    acting = asyncio.create_task(runtime._work(None))
+    await asyncio.sleep(0)
+    assert (told in render(runtime), "canarium_leader 1.0" in render(runtime)) == (True, True)
+
+    acting.cancel()
+    await asyncio.wait([acting])
+    assert "canarium_model" not in render(runtime)
+
+
+async def test_a_cache_is_as_old_as_the_one_of_the_namespace_that_heard_nothing() -> None:
+    runtime = make_runtime(namespaces=("a", "b"))
+    of_a, of_b = (r for r in runtime.reflectors if r.resource.plural == "modelrevisions")
+    now = asyncio.get_running_loop().time()
+    of_a._heard_at, of_b._heard_at = now - 5, now - 100
+
+    text = render(runtime)
+
+    (age,) = re.findall(r'canarium_cache_age_seconds\{resource="modelrevisions"\} (\S+)', text)
+    assert 99 < float(age) < 130

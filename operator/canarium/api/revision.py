@@ -57,6 +57,8 @@ class Origin(Model):
     "The annotation kubernetes.io/change-cause, as it was then."
     git_revision: str | None = None
     "The annotation canarium.dev/git-revision, as it was then."
+    committed_at: Time | None = None
+    "The annotation canarium.dev/commit-time, as it was then: when the change was committed."
     source: OriginSource | None = None
     "The sync or release that it belongs to; whether that wrote it, manager says."
 

@@ -1,4 +1,7 @@
-"""`canarium operator run`: the operator, out of the cluster with a kubeconfig or inside a pod."""
+"""`canarium operator run`: the operator, out of the cluster with a kubeconfig or inside a pod.
+
+`canarium operator metrics` prints the reference of its metrics.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from canarium import __version__
@@ -103,6 +107,26 @@ def add_parser(subparsers: Any) -> None:
     run.add_argument("--log-level", choices=LEVELS, default="info")
     run.set_defaults(run=run_operator)
     add_check(verbs)
+    metrics = verbs.add_parser("metrics", help="print the reference of its metrics as Markdown")
+    metrics.add_argument(
+        "--check", type=Path, metavar="FILE", help="fail when FILE holds anything else"
+    )
+    metrics.set_defaults(run=print_metrics)
+
+
+def print_metrics(arguments: argparse.Namespace) -> int:
+    """Print the page, or compare it with a file byte for byte: 1 when that differs."""
+    from canarium.kube.metrics_reference import render_reference  # noqa: PLC0415 - see below
+
+    text, path = render_reference(), arguments.check
+    if path is None:
+        sys.stdout.write(text)
+        return 0
+    if path.read_text(encoding="utf-8") == text:
+        return 0
+    sys.stderr.write(f"{path} is not what the metrics are; write it anew with:\n")
+    sys.stderr.write(f"canarium operator metrics > {path}\n")
+    return 1
 
 
 def run_operator(arguments: argparse.Namespace) -> int:

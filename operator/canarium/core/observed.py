@@ -188,6 +188,11 @@ class RevisionRecord:
     "Where its pods serve metrics."
     stable_at: float | None = None
     "When it last became stable; None when it never was."
+    ended_at: float | None = None
+    reason: str = ""
+    "Why it ended so, one CamelCase word."
+    committed_at: float | None = None
+    "When the change was committed, as the object said."
 
 
 @dataclass(frozen=True, slots=True)

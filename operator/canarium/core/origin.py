@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from canarium.core.names import PREFIX
 from canarium.core.words import tidy
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 GIT_REVISION = PREFIX + "git-revision"
+COMMIT_TIME = PREFIX + "commit-time"
 ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
 HELM_RELEASE = "meta.helm.sh/release-"
 FLUX_KUSTOMIZATION = "kustomize.toolkit.fluxcd.io/"
@@ -57,6 +59,7 @@ class Origin:
     written_at: float | None = None
     change_cause: str = ""
     git_revision: str = ""
+    committed_at: float | None = None
     source: Source | None = None
 
 
@@ -81,8 +84,21 @@ def make_origin(
         written_at=writer.at or None,
         change_cause=tidy(annotations.get(CHANGE_CAUSE, "")),
         git_revision=tidy(annotations.get(GIT_REVISION, "")),
+        committed_at=_read_time(annotations.get(COMMIT_TIME, "")),
         source=find_source(labels, annotations, identity),
     )
+
+
+def _read_time(text: str) -> float | None:
+    """Seconds since the epoch of an RFC 3339 time; anything else, or one without a zone, is none.
+
+    For want of a time that can be read no rollout is to fail.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC).timestamp() if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def find_source(

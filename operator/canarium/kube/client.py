@@ -36,8 +36,9 @@ TOKEN_AGE_SECONDS = 60.0
 SILENCE_SECONDS = 90.0
 "A watch without a word is taken for dead after this; the apiserver's bookmarks come each minute."
 
-Observer = Callable[[str, str, int], None]
-"Told of each finished request: the verb, the kind's plural, the HTTP code (0: no answer)."
+Observer = Callable[[str, str, int, float], None]
+"""Told of each finished request: the verb, the kind's plural, the HTTP code (0: no answer) and the
+seconds it took; a watch is told of when it begins."""
 
 
 class ListMeta(msgspec.Struct, rename="camel"):
@@ -357,11 +358,12 @@ class Client:
             "timeoutSeconds": str(timeout_seconds),
         } | ({"labelSelector": selector} if selector else {})
         url = self._url(resource.path(namespace), query)
+        begun = time.monotonic()
         try:
             async with self._open.get(
                 url, timeout=self._watch_timeout, **self._options()
             ) as response:
-                self._observe("watch", resource, response.status)
+                self._observe("watch", resource, response.status, begun)
                 if response.status >= 300:
                     raise _refusal(response, await response.read())
                 async for line in _split_lines(response.content):
@@ -390,15 +392,16 @@ class Client:
             raise UnavailableError(f"{verb} of {resource.plural}: not sent without the lease")
         url = self._url(path, query or {})
         options = self._options() if body is None else self._options(content_type)
+        begun = time.monotonic()
         try:
             async with self._open.request(
                 method, url, data=body, timeout=self._timeout, **options
             ) as response:
                 payload = await response.read()
         except (aiohttp.ClientError, OSError) as error:
-            self._observe(verb, resource, 0)
+            self._observe(verb, resource, 0, begun)
             raise UnavailableError(f"{verb} of {resource.plural}: {_name(error)}") from error
-        self._observe(verb, resource, response.status)
+        self._observe(verb, resource, response.status, begun)
         if response.status >= 300:
             raise _refusal(response, payload)
         return payload
@@ -430,10 +433,10 @@ class Client:
         if code == 401:
             self._authorized_at = float("-inf")
 
-    def _observe(self, verb: str, resource: Resource, code: int) -> None:
+    def _observe(self, verb: str, resource: Resource, code: int, begun: float) -> None:
         self._note_refusal(code)
         if self._observer is not None:
-            self._observer(verb, resource.plural, code)
+            self._observer(verb, resource.plural, code, time.monotonic() - begun)
 
 
 async def _split_lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

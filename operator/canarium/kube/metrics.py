@@ -1,17 +1,31 @@
-"""What the operator counts about itself, and measured of revisions, for Prometheus."""
+"""What the operator counts about itself, and shows of models and revisions, for Prometheus."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
+from canarium import __version__
+from canarium.core.model_series import FAMILIES, ModelView
 from canarium.core.use import RevisionUse, Use
+from canarium.kube.exposition import render_gauge
 
+OUTCOMES = ("Stable", "Superseded", "RolledBack", "Canceled")
+"Shown from the start, so that the first one is seen to have been counted."
 RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+WAIT_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 USE_LABELS = ("namespace", "model", "revision", "version")
 Figure = Callable[[Use], Decimal | int | None]
@@ -37,40 +51,57 @@ USE: tuple[tuple[str, str, Figure], ...] = (
 )
 "Of each gauge its name behind canarium_revision_, what it tells, and where it is."
 
+ReadModels = Callable[[], Iterable[ModelView] | None]
+"All models; None in a process that doesn't act, so that nothing is told twice."
 
-class UseCollector(Collector):
-    """Gauges of the revisions that there are now; what isn't known has no series."""
 
-    def __init__(self, read: Callable[[], Iterable[RevisionUse]]) -> None:
-        self._read = read
+def render_use(rows: Iterable[RevisionUse]) -> Iterator[bytes]:
+    """Gauges of what revisions use; what isn't known has no series."""
+    found = tuple(rows)
+    for name, text, find in USE if found else ():
+        figures = (
+            ((row.namespace, row.model, row.revision, row.version), find(row.use)) for row in found
+        )
+        known = ((labels, float(value)) for labels, value in figures if value is not None)
+        yield render_gauge(f"canarium_revision_{name}", text, USE_LABELS, known)
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Tell all gauges."""
-        rows = tuple(self._read())
-        for name, text, find in USE:
-            family = GaugeMetricFamily(f"canarium_revision_{name}", text, labels=USE_LABELS)
-            for row in rows:
-                value = find(row.use)
-                if value is not None:
-                    labels = (row.namespace, row.model, row.revision, row.version)
-                    family.add_metric(labels, float(value))
-            yield family
+
+def render_models(views: Iterable[ModelView] | None, now: float) -> Iterator[bytes]:
+    """The families of `core.model_series`; none of them where another process tells them."""
+    found = tuple(views or ())
+    for each in FAMILIES if views is not None else ():
+        yield render_gauge(each.name, each.text, each.labels, each.find(found, now))
 
 
 class Metrics:
     """One registry with everything in it; a process has one, and each test its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._read_models: ReadModels = lambda: None
+        self._read_use: Callable[[], Iterable[RevisionUse]] = tuple
+        # Otherwise a series beside each counter that nobody asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self.reconcile_seconds = Histogram(
+        self.reconcile_seconds = self._measure(
             "canarium_reconcile_duration_seconds",
             "Time that one pass over one object took.",
-            buckets=RECONCILE_BUCKETS,
-            registry=self.registry,
+            RECONCILE_BUCKETS,
+        )
+        self.queue_wait = self._measure(
+            "canarium_queue_wait_seconds",
+            "Time from the first news of an object until work on it began.",
+            WAIT_BUCKETS,
         )
         self.reconcile_errors = self._count("canarium_reconcile_errors", "Passes that failed.")
         self.requests = self._count(
             "canarium_api_requests", "Requests to the apiserver.", "verb", "resource", "code"
+        )
+        self.request_seconds = self._measure(
+            "canarium_api_request_duration_seconds",
+            "Time until the apiserver answered; of a watch, until it began.",
+            REQUEST_BUCKETS,
+            "verb",
         )
         self.write_failures = self._count(
             "canarium_write_failures", "Writes of children that were refused.", "kind", "reason"
@@ -78,6 +109,8 @@ class Metrics:
         self.rollouts = self._count(
             "canarium_rollouts", "Rollouts that ended, by how they ended.", "outcome"
         )
+        for outcome in OUTCOMES:
+            self.rollouts.labels(outcome)
         self.rollbacks = self._count(
             "canarium_rollbacks", "Revisions that were rejected, by reason.", "reason"
         )
@@ -97,17 +130,36 @@ class Metrics:
             "resource",
         )
         self.leader = self._gauge("canarium_leader", "1 while this process is the one that acts.")
+        self.build = self._gauge(
+            "canarium_build_info", "1, with the operator's version.", "version"
+        )
+        self.build.labels(__version__).set(1)
+        ProcessCollector(registry=self.registry)
 
-    def observe_request(self, verb: str, resource: str, code: int) -> None:
+    def observe_request(self, verb: str, resource: str, code: int, seconds: float) -> None:
         """Count one request to the apiserver; code 0 is one without an answer."""
         self.requests.labels(verb, resource, str(code)).inc()
+        self.request_seconds.labels(verb).observe(seconds)
+
+    def show_models(self, read: ReadModels) -> None:
+        """Show every model that `read` gives; it is asked at each look."""
+        self._read_models = read
 
     def show_use(self, read: Callable[[], Iterable[RevisionUse]]) -> None:
         """Show what revisions use; `read` is asked at each look."""
-        self.registry.register(UseCollector(read))
+        self._read_use = read
+
+    def render(self) -> Iterator[bytes]:
+        """Everything in Prometheus' text format, in parts between which others may have a turn."""
+        yield generate_latest(self.registry)
+        yield from render_models(self._read_models(), self._now())
+        yield from render_use(self._read_use())
 
     def _count(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
+
+    def _measure(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from canarium.errors import ConfigError
 
 Check = Callable[[], Sequence[str]]
 "What keeps the operator from being ready, or what it does without: one short sentence each."
+Render = Callable[[], Iterable[bytes]]
+"The metrics as they are now, part by part."
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -22,19 +25,15 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 async def serve_probes(
-    address: str,
-    check: Check,
-    registry: CollectorRegistry,
-    refresh: Callable[[], None],
-    notices: Check = tuple,
+    address: str, check: Check, render: Render, notices: Check = tuple
 ) -> web.AppRunner:
     """Listen until the runner that is returned is cleaned up.
 
-    `check` is asked by /readyz, and `notices`, which it tells without being less ready; `refresh`
-    brings gauges up to date before /metrics is read.
+    `check` is asked by /readyz, and `notices`, which it tells without being less ready; `render` by
+    /metrics.
     """
     host, port = parse_address(address)
-    runner = web.AppRunner(_make_app(check, registry, refresh, notices), access_log=None)
+    runner = web.AppRunner(_make_app(check, render, notices), access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -44,9 +43,7 @@ async def serve_probes(
     return runner
 
 
-def _make_app(
-    check: Check, registry: CollectorRegistry, refresh: Callable[[], None], notices: Check
-) -> web.Application:
+def _make_app(check: Check, render: Render, notices: Check) -> web.Application:
     async def live(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
@@ -56,9 +53,12 @@ def _make_app(
         return web.Response(text="\n".join(lines) + "\n", status=503 if problems else 200)
 
     async def metrics(_request: web.Request) -> web.Response:
-        refresh()
+        parts = []
+        for part in render():
+            parts.append(part)
+            await asyncio.sleep(0)  # a rollback must not wait for a scrape
         return web.Response(
-            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+            body=b"".join(parts), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
         )
 
     app = web.Application()

@@ -224,15 +224,22 @@ class _GatewayClass(_Object):
     status: _GatewayClassStatus | None = None
 
 
+class _Origin(_Wire):
+    committed_at: datetime | None = None
+
+
 class _RevisionSpec(_Wire):
     source: Raw = Raw(b"{}")
     template: str = ""
     digest: str = ""
     rollout: dict[str, Any] | UnsetType = UNSET
+    origin: _Origin | None = None
 
 
 class _RevisionStatus(_Wire):
     outcome: str = ""
+    reason: str = ""
+    ended_at: datetime | None = None
     started_at: datetime | None = None
     stable_at: datetime | None = None
     rollout: dict[str, Any] | UnsetType = UNSET
@@ -401,6 +408,9 @@ def project_revision(raw: bytes | Raw) -> RevisionRecord:
         outcome=status.outcome,
         started_at=_seconds(status.started_at) or meta.created_at,
         stable_at=_seconds(status.stable_at),
+        ended_at=_seconds(status.ended_at),
+        reason=status.reason,
+        committed_at=_seconds(wire.spec.origin.committed_at) if wire.spec.origin else None,
     )
 
 

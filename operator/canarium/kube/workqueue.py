@@ -40,10 +40,19 @@ class WorkQueue:
     """A queue of keys. Urgent ones go first; within each class, first come, first served.
 
     Ordinary keys are handed out a few at a time, so that there is always a worker for urgent ones.
+    `on_begin` hears of each key that is begun how many seconds it waited since it was asked for.
     """
 
-    def __init__(self, clock: Clock | None = None, backoff: Backoff = BACKOFF) -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        backoff: Backoff = BACKOFF,
+        *,
+        on_begin: Callable[[float], None] = lambda _waited_seconds: None,
+    ) -> None:
         self._clock = clock or asyncio.get_running_loop()
+        self._on_begin = on_begin
+        self._since: dict[Key, float] = {}
         self._backoff = backoff
         self._urgent: deque[Key] = deque()
         self._ordinary: deque[Key] = deque()
@@ -67,6 +76,7 @@ class WorkQueue:
         queued = self._dirty.get(key)
         urgent = urgent or key in self._preferred
         self._dirty[key] = bool(queued) or urgent
+        self._since.setdefault(key, self._clock.time())
         if key in self._processing:
             return
         if queued is None or (urgent and not queued):
@@ -122,6 +132,7 @@ class WorkQueue:
             await self._wait(waiter)
         self._processing[key] = self._dirty.pop(key)
         self._wakes.pop(key, None)
+        self._on_begin(self._clock.time() - self._since.pop(key))
         self._notify()
         return key
 

@@ -55,6 +55,24 @@ def test_what_the_object_says_of_itself_is_kept() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2023-11-14T22:13:20Z", 1_700_000_000.0),
+        ("2023-11-14T23:13:20+01:00", 1_700_000_000.0),
+        ("2023-11-14T22:13:20", None),  # of no zone
+        ("yesterday", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-12:00", None),
+    ],
+)
+def test_a_commit_time_is_taken_where_it_can_be_read(text: str, seconds: float | None) -> None:
+    found = origin(**{"canarium.dev/commit-time": text})
+
+    assert found.committed_at == seconds
+    dump(found)  # whatever is kept can be written
+
+
 def test_a_long_story_is_cut_and_becomes_one_line() -> None:
     found = origin(**{"kubernetes.io/change-cause": "why\n" + "y" * 5000})
 

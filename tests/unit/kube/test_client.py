@@ -115,7 +115,7 @@ def test_an_overloaded_apiserver_is_left_alone_as_long_as_it_asks(
 async def test_an_apiserver_that_is_not_there_is_unavailable() -> None:
     seen: list[tuple[str, str, int]] = []
     cluster = Cluster(server="http://127.0.0.1:1")
-    async with Client(cluster, observer=lambda *request: seen.append(request)) as client:
+    async with Client(cluster, observer=lambda *said: seen.append(said[:3])) as client:
         with pytest.raises(UnavailableError, match="get of services: ClientConnectorError"):
             await client.get(SERVICES, "risk", "a")
     assert seen == [("get", "services", 0)]

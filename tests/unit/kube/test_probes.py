@@ -3,7 +3,6 @@ import pytest
 from aiohttp import web
 from canarium.errors import ConfigError
 from canarium.kube.probes import parse_address, serve_probes
-from prometheus_client import CollectorRegistry, Gauge
 
 
 async def ask(runner: web.AppRunner, path: str) -> tuple[int, str]:
@@ -17,7 +16,7 @@ async def ask(runner: web.AppRunner, path: str) -> tuple[int, str]:
 
 async def test_ready_says_what_is_missing_until_nothing_is() -> None:
     problems = ["pods: not listed yet"]
-    runner = await serve_probes("127.0.0.1:0", lambda: problems, CollectorRegistry(), lambda: None)
+    runner = await serve_probes("127.0.0.1:0", lambda: problems, list)
     try:
         before = [await ask(runner, path) for path in ("/livez", "/readyz")]
         problems.clear()
@@ -29,9 +28,7 @@ async def test_ready_says_what_is_missing_until_nothing_is() -> None:
 
 async def test_what_is_done_without_is_told_and_is_no_lack_of_readiness() -> None:
     notices = ["namespace b is not served: 403 Forbidden: no"]
-    runner = await serve_probes(
-        "127.0.0.1:0", list, CollectorRegistry(), lambda: None, lambda: notices
-    )
+    runner = await serve_probes("127.0.0.1:0", list, tuple, lambda: notices)
     try:
         said = await ask(runner, "/readyz")
     finally:
@@ -39,15 +36,14 @@ async def test_what_is_done_without_is_told_and_is_no_lack_of_readiness() -> Non
     assert said == (200, f"ok\n{notices[0]}\n")
 
 
-async def test_metrics_are_brought_up_to_date_before_they_are_read() -> None:
-    registry = CollectorRegistry()
-    gauge = Gauge("canarium_queue_depth", "Objects waiting.", registry=registry)
-    runner = await serve_probes("127.0.0.1:0", list, registry, lambda: gauge.set(7))
+async def test_metrics_are_rendered_anew_at_each_look() -> None:
+    looks = iter(([b"canarium_queue_depth 7.0\n"], [b"canarium_queue_depth ", b"8.0\n"]))
+    runner = await serve_probes("127.0.0.1:0", list, lambda: next(looks))
     try:
-        status, text = await ask(runner, "/metrics")
+        found = [await ask(runner, "/metrics") for _ in range(2)]
     finally:
         await runner.cleanup()
-    assert (status, "canarium_queue_depth 7.0" in text) == (200, True)
+    assert found == [(200, "canarium_queue_depth 7.0\n"), (200, "canarium_queue_depth 8.0\n")]
 
 
 @pytest.mark.parametrize(
@@ -69,10 +65,10 @@ def test_what_is_no_address_is_refused_in_a_sentence(text: str) -> None:
 
 
 async def test_an_address_that_is_taken_is_refused_in_a_sentence() -> None:
-    runner = await serve_probes("127.0.0.1:0", list, CollectorRegistry(), lambda: None)
+    runner = await serve_probes("127.0.0.1:0", list, list)
     port = runner.addresses[0][1]
     try:
         with pytest.raises(ConfigError, match="cannot listen on"):
-            await serve_probes(f"127.0.0.1:{port}", list, CollectorRegistry(), lambda: None)
+            await serve_probes(f"127.0.0.1:{port}", list, list)
     finally:
         await runner.cleanup()

@@ -319,6 +319,23 @@ def test_a_revision_whose_source_makes_no_sense_is_none_that_a_spec_can_name(sou
     )
 
 
+def test_a_revision_tells_how_its_rollout_went() -> None:
+    spec = {"source": {}, "origin": {"committedAt": "2023-11-14T20:13:20Z"}}
+    status = {
+        "outcome": "RolledBack",
+        "reason": "ErrorRateTooHigh",
+        "startedAt": "2023-11-14T21:13:20Z",
+        "endedAt": "2023-11-14T22:13:20Z",
+    }
+    found = project_revision(dump(make_object("ModelRevision", "r", spec=spec, status=status)))
+    assert (found.committed_at, found.started_at, found.ended_at) == (
+        1_700_000_000.0 - 7200,
+        1_700_000_000.0 - 3600,
+        1_700_000_000.0,
+    )
+    assert (found.outcome, found.reason) == ("RolledBack", "ErrorRateTooHigh")
+
+
 def test_a_model_brings_its_spec_its_commands_and_its_status() -> None:
     annotations = {
         "canarium.dev/promote": "5d8f7c9b64@1",

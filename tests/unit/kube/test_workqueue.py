@@ -203,3 +203,20 @@ async def test_success_forgets_failures(queue: WorkQueue) -> None:
         queue.retry(A)
     queue.forget(A)
     assert queue.retry(A) <= 1.0
+
+
+async def test_who_measures_hears_how_long_a_key_waited_since_the_first_news_of_it(
+    clock: VirtualClock,
+) -> None:
+    waited: list[float] = []
+    queue = WorkQueue(clock, on_begin=waited.append)
+    queue.add(A)
+    clock.advance(2.0)
+    queue.add(A)
+    clock.advance(1.0)
+    await queue.get()
+    queue.add(A)  # while it is being worked on
+    clock.advance(4.0)
+    queue.done(A)
+    await queue.get()
+    assert waited == [3.0, 4.0]

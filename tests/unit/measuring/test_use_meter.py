@@ -26,7 +26,6 @@ from canarium.kube.resources import Resource
 from canarium.measuring import Settings
 from canarium.measuring.use import ABSENT_SECONDS, UseMeter
 from msgspec import Raw
-from prometheus_client import generate_latest
 
 from tests.unit.kube.fake import FakeClient
 from tests.unit.measuring.answering import LOOPBACK, Asked, serving, vector
@@ -268,11 +267,11 @@ async def test_the_gauges_of_a_revision_go_with_its_deployment() -> None:
     await meter.measure()
 
     def shown() -> list[str]:
-        text = generate_latest(metrics.registry).decode()
+        text = b"".join(metrics.render()).decode()
         return [line for line in text.splitlines() if line.startswith("canarium_revision_")]
 
-    v6 = f'{{model="fraud",namespace="risk",revision="{V6}",version="v6"}}'
-    v7 = f'{{model="fraud",namespace="risk",revision="{V7}",version="v7"}}'
+    v6 = f'{{namespace="risk",model="fraud",revision="{V6}",version="v6"}}'
+    v7 = f'{{namespace="risk",model="fraud",revision="{V7}",version="v7"}}'
     assert shown() == [
         f"canarium_revision_pods{v6} 1.0",
         f"canarium_revision_pods{v7} 1.0",
@@ -281,9 +280,9 @@ async def test_the_gauges_of_a_revision_go_with_its_deployment() -> None:
         f"canarium_revision_cpu_requested_cores{v6} 0.5",
         f"canarium_revision_cpu_requested_cores{v7} 0.5",
         f"canarium_revision_cpu_used_cores{v6} 0.1",
-        f"canarium_revision_memory_requested_bytes{v6} 1.073741824e+09",
-        f"canarium_revision_memory_requested_bytes{v7} 1.073741824e+09",
-        f"canarium_revision_memory_used_bytes{v6} 2.68435456e+08",
+        f"canarium_revision_memory_requested_bytes{v6} 1073741824.0",
+        f"canarium_revision_memory_requested_bytes{v7} 1073741824.0",
+        f"canarium_revision_memory_used_bytes{v6} 268435456.0",
         f"canarium_revision_cost_per_hour{v6} 1.5",
         f"canarium_revision_cost_per_hour{v7} 1.5",
     ]

@@ -1,0 +1,95 @@
+"""Recording rules for what model servers count themselves: the same series for every profile.
+
+One rule a profile and figure, all under the same name, so that graphs and alerts need not know what
+a server calls its counters. Series need the labels `namespace` and `pod`, which whoever scrapes
+pods gives them; a pod's name tells the model and the revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from canarium.core.inference_series import Matchers, select_inference
+from canarium.core.profiles import PROFILES, UNITS, Profile
+
+from observability.rules import Record
+
+WINDOW = "5m"
+POD = "(.+)-([a-z][a-z0-9]{9})-[^-]+-[^-]+"
+"A pod's name: the model's, the revision's, and two parts of the Deployment's making."
+OWN = "namespace, model, revision"
+
+REQUESTS = "canarium:server_requests:rate5m"
+ERRORS = "canarium:server_errors:rate5m"
+LATENCY = {
+    0.5: "canarium:server_latency_seconds:p50_5m",
+    0.99: "canarium:server_latency_seconds:p99_5m",
+}
+
+
+def make_server_rules() -> Iterator[Record]:
+    """Requests, errors and latency of each revision, by every profile that tells them."""
+    for name, profile in PROFILES.items():
+        yield Record(REQUESTS, make_requests(profile), {"profile": name})
+    for name, profile in PROFILES.items():
+        if profile.counts_errors:
+            yield Record(ERRORS, make_errors(name, profile), {"profile": name})
+    for quantile, record in LATENCY.items():
+        for name, profile in PROFILES.items():
+            if profile.duration is not None:
+                yield Record(record, make_latency(profile, quantile), {"profile": name})
+
+
+def make_requests(profile: Profile) -> str:
+    """Requests a second of each revision; of a server without a counter, by its histogram."""
+    rates = list_rates(profile, profile.requests or f"{profile.duration}_count")
+    if profile.failures and profile.counting == "Successes":
+        failed = list_rates(profile, profile.failures)
+        rates += [f'label_replace({rate}, "counter", "failures", "", "")' for rate in failed]
+    return sum_by_revision(rates)
+
+
+def make_errors(name: str, profile: Profile) -> str:
+    """Failed requests a second of each revision; 0 where requests are counted and none failed."""
+    found = sum_by_revision([*_list_failures(profile)])
+    return f'{found} or 0 * sum by ({OWN}) ({REQUESTS}{{profile="{name}"}})'
+
+
+def _list_failures(profile: Profile) -> Iterator[str]:
+    status = escape(f".*(?:{profile.error_status}).*")
+    if profile.failures:
+        told = [f'{label}=~"{status}|"' for label in profile.status_labels]
+        yield from list_rates(profile, profile.failures, told)
+        return
+    for label in profile.status_labels:
+        yield from list_rates(profile, str(profile.requests), [f'{label}=~"{status}"'])
+
+
+def make_latency(profile: Profile, quantile: float) -> str:
+    """A quantile of the durations of each revision's answers, in seconds."""
+    buckets = sum_by_revision(list_rates(profile, f"{profile.duration}_bucket"), "le")
+    found, unit = f"histogram_quantile({quantile}, {buckets})", UNITS[profile.unit]
+    return found if unit == 1 else f"{found} / {unit}"
+
+
+def list_rates(profile: Profile, series: str, more: Matchers = ()) -> list[str]:
+    """The rates of inference; series that have no route at all count in full."""
+    selection = select_inference(profile)
+    return [
+        f"rate({{{','.join([name, pods, *more, *matchers])}}}[{WINDOW}])"
+        for matchers in (*selection.routed, *selection.unrouted)
+        for name, pods in [(f'__name__="{series}"', f'pod=~"{POD}"')]
+    ]
+
+
+def sum_by_revision(rates: list[str], *labels: str) -> str:
+    """The sum over a revision's pods of a union of rates."""
+    union = " or ".join(rates)
+    named = f'label_replace({union}, "model", "$1", "pod", "{POD}")'
+    named = f'label_replace({named}, "revision", "$2", "pod", "{POD}")'
+    return f"sum by ({', '.join([OWN, *labels])}) ({named})"
+
+
+def escape(pattern: str) -> str:
+    """A regular expression as it is written in a string of PromQL."""
+    return pattern.replace("\\", "\\\\")
