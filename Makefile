@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CODE := operator tests benchmarks examples
+CODE := operator tests benchmarks examples image
 FAST_TESTS := tests/unit tests/properties tests/walk tests/simulated tests/e2e/selftest
 K ?=
 N ?= 200
@@ -88,5 +88,7 @@ record: $(STAMP) ## Record anew what docs/gitops is tested on (tests/golden/gito
 lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements-dev.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra stats -o requirements-stats.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group image -o requirements-image.lock
 
 .PHONY: help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-use bench-takeback bench-reaction bench-scaling record lock

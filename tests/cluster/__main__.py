@@ -12,6 +12,7 @@ from tests.cluster import envoy_gateway, keda, lifecycle, metrics_server
 from tests.cluster.binaries import (
     COREDNS,
     GITOPS,
+    HELM,
     KUBEBIN,
     KWOK_PROGRAM,
     PAUSE,
@@ -112,7 +113,7 @@ def run_kubectl(arguments: argparse.Namespace) -> int:
 def run_build(arguments: argparse.Namespace) -> None:
     """Fill the cache."""
     progress = Progress()
-    for program in (KUBEBIN, KWOK_PROGRAM, PAUSE, COREDNS, GITOPS):
+    for program in (KUBEBIN, KWOK_PROGRAM, PAUSE, COREDNS, GITOPS, HELM):
         build(program, progress)
     fetch_kwok_stages(progress)
     fetch_kinds(progress)

@@ -93,7 +93,16 @@ KEDA = {
     )
     for part in ("adapter", "webhooks", "operator")
 }
-HELM = GoProgram("helm", "helm.sh/helm/v3/cmd/helm", "Helm", module="envoy-gateway")
+CHARTUTIL = "helm.sh/helm/v3/pkg/chartutil"
+HELM = GoProgram(
+    "helm",
+    "helm.sh/helm/v3/cmd/helm",
+    "Helm",
+    # What it takes for the cluster's version where it isn't connected to one.
+    f"-s -w -X {CHARTUTIL}.k8sVersionMajor=1"
+    f" -X {CHARTUTIL}.k8sVersionMinor={KUBERNETES.split('.')[1]}",
+    module="envoy-gateway",
+)
 
 
 def build(program: GoProgram, progress: Progress) -> Path:

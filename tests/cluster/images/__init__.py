@@ -7,5 +7,6 @@ the Dockerfile; elsewhere a container engine does it. Both make one docker-archi
 from tests.cluster.images.base import base_image
 from tests.cluster.images.build import Image, build_image, build_images
 from tests.cluster.images.iris import build_iris
+from tests.cluster.images.operator import build_operator
 
-__all__ = ["Image", "base_image", "build_image", "build_images", "build_iris"]
+__all__ = ["Image", "base_image", "build_image", "build_images", "build_iris", "build_operator"]

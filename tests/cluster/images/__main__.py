@@ -1,12 +1,13 @@
-"""``python -m tests.cluster.images iris`` builds what the examples need and prints the archives."""
+"""``python -m tests.cluster.images operator iris`` builds these and prints the archives."""
 
 import sys
 
 from tests.cluster.images.iris import build_iris
+from tests.cluster.images.operator import build_operator
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 
-SETS = {"iris": build_iris}
+SETS = {"iris": build_iris, "operator": build_operator}
 
 
 def main(arguments: list[str]) -> int:

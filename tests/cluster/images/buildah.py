@@ -59,6 +59,7 @@ class Buildah:
                 "--force-rm",
                 # A layer of vfs is a copy of everything below it: then better none in between.
                 f"--layers={str(self.driver != 'vfs').lower()}",
+                *make_times(build_args),
                 *(word for volume in volumes for word in ("--volume", volume)),
                 *(word for item in arguments.items() for word in ("--build-arg", "=".join(item))),
                 "--tag",
@@ -69,6 +70,12 @@ class Buildah:
     def save(self, reference: str, out: Path) -> None:
         """Write an image as a docker-archive."""
         self.run("push", "--quiet", reference, f"docker-archive:{out}:{reference}")
+
+
+def make_times(build_args: Mapping[str, str]) -> list[str]:
+    """The time of everything in the image, where the build has one: docker takes it from there."""
+    epoch = build_args.get("SOURCE_DATE_EPOCH")
+    return [] if epoch is None else [f"--timestamp={epoch}"]
 
 
 def make_volumes(settings: PipSettings, pip_conf: Path) -> list[str]:

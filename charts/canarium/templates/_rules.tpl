@@ -1,0 +1,95 @@
+{{/* The operator's rights: what it uses with the given values and no more. It cannot write a
+     ModelDeployment, only its status, and reads no Secret. */}}
+
+{{/* In the namespaces that it serves. */}}
+{{- define "canarium.rules" -}}
+- apiGroups: [canarium.dev]
+  resources: [modeldeployments]
+  verbs: [get, list, watch]
+- apiGroups: [canarium.dev]
+  resources: [modelrevisions]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [canarium.dev]
+  resources: [modeldeployments/status, modelrevisions/status]
+  verbs: [patch]
+- apiGroups: [canarium.dev]
+  resources: [metrictemplates]
+  verbs: [get, list, watch]
+- apiGroups: [canarium.dev]
+  resources: [metrictemplates/status]
+  verbs: [patch]
+{{- if .Values.rbac.ownerReferencesPermissionEnforcement }}
+- apiGroups: [canarium.dev]
+  resources: [modeldeployments/finalizers]
+  verbs: [update]
+{{- end }}
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- if .Values.jobs.enabled }}
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, delete]
+{{- end }}
+{{- if .Values.use.enabled }}
+- apiGroups: [metrics.k8s.io]
+  resources: [pods]
+  verbs: [get, list]
+{{- end }}
+{{- if .Values.autoscalers.hpa }}
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- if .Values.autoscalers.keda }}
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- if .Values.routers.gatewayAPI }}
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes, grpcroutes]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- if .Values.routers.traefik }}
+- apiGroups: [traefik.io]
+  resources: [ingressroutes, traefikservices]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- if .Values.routers.istio }}
+- apiGroups: [networking.istio.io]
+  resources: [virtualservices]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- end -}}
+
+{{/* Of what belongs to nobody's namespace: templates that all share, and gateways, since routes
+     attach across namespaces. */}}
+{{- define "canarium.clusterRules" -}}
+- apiGroups: [canarium.dev]
+  resources: [clustermetrictemplates]
+  verbs: [get, list, watch]
+- apiGroups: [canarium.dev]
+  resources: [clustermetrictemplates/status]
+  verbs: [patch]
+{{- if .Values.routers.gatewayAPI }}
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways, gatewayclasses]
+  verbs: [get, list, watch]
+{{- end }}
+{{- end -}}

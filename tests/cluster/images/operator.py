@@ -1,0 +1,14 @@
+"""The operator's own image, built from this repository's Dockerfile."""
+
+from pathlib import Path
+
+from tests.cluster.images.build import Image, build_images
+from tests.cluster.progress import Progress
+
+CONTEXT = Path(__file__).parents[3]
+OPERATOR = Image("canarium", "test", {"SOURCE_DATE_EPOCH": "0"})
+
+
+def build_operator(progress: Progress | None = None, context: Path = CONTEXT) -> Path:
+    """The archive that holds ``canarium:test``; ``context`` is another checkout's, if given."""
+    return build_images(context, [OPERATOR], progress)
