@@ -1,8 +1,6 @@
-"""Line 3: as whom pods run. Nobody gets an account by a ModelDeployment that isn't theirs to use."""
+"""Line 3: as whom pods run. Nobody gets an account by a model that isn't theirs to use."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 

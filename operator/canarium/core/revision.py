@@ -96,13 +96,13 @@ def note_written(observed: Observed, status: Status) -> Status:
     when a revision is named for the first time, so this costs no write of its own.
     """
     before, now = observed.model.status, _list_named(status)
+    if all(each in (before.written or _list_named(before)) for each in now):
+        return status
     known = before.written or tuple(
         Written(record.revision, record.digest)
         for record in observed.revisions
         if is_authentic(observed.model, record)
     )
-    if all(each in known for each in now):
-        return status
     named = {each.revision for each in now}
     there = {each.revision for each in (*observed.revisions, *_list_named(before))}
     kept = (each for each in known if each.revision in there - named)
