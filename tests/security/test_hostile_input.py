@@ -51,9 +51,8 @@ def test_no_text_of_a_spec_is_evaluated(served: Place) -> None:
 
 
 def plant(marker: Path) -> str:
-    """YAML that creates a file where tags are obeyed."""
-    path = f"!!python/object/apply:pathlib.Path ['{marker}']"
-    return f"a: !!python/object/apply:pathlib.Path.touch [{path}]"
+    """YAML that makes a folder where tags are obeyed."""
+    return f"a: !!python/object/apply:os.mkdir ['{marker}']"
 
 
 def test_tags_in_yaml_are_obeyed_by_nothing_of_ours(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -31,9 +32,15 @@ DANGEROUS = {"*", "escalate", "bind", "impersonate", "deletecollection"}
 FORBIDDEN = {"secrets", "serviceaccounts/token", "pods/exec", "nodes", "clusterroles", "roles"}
 
 
-def rules_of_the_operator(values: Values) -> list[Json]:
+@cache
+def render(name: str) -> list[Json]:
+    """The chart with one of the sets of values."""
+    return render_chart(VALUES[name])
+
+
+def rules_of_the_operator(name: str) -> list[Json]:
     """Every rule of every role that is bound to its service account."""
-    chart = render_chart(values)
+    chart = render(name)
     bound = {
         (item["roleRef"]["kind"], item["roleRef"]["name"])
         for item in chart
@@ -45,7 +52,7 @@ def rules_of_the_operator(values: Values) -> list[Json]:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_no_rule_has_a_wildcard_or_a_right_to_more_rights(name: str) -> None:
-    rules = rules_of_the_operator(VALUES[name])
+    rules = rules_of_the_operator(name)
     assert rules
     for rule in rules:
         assert "*" not in rule["apiGroups"]
@@ -58,8 +65,8 @@ def test_no_rule_has_a_wildcard_or_a_right_to_more_rights(name: str) -> None:
 def test_the_rights_follow_the_values() -> None:
     """So that the tests above look at something: what is switched on is there."""
     groups = {
-        name: {group for rule in rules_of_the_operator(values) for group in rule["apiGroups"]}
-        for name, values in VALUES.items()
+        name: {group for rule in rules_of_the_operator(name) for group in rule["apiGroups"]}
+        for name in VALUES
     }
     assert groups["everything"] - groups["nothing"] == {
         "autoscaling",
@@ -108,7 +115,7 @@ def test_one_secret_is_the_users_to_open(estate: Estate, place: Place) -> None:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_its_pod_has_no_power_and_a_root_that_is_read_only(name: str) -> None:
-    (deployment,) = [i for i in render_chart(VALUES[name]) if i["kind"] == "Deployment"]
+    (deployment,) = [i for i in render(name) if i["kind"] == "Deployment"]
     spec = deployment["spec"]["template"]["spec"]
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] > 0
