@@ -15,15 +15,22 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import kopf
 
 from canarium.controller import Controller, Planner
-from canarium.errors import CanariumError, NotFoundError, UnavailableError
+from canarium.errors import (
+    ApiError,
+    CanariumError,
+    ConfigError,
+    NotFoundError,
+    UnavailableError,
+)
 from canarium.kube.backoff import Backoff
 from canarium.kube.cache import Cache
 from canarium.kube.client import Client
@@ -34,9 +41,18 @@ from canarium.kube.lease import Lease
 from canarium.kube.metrics import Metrics
 from canarium.kube.probes import serve_probes
 from canarium.kube.projections import project_meta, project_model, project_model_json
+from canarium.kube.readiness import (
+    MISSING_CRD,
+    OLDEST,
+    explain_bar,
+    explain_version,
+    find_notices,
+    find_problems,
+)
+from canarium.kube.reflector import Reflector
 from canarium.kube.resources import MODEL_DEPLOYMENTS
 from canarium.kube.store import is_newer
-from canarium.kube.watching import make_reflectors
+from canarium.kube.watching import PARTS, make_reflectors
 from canarium.kube.workqueue import WorkQueue
 from canarium.measuring import Measurements, Settings
 from canarium.measuring.templates import Templates
@@ -49,10 +65,9 @@ WORKERS = 12
 RESYNC_SECONDS = 300.0
 RESYNC_AFTER_START = (3.0, 30.0)
 "What is deleted while kopf's watch is down is not told by its next one: list soon after it began."
-STALE_SECONDS = 150.0
-"A cache of which nothing was heard for this long (bookmarks come each minute) is stale."
+BARRED_SECONDS = 30.0
+"How often a namespace that may not be read is tried again."
 LEASE_NAME = "canarium-operator"
-MISSING_CRD = "ModelDeployments are not served: install Canarium's CRDs (kubectl apply -f crds/)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +82,8 @@ class Options:
     lease_namespace: str = ""
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
+    without: tuple[str, ...] = ()
+    "Names of `watching.PARTS` that are switched off."
     measuring: Settings = field(default_factory=Settings)
 
     @classmethod
@@ -78,6 +95,7 @@ class Options:
             probe_address=environment.get("CANARIUM_PROBE_ADDRESS", "127.0.0.1:8080"),
             leader_election=environment.get("CANARIUM_LEADER_ELECTION", "true") != "false",
             lease_namespace=environment.get("CANARIUM_LEASE_NAMESPACE", ""),
+            without=parse_parts(environment.get("CANARIUM_WITHOUT", "").split(",")),
             resync_seconds=float(environment.get("CANARIUM_RESYNC_SECONDS", RESYNC_SECONDS)),
             measuring=Settings.parse(
                 environment.get("CANARIUM_PROMETHEUS_URL", ""),
@@ -123,10 +141,16 @@ class Runtime:
             measurements=self.measurements,
             metrics=self.metrics,
         )
-        self.reflectors = make_reflectors(self.client, self.cache, options.namespaces)
+        self.reflectors = make_reflectors(
+            self.client, self.cache, options.namespaces, without=options.without
+        )
         self.listed = asyncio.Event()
         self._resync_due = asyncio.Event()
         self._came_back = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._barred: dict[str, str] = {}
+        "Namespaces that we lack the rights for, and which: the others are served all the same."
+        self._version: tuple[int, int] | None = None
         self._serves_models = True
         self._main: asyncio.Task[Any] | None = None
         self._login: tuple[str, kopf.AiohttpSession] | None = None
@@ -168,7 +192,11 @@ class Runtime:
         async with self.client:
             self._main = asyncio.current_task()
             probes = await serve_probes(
-                self.options.probe_address, self.problems, self.metrics.registry, self._refresh
+                self.options.probe_address,
+                self.problems,
+                self.metrics.registry,
+                self._refresh,
+                self.notices,
             )
             try:
                 async with asyncio.TaskGroup() as group:
@@ -176,6 +204,7 @@ class Runtime:
                         group.create_task(reflector.run())
                     group.create_task(self.recorder.run())
                     group.create_task(self._resync())
+                    group.create_task(self._check_version())
                     group.create_task(self._lead())
                     if with_kopf:
                         self._take_signals()
@@ -189,19 +218,26 @@ class Runtime:
         found = [] if self.listed.is_set() else ["modeldeployments: not listed yet"]
         if not self._serves_models:
             found = [MISSING_CRD]
-        for reflector in self.reflectors:
-            name, why = reflector.resource.plural, reflector.problem or "no answer"
-            if not reflector.synced.is_set():
-                found.append(f"{name}: not listed yet ({why})")
-            elif reflector.age > STALE_SECONDS:
-                found.append(f"{name}: nothing heard for {reflector.age:.0f} s ({why})")
-        return found
+        if self.options.namespaces and not self.served:
+            found.append("none of the namespaces can be served")
+        return found + find_problems(self.reflectors, self._barred)
+
+    def notices(self) -> list[str]:
+        """What the operator does without, ready as it may be."""
+        return find_notices(self.reflectors, self._barred, self._version)
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The namespaces to serve, without those that we lack the rights for."""
+        return tuple(name for name in self.options.namespaces if name not in self._barred)
 
     async def _lead(self) -> None:
         """Once everything is known and the lease is ours: work, for as long as it is."""
-        await asyncio.gather(
-            self.listed.wait(), *(reflector.synced.wait() for reflector in self.reflectors)
-        )
+        await asyncio.gather(self.listed.wait(), *map(_wait_for, self.reflectors))
+        for reflector in self.reflectors:
+            if reflector.namespace is not None and not reflector.synced.is_set():
+                self._bar(reflector.namespace, reflector.problem)
+        self._settled.set()
         _settle_memory()
         if not self.options.leader_election:
             await self._work(None)
@@ -222,7 +258,8 @@ class Runtime:
                 for _ in range(self.options.workers):
                     group.create_task(self.controller.work())
                 group.create_task(self.templates.run())
-                group.create_task(self.use.run())
+                if "Use" not in self.options.without:
+                    group.create_task(self.use.run())
                 if lease is not None:
                     group.create_task(lease.hold())
         finally:
@@ -235,7 +272,9 @@ class Runtime:
             try:
                 await self._list_models()
                 spread = random.uniform(0.75, 1.25)  # noqa: S311
-                failures, delay = 0, self.options.resync_seconds * spread
+                seconds = self.options.resync_seconds
+                seconds = min(seconds, BARRED_SECONDS) if self._barred else seconds
+                failures, delay = 0, seconds * spread
             except CanariumError as error:
                 failures += 1
                 asked = error.retry_after_seconds if isinstance(error, UnavailableError) else 0.0
@@ -261,15 +300,58 @@ class Runtime:
 
     async def _list_models(self) -> None:
         for namespace in self.options.namespaces or (None,):
-            records, version = [], ""
-            async for page in self.client.list_pages(MODEL_DEPLOYMENTS, namespace):
-                records += [self._project_listed(item) for item in page.items or ()]
-                version = page.metadata.resource_version
-            self.cache.models.replace(records, version, namespace)
+            try:
+                await self._list_models_of(namespace)
+            except ApiError as error:
+                if error.status != 403 or namespace is None:
+                    raise
+                self._bar(namespace, str(error))
         if not self._serves_models:
             self._serves_models = True
             self._came_back.set()
         self.listed.set()
+
+    async def _list_models_of(self, namespace: str | None) -> None:
+        """List those of one namespace; of one that was barred only once all else of it is known."""
+        barred = namespace in self._barred
+        if barred and not all(r.synced.is_set() for r in self._reflectors_of(namespace)):
+            return
+        records, version = [], ""
+        async for page in self.client.list_pages(MODEL_DEPLOYMENTS, namespace):
+            records += [self._project_listed(item) for item in page.items or ()]
+            version = page.metadata.resource_version
+        self.cache.models.replace(records, version, namespace)
+        if namespace is not None and barred:
+            del self._barred[namespace]
+            logger.info("namespace %s is served from now on", namespace)
+            self._came_back.set()
+
+    def _reflectors_of(self, namespace: str | None) -> list[Reflector]:
+        return [each for each in self.reflectors if each.namespace == namespace]
+
+    def _bar(self, namespace: str, why: str) -> None:
+        """Leave a namespace alone that we lack the rights for: none of its objects is acted on."""
+        if namespace not in self._barred:
+            logger.warning(explain_bar(namespace, why))
+            self._came_back.set()
+            self._resync_due.set()
+        self._barred[namespace] = why
+        self.cache.models.replace((), "", namespace)
+
+    async def _check_version(self) -> None:
+        """Say once when the cluster is older than what we are made for."""
+        backoff = Backoff(1.0, 30.0)
+        for failures in count(1):
+            try:
+                self._version = await self.client.fetch_version()
+                break
+            except UnavailableError:
+                await asyncio.sleep(backoff.compute(failures))
+            except (ApiError, ValueError) as error:
+                logger.info("which Kubernetes this is, is not told: %s", error)
+                return
+        if self._version is not None and self._version < OLDEST:
+            logger.warning(explain_version(self._version))
 
     def _project_listed(self, raw: Any) -> Any:
         meta = project_meta(raw)
@@ -280,7 +362,7 @@ class Runtime:
 
     async def _keep_watching(self) -> None:
         """Run kopf's own tasks, and again when they end: its watch gives up, we don't."""
-        await self.listed.wait()
+        await asyncio.gather(self.listed.wait(), self._settled.wait())
         failures, backoff = 0, Backoff(0.5, 30.0)
         loop = asyncio.get_running_loop()
         while True:
@@ -293,11 +375,14 @@ class Runtime:
     async def _watch_once(self) -> BaseException | None:
         """Run kopf until one of its root tasks ends, or our kind comes back; what it ended with."""
         self._came_back.clear()
+        if self.options.namespaces and not self.served:
+            await self._came_back.wait()
+            return None
         tasks = await kopf.spawn_tasks(
             registry=kopf.get_default_registry(),
             memo=kopf.Memo(runtime=self),
             clusterwide=not self.options.namespaces,
-            namespaces=self.options.namespaces,
+            namespaces=self.served,
             standalone=True,
         )
         self._take_signals()
@@ -331,6 +416,19 @@ class Runtime:
             age = reflector.age
             if age != float("inf"):
                 self.metrics.cache_age.labels(reflector.resource.plural).set(age)
+
+
+def parse_parts(names: Iterable[str]) -> tuple[str, ...]:
+    """Check the names of parts that are switched off; raises ConfigError for unknown ones."""
+    given = tuple(name for name in names if name)
+    if unknown := [name for name in given if name not in PARTS]:
+        raise ConfigError(f"{unknown[0]!r} cannot be left out: name any of {', '.join(PARTS)}")
+    return given
+
+
+async def _wait_for(reflector: Reflector) -> None:
+    """Wait for what everything needs; a namespace without the rights keeps no other waiting."""
+    await (reflector.synced if reflector.namespace is None else reflector.settled).wait()
 
 
 async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 from canarium.core.actions import Plan
+from canarium.errors import ConfigError
 from canarium.handlers import EndlessBackoffs
 from canarium.kube.config import Cluster
-from canarium.runtime import MISSING_CRD, Options, Runtime
+from canarium.kube.readiness import MISSING_CRD
+from canarium.runtime import Options, Runtime, parse_parts
 
-from tests.unit.kube.transcript import make_page, make_refusal, play
+from tests.unit.kube.transcript import Answer, make_page, make_refusal, play
 from tests.unit.kube.wire import Json, make_model
 
 NOWHERE = Cluster(server="http://127.0.0.1:1")
@@ -141,3 +143,71 @@ async def test_kopf_logs_in_with_the_same_credentials_until_there_are_others() -
         await login.aiohttp_session.close()
     assert (first == again, first == renewed, first.server) == (True, False, NOWHERE.server)
     assert said == ["Bearer old", "Bearer old", "Bearer new"]
+
+
+FORBIDDEN = make_refusal(403, "Forbidden", "no list of modeldeployments")
+
+
+async def test_a_namespace_without_the_rights_keeps_no_other_from_being_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with play(FORBIDDEN, make_page(make_model(version=5), version=9)) as (client, _):
+        runtime = make_runtime(namespaces=("other", "risk"))
+        runtime.client = client
+        await runtime._list_models()
+    assert (runtime.served, version(runtime), runtime.listed.is_set()) == (("risk",), "5", True)
+    said = "namespace other is not served: 403 Forbidden: no list of modeldeployments"
+    assert (runtime.notices(), caplog.messages) == ([said], [said])
+
+
+async def test_a_barred_namespace_is_served_once_all_of_it_can_be_read() -> None:
+    async with play(FORBIDDEN, make_page(make_model(version=5), version=9)) as (client, _):
+        runtime = make_runtime(namespaces=("risk",))
+        runtime.client = client
+        await runtime._list_models()
+        assert "none of the namespaces can be served" in runtime.problems()
+        await runtime._list_models()
+        assert (runtime.served, version(runtime)) == ((), None)  # its pods aren't known yet
+        for reflector in runtime._reflectors_of("risk"):
+            reflector._enter("synced")
+        await runtime._list_models()
+    assert (runtime.served, version(runtime)) == (("risk",), "5")
+
+
+async def test_the_right_to_a_child_is_needed_as_much_as_the_right_to_the_object() -> None:
+    runtime = make_runtime(namespaces=("other", "risk"), leader_election=False)
+    runtime.take_model(make_model())
+    runtime.listed.set()
+    for reflector in runtime.reflectors:
+        if (reflector.resource.plural, reflector.namespace) == ("pods", "risk"):
+            reflector.problem = "403 Forbidden: no pods"
+            reflector.settled.set()
+        else:
+            reflector._enter("synced")
+    runtime.options = replace(runtime.options, workers=0)
+    leading = asyncio.create_task(runtime._lead())
+    await asyncio.wait_for(runtime._settled.wait(), 10)
+    leading.cancel()
+    await asyncio.wait([leading])
+    assert (runtime.served, version(runtime)) == (("other",), None)
+    assert runtime.notices() == ["namespace risk is not served: 403 Forbidden: no pods"]
+
+
+@pytest.mark.parametrize(
+    ("minor", "want"), [("29", ["Kubernetes 1.29 is too old"]), ("30+", []), ("35", [])]
+)
+async def test_an_old_cluster_is_said_and_no_reason_to_stand_still(
+    minor: str, want: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with play(Answer({"major": "1", "minor": minor})) as (client, _):
+        runtime = make_runtime()
+        runtime.client = client
+        await runtime._check_version()
+    assert [message.partition(":")[0] for message in caplog.messages] == want
+    assert [notice.partition(":")[0] for notice in runtime.notices()] == want
+
+
+def test_only_what_there_is_can_be_left_out() -> None:
+    assert parse_parts(["KEDA", "", "Use"]) == ("KEDA", "Use")
+    with pytest.raises(ConfigError, match="'Kourier' cannot be left out: name any of GatewayAPI"):
+        parse_parts(["Kourier"])

@@ -8,6 +8,19 @@
 {{- end }}
 {{- end -}}
 
+{{/* What is switched off is not looked for, so that no request is made that would be refused. */}}
+{{- define "canarium.without" -}}
+{{- $on := dict
+  "GatewayAPI" .Values.routers.gatewayAPI "Traefik" .Values.routers.traefik
+  "Istio" .Values.routers.istio "HPA" .Values.autoscalers.hpa "KEDA" .Values.autoscalers.keda
+  "Jobs" .Values.jobs.enabled "Use" .Values.use.enabled }}
+{{- range $part := keys $on | sortAlpha }}
+{{- if not (index $on $part) }}
+- --without={{ $part }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* The operator's arguments. */}}
 {{- define "canarium.args" -}}
 - operator
@@ -26,6 +39,7 @@
 {{- range .Values.watch.namespaces }}
 - --namespace={{ . }}
 {{- end }}
+{{- include "canarium.without" . }}
 {{- if .Values.profiles }}
 - --profiles=/etc/canarium/profiles
 {{- end }}

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from canarium import __version__
+from canarium.cli.check import add_parser as add_check
 from canarium.cli.logs import configure_logging
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
-    parser = subparsers.add_parser("operator", help="run the operator")
+    parser = subparsers.add_parser("operator", help="run the operator, or ask whether it is ready")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     run = verbs.add_parser("run", help="run it until it is told to stop")
     run.add_argument("--kubeconfig", metavar="FILE", help="instead of $KUBECONFIG or the pod's own")
@@ -77,9 +78,19 @@ def add_parser(subparsers: Any) -> None:
         default="",
         help="money for an hour of a CPU, a GiB of RAM and a GPU, as OpenCost's custom pricing",
     )
+    run.add_argument(
+        "--without",
+        metavar="PART",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="kinds that it neither reads nor writes, and so needs no rights for:"
+        " GatewayAPI, Traefik, Istio, HPA, KEDA, Jobs, Use",
+    )
     run.add_argument("--log-format", choices=("text", "json"), default="text")
     run.add_argument("--log-level", choices=LEVELS, default="info")
     run.set_defaults(run=run_operator)
+    add_check(verbs)
 
 
 def run_operator(arguments: argparse.Namespace) -> int:
@@ -126,7 +137,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 def _make_options(arguments: argparse.Namespace) -> Options:
     from canarium.measuring import Settings  # noqa: PLC0415 - see above
-    from canarium.runtime import Options  # noqa: PLC0415
+    from canarium.runtime import Options, parse_parts  # noqa: PLC0415
 
     return Options(
         kubeconfig=arguments.kubeconfig,
@@ -136,6 +147,7 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         leader_election=not arguments.no_leader_election,
         lease_namespace=arguments.lease_namespace,
         resync_seconds=arguments.resync_seconds,
+        without=parse_parts(arguments.without),
         measuring=Settings.parse(
             arguments.prometheus_url, arguments.open_network, arguments.profiles, arguments.prices
         ),

@@ -25,7 +25,7 @@ from canarium.errors import (
 )
 from canarium.kube.config import Cluster
 from canarium.kube.connections import open_session
-from canarium.kube.resources import Resource
+from canarium.kube.resources import VERSION, Resource
 
 JSON = "application/json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -52,6 +52,13 @@ class Page(msgspec.Struct):
 
     metadata: ListMeta
     items: list[msgspec.Raw] | None = None
+
+
+class ClusterVersion(msgspec.Struct):
+    """What the apiserver says of itself at /version."""
+
+    major: str
+    minor: str
 
 
 class Failure(msgspec.Struct):
@@ -212,6 +219,12 @@ class Client:
     async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
         """Read one object."""
         return await self._send("GET", "get", resource, resource.path(namespace, name))
+
+    async def fetch_version(self) -> tuple[int, int]:
+        """The cluster's version, major and minor."""
+        raw = await self._send("GET", "get", VERSION, "/version")
+        said = msgspec.json.decode(raw, type=ClusterVersion)
+        return int(said.major), int(said.minor.rstrip("+"))  # some distributions write 34+
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], manager: str

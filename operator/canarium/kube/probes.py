@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from canarium.errors import ConfigError
 
 Check = Callable[[], Sequence[str]]
-"What keeps the operator from being ready, one short sentence each."
+"What keeps the operator from being ready, or what it does without: one short sentence each."
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -22,14 +22,19 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 async def serve_probes(
-    address: str, check: Check, registry: CollectorRegistry, refresh: Callable[[], None]
+    address: str,
+    check: Check,
+    registry: CollectorRegistry,
+    refresh: Callable[[], None],
+    notices: Check = tuple,
 ) -> web.AppRunner:
     """Listen until the runner that is returned is cleaned up.
 
-    `check` is asked by /readyz; `refresh` brings gauges up to date before /metrics is read.
+    `check` is asked by /readyz, and `notices`, which it tells without being less ready; `refresh`
+    brings gauges up to date before /metrics is read.
     """
     host, port = parse_address(address)
-    runner = web.AppRunner(_make_app(check, registry, refresh), access_log=None)
+    runner = web.AppRunner(_make_app(check, registry, refresh, notices), access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -40,16 +45,15 @@ async def serve_probes(
 
 
 def _make_app(
-    check: Check, registry: CollectorRegistry, refresh: Callable[[], None]
+    check: Check, registry: CollectorRegistry, refresh: Callable[[], None], notices: Check
 ) -> web.Application:
     async def live(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def ready(_request: web.Request) -> web.Response:
         problems = check()
-        return web.Response(
-            text="\n".join(problems or ("ok",)) + "\n", status=503 if problems else 200
-        )
+        lines = [*(problems or ("ok",)), *notices()]
+        return web.Response(text="\n".join(lines) + "\n", status=503 if problems else 200)
 
     async def metrics(_request: web.Request) -> web.Response:
         refresh()

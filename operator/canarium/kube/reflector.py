@@ -93,6 +93,8 @@ class Reflector:
         self._version = ""
         self._failures = 0
         self.synced = asyncio.Event()
+        self.settled = asyncio.Event()
+        "Synced, or refused for want of a right: others need not wait for it any longer."
 
     @property
     def age(self) -> float:
@@ -119,6 +121,9 @@ class Reflector:
             self._version = ""
             if self._optional and isinstance(error, ApiError) and error.status == 403:
                 return self._note_ban(error)
+            if isinstance(error, ApiError) and error.status == 403:
+                self.problem = str(error)
+                self.settled.set()
             return self._note_failure(error)
         return 0.0
 
@@ -171,7 +176,9 @@ class Reflector:
     def _note_ban(self, error: ApiError) -> float:
         if self.state != "absent":
             logger.warning("%s are taken for absent: %s", self.resource.plural, error)
-        return self._note_absence()
+        delay = self._note_absence()
+        self.problem = str(error)
+        return delay
 
     def _note_failure(self, error: CanariumError | msgspec.DecodeError) -> float:
         self._failures += 1
@@ -184,5 +191,6 @@ class Reflector:
     def _enter(self, state: State) -> None:
         changed, self.state, self.problem = state != self.state, state, ""
         self.synced.set()
+        self.settled.set()
         if changed:
             self._on_state()

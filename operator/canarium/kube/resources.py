@@ -71,6 +71,8 @@ CLUSTER_METRIC_TEMPLATES = Resource(
 SECRETS = Resource("Secret", "v1", "secrets")
 LEASES = Resource("Lease", "coordination.k8s.io/v1", "leases")
 EVENTS = Resource("Event", "events.k8s.io/v1", "events")
+VERSION = Resource("Info", "v1", "version")
+"No object: what the apiserver says of itself at /version."
 
 ROUTES: dict[RouteKind, Resource] = {
     "HTTPRoute": HTTP_ROUTES,

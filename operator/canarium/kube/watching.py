@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from canarium.core.spec import TemplateKind
@@ -48,6 +48,16 @@ GRANTED = frozenset({"Job", "PodDisruptionBudget", *SCALERS})
 "Kinds of which the core is told where the operator sees them."
 OPTIONAL = RARE | GRANTED
 ABSENT_SECONDS = {False: 30.0, True: 120.0}
+PARTS: dict[str, frozenset[str]] = {
+    "GatewayAPI": frozenset({"HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass"}),
+    "Traefik": frozenset({"IngressRoute", "TraefikService"}),
+    "Istio": frozenset({"VirtualService"}),
+    "HPA": frozenset({"HorizontalPodAutoscaler"}),
+    "KEDA": frozenset({"ScaledObject"}),
+    "Jobs": frozenset({"Job"}),
+    "Use": frozenset({"PodMetrics"}),
+}
+"What can be switched off, and the kinds that the operator then neither reads nor writes."
 
 
 def make_reflectors(
@@ -55,13 +65,18 @@ def make_reflectors(
     cache: Cache,
     namespaces: Sequence[str] = (),
     clock: Callable[[], float] = time.monotonic,
+    *,
+    without: Collection[str] = (),
 ) -> list[Reflector]:
     """A reflector a kind and namespace (without namespaces one for all); Gateways are everybody's.
+
+    The kinds of parts that one does `without` are not looked for: to the core they are absent.
 
     The cache is told which kinds of routes are served, and where those that one can do without are
     seen. What is optional may also be forbidden: then it is taken for absent.
     """
     reflectors: list[Reflector] = []
+    off = frozenset[str]().union(*(PARTS[part] for part in without))
 
     def note_state() -> None:
         synced = [(r.resource.kind, r.namespace) for r in reflectors if r.state == "synced"]
@@ -85,11 +100,13 @@ def make_reflectors(
             on_state=note_state,
         )
         for resource, store, project, selector in _list_namespaced(cache)
+        if resource.kind not in off
         for namespace in namespaces or (None,)
     ]
     return reflectors + [
         Reflector(client, resource, store, project, optional=True, clock=clock)
         for resource, store, project in _list_everybodys(cache)
+        if resource.kind not in off
     ]
 
 

@@ -93,3 +93,10 @@ async def test_autoscalers_of_everybody_are_watched_and_only_our_own_budgets() -
 async def test_the_operator_works_without_a_right_to_see_autoscalers_and_budgets() -> None:
     reflectors = make_reflectors(FakeClient(), make_cache())
     assert all(find(reflectors, kind)._optional for kind in (HPA, SCALED_OBJECT, BUDGET))
+
+
+def test_what_is_switched_off_is_not_looked_for() -> None:
+    every = {reflector.resource.kind for reflector in make_reflectors(FakeClient(), make_cache())}
+    some = make_reflectors(FakeClient(), make_cache(), without=("GatewayAPI", "KEDA", "Jobs"))
+    off = {"HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass", "ScaledObject", "Job"}
+    assert every - {reflector.resource.kind for reflector in some} == off

@@ -27,6 +27,18 @@ async def test_ready_says_what_is_missing_until_nothing_is() -> None:
     assert (before, after) == ([(200, "ok\n"), (503, "pods: not listed yet\n")], (200, "ok\n"))
 
 
+async def test_what_is_done_without_is_told_and_is_no_lack_of_readiness() -> None:
+    notices = ["namespace b is not served: 403 Forbidden: no"]
+    runner = await serve_probes(
+        "127.0.0.1:0", list, CollectorRegistry(), lambda: None, lambda: notices
+    )
+    try:
+        said = await ask(runner, "/readyz")
+    finally:
+        await runner.cleanup()
+    assert said == (200, f"ok\n{notices[0]}\n")
+
+
 async def test_metrics_are_brought_up_to_date_before_they_are_read() -> None:
     registry = CollectorRegistry()
     gauge = Gauge("canarium_queue_depth", "Objects waiting.", registry=registry)

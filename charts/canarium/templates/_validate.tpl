@@ -1,0 +1,87 @@
+{{/* What values.schema.json cannot say, or says in words that nobody understands: one sentence a
+     problem, with what to write instead. */}}
+{{- define "canarium.validate" -}}
+{{- $problems := concat
+  (include "canarium.badTexts" . | fromJsonArray)
+  (include "canarium.badArguments" . | fromJsonArray)
+  (include "canarium.badCombinations" . | fromJsonArray) -}}
+{{- if $problems -}}
+{{- fail (printf "\n\n%s\n" (join "\n" $problems)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Texts of a form: where, the text, its form, and what to write. An empty text is the default. */}}
+{{- define "canarium.badTexts" -}}
+{{- $cidr := "^[0-9a-fA-F.:]+/[0-9]{1,3}$" -}}
+{{- $network := "write a network with its length, such as 10.0.0.0/8" -}}
+{{- $texts := list
+  (list "image.repository" .Values.image.repository "^[a-z0-9][a-z0-9._:/-]*[a-z0-9]$" "write registry and name without a tag, such as registry.example.com/canarium")
+  (list "image.tag" .Values.image.tag "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$" "write a tag without a colon")
+  (list "image.digest" .Values.image.digest "^sha256:[0-9a-f]{64}$" "write sha256: and 64 hexadecimal digits")
+  (list "operator.prometheusUrl" .Values.operator.prometheusUrl "^https?://[^ ]+$" "write an address with http:// or https://")
+  (list "serviceMonitor.interval" .Values.serviceMonitor.interval "^[0-9]+(ms|s|m|h)$" "write a duration such as 15s")
+  (list "fullnameOverride" .Values.fullnameOverride "^[a-z]([-a-z0-9]*[a-z0-9])?$" "write small letters, digits and -, beginning with a letter") -}}
+{{- range .Values.operator.openNetworks -}}
+{{- $texts = append $texts (list "operator.openNetworks" . $cidr $network) -}}
+{{- end -}}
+{{- range .Values.networkPolicy.apiServer.cidrs -}}
+{{- $texts = append $texts (list "networkPolicy.apiServer.cidrs" . $cidr $network) -}}
+{{- end -}}
+{{- range .Values.operator.extraArgs -}}
+{{- $texts = append $texts (list "operator.extraArgs" . "^--[a-z-]+(=.*)?$" "write an option and its value in one word, such as --name=value") -}}
+{{- end -}}
+{{- range .Values.watch.namespaces -}}
+{{- $texts = append $texts (list "watch.namespaces" . "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" "list namespaces one by one, without patterns") -}}
+{{- end -}}
+{{- range $name, $_ := .Values.profiles -}}
+{{- $texts = append $texts (list "profiles" $name "^[a-z][A-Za-z0-9-]{0,62}$" "write up to 63 letters, digits and -, beginning with a small letter") -}}
+{{- end -}}
+{{- $found := list -}}
+{{- range $texts -}}
+{{- if and (index . 1) (not (regexMatch (index . 2) (index . 1))) -}}
+{{- $found = append $found (printf "%s: %q will not do; %s" (index . 0) (index . 1) (index . 3)) -}}
+{{- end -}}
+{{- end -}}
+{{- $found | toJson -}}
+{{- end -}}
+
+{{/* Options that the chart sets itself: given twice, one of them would be lost without a word. */}}
+{{- define "canarium.badArguments" -}}
+{{- $settings := dict
+  "--namespace" "watch.namespaces"
+  "--log-format" "operator.logFormat"
+  "--log-level" "operator.logLevel"
+  "--prometheus-url" "operator.prometheusUrl"
+  "--open-network" "operator.openNetworks"
+  "--resync-seconds" "operator.resyncSeconds"
+  "--without" "routers, autoscalers, jobs or use"
+  "--profiles" "profiles"
+  "--prices" "prices"
+  "--defaults" "defaults"
+  "--notifications" "notifications" -}}
+{{- $found := list -}}
+{{- range .Values.operator.extraArgs -}}
+{{- $option := regexFind "^--[a-z-]+" . -}}
+{{- if hasKey $settings $option -}}
+{{- $found = append $found (printf "operator.extraArgs: %s is set by %s; write it there" $option (get $settings $option)) -}}
+{{- else if has $option (list "--probe-address" "--lease-namespace") -}}
+{{- $found = append $found (printf "operator.extraArgs: %s is fixed, since the chart's Service and rights go by it; leave it out" $option) -}}
+{{- else if and (eq $option "--no-leader-election") (gt (int $.Values.replicas) 1) -}}
+{{- $found = append $found "operator.extraArgs: with --no-leader-election all replicas would act at once; write replicas: 1, or leave it out" -}}
+{{- end -}}
+{{- end -}}
+{{- $found | toJson -}}
+{{- end -}}
+
+{{/* Values that make no sense together. */}}
+{{- define "canarium.badCombinations" -}}
+{{- $found := list -}}
+{{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) -}}
+{{- $found = append $found "serviceAccount: with create: false, write the name of the account that there is in serviceAccount.name" -}}
+{{- end -}}
+{{- $budget := .Values.podDisruptionBudget -}}
+{{- if and $budget.enabled (gt (int .Values.replicas) 1) (ge (int $budget.maxUnavailable) (int .Values.replicas)) -}}
+{{- $found = append $found (printf "podDisruptionBudget.maxUnavailable: %v of %v replicas may go at once, which protects nothing; write less than replicas" $budget.maxUnavailable .Values.replicas) -}}
+{{- end -}}
+{{- $found | toJson -}}
+{{- end -}}
