@@ -128,3 +128,26 @@ def test_its_pod_has_no_power_and_a_root_that_is_read_only(name: str) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+
+
+def test_what_it_may_connect_to_is_what_it_needs() -> None:
+    """As rendered: whether it is kept to is the network plugin's matter, and ours here has none."""
+    (policy,) = [item for item in render("namespaces") if item["kind"] == "NetworkPolicy"]
+    (deployment,) = [item for item in render("namespaces") if item["kind"] == "Deployment"]
+    spec = policy["spec"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert labels.items() >= spec["podSelector"]["matchLabels"].items()
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert [rule["ports"] for rule in spec["ingress"]] == [[{"port": "http", "protocol": "TCP"}]]
+
+    names, apiserver, models, *sources = spec["egress"]
+    assert {port["port"] for port in names["ports"]} == {53}
+    assert {port["port"] for port in apiserver["ports"]} == {443, 6443}
+    blocks = [block["ipBlock"] for block in apiserver["to"]]
+    assert {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]} in blocks
+    ours = {"key": "canarium.dev/model", "operator": "Exists"}
+    (where,) = models["to"]
+    assert where["podSelector"]["matchExpressions"] == [ours]
+    (namespaces,) = where["namespaceSelector"]["matchExpressions"]
+    assert namespaces["values"] == ["a", "b"]
+    assert all(rule["to"] for rule in sources)
