@@ -18,6 +18,9 @@ from canarium.core.resources.pod_template import canonical_json, make_pod_templa
 from canarium.core.spec import Spec
 from canarium.core.status import RevisionStatus, Status, Written
 
+MOST_WRITTEN = 20
+"So many ModelRevisions are kept account of before those that are gone are forgotten."
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -86,7 +89,8 @@ def _is_genuine(model: ModelObject, record: RevisionRecord) -> bool:
 
 def _is_written(status: Status, record: RevisionRecord) -> bool:
     """Whether status knows it; what an operator wrote that kept no account of it counts, too."""
-    return not status.written or Written(record.revision, record.digest) in status.written
+    ours = Written(record.revision, record.digest)
+    return not status.written or ours in status.written or ours in _list_named(status)
 
 
 def note_written(observed: Observed, status: Status) -> Status:
@@ -104,8 +108,10 @@ def note_written(observed: Observed, status: Status) -> Status:
         if is_authentic(observed.model, record)
     )
     named = {each.revision for each in now}
-    there = {each.revision for each in (*observed.revisions, *_list_named(before))}
-    kept = (each for each in known if each.revision in there - named)
+    kept = tuple(each for each in known if each.revision not in named)
+    if len(kept) > MOST_WRITTEN:  # a cache may lag, so what isn't there is kept for a while
+        there = {each.revision for each in (*observed.revisions, *_list_named(before))}
+        kept = tuple(each for each in kept if each.revision in there)
     return replace(status, written=(*kept, *now))
 
 

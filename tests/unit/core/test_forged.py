@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from canarium.core.names import make_digest
 from canarium.core.observed import RevisionRecord
+from canarium.core.revision import MOST_WRITTEN
 from canarium.core.status import Written
 
-from tests.properties.world import World, make_spec, serving
+from tests.properties.world import World, make_rollout, make_spec, serving
 
 FORGED = "f0f0f0f0f0"
 
@@ -84,3 +85,14 @@ def test_every_revision_of_the_history_stays_one_that_can_be_gone_back_to() -> N
     assert {each.revision for each in world.status.written} == {
         each.revision for each in world.revisions.values()
     }
+
+
+def test_what_is_gone_is_forgotten_before_the_account_gets_long() -> None:
+    world = serving()
+    for version in range(2, 30):
+        world.apply(make_spec(str(version), rollout=make_rollout(guard=0.0)))
+        world.run(60.0)
+    there = {each.revision for each in world.revisions.values()}
+    assert len(there) < MOST_WRITTEN
+    assert len(world.status.written) <= MOST_WRITTEN + 2
+    assert there <= {each.revision for each in world.status.written}
