@@ -100,7 +100,7 @@ def note_written(observed: Observed, status: Status) -> Status:
     when a revision is named for the first time, so this costs no write of its own.
     """
     before, now = observed.model.status, _list_named(status)
-    if all(each in (before.written or _list_named(before)) for each in now):
+    if all(each in (*before.written, *_list_named(before)) for each in now):
         return status
     known = before.written or tuple(
         Written(record.revision, record.digest)
