@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -233,7 +233,9 @@ def gateways(estate: Estate) -> Cluster:
 def test_a_gateway_of_others_takes_the_route_only_if_it_says_so(
     gateways: Cluster, served: Place
 ) -> None:
-    theirs = gateway("theirs", 8000)
+    port = urlsplit(gateways.gateway_url or "").port
+    assert port is not None
+    theirs = gateway("theirs", port)
     theirs["metadata"]["namespace"] = "gateway-owners"
     apply_all(gateways, [make_namespace("gateway-owners"), theirs])
     parents = [{"name": "theirs", "namespace": "gateway-owners"}]
