@@ -24,8 +24,6 @@ _SOURCING = "tests/unit/core/test_sourcing.py::"
 _MEASURING = "tests/unit/measuring/"
 _USE = "tests/unit/core/test_use.py::"
 _SHELL = "tests/unit/test_controller.py::"
-_FORGED = "tests/unit/core/test_forged.py::"
-_DIGESTS = "tests/unit/core/test_digests.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
 
 PODS_BEFORE_TRAFFIC = (
@@ -1318,50 +1316,6 @@ USE = (
     ),
 )
 
-TRUST = (
-    Mutant(
-        name="forged-record-rendered",
-        wrong="A ModelRevision that somebody else wrote is rendered when the spec names the same",
-        file="core/revision.py",
-        old="        and _is_written(model.status, record)\n",
-        new="",
-        test=_FORGED
-        + "test_what_the_spec_names_is_not_taken_from_a_record_that_status_does_not_know",
-    ),
-    Mutant(
-        name="account-forgets-history",
-        wrong="Of the ModelRevisions that were written only those in use are kept account of",
-        file="core/revision.py",
-        old="    return replace(status, written=(*kept, *now))\n",
-        new="    del kept\n    return replace(status, written=now)\n",
-        test=_FORGED + "test_every_revision_of_the_history_stays_one_that_can_be_gone_back_to",
-    ),
-    Mutant(
-        name="root-by-default",
-        wrong="An image that names no user runs as root, which nobody has asked for",
-        file="core/resources/pod_template.py",
-        old='            "runAsNonRoot": security.get("runAsUser") != ROOT,\n',
-        new="",
-        test=_TEMPLATE + "test_nobody_is_root_who_did_not_ask_for_it",
-    ),
-    Mutant(
-        name="images-not-compared",
-        wrong="Pods of one revision may run different images under one tag",
-        file="core/faults.py",
-        old="        or _image_fault(mine, deployment)\n",
-        new="",
-        test=_DIGESTS + "test_a_tag_that_is_moved_in_mid_rollout_takes_the_canary_back",
-    ),
-    Mutant(
-        name="loaded-image-differs-from-pulled",
-        wrong="An image that was loaded on one node is taken for another than the one pulled",
-        file="core/digests.py",
-        old='                yield (state.name, "@" in state.image_id), (pod.meta.name, digest)\n',
-        new="                yield (state.name, True), (pod.meta.name, digest)\n",
-        test=_DIGESTS + "test_what_cannot_be_told_apart_is_no_fault",
-    ),
-)
-
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1378,5 +1332,4 @@ MUTANTS = (
     *SCALED_PODS,
     *SIZES,
     *USE,
-    *TRUST,
 )
