@@ -1,10 +1,12 @@
 # The operator's image: Python, the locked packages and nothing else; no shell, no pip.
 #   docker build -t registry.example.com/canarium:0.1.0 .
-#   docker build --target stats -t registry.example.com/canarium:0.1.0-stats .   # with scipy: RankSum
+#   docker build --build-arg LOCK=requirements-stats.lock …    # with scipy, for metrics of RankSum
+# /opt/canarium/sbom.cdx.json in the image says what is in it.
 # BASE is a Debian with Python 3.11 or newer, pip and venv. It is what the files are taken from.
 ARG BASE=docker.io/library/python:3.13-slim
 
 FROM ${BASE} AS build
+ARG LOCK=requirements.lock
 # Of every file in the image, in seconds: the same sources give the same bytes.
 ARG SOURCE_DATE_EPOCH=0
 ENV PIP_NO_CACHE_DIR=1 \
@@ -13,18 +15,20 @@ ENV PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore \
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH}
 WORKDIR /src
-COPY requirements.lock requirements-image.lock ./
+COPY ${LOCK} requirements-image.lock ./
 RUN python3 -m venv /opt/tools \
  && /opt/tools/bin/pip install --quiet --require-hashes --requirement requirements-image.lock \
  && python3 -m venv --without-pip /opt/canarium \
  && /opt/tools/bin/pip --python /opt/canarium/bin/python install --quiet --require-hashes \
-      --requirement requirements.lock
+      --requirement ${LOCK}
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 RUN /opt/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /opt/wheel .
-COPY image/collect.py image/
+COPY image image
 RUN /opt/tools/bin/pip --python /opt/canarium/bin/python install --quiet --no-deps /opt/wheel/*.whl \
- && /opt/canarium/bin/python image/collect.py /opt/canarium /opt/root
+ && /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file packages.json \
+      /opt/canarium/bin/python \
+ && /opt/canarium/bin/python image/collect.py /opt/canarium /opt/root packages.json
 
 FROM scratch
 COPY --from=build /opt/root /

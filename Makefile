@@ -58,6 +58,16 @@ cluster-down: $(STAMP) ## Take it down
 e2e: $(STAMP) ## End-to-end tests; K=expression picks some
 	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/e2e $(if $(K),-k "$(K)")
 
+image: $(STAMP) ## The operator's image as an archive, without an engine (root on Debian, or docker)
+	@$(BIN)/python -m tests.cluster.images operator
+
+sbom: $(STAMP) ## What is in the operator's image: its bill of materials (CycloneDX), on standard output
+	@$(BIN)/python -m tests.cluster.images.bill
+
+chart: $(STAMP) ## Write anew what is generated from the chart: deploy/operator.yaml, golden renders
+	@$(BIN)/canarium crds --output crds
+	@$(BIN)/python -m tests.cluster.chart_files
+
 bench: $(STAMP) ## N rollouts side by side against the targets (N=200)
 	@$(BIN)/python -m benchmarks.rollouts --objects $(N)
 
@@ -91,4 +101,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra stats -o requirements-stats.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group image -o requirements-image.lock
 
-.PHONY: help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-use bench-takeback bench-reaction bench-scaling record lock
+.PHONY: image sbom chart help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-use bench-takeback bench-reaction bench-scaling record lock

@@ -16,6 +16,9 @@ import sysconfig
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+import bill
+
+BILL = "opt/canarium/sbom.cdx.json"
 USER_ID = 65532
 "A number, so that Kubernetes can tell that it isn't root (runAsNonRoot)."
 NOT_OF_LIBRARY = frozenset(
@@ -35,6 +38,8 @@ NOT_OF_LIBRARY = frozenset(
     )
 )
 "Folders of the standard library that nothing needs to run."
+UNUSED_MODULES = ("_curses", "_dbm", "_gdbm", "_sqlite3", "nis.", "readline.")
+"Of the standard library's compiled modules those that bring libraries which nothing here needs."
 NOT_OF_PACKAGES = frozenset(("__pycache__",))
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 WHERE_THERE = (
@@ -97,7 +102,12 @@ def walk(folder: Path, without: Collection[str]) -> Iterator[Path]:
         folders[:] = sorted(
             name for name in folders if name not in without and not name.startswith("config-")
         )
-        yield from (Path(place, name) for name in sorted(names))
+        yield from (Path(place, name) for name in sorted(names) if is_used(Path(place, name)))
+
+
+def is_used(path: Path) -> bool:
+    """Whether a file is none of the standard library's compiled modules that are left out."""
+    return path.parent.name != "lib-dynload" or not path.name.startswith(UNUSED_MODULES)
 
 
 def find_linked(paths: Iterable[Path]) -> set[Path]:
@@ -159,19 +169,29 @@ def set_times(root: Path, seconds: int) -> None:
     os.utime(root, (seconds, seconds))
 
 
-def main(environment: Path, root: Path) -> None:
-    """Fill ``root`` with the image's files."""
+def add_copyrights(tree: Tree) -> None:
+    """What Debian's packages say of their licences, where the base image has kept it."""
+    for package in bill.find_packages(tree.sources):
+        path = Path("/usr/share/doc", package.name, "copyright")
+        if path.exists():
+            tree.add(path)
+
+
+def main(environment: Path, root: Path, packages: Path) -> None:
+    """Fill ``root`` with the image's files; ``packages`` is the bill of the Python packages."""
     tree = Tree(root)
     add_python(tree, environment)
     add_libraries(tree)
+    add_copyrights(tree)
     tree.write("etc/passwd", PASSWD)
     tree.write("etc/group", GROUP)
     tree.write("etc/nsswitch.conf", "hosts: files dns\n")
     (root / "tmp").mkdir()
     (root / "tmp").chmod(0o1777)
+    bill.write(packages, root, BILL, tree.sources)
     compile_bytecode(root)
     set_times(root, int(os.environ.get("SOURCE_DATE_EPOCH") or 0))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

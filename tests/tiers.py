@@ -98,9 +98,8 @@ class Parts:
         self.log = Path(tempfile.mkstemp(prefix="canarium-build-", suffix=".log")[1])
         progress.say(f"building the parts of the clusters in the background ({self.log})")
         python = sys.executable
-        script = (
-            f"{python} -m tests.cluster build && {python} -m tests.cluster.images operator iris"
-        )
+        images = f"{python} -m tests.cluster.images operator iris"
+        script = f"{python} -m tests.cluster build && {images}"
         with self.log.open("w") as log:
             command = ("bash", "-c", script)
             self.process: subprocess.Popen[bytes] | None = subprocess.Popen(

@@ -53,6 +53,29 @@ ISTIO = Definitions(
     "h1:5Yb5ihcz4YQsCkciusK7DnFpBMwRB6EFWeUKH1Atuyk=",
     "kubernetes/customresourcedefinitions.gen.yaml",
 )
+# Of these no program runs in the tests: their definitions check what we write for them.
+# Of the Prometheus operator's, ServiceMonitors and PrometheusRules: the others are large.
+PROMETHEUS_OPERATOR = Definitions(
+    "the Prometheus operator's definitions",
+    "github.com/prometheus-operator/prometheus-operator",
+    "v0.85.0",
+    "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+    "example/prometheus-operator-crd/monitoring.coreos.com_[ps][re][or][mv]*[rt][uo][lr]*s.yaml",
+)
+FLUX_SOURCES = Definitions(
+    "Flux's definitions of sources",
+    "github.com/fluxcd/source-controller",
+    "v1.7.0",
+    "h1:/fBgS4CSmT5Jj/fjQDF92y+pC3gst1GJjgNSzY8Ff9I=",
+    "config/crd/bases/source.toolkit.fluxcd.io_*repositories.yaml",
+)
+FLUX_RELEASES = Definitions(
+    "Flux's definition of HelmReleases",
+    "github.com/fluxcd/helm-controller",
+    "v1.4.0",
+    "h1:rkm8rmB6Na7eNc4pJOnvtXEaJ19iKluRtayHKjBxcUM=",
+    "config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml",
+)
 
 
 def fetch_definitions(wanted: Definitions, progress: Progress) -> Path:

@@ -1,4 +1,4 @@
-"""What the documents say can be followed: links, commands, manifests, rights, names of tests."""
+"""What the documents say can be followed: links, commands, manifests, names of tests."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from canarium.api import parse_deployment
 from canarium.cli.main import COMMANDS, main
 from canarium.core.names import API_VERSION
 from canarium.kube.metrics import USE, USE_LABELS, Metrics
-
-from tests.e2e.rights import RULES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -133,26 +131,6 @@ def test_the_metrics_that_are_documented_are_those_that_are_counted() -> None:
     counted = {(m._name, ",".join(m._labelnames), m._type) for m in metrics}
     shown = {(f"canarium_revision_{name}", ",".join(USE_LABELS), "gauge") for name, _, _ in USE}
     assert documented == counted | shown
-
-
-def test_the_rights_that_are_documented_are_among_those_that_are_tested() -> None:
-    tested = {
-        (group, resource, verb)
-        for group, resources, verbs in RULES
-        for resource in resources
-        for verb in verbs
-    }
-    documented = {
-        (group, resource, verb)
-        for text in blocks(ROOT / "docs/operations.md", "yaml")
-        for manifest in yaml.safe_load_all(text)
-        for rule in manifest.get("rules", ())
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-    assert ("canarium.dev", "modeldeployments/status", "patch") in documented
-    assert documented <= tested
 
 
 def test_the_architecture_fits_on_a_screen() -> None:

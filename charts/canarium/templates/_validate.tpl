@@ -79,6 +79,9 @@
 {{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) -}}
 {{- $found = append $found "serviceAccount: with create: false, write the name of the account that there is in serviceAccount.name" -}}
 {{- end -}}
+{{- if has "all" .Values.watch.namespaces -}}
+{{- $found = append $found "watch.namespaces: all is every namespace; leave the list empty for that" -}}
+{{- end -}}
 {{- $budget := .Values.podDisruptionBudget -}}
 {{- if and $budget.enabled (gt (int .Values.replicas) 1) (ge (int $budget.maxUnavailable) (int .Values.replicas)) -}}
 {{- $found = append $found (printf "podDisruptionBudget.maxUnavailable: %v of %v replicas may go at once, which protects nothing; write less than replicas" $budget.maxUnavailable .Values.replicas) -}}

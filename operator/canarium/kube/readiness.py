@@ -42,7 +42,7 @@ def find_notices(
     """A sentence for each thing that is done without: a kind, a namespace, a newer cluster."""
     found = [explain_version(version)] if version is not None and version < OLDEST else []
     found += [explain_bar(namespace, why) for namespace, why in sorted(barred.items())]
-    absent = [each for each in reflectors if each.state == "absent"]
+    absent = [r for r in reflectors if r.state == "absent" and r.namespace not in barred]
     for name, why in {each.resource.plural: each.problem for each in absent}.items():
         if why:
             found.append(f"{name}: taken for absent ({why})")

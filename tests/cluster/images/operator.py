@@ -6,6 +6,8 @@ from tests.cluster.images.build import Image, build_images
 from tests.cluster.progress import Progress
 
 CONTEXT = Path(__file__).parents[3]
+BILL = "opt/canarium/sbom.cdx.json"
+"Where the image has its bill of materials."
 OPERATOR = Image("canarium", "test", {"SOURCE_DATE_EPOCH": "0"})
 
 

@@ -40,6 +40,8 @@ def test_a_kind_that_may_not_be_read_in_the_whole_cluster_is_a_problem() -> None
 def test_a_barred_namespace_is_a_notice_and_no_problem() -> None:
     reflectors = make_synced("a", "b")
     forget(reflectors["pods", "b"], "403 Forbidden: no")
+    reflectors["jobs", "b"]._enter("absent")
+    reflectors["jobs", "b"].problem = "403 Forbidden: no"
     barred = {"b": "403 Forbidden: no"}
     assert find_problems(reflectors.values(), barred) == []
     want = ["namespace b is not served: 403 Forbidden: no"]

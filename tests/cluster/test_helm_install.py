@@ -1,0 +1,75 @@
+"""The chart on a cluster that runs pods: how soon a first model serves, `helm test`, and the end.
+
+What is measured here, docs/installation.md has the figures of.
+"""
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.fixtures import lend_cluster
+from tests.cluster.helm import (
+    NAMESPACE,
+    RELEASE,
+    install_chart,
+    load_operator,
+    run_helm,
+    uninstall_chart,
+)
+from tests.cluster.images import build_iris
+from tests.cluster.progress import Progress
+
+IRIS = Path(__file__).parents[2] / "examples" / "iris" / "modeldeployment.yaml"
+FLOWER = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}
+INSTALLED_TO_SERVING_SECONDS = 60.0
+
+
+def predict(cluster: Cluster) -> int:
+    """The status of one request through the gateway."""
+    body = json.dumps({"inputs": [FLOWER]}).encode()
+    headers = {"Host": "iris.example.com", "Content-Type": "application/json"}
+    connection = http.client.HTTPConnection(urlsplit(cluster.gateway_url or "").netloc, timeout=10)
+    try:
+        connection.request("POST", "/v2/models/iris/infer", body, headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def node_cluster() -> Iterator[Cluster]:
+    """A cluster that really runs pods, with the gateway."""
+    with lend_cluster("auto") as cluster:
+        cluster.install_gateway(Progress())
+        yield cluster
+
+
+@pytest.mark.timeout(300)
+def test_from_nothing_to_a_model_that_serves_and_back(node_cluster: Cluster) -> None:
+    progress = Progress()
+    node_cluster.load_image(build_iris(progress))
+    load_operator(node_cluster, progress)
+    begun = time.monotonic()
+    install_chart(node_cluster, progress=progress)
+    installed = time.monotonic() - begun
+    node_cluster.kubectl("apply", "-f", str(IRIS))
+    node_cluster.kubectl(
+        "wait", "--for=jsonpath={.status.phase}=Healthy", "mdep/iris", "--timeout=60s"
+    )
+    assert predict(node_cluster) == 200
+    serving = time.monotonic() - begun
+    print(f"installed after {installed:.1f} s, a model serving after {serving:.1f} s")
+    assert serving < INSTALLED_TO_SERVING_SECONDS
+    tested = run_helm("test", RELEASE, "--namespace", NAMESPACE, "--logs", cluster=node_cluster)
+    assert "Phase:          Succeeded" in tested
+    install_chart(node_cluster, values={"operator": {"logLevel": "debug"}}, progress=progress)
+    assert predict(node_cluster) == 200
+    uninstall_chart(node_cluster)
+    assert predict(node_cluster) == 200
+    node_cluster.kubectl("delete", "-f", str(IRIS))
