@@ -67,7 +67,10 @@ TIERS = (
             "--ignore=tests/e2e/selftest",
         ),
     ),
-    Tier("kills and faults", (*PYTEST, "-n", "2", "--dist", "loadfile", "tests/crash")),
+    Tier(
+        "kills and faults, security",
+        (*PYTEST, "-n", "2", "--dist", "loadfile", "tests/crash", "tests/security"),
+    ),
     Tier("rights used and refused", (sys.executable, "-m", "tests.rights")),
     Tier("demo", (sys.executable, "-m", "tests.demo", "--plain")),
 )

@@ -27,6 +27,7 @@ USERS: dict[str, tuple[str, ...]] = {
     METRICS_SERVER_USER: SERVICE_ACCOUNTS,
     KEDA_USER: SERVICE_ACCOUNTS,
     "canarium-operator": (),
+    "tenant": (),
     "system:kube-controller-manager": (),
     "system:kube-scheduler": (),
     "system:kube-proxy": (),

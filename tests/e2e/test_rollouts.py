@@ -37,6 +37,9 @@ def assert_split_as_weighted(report: Report, changes: list[Change]) -> None:
 
 
 def test_promotion_loses_no_request_and_shares_as_weighted(scenario: Scenario) -> None:
+    """In a namespace that takes no pods but those that Pod Security calls restricted."""
+    enforced = "pod-security.kubernetes.io/enforce=restricted"
+    scenario.cluster.kubectl("label", "namespace", scenario.namespace, enforced)
     promote(scenario)
 
     report, changes = scenario.stop_load(), scenario.changes()

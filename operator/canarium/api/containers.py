@@ -299,7 +299,7 @@ class ContainerSecurity(Model):
     run_as_group: UserId | None = None
     "Group id of the process."
     run_as_non_root: bool | None = None
-    "Refuse to start as root."
+    "Refuse to start as root; as the pod has it when left out, which is true unless it says more."
     read_only_root_filesystem: bool | None = None
     "Mount the image's file system for reading only."
 

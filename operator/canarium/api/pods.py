@@ -214,7 +214,8 @@ class PodSecurity(Model):
     run_as_group: UserId | None = None
     "Group id of the processes."
     run_as_non_root: bool | None = None
-    "Refuse to start as root."
+    """Refuse to start as root: true when left out, unless runAsUser is 0. Write false for an image
+    that runs as root; the namespace has to admit such pods."""
     fs_group: UserId | None = None
     "Group that volumes belong to."
     fs_group_change_policy: Literal["Always", "OnRootMismatch"] | None = None

@@ -203,6 +203,15 @@ class Rejection(Model):
     "When."
 
 
+class WrittenRevision(Model):
+    """A ModelRevision that the operator wrote."""
+
+    revision: str
+    "Its id."
+    digest: str
+    "SHA-256 of its pod template."
+
+
 class DeploymentStatus(Model):
     """What is."""
 
@@ -244,6 +253,8 @@ class DeploymentStatus(Model):
     "A person's rollback, while it holds instead of the spec."
     rejected: list[Rejection] | None = None
     "Revisions that are not tried again without a retry."
+    written: Annotated[list[WrittenRevision], keyed("revision")] | None = None
+    "The ModelRevisions that the operator wrote. Whatever else is there is not rendered."
     last_handled_commands: dict[str, str] | None = None
     "The last command of each verb that was acted on."
     ignored_commands: dict[str, str] | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from canarium.core.analysis import current_result, last_result, unusable_metrics
 from canarium.core.clock import held_seconds
-from canarium.core.faults import Fault
+from canarium.core.faults import IMAGES_DIFFER, Fault
 from canarium.core.jobs import RUNNING
 from canarium.core.phases import awaits_approval, awaits_traffic, is_due, is_paused, is_up_to_date
 from canarium.core.sizing import Truth, say_scaled
@@ -167,6 +167,9 @@ def _tell_rest(view: View, status: Status) -> Headline:
         return Headline("Overridden", f"{_version(stable)} {words} of the spec, or a retry")
     if _is_asleep(view, status):
         return Headline("ScaledToZero", f"{_version(stable)} has no pods until it is wanted")
+    fault = view.fault(stable.revision) if stable is not None else None
+    if fault is not None and fault.reason == IMAGES_DIFFER:
+        return Headline(fault.reason, f"{_version(stable)} serves all; {fault.message}")
     return Headline("Serving", f"{_version(status.stable)} serves all")
 
 

@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from canarium.core.digests import find_difference
 from canarium.core.observed import ContainerState, DeploymentRecord, PodRecord, WriteFailure
 
 CRASH_RESTARTS = 2
+IMAGES_DIFFER = "ImagesDiffer"
 
 _IMMEDIATE = {
     "ImagePullBackOff": "its image cannot be pulled",
@@ -22,6 +24,17 @@ _IMMEDIATE = {
     "CreateContainerError": "its container cannot be created",
     "RunContainerError": "its container cannot be run",
 }
+
+_ROOT_REFUSED = ("runAsNonRoot", "non-root")
+"What the kubelet says of an image that would run as root, or as a user whose number isn't known."
+ROOT_CURE = (
+    "write the number of a user other than root in spec.pod.securityContext.runAsUser, or"
+    " runAsNonRoot: false where the namespace admits root"
+)
+STANDARD_CURE = (
+    "mend what it names in spec.pod or spec.server, or have the namespace's label"
+    " pod-security.kubernetes.io/enforce allow it"
+)
 
 _LOST = ("NodeLost", "NodeShutdown", "Evicted", "Shutdown", "Terminated")
 
@@ -50,6 +63,7 @@ def find_fault(
     around = (_pod_fault(pod) for pod in mine)
     return (
         next((fault for fault in own if fault), None)
+        or _image_fault(mine, deployment)
         or _deployment_fault(deployment)
         or next((fault for fault in around if fault), None)
         or next((Fault("Environment", f.reason, f.message) for f in failures), None)
@@ -60,12 +74,21 @@ def _container_fault(pod: PodRecord, state: ContainerState) -> Fault | None:
     where = f"pod {pod.meta.name}, container {state.name}"
     if state.waiting_reason in _IMMEDIATE:
         words = state.waiting_message or _IMMEDIATE[state.waiting_reason]
-        return Fault("Revision", state.waiting_reason, f"{where}: {words}")
+        return Fault("Revision", state.waiting_reason, f"{where}: {_with_cure(words)}")
     if state.terminated_reason == "OOMKilled":
         return Fault("Revision", "OOMKilled", f"{where}: ran out of its memory limit")
     if state.waiting_reason == "CrashLoopBackOff" and state.restarts >= CRASH_RESTARTS:
         return Fault("Revision", "CrashLoopBackOff", f"{where}: {_last_exit(state)}")
     return None
+
+
+def _with_cure(words: str) -> str:
+    return f"{words}; {ROOT_CURE}" if any(word in words for word in _ROOT_REFUSED) else words
+
+
+def _image_fault(pods: Iterable[PodRecord], deployment: DeploymentRecord | None) -> Fault | None:
+    difference = find_difference(pods, deployment)
+    return Fault("Revision", IMAGES_DIFFER, str(difference)) if difference else None
 
 
 def _last_exit(state: ContainerState) -> str:
@@ -76,12 +99,17 @@ def _last_exit(state: ContainerState) -> str:
 def _deployment_fault(deployment: DeploymentRecord | None) -> Fault | None:
     if deployment is None or not deployment.failure_message:
         return None
-    return Fault("Environment", _refusal(deployment.failure_message), deployment.failure_message)
+    words = deployment.failure_message
+    reason = _refusal(words)
+    cure = f"; {STANDARD_CURE}" if reason == "PodSecurityDenied" else ""
+    return Fault("Environment", reason, words + cure)
 
 
 def _refusal(message: str) -> str:
     if "exceeded quota" in message:
         return "QuotaExceeded"
+    if "violates PodSecurity" in message:
+        return "PodSecurityDenied"
     if "admission" in message or "denied the request" in message:
         return "AdmissionDenied"
     return "PodsRefused"

@@ -24,6 +24,7 @@ from canarium.core.happenings import make_events
 from canarium.core.in_place import taken_from
 from canarium.core.observed import Observed
 from canarium.core.report import report
+from canarium.core.revision import note_written
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
 from canarium.core.view import ROLLING, View, look_again, make_view, rollout_of
 
@@ -37,7 +38,7 @@ def plan(observed: Observed, now: float) -> Plan:
     if observed.model.meta.deleting:
         return Plan()
     view, before = make_view(observed, now), observed.model.status
-    decided = decide(view)
+    decided = note_written(observed, decide(view))
     view = look_again(view, decided)
     after = report(view, decided)
     moved = _intent(decided) != _intent(before)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from canarium.core.names import child_name, make_digest, make_revision_id
 from canarium.core.observed import ModelObject, Observed, RevisionRecord
 from canarium.core.resources.pod_template import canonical_json, make_pod_template
 from canarium.core.spec import Spec
-from canarium.core.status import RevisionStatus
+from canarium.core.status import RevisionStatus, Status, Written
+
+MOST_WRITTEN = 20
+"So many ModelRevisions are kept account of before those that are gone are forgotten."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,41 @@ def _is_genuine(model: ModelObject, record: RevisionRecord) -> bool:
         and owner.uid == model.meta.uid
         and record.meta.name == child_name(model.meta.name, record.revision)
         and make_digest(record.template) == record.digest
+        and _is_written(model.status, record)
     )
+
+
+def _is_written(status: Status, record: RevisionRecord) -> bool:
+    """Whether status knows it; what an operator wrote that kept no account of it counts, too."""
+    ours = Written(record.revision, record.digest)
+    return not status.written or ours in status.written or ours in _list_named(status)
+
+
+def note_written(observed: Observed, status: Status) -> Status:
+    """Keep account of the revisions that status names, before their ModelRevisions are written.
+
+    So one that somebody else wrote is never rendered, however right it looks. Nothing changes but
+    when a revision is named for the first time, so this costs no write of its own.
+    """
+    before, now = observed.model.status, _list_named(status)
+    if all(each in (*before.written, *_list_named(before)) for each in now):
+        return status
+    known = before.written or tuple(
+        Written(record.revision, record.digest)
+        for record in observed.revisions
+        if is_authentic(observed.model, record)
+    )
+    named = {each.revision for each in now}
+    kept = tuple(each for each in known if each.revision not in named)
+    if len(kept) > MOST_WRITTEN:  # a cache may lag, so what isn't there is kept for a while
+        there = {each.revision for each in (*observed.revisions, *_list_named(before))}
+        kept = tuple(each for each in kept if each.revision in there)
+    return replace(status, written=(*kept, *now))
+
+
+def _list_named(status: Status) -> tuple[Written, ...]:
+    parts = (status.stable, status.canary, status.previous)
+    return tuple(Written(part.revision, part.digest) for part in parts if part and part.digest)
 
 
 def find_record(observed: Observed, revision: RevisionStatus) -> RevisionRecord | None:

@@ -108,6 +108,14 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A ModelRevision that the operator wrote: the digest is that of its pod template."""
+
+    revision: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Override:
     """A person's rollback to `revision`: it holds while the spec names `instead`."""
 
@@ -164,6 +172,9 @@ class Status:
     previous: RevisionStatus | None = None
     override: Override | None = None
     rejected: tuple[Rejection, ...] = ()
+    written: tuple[Written, ...] = ()
+    """The ModelRevisions that may be rendered; empty as long as none was written since this is
+    kept track of, and then whichever are there may be."""
     last_handled_commands: Mapping[str, str] = field(default_factory=dict)
     ignored_commands: Mapping[str, str] = field(default_factory=dict)
     "Why the last command of a verb had no effect; nothing of those that had."

@@ -15,6 +15,7 @@ from canarium.api.status import (
     Rejection,
     RevisionStatus,
     RolloutStatus,
+    WrittenRevision,
 )
 from canarium.core import status as core
 from canarium.core.profiles import PROFILES
@@ -28,6 +29,7 @@ PAIRS = [
     (RolloutStatus, core.Rollout),
     (Rejection, core.Rejection),
     (Override, core.Override),
+    (WrittenRevision, core.Written),
 ]
 
 REVISION = core.RevisionStatus(
@@ -110,6 +112,7 @@ FULL = core.Status(
             at=1_700_000_000.0,
         ),
     ),
+    written=(core.Written("5d8f7c9b64", "ab" * 32),),
     override=core.Override("5d8f7c9b64", "7b9d6f5c88", 1_700_000_000.0),
     last_handled_commands={"promote": "7b9d6f5c88:five@1"},
     ignored_commands={"promote": "nothing is being rolled out"},
@@ -125,6 +128,7 @@ FULL_OF: dict[Any, Any] = {
     core.Rollout: FULL.rollout,
     core.Rejection: FULL.rejected[0],
     core.Override: FULL.override,
+    core.Written: FULL.written[0],
 }
 
 

@@ -58,7 +58,10 @@ def test_an_image_alone_makes_a_pod_that_drains_and_has_no_power() -> None:
                 }
             ],
             "enableServiceLinks": False,
-            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": {
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
             "terminationGracePeriodSeconds": 35,
             "topologySpreadConstraints": [SPREAD],
         },
@@ -203,6 +206,7 @@ def test_power_that_slipped_into_a_source_is_not_rendered() -> None:
     assert template["spec"]["initContainers"][0]["securityContext"] == harmless
     assert template["spec"]["securityContext"] == {
         "fsGroup": 1,
+        "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert server_of(template)["ports"] == [
@@ -237,3 +241,24 @@ def test_sources_that_mean_the_same_give_the_same_text() -> None:
 def test_the_text_reads_back_as_the_template() -> None:
     template = render({"env": [{"name": "WORD", "value": "é\n"}]})
     assert json.loads(canonical_json(template)) == template
+
+
+@pytest.mark.parametrize(
+    ("pod", "server", "refuses_root"),
+    [
+        ({}, {}, (True, None)),
+        ({"runAsUser": 1000}, {}, (True, None)),
+        ({"runAsUser": 0}, {}, (False, None)),
+        ({"runAsNonRoot": False}, {}, (False, None)),
+        ({"runAsNonRoot": True, "runAsUser": 0}, {}, (True, None)),
+        ({}, {"runAsUser": 0}, (True, False)),
+        ({}, {"runAsNonRoot": False}, (True, False)),
+        ({"runAsUser": 0}, {"runAsUser": 1000, "runAsNonRoot": True}, (False, True)),
+    ],
+)
+def test_nobody_is_root_who_did_not_ask_for_it(
+    pod: Json, server: Json, refuses_root: tuple[bool, bool | None]
+) -> None:
+    template = render({"securityContext": server}, pod={"securityContext": pod})
+    found = (template["spec"]["securityContext"], server_of(template)["securityContext"])
+    assert tuple(context.get("runAsNonRoot") for context in found) == refuses_root

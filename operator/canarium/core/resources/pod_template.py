@@ -1,8 +1,8 @@
 """The pod template of a revision, rendered once from its source and never changed again.
 
 What is set here without being asked for keeps requests whole and pods harmless: a drain before
-the end, a probe, pods apart from each other, no service-account token, no privilege. It runs images
-as the user that they name.
+the end, a probe, pods apart from each other, no service-account token, no privilege, nobody who is
+root. So a pod is what Pod Security calls `restricted` (docs/adr/0010-restricted-by-default.md).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ NAME_LABEL = "app.kubernetes.io/name"
 DRAIN_SECONDS = 5
 """A pod goes on answering this long after its end was asked for, while gateways forget it."""
 GRACE_SECONDS = 30 + DRAIN_SECONDS
+ROOT = 0
+"Whoever writes this as runAsUser asks for root; the default would only keep the pod from starting."
 
 _POD_FIELDS = (
     "affinity",
@@ -87,6 +89,7 @@ def make_safety(security: Mapping[str, Any]) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {
+            "runAsNonRoot": security.get("runAsUser") != ROOT,
             **_pick(security, _POD_SECURITY),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -140,10 +143,12 @@ def _make_sidecar(sidecar: Mapping[str, Any]) -> dict[str, Any]:
 
 def make_container(container: Mapping[str, Any]) -> dict[str, Any]:
     """A container as it was written, of fields that are known, without any privilege."""
+    security = container.get("securityContext", {})
     return {
         **_pick(container, _CONTAINER_FIELDS),
         "securityContext": {
-            **_pick(container.get("securityContext", {}), _CONTAINER_SECURITY),
+            **({"runAsNonRoot": False} if security.get("runAsUser") == ROOT else {}),
+            **_pick(security, _CONTAINER_SECURITY),
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
         },

@@ -1,0 +1,278 @@
+"""A cluster with the chart's own rights and policies, and somebody who has rights in one namespace.
+
+What the tenant may do is what the chart's roles for people give: ModelDeployments in that namespace
+and nothing else. The operator is the chart's own service account, by a token of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from canarium.api.rules import VALIDATIONS
+from canarium.api.schema import KINDS, make_crd
+
+from tests.cluster.cluster import Cluster, make_list
+from tests.cluster.credentials import write_kubeconfig
+from tests.cluster.helm import NAMESPACE, RELEASE, render_chart
+from tests.cluster.ports import find_free_ports
+from tests.cluster.processes import ClusterError
+from tests.e2e.apiserver import Apiserver
+from tests.e2e.running import Child, NotRunningError, is_ok, spawn
+from tests.e2e.scenario import Scenario
+
+Json = dict[str, Any]
+TENANT = "tenant"
+ACCOUNT = RELEASE
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+RBAC = "rbac.authorization.k8s.io"
+UNGUARDED = "unguarded.example.com"
+POLICY_SECONDS = 20.0
+READY_SECONDS = 45.0
+INSTALLED = (
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "Role",
+    "RoleBinding",
+    "ServiceAccount",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+)
+"What of the chart is applied. Nodes here run no program, so the operator runs beside them."
+GUARDS = ("enum", "maxItems", "maxLength", "maxProperties", "pattern", VALIDATIONS)
+BINDING = "validatingadmissionpolicybinding"
+
+
+@dataclass(slots=True)
+class Estate:
+    """The cluster, the chart's objects as they are rendered, and the operator's kubeconfig."""
+
+    cluster: Cluster
+    directory: Path
+    chart: list[Json] = field(default_factory=list)
+
+    @property
+    def operator_config(self) -> Path:
+        """The kubeconfig of the chart's service account."""
+        return self.directory / "operator.yaml"
+
+    def install(self) -> None:
+        """Apply the chart without what runs, and the kind that has no guards."""
+        cluster, self.chart = self.cluster, render_chart()
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(make_namespace(NAMESPACE)))
+        wanted = [item for item in self.chart if item["kind"] in INSTALLED]
+        namespaced = ("-n", NAMESPACE)
+        definitions = [item for item in wanted if item["kind"] == "CustomResourceDefinition"]
+        rest = [item for item in wanted if item not in definitions]
+        apply_all(cluster, [*definitions, make_unguarded()])
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        cluster.kubectl("apply", *namespaced, "--server-side", "-f", "-", stdin=make_list(rest))
+        token = cluster.kubectl(*namespaced, "create", "token", ACCOUNT, "--duration=2h")
+        admin = json.loads(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+        authority = Path(admin["certificate-authority"])
+        write_kubeconfig(self.operator_config, admin["server"], authority, token)
+
+    @contextmanager
+    def without(self, policy: str) -> Iterator[None]:
+        """Take the binding of one of the chart's policies away until the end of the block."""
+        name = f"{RELEASE}-{policy}"
+        self.cluster.kubectl("delete", BINDING, name)
+        try:
+            yield
+        finally:
+            bindings = [
+                item
+                for item in self.chart
+                if item["kind"].lower() == BINDING and item["metadata"]["name"] == name
+            ]
+            apply_all(self.cluster, bindings)
+
+
+@dataclass(slots=True)
+class Place:
+    """One test's namespace, as its tenant, its admin and its operator see it."""
+
+    estate: Estate
+    scenario: Scenario
+    operator: Operator
+
+    @property
+    def namespace(self) -> str:
+        """Its name."""
+        return self.scenario.namespace
+
+    def tenant(self, *words: str, stdin: str | None = None) -> str:
+        """kubectl as the tenant; raises ClusterError with what was said."""
+        cluster = self.estate.cluster
+        config = str(cluster.kubeconfig_for(TENANT))
+        command = [str(cluster.kubectl_path), "--kubeconfig", config, "-n", self.namespace, *words]
+        result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise ClusterError(result.stderr.strip())
+        return result.stdout
+
+    def write(self, body: Mapping[str, Any], *options: str) -> Json:
+        """Apply an object as the tenant and return what was stored."""
+        words = ("apply", "-o", "json", *options, "-f", "-")
+        found: Json = json.loads(self.tenant(*words, stdin=json.dumps(body)))
+        return found
+
+    def refusal(self, body: Mapping[str, Any], *options: str) -> str:
+        """What the tenant is told who writes this; fails where it is taken."""
+        return refusal(lambda: self.write(body, "--dry-run=server", *options))
+
+    def accepted_without_guards(self, body: Mapping[str, Any]) -> bool:
+        """Whether the very same spec is taken by a kind whose schema has no guards."""
+        other = {**body, "apiVersion": f"{UNGUARDED}/v1alpha1"}
+        words = ("create", "--dry-run=server", "-o", "json", "-f", "-")
+        found = json.loads(self.scenario.kubectl(*words, stdin=json.dumps(other)))
+        return bool(found["spec"] == body["spec"])
+
+    def admin(self, *words: str, stdin: str | None = None) -> str:
+        """kubectl as the cluster's admin, in this namespace."""
+        return self.scenario.kubectl(*words, stdin=stdin)
+
+    def apply(self, *bodies: Mapping[str, Any]) -> None:
+        """Apply objects as the admin."""
+        self.scenario.apply(*bodies)
+
+    def create_pod(self, spec: Mapping[str, Any], **metadata: Any) -> Json:
+        """Create a pod as the admin would, without Canarium, and return it; a dry run."""
+        about = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "direct", **metadata}}
+        words = ("create", "--dry-run=server", "-o", "json", "-f", "-")
+        found: Json = json.loads(self.admin(*words, stdin=json.dumps({**about, "spec": spec})))
+        return found
+
+    def grant(self, user: str, *rules: Json, name: str = "granted") -> None:
+        """A Role in this namespace, bound to one user."""
+        role = {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": name}}
+        self.apply({**role, "rules": list(rules)}, bind(name, user, "Role"))
+
+
+@dataclass(slots=True)
+class Operator:
+    """The operator as the chart's service account, beside the cluster, for one namespace."""
+
+    config: Path
+    log: Path
+    namespace: str
+    child: Child | None = None
+
+    def start(self, *options: str) -> None:
+        """Start it and wait until it is ready."""
+        address = f"127.0.0.1:{find_free_ports(1)[0]}"
+        words = ["canarium", "operator", "run", "--kubeconfig", str(self.config)]
+        words += ["--namespace", self.namespace, "--no-leader-election"]
+        self.child = spawn([*words, "--probe-address", address, *options], self.log)
+        until(lambda: self._is_ready(address), READY_SECONDS, "a ready operator")
+
+    def _is_ready(self, address: str) -> bool:
+        if self.child is None or not self.child.alive:
+            raise NotRunningError(self.child.tail() if self.child else "not started")
+        return is_ok(f"http://{address}/readyz")
+
+    def stop(self) -> None:
+        """End it, if it runs, and see that it ended well."""
+        if self.child is not None and self.child.end() != 0:
+            raise NotRunningError(f"the operator did not end well: {self.child.tail()}")
+        self.child = None
+
+
+def make_place(estate: Estate, directory: Path, namespace: str) -> Place:
+    """A namespace that the tenant may use, with an operator that is not started."""
+    cluster = estate.cluster
+    apply_all(cluster, [make_namespace(namespace)])
+    witness = directory / "witness.jsonl"
+    witness.touch()
+    apiserver = Apiserver(cluster.kubeconfig)
+    operator = Operator(estate.operator_config, directory / "operator.log", namespace)
+    scenario = Scenario(cluster, apiserver, witness, directory, namespace)
+    roles = [f"{RELEASE}-edit", f"{RELEASE}-view"]
+    scenario.apply(*(bind(role, TENANT, "ClusterRole") for role in roles))
+    return Place(estate, scenario, operator)
+
+
+def make_namespace(name: str, **labels: str) -> Json:
+    """A namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def bind(role: str, user: str, kind: str) -> Json:
+    """A RoleBinding of a role to one user."""
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": f"{role}-{user.rpartition(':')[2]}"},
+        "roleRef": {"apiGroup": RBAC, "kind": kind, "name": role},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
+    }
+
+
+def make_unguarded() -> Json:
+    """The definition of a kind like ModelDeployment that takes whatever has the right types."""
+    kind = next(kind for kind in KINDS if kind.plural == "modeldeployments")
+    crd = copy.deepcopy(make_crd(kind))
+    crd["metadata"]["name"] = f"modeldeployments.{UNGUARDED}"
+    crd["spec"]["group"] = UNGUARDED
+    names = crd["spec"]["names"]
+    crd["spec"]["names"] = {key: names[key] for key in ("kind", "plural", "singular", "listKind")}
+    for version in crd["spec"]["versions"]:
+        version["schema"]["openAPIV3Schema"]["properties"]["spec"] = strip(
+            version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        )
+    return crd
+
+
+def strip(schema: Any) -> Any:
+    """A schema without its guards: fields that it doesn't know are kept, too."""
+    if isinstance(schema, list):
+        return [strip(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: strip(value) for key, value in schema.items() if key not in GUARDS}
+    if "properties" in schema:
+        found["properties"] = {name: strip(each) for name, each in schema["properties"].items()}
+        found["x-kubernetes-preserve-unknown-fields"] = True
+    return found
+
+
+def refusal(attempt: Callable[[], object]) -> str:
+    """What an attempt is refused with; fails where it succeeds."""
+    try:
+        attempt()
+    except ClusterError as error:
+        return str(error)
+    raise AssertionError("nothing was refused")
+
+
+def is_taken(attempt: Callable[[], object]) -> bool:
+    """Whether an attempt succeeds."""
+    try:
+        attempt()
+    except ClusterError:
+        return False
+    return True
+
+
+def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait for something that gives no event: a policy in force, a process that is ready."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.1)
+
+
+def apply_all(cluster: Cluster, items: list[Json]) -> None:
+    """Server-side apply as the admin."""
+    cluster.kubectl(
+        "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=make_list(items)
+    )

@@ -1,0 +1,261 @@
+"""Lines 7, 9 and 10: gateways of others, addresses that lead inside, queries that are bent."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.progress import Progress
+from tests.e2e.manifests import Json, gateway, rollout, simulated
+from tests.e2e.scenario import condition, get_condition, named, phase
+from tests.security.estate import Estate, Place, apply_all, make_namespace
+
+pytestmark = [pytest.mark.timeout(120, func_only=True)]
+SECONDS = 45.0
+OPEN = ("--open-network", "127.0.0.0/8")
+WORDS = "AKIA-what-an-inner-server-answers"
+
+
+@dataclass
+class Inner:
+    """A server on loopback, where nobody but this machine should get: who asked it what."""
+
+    url: str
+    asked: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+
+@contextmanager
+def inner(status: int = 200, body: str = '{"score": 1}', **headers: str) -> Iterator[Inner]:
+    """Answer everything alike until the end of the block."""
+    found = Inner("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            form = parse_qs(self.rfile.read(length).decode())
+            found.asked.append(form["query"][0] if "query" in form else self.path)
+            found.headers.append(dict(self.headers))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_POST = do_GET  # noqa: N815 - http.server's own name
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def try_out(place: Place, **metric: Any) -> Json:
+    """Roll a second version out that is judged by this metric; what Judged says of it then."""
+    terms = rollout(
+        (50, "2s"),
+        analysis=[{"name": "score", "interval": "1s", **metric}],
+        guard={"duration": "0s"},
+    )
+    terms["analysis"]["minRequests"] = 0
+    place.write(simulated("v1"))
+    place.scenario.wait(phase("Healthy"), SECONDS)
+    place.write(simulated("v2", rollout=terms))
+
+    def is_judged(found: Json) -> bool:
+        return get_condition(found, "Judged").get("reason") in ("NoData", "Pass", "Fail")
+
+    return place.scenario.wait(named(is_judged, "a judgement"), SECONDS)
+
+
+def score(url: str) -> Json:
+    return {"min": "1", "web": {"url": url, "value": "$.score"}}
+
+
+@pytest.mark.parametrize("source", ["web", "prometheus"])
+def test_an_address_that_leads_inside_is_asked_only_where_an_operator_opened_it(
+    place: Place, source: str
+) -> None:
+    vector = {"resultType": "vector", "result": [{"metric": {}, "value": [0, "1"]}]}
+    body = json.dumps({"score": 1, "status": "success", "data": vector})
+    with inner(body=body) as server:
+        asked = {"min": "1", "prometheus": {"address": server.url, "query": "up"}}
+        metric = score(server.url) if source == "web" else asked
+        place.operator.start()
+        found = try_out(place, **metric)
+        words = "score: cannot connect: 127.0.0.1 is not connected to: loopback address"
+        assert get_condition(found, "Judged")["message"] == words
+        assert server.asked == []
+        place.operator.stop()
+
+        place.operator.start(*OPEN)
+        place.scenario.wait(phase("Healthy"), 90)
+    assert server.asked
+    assert not any("Authorization" in headers for headers in server.headers)
+
+
+INSIDE = (
+    "http://169.254.169.254/latest/meta-data/iam",
+    "http://[::ffff:169.254.169.254]/",
+    "http://localhost:8080/metrics",
+    "http://2130706433/",
+    "http://0x7f.1/",
+    "http://[::1]:8080/",
+    "http://100.100.100.200/",
+)
+
+
+def test_every_spelling_of_an_inner_address_is_refused(served: Place) -> None:
+    """At once, each a metric of its own; what they lead to needn't be there to be refused."""
+    metrics = [{"name": f"m{n}", "interval": "1s", **score(url)} for n, url in enumerate(INSIDE)]
+    terms = rollout((50, "2s"), analysis=metrics, guard={"duration": "0s"})
+    served.write(simulated("v1"))
+    served.scenario.wait(phase("Healthy"), SECONDS)
+    served.write(simulated("v2", rollout=terms))
+
+    def all_told(found: Json) -> bool:
+        told = get_condition(found, "Judged").get("message", "")
+        return all(f"m{number}: " in told for number in range(len(INSIDE)))
+
+    found = served.scenario.wait(named(all_told, "a word on each"), SECONDS)
+    told = get_condition(found, "Judged")["message"].split("; ")
+    assert len(told) == len(INSIDE)
+    refused = re.compile(r"m\d: cannot connect: \S+ is not connected to: [a-z-]+ address")
+    assert [words for words in told if not refused.fullmatch(words)] == []
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a.example", "http://u:p@a.example"])
+def test_what_is_no_web_address_is_refused_as_it_is_written(place: Place, url: str) -> None:
+    body = simulated("v1", rollout={"analysis": {"metrics": [{"name": "score", **score(url)}]}})
+    assert place.accepted_without_guards(body)
+    assert "spec.rollout.analysis.metrics[0].web" in place.refusal(body)
+
+
+def test_a_redirect_inside_is_not_followed_and_answers_are_not_repeated(place: Place) -> None:
+    """The other half is the first server: what it answers itself does arrive."""
+    place.operator.start(*OPEN)
+    with inner() as secret, inner(302, WORDS, Location=secret.url) as front:
+        found = try_out(place, **score(front.url))
+        words = "score: HTTP status 302: redirects are not followed"
+        assert get_condition(found, "Judged")["message"] == words
+        assert front.asked
+        assert secret.asked == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(500, WORDS), (200, WORDS), (200, json.dumps({"score": WORDS}))],
+    ids=["error", "no-json", "no-number"],
+)
+def test_what_an_inner_server_answers_is_in_no_status_event_or_log(
+    place: Place, status: int, body: str
+) -> None:
+    place.operator.start(*OPEN)
+    with inner(status, body) as server:
+        found = try_out(place, **score(server.url))
+        assert server.asked
+    assert get_condition(found, "Judged")["reason"] == "NoData"
+    events = place.admin("get", "events", "-o", "json")
+    everywhere = json.dumps(found) + events + place.operator.log.read_text()
+    assert WORDS not in everywhere
+
+
+def test_no_version_changes_a_query(place: Place) -> None:
+    """The other half: what simple replacement would have made of the same version."""
+    hostile, query = 'v2"} or vector(1) or up{a="', 'errors{version="{{version}}"}'
+    assert query.replace("{{version}}", hostile) == (
+        'errors{version="v2"} or vector(1) or up{a=""}'
+    )
+    body = simulated("v2", model={"version": hostile})
+    assert place.accepted_without_guards(body)
+    assert "spec.model.version" in place.refusal(body)
+
+    place.operator.start(*OPEN)
+    vector = {"resultType": "vector", "result": [{"metric": {}, "value": [0, "1"]}]}
+    with inner(body=json.dumps({"status": "success", "data": vector})) as server:
+        template = {
+            "apiVersion": "canarium.dev/v1alpha1",
+            "kind": "MetricTemplate",
+            "metadata": {"name": "errors"},
+            "spec": {
+                "prometheus": {"address": server.url, "query": 'errors{version="{{set}}"}'},
+                "arguments": [{"name": "set"}],
+                "interval": "1s",
+            },
+        }
+        place.write(template)
+        arguments = [{"name": "set", "value": hostile}]
+        try_out(place, min="1", templateRef={"name": "errors"}, arguments=arguments)
+        assert set(server.asked) == {'errors{version="v2\\"} or vector(1) or up{a=\\""}'}
+
+
+def test_a_query_has_bounds(place: Place) -> None:
+    """Length, how often it is asked, and how long an answer may take."""
+    long = {"min": "1", "prometheus": {"address": "http://a.example", "query": "a" * 10_001}}
+    often = {"interval": "0s", **score("http://a.example")}
+    slow = {"min": "1", "web": {**score("http://a.example")["web"], "timeout": "1h"}}
+    for metric in (long, often, slow):
+        body = simulated("v1", rollout={"analysis": {"metrics": [{"name": "score", **metric}]}})
+        assert place.accepted_without_guards(body)
+        assert "spec.rollout.analysis.metrics[0]" in place.refusal(body)
+
+
+# --- gateways
+
+
+@pytest.fixture(scope="module")
+def gateways(estate: Estate) -> Cluster:
+    """The cluster with a real gateway, which says itself from where it takes routes."""
+    estate.cluster.install_gateway(Progress())
+    return estate.cluster
+
+
+def test_a_gateway_of_others_takes_the_route_only_if_it_says_so(
+    gateways: Cluster, served: Place
+) -> None:
+    port = urlsplit(gateways.gateway_url or "").port
+    assert port is not None
+    theirs = gateway("theirs", port)
+    theirs["metadata"]["namespace"] = "gateway-owners"
+    apply_all(gateways, [make_namespace("gateway-owners"), theirs])
+    parents = [{"name": "theirs", "namespace": "gateway-owners"}]
+    served.write(simulated("v1", traffic={"parentRefs": parents, "hostnames": ["pay.example.com"]}))
+
+    found = served.scenario.wait(condition("Routed", "False"), SECONDS)
+    assert get_condition(found, "Routed")["reason"] == "NotAllowedByListeners"
+
+    # The other half: the same route, once its owner lets everybody's in.
+    theirs["spec"]["listeners"][0]["allowedRoutes"] = {"namespaces": {"from": "All"}}
+    apply_all(gateways, [theirs])
+    served.scenario.wait(condition("Routed", "True"), SECONDS)
+    (route,) = served.scenario.all_of("HTTPRoute")
+    backends = [each for rule in route["spec"]["rules"] for each in rule["backendRefs"]]
+    assert backends
+    assert not any("namespace" in backend for backend in backends)
+
+
+def test_no_backend_of_ones_own_choice_can_be_named(place: Place) -> None:
+    backends = [{"name": "payments", "namespace": "others", "port": 80}]
+    body = simulated("v1", traffic={"parentRefs": [{"name": "public"}], "backendRefs": backends})
+    assert place.accepted_without_guards(body)
+    assert 'unknown field "spec.traffic.backendRefs"' in place.refusal(body)

@@ -1,0 +1,202 @@
+"""Lines 1 and 2: what is named is in the object's own namespace, and no name changes a path."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from canarium.errors import ApiError
+from canarium.kube.client import Client
+from canarium.kube.config import load_kubeconfig
+from canarium.kube.resources import SECRETS
+
+from tests.e2e.manifests import Json, rollout, simulated
+from tests.e2e.metric_web import Web, answering
+from tests.e2e.scenario import condition, get_condition, phase
+from tests.security.estate import OPERATOR, Estate, Place, apply_all, bind, make_namespace
+
+pytestmark = [pytest.mark.timeout(120, func_only=True)]
+SECONDS = 45.0
+OTHERS = "others"
+SECRET_RULE = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+TOKEN = base64.b64encode(b"of-the-others").decode()
+
+
+def name_everywhere(name: str, **namespace: str) -> Json:
+    """A spec with every kind of reference, all by one name; `namespace` beside each of them."""
+    named, keyed = {"name": name, **namespace}, {"name": name, "key": "k", **namespace}
+    web = {"url": "http://a.example", "value": "$.a", "secretRef": named}
+    container = {"image": "a", "envFrom": [{"secretRef": named}, {"configMapRef": named}]}
+    references = {"secretKeyRef": keyed, "configMapKeyRef": keyed}
+    env = [{"name": n, "valueFrom": {n: ref}} for n, ref in references.items()]
+    sources = {
+        "secret": {"secretName": name, **namespace},
+        "configMap": named,
+        "persistentVolumeClaim": {"claimName": name, **namespace},
+        "projected": {"sources": [{"secret": named}, {"configMap": named}]},
+    }
+    volumes = [{"name": kind.lower(), kind: source} for kind, source in sources.items()]
+    metrics = [
+        {"name": "web", "min": "1", "web": web},
+        {"name": "prometheus", "min": "1", "prometheus": {"query": "a", "secretRef": named}},
+        {"name": "template", "min": "1", "templateRef": named},
+        {"name": "job", "job": container},
+    ]
+    return {
+        "server": {**container, "env": env},
+        "pod": {
+            "volumes": volumes,
+            "sidecars": [{"name": "s", **container}],
+            "imagePullSecrets": [named],
+            "serviceAccountName": name,
+        },
+        "rollout": {"analysis": {"metrics": metrics}},
+    }
+
+
+PATHS = (
+    "server.envFrom[0].secretRef",
+    "server.envFrom[1].configMapRef",
+    "server.env[0].valueFrom.secretKeyRef",
+    "server.env[1].valueFrom.configMapKeyRef",
+    "pod.volumes[0].secret",
+    "pod.volumes[1].configMap",
+    "pod.volumes[2].persistentVolumeClaim",
+    "pod.volumes[3].projected.sources[0].secret",
+    "pod.volumes[3].projected.sources[1].configMap",
+    "pod.sidecars[0].envFrom[0].secretRef",
+    "pod.sidecars[0].envFrom[1].configMapRef",
+    "pod.imagePullSecrets[0]",
+    "rollout.analysis.metrics[0].web.secretRef",
+    "rollout.analysis.metrics[1].prometheus.secretRef",
+    "rollout.analysis.metrics[2].templateRef",
+    "rollout.analysis.metrics[3].job.envFrom[0].secretRef",
+    "rollout.analysis.metrics[3].job.envFrom[1].configMapRef",
+)
+
+
+def test_no_reference_has_a_field_for_another_namespace(place: Place) -> None:
+    body = simulated("v1", **name_everywhere("theirs", namespace=OTHERS))
+    assert place.accepted_without_guards(body)
+    said = place.refusal(body)
+    assert [path for path in PATHS if f'unknown field "spec.{path}.namespace"' not in said] == []
+
+
+def name_field(path: str) -> str:
+    """The field of a reference that holds the name."""
+    special = {"pod.volumes[0].secret": "secretName"}
+    claim = {"pod.volumes[2].persistentVolumeClaim": "claimName"}
+    return f"spec.{path}.{(special | claim).get(path, 'name')}: "
+
+
+BAD_NAMES = ("others/theirs", "../theirs", "..", "%2e%2e%2ftheirs", "a%2fb", "a?b=c", "a#b")
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_no_name_can_hold_what_would_change_a_path(place: Place, name: str) -> None:
+    body = simulated("v1", **name_everywhere(name))
+    assert place.accepted_without_guards(body)
+    said = place.refusal(body)
+    fields = [*map(name_field, PATHS), "spec.pod.serviceAccountName: "]
+    assert [field for field in fields if field not in said] == []
+
+
+def test_a_gateway_may_be_anothers_but_its_name_is_a_name(place: Place) -> None:
+    """Which namespaces a Gateway takes routes from is the Gateway's to say (test_outside)."""
+    for field in ("name", "namespace", "sectionName"):
+        parent = {"name": "public", field: "../a"}
+        body = simulated("v1", traffic={"parentRefs": [parent]})
+        assert place.accepted_without_guards(body), field
+        assert f"parentRefs[0].{field}" in place.refusal(body)
+
+
+async def test_the_operators_client_leads_no_name_out_of_its_place(
+    estate: Estate, place: Place
+) -> None:
+    """The schema is one guard; here is the one behind it, with a name as it would be written."""
+    lay_out_secret(estate)
+    apply_all(estate.cluster, [grant_secrets(OTHERS)])
+    name = f"../../{OTHERS}/secrets/theirs"
+    config = json.loads(estate.operator_config.read_text())
+    server, token = (
+        config["clusters"][0]["cluster"]["server"],
+        config["users"][0]["user"]["token"],
+    )
+
+    # Without the guard: the text goes into a URL, and the apiserver follows it to the Secret.
+    unguarded = f"{server}/api/v1/namespaces/{place.namespace}/secrets/{name}"
+    assert read(unguarded, token, config)["data"] == {"token": TOKEN}
+
+    async with Client(load_kubeconfig(estate.operator_config)) as client:
+        for wrong in (name, "..", name.replace("/", "%2f")):
+            with pytest.raises(ApiError):
+                await client.get(SECRETS, place.namespace, wrong)
+        assert TOKEN in (await client.get(SECRETS, OTHERS, "theirs")).decode()
+
+
+def read(url: str, token: str, config: Json) -> Json:
+    """A GET that follows redirects and leaves the URL as it is."""
+    import ssl  # noqa: PLC0415
+
+    authority = config["clusters"][0]["cluster"]["certificate-authority"]
+    context = ssl.create_default_context(cafile=authority)
+    request = Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+    try:
+        with urlopen(request, context=context) as answer:  # noqa: S310
+            found: Json = json.loads(answer.read())
+            return found
+    except HTTPError as error:
+        raise AssertionError(f"{error.code}: {error.read().decode()}") from error
+
+
+def lay_out_secret(estate: Estate) -> None:
+    about = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"}}
+    about["metadata"] |= {"namespace": OTHERS}
+    apply_all(estate.cluster, [make_namespace(OTHERS), {**about, "data": {"token": TOKEN}}])
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": [SECRET_RULE]}
+    apply_all(estate.cluster, [role | {"metadata": {"name": "read", "namespace": OTHERS}}])
+
+
+def grant_secrets(namespace: str) -> Json:
+    """As whoever looks after another namespace does for a metric of their own."""
+    found = bind("read", OPERATOR, "Role")
+    found["metadata"]["namespace"] = namespace
+    return found
+
+
+@contextmanager
+def scored() -> Iterator[Web]:
+    with answering(lambda _path, _query: {"score": 1}) as web:
+        yield web
+
+
+def test_a_metric_gets_the_secret_of_its_own_namespace_though_the_operator_may_read_others(
+    estate: Estate, place: Place
+) -> None:
+    lay_out_secret(estate)
+    apply_all(estate.cluster, [grant_secrets(OTHERS)])
+    place.grant(OPERATOR, SECRET_RULE, name="read")
+    place.operator.start("--open-network", "127.0.0.0/8")
+    with scored() as web:
+        query = {"url": web.url, "value": "$.score", "secretRef": {"name": "theirs"}}
+        metric = {"name": "score", "min": "1", "web": query, "interval": "1s"}
+        terms = rollout((50, "2s"), analysis=[metric], guard={"duration": "0s"})
+        place.write(simulated("v1"))
+        place.scenario.wait(phase("Healthy"), SECONDS)
+        place.write(simulated("v2", rollout=terms))
+
+        found = place.scenario.wait(condition("Judged", "False", "NoData"), SECONDS)
+        assert get_condition(found, "Judged")["message"] == "score: there is no Secret theirs"
+        assert web.authorizations == []
+
+        # The other half: the same, once a Secret of that name is in the namespace itself.
+        mine = base64.b64encode(b"of-this-namespace").decode()
+        about = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"}}
+        place.apply({**about, "data": {"token": mine}})
+        place.scenario.wait(phase("Healthy"), 90)
+    assert set(web.authorizations) == {"Bearer of-this-namespace"}
