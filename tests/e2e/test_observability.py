@@ -33,6 +33,7 @@ from tests.cluster.prometheus import run_prometheus
 from tests.e2e.expositions import serving
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.metric_web import answering, vector
+from tests.e2e.running import RunningOperator
 from tests.e2e.scenario import Scenario, in_state, phase
 
 pytestmark = [pytest.mark.timeout(180, func_only=True)]
@@ -170,7 +171,7 @@ def play(rehearsal: Scenario, address: str, expositions: Any) -> None:
 
 
 def test_every_query_of_every_dashboard_has_an_answer(rehearsal: Scenario, tmp_path: Path) -> None:
-    assert rehearsal.operator is not None
+    assert isinstance(rehearsal.operator, RunningOperator)
     begun = time.time()
     target = rehearsal.operator.address
     with (
@@ -199,14 +200,17 @@ def test_every_query_of_every_dashboard_has_an_answer(rehearsal: Scenario, tmp_p
                 "__from": str(int((begun - 3600) * 1000)),
             }
             missing = [
-                each
-                for each in list_queries()
-                if not wait_until(
-                    lambda each=each: has_data(ask(prometheus, fill(each, values), begun)), 10
-                )
+                asked
+                for asked in list_queries()
+                if not is_answered(prometheus, fill(asked, values), begun)
             ]
             assert missing == []
             find_firing(prometheus, begun)
+
+
+def is_answered(prometheus: str, query: str, begun: float) -> bool:
+    """Whether there is data for a query, now or soon."""
+    return wait_until(lambda: has_data(ask(prometheus, query, begun)), 10)
 
 
 def find_firing(prometheus: str, begun: float) -> None:
@@ -218,17 +222,12 @@ def find_firing(prometheus: str, begun: float) -> None:
 
 
 def test_a_deleted_model_leaves_no_series(rehearsal: Scenario) -> None:
-    assert rehearsal.operator is not None
-    address = rehearsal.operator.address
-
-    def read() -> str:
-        with urlopen(f"http://{address}/metrics", timeout=5) as answer:
-            return str(answer.read().decode())
-
+    operator = rehearsal.operator
+    assert operator is not None
     rehearsal.apply(simulated("v1"))
     rehearsal.wait(phase("Healthy"), 30)
-    assert wait_until(lambda: 'model="iris"' in read(), 10)
+    assert wait_until(lambda: 'model="iris"' in operator.get("/metrics"), 10)
 
     rehearsal.kubectl("delete", "mdep/iris")
 
-    assert wait_until(lambda: 'model="iris"' not in read(), 30)
+    assert wait_until(lambda: 'model="iris"' not in operator.get("/metrics"), 30)

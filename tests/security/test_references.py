@@ -155,8 +155,8 @@ def read(url: str, token: str, config: Json) -> Json:
 
 
 def lay_out_secret(estate: Estate) -> None:
-    about = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"}}
-    about["metadata"] |= {"namespace": OTHERS}
+    meta = {"name": "theirs", "namespace": OTHERS}
+    about = {"apiVersion": "v1", "kind": "Secret", "metadata": meta}
     apply_all(estate.cluster, [make_namespace(OTHERS), {**about, "data": {"token": TOKEN}}])
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": [SECRET_RULE]}
     apply_all(estate.cluster, [role | {"metadata": {"name": "read", "namespace": OTHERS}}])

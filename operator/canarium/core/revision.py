@@ -110,7 +110,8 @@ def note_written(observed: Observed, status: Status) -> Status:
     named = {each.revision for each in now}
     kept = tuple(each for each in known if each.revision not in named)
     if len(kept) > MOST_WRITTEN:  # a cache may lag, so what isn't there is kept for a while
-        there = {each.revision for each in (*observed.revisions, *_list_named(before))}
+        there = {record.revision for record in observed.revisions}
+        there |= {each.revision for each in _list_named(before)}
         kept = tuple(each for each in kept if each.revision in there)
     return replace(status, written=(*kept, *now))
 
