@@ -121,6 +121,7 @@ def test_it_answers_within_three_seconds_of_its_start(archive: Path, tmp_path: P
             with tarfile.open(fileobj=extract(tar, name)) as layer:
                 layer.extractall(tmp_path, filter="fully_trusted")  # noqa: S202 - we have made it
     (tmp_path / "kubeconfig").write_text(json.dumps(NOWHERE))
+    tmp_path.chmod(0o755)  # the image's user has to get in
     # What else the machine does can only add to it: the quickest of three is what it takes.
     seconds = [measure_start(tmp_path) for _ in range(3)]
     print("from the start of the process to /livez, s:", *(f"{each:.2f}" for each in seconds))
