@@ -57,9 +57,9 @@ def run(*command: str, stdin: str | None = None) -> str:
 def make_network() -> bool:
     """Make the bridge with the node's address; True when bridged packets pass iptables.
 
-    Its link address is given to it. A bridge without one takes the lowest of its ports', which
-    changes as pods come and go: the others then send to an address that is nobody's, for as long
-    as they remember it, and don't answer for half a minute.
+    Its link address is given to it, so that pods have one node for as long as it is there. A
+    bridge without one takes the lowest of its ports', which was seen to change as pods came and
+    went. No request was lost by that in a trial.
     """
     if shutil.which("modprobe"):
         subprocess.run(["modprobe", "-q", "br_netfilter"], capture_output=True, check=False)

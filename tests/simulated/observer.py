@@ -242,12 +242,16 @@ class Observer:
         if left is None:
             return
         revision, replicas = left
-        if self._sim.pods.quota is not None and not any(map(is_ready, self._pods_of(revision))):
+        if self._has_no_place() and not any(map(is_ready, self._pods_of(revision))):
             return  # pods that carry nothing may give their places to others
         need = self._need_in_force(key, revision, watched.size)
         assert replicas >= need, (
             f"4: {change.kind} of {self.name(revision)} was left {replicas} of {need} pods"
         )
+
+    def _has_no_place(self) -> bool:
+        quota = self._sim.pods.quota
+        return quota is not None and sum(1 for _ in self._server.all_of("Pod")) >= quota
 
     def _need_in_force(self, key: Key, revision: str, size: int) -> int:
         """The pods that a revision needs for every rule that somebody may still work by."""

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from canarium.sim.apiserver import Change
 from canarium.sim.pods import Behaviour
 
+from tests.e2e.invariants import OURS
 from tests.simulated.play import KEY, Play, serving
 
 Json = dict[str, Any]
@@ -125,3 +127,17 @@ def test_capacity_taken_by_what_the_gateway_does_in_truth_is_found() -> None:
         play.loop.call_later(2.0, write_replicas, play, "2", 0)
         with pytest.raises(AssertionError, match=r"^4:"):
             play.run(3.0)
+
+
+def test_an_observer_that_breaks_ends_the_play() -> None:
+    """It looks on while the operator writes, which takes an error there for a write that failed."""
+
+    def break_down(change: Change) -> None:
+        if change.by in OURS:
+            raise KeyError(change.kind)
+
+    with serving() as play:
+        play.want("2")
+        play.observe(break_down)
+        with pytest.raises(KeyError):
+            play.run(20.0)

@@ -257,7 +257,7 @@ class Simulation:
         try:
             for observer in self._observers:
                 observer(change)
-        except AssertionError as error:
+        except Exception as error:  # noqa: BLE001 - one that breaks must not look like a lost write
             self._fail(error)
         if self._condition is not None and self._condition():
             self.loop.stop()
