@@ -2,7 +2,7 @@
 
 What is set here without being asked for keeps requests whole and pods harmless: a drain before
 the end, a probe, pods apart from each other, no service-account token, no privilege, nobody who is
-root. So a pod is what Pod Security calls `restricted` (docs/adr/0010-restricted-by-default.md).
+root. So a pod is what Pod Security calls `restricted` (docs/adr/0009-restricted-by-default.md).
 """
 
 from __future__ import annotations
