@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterable, Sequence
 
 from aiohttp import web
@@ -17,11 +18,11 @@ Render = Callable[[], Iterable[bytes]]
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Split `host:port`; raises `ConfigError` for anything else."""
+    """Split `host:port`; the host "" is every address. Raises `ConfigError` for anything else."""
     host, separator, port = text.rpartition(":")
     if not separator or not port.isdecimal() or int(port) > 65535:
         raise ConfigError(f"{text!r} is not an address: write host:port, such as 127.0.0.1:8080")
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - what ":8080" means everywhere
+    return host.strip("[]"), int(port)
 
 
 async def serve_probes(
@@ -36,11 +37,21 @@ async def serve_probes(
     runner = web.AppRunner(_make_app(check, render, notices), access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await _make_site(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
         raise ConfigError(f"cannot listen on {address}: {error}") from error
     return runner
+
+
+def _make_site(runner: web.AppRunner, host: str, port: int) -> web.BaseSite:
+    """A host's site; every address is one socket of both families, where the machine has both."""
+    if host:
+        return web.TCPSite(runner, host, port)
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    listener = socket.create_server(("", port), family=family, dualstack_ipv6=both)
+    return web.SockSite(runner, listener)
 
 
 def _make_app(check: Check, render: Render, notices: Check) -> web.Application:

@@ -1,3 +1,5 @@
+import socket
+
 import aiohttp
 import pytest
 from aiohttp import web
@@ -5,8 +7,8 @@ from canarium.errors import ConfigError
 from canarium.kube.probes import parse_address, serve_probes
 
 
-async def ask(runner: web.AppRunner, path: str) -> tuple[int, str]:
-    host, port = runner.addresses[0][:2]
+async def ask(runner: web.AppRunner, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    port = runner.addresses[0][1]
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"http://{host}:{port}{path}") as response,
@@ -51,11 +53,29 @@ async def test_metrics_are_rendered_anew_at_each_look() -> None:
     [
         ("127.0.0.1:8080", ("127.0.0.1", 8080)),
         ("[::1]:80", ("::1", 80)),
-        (":80", ("0.0.0.0", 80)),  # noqa: S104 - what people mean by it
+        (":80", ("", 80)),
     ],
 )
 def test_addresses_are_host_and_port(text: str, want: tuple[str, int]) -> None:
     assert parse_address(text) == want
+
+
+async def test_no_host_is_every_address_of_both_families() -> None:
+    runner = await serve_probes(":0", list, list)
+    try:
+        found = {host: await ask(runner, "/livez", host) for host in list_loopbacks()}
+    finally:
+        await runner.cleanup()
+    assert found == dict.fromkeys(list_loopbacks(), (200, "ok\n"))
+
+
+def list_loopbacks() -> list[str]:
+    """This machine's own addresses as a URL has them; not every one has an IPv6 address."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return ["127.0.0.1"]
+    return ["127.0.0.1", "[::1]"]
 
 
 @pytest.mark.parametrize("text", ["8080", "localhost", "localhost:http", "localhost:99999"])
