@@ -22,7 +22,7 @@ from tests.e2e.account import ACCOUNT, HOME, SWITCHED_ON, find_rights, name_acco
 from tests.e2e.apiserver import COLLECTIONS, Apiserver
 from tests.e2e.container import identify_container, send_signal
 from tests.e2e.running import POLL_SECONDS, READY_SECONDS, STOP_SECONDS, NotRunningError
-from tests.rights.ledger import expect_farewell, note_granted
+from tests.rights.ledger import expect_farewell, note_granted, note_spared
 
 Json = dict[str, Any]
 DEPLOYMENT = f"deployment/{ACCOUNT}"
@@ -57,12 +57,12 @@ class InstalledOperator:
         # The definitions are there before it, by kubectl.
         words = ("--create-namespace", "--take-ownership")
         self._helm("install", RELEASE, CHART, *words, values=use_image(self.values))
-        if self.tested:
-            self._note_rights()
+        self._note_rights()
 
     def upgrade(self, values: Json) -> None:
         """Upgrade the release to other values; returns when that operator is the only one."""
         self._helm("upgrade", RELEASE, CHART, values=use_image(values))
+        self.tested = True
         self._note_rights()
         self._wait_until_replaced()
 
@@ -87,7 +87,8 @@ class InstalledOperator:
 
     def _note_rights(self) -> None:
         manifest = yaml.load_all(self._helm("get", "manifest", RELEASE), yaml.CSafeLoader)
-        note_granted(self.cluster, find_rights([found for found in manifest if found]))
+        note = note_granted if self.tested else note_spared
+        note(self.cluster, find_rights([found for found in manifest if found]))
 
     def start(self) -> None:
         """Have it run, installed or scaled up or started anew by the kubelet, and ready."""

@@ -113,8 +113,17 @@ def foreign_budget(name: str) -> Json:
     return {**about, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "theirs"}}}}
 
 
-@pytest.mark.parametrize("kind", ["Service", "Deployment", "PodDisruptionBudget"])
-def test_a_foreign_object_under_our_name_is_never_touched(rehearsal: Scenario, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("Service", ("Stalled", "True", "NameConflict")),
+        ("Deployment", ("Stalled", "True", "NameConflict")),
+        ("PodDisruptionBudget", ("Scaled", "False", "NameConflict")),
+    ],
+)
+def test_a_foreign_object_under_our_name_is_never_touched(
+    rehearsal: Scenario, kind: str, told: tuple[str, str, str]
+) -> None:
     name = find_first_name(rehearsal) if kind == "Deployment" else "iris"
     make = {
         "Service": foreign_service,
@@ -125,13 +134,20 @@ def test_a_foreign_object_under_our_name_is_never_touched(rehearsal: Scenario, k
     theirs = rehearsal.get(kind, name)
 
     rehearsal.apply(simulated("v1"))
-    found = rehearsal.wait(condition("Stalled", "True", "NameConflict"), SECONDS)
+    found = rehearsal.wait(condition(*told), SECONDS)
 
-    assert f"{kind} {name}" in get_condition(found, "Stalled")["message"]
+    assert f"{kind} {name}" in get_condition(found, told[0])["message"]
     time.sleep(2)  # no event says that nothing will happen
     assert spec_of(rehearsal.get(kind, name)) == spec_of(theirs)
     rehearsal.kubectl("delete", f"{kind.lower()}/{name}")
+    rehearsal.wait_for(kind, name, is_ours, 2 * SECONDS)
     rehearsal.wait(phase("Healthy"), 2 * SECONDS)
+
+
+def is_ours(found: Json) -> bool:
+    """an object of the model"""
+    owners = found["metadata"].get("ownerReferences", ())
+    return [owner["kind"] for owner in owners] == ["ModelDeployment"]
 
 
 def spec_of(found: Json | None) -> Any:

@@ -221,7 +221,7 @@ def test_what_a_person_may_not_do_is_said_plainly(rehearsal: Scenario) -> None:
     assert forbidden == Said(
         2,
         "",
-        f"canarium: you may not patch modeldeployments {where}: ask for that right, or choose -n,"
+        f"canarium: you may not get modeldeployments {where}: ask for that right, or choose -n,"
         " --context\n",
     )
     assert missing == Said(

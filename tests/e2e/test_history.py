@@ -33,7 +33,9 @@ def make_third(host: str, **spec: Any) -> Json:
     }
 
 
-def test_a_third_version_at_half_weight_loses_no_request(scenario: Scenario) -> None:
+def test_a_third_version_loses_no_request_and_a_shorter_history_forgets_the_second(
+    scenario: Scenario,
+) -> None:
     serve(scenario, "v1", HALF, replicas=2)
     change(scenario, "v2", HALF, replicas=2)
     second = scenario.wait(weight(50, "Holding"), 90)["status"]["canary"]["revision"]
@@ -44,6 +46,10 @@ def test_a_third_version_at_half_weight_loses_no_request(scenario: Scenario) -> 
 
     assert healthy["status"]["stable"]["revision"] != second
     assert outcome(scenario, second) == "Canceled"
+    shorter = {"rollout": {**QUICK, "revisionHistoryLimit": 0}, "scaling": quick["scaling"]}
+    scenario.apply(make_third(scenario.host, **shorter))
+    for kind in ("Service", "Deployment", "ModelRevision"):
+        scenario.wait_gone(kind, f"iris-{second}", 30)
     report = scenario.stop_load()
     assert not report.failures, report.describe_failures()
 

@@ -14,6 +14,8 @@ import pytest
 from tests.e2e.grants import grant
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.scenario import Scenario, phase
+from tests.rights.ledger import expect_refusal
+from tests.rights.requests import Right
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
 HOOK = {"name": "hook", "type": "Webhook", "secretRef": {"name": "chat", "key": "hook"}}
@@ -74,6 +76,8 @@ def test_a_rollout_is_told_once_a_role_lets_the_operator_have_the_address(
         rehearsal.wait(phase("Progressing"), 30)
         rehearsal.wait(phase("Healthy"), 30)
         assert receiver.came.empty()
+        why = "nobody has opened the Secret yet"
+        expect_refusal(rehearsal.cluster, rehearsal.namespace, Right("", "secrets", "get"), why)
 
         grant(rehearsal, "chat", hook=receiver.url)
 

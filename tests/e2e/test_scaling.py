@@ -4,10 +4,11 @@ There is neither metrics-server nor KEDA in this cluster; router Replicas.
 """
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.cluster.processes import ClusterError
+from tests.cluster.processes import ClusterError, wait_until
 from tests.e2e.capacity import find_fewest_ready
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.scaling import of_size, stable_of
@@ -191,11 +192,20 @@ def test_history_forgets_the_oldest_revision_with_all_that_it_had(rehearsal: Sce
         rehearsal.apply(simulated(version, rollout=terms))
         rehearsal.wait(serves(version), SECONDS)
         names.append(f"iris-{stable_of(rehearsal)}")
+        assert wait_until(lambda: has_begun_before(rehearsal, names[-1]), SECONDS)
 
     for kind in ("ModelRevision", "Deployment", "Service"):
         rehearsal.wait_gone(kind, names[0], SECONDS)
     kept = {found["metadata"]["name"] for found in rehearsal.all_of("ModelRevision")}
     assert kept == set(names[1:])
+
+
+def has_begun_before(rehearsal: Scenario, name: str) -> bool:
+    """Whether a revision is older than any that comes now: Kubernetes' times are whole seconds."""
+    found = rehearsal.get("ModelRevision", name)
+    assert found is not None
+    begun = found.get("status", {}).get("startedAt") or found["metadata"]["creationTimestamp"]
+    return datetime.fromisoformat(begun) + timedelta(seconds=1) <= datetime.now(UTC)
 
 
 def selected(rehearsal: Scenario) -> tuple[str, ...]:

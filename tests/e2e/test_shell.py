@@ -373,15 +373,18 @@ async def test_when_kopfs_watch_dies_it_is_started_again_and_nothing_is_missed(
     async with running(cluster, namespace) as (runtime, asked):
         apply_model(cluster, namespace, "before")
         await until(lambda: "before" in asked, "the first object")
-        (watch,) = (
-            task
-            for task in asyncio.all_tasks()
-            if task.get_name() == "multidimensional multitasker"
-        )
+        await until(find_watches, "kopf's watch, which may begin after the first listing")
+        (watch,) = find_watches()
         watch.cancel()
         apply_model(cluster, namespace, "after")
         await until(lambda: "after" in asked, "the second object")
         assert runtime.problems() == []
+
+
+def find_watches() -> list[asyncio.Task[Any]]:
+    """The task in which kopf watches, by the name that it gives it."""
+    tasks = asyncio.all_tasks()
+    return [task for task in tasks if task.get_name() == "multidimensional multitasker"]
 
 
 async def test_no_connection_outlives_its_client(cluster: Cluster, namespace: str) -> None:

@@ -19,7 +19,8 @@ def find_problems(pages: Sequence[Page]) -> list[str]:
         return ["no request of the operator's was handed in, so nothing is shown"]
     used = {right for page in pages for right, _ in page.used}
     granted = {right for page in pages for right in page.granted}
-    elsewhere = sorted(used - granted - OF_PEOPLE)
+    spared = {right for page in pages for right in page.spared}
+    elsewhere = sorted(used - granted - spared - OF_PEOPLE)
     return [
         *_find_refused(pages),
         *_find_missed(pages),

@@ -38,13 +38,15 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """What one cluster hands in.
 
-    `uninstalled` are the accounts whose rights were taken while their operator was still ending.
-    What was asked of a cluster that is not `audited` isn't known.
+    `spared` are rights that were given and need not be used: those of values that are not under
+    test. `uninstalled` are the accounts whose rights were taken while their operator was still
+    ending. What was asked of a cluster that is not `audited` isn't known.
     """
 
     cluster: str
     granted: list[Right]
     expected: list[Expected]
+    spared: list[Right] = []
     uninstalled: list[str] = []
     audited: bool = True
     used: list[tuple[Right, int]]
@@ -59,12 +61,18 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 class _Note(msgspec.Struct, frozen=True):
     granted: list[Right] = []
     expected: list[Expected] = []
+    spared: list[Right] = []
     uninstalled: list[str] = []
 
 
 def note_granted(cluster: Cluster, objects: Iterable[Mapping[str, Any]]) -> None:
     """Note the rules of the Roles and ClusterRoles among these objects as the operator's."""
     _append(cluster, _Note(granted=sorted(find_granted(objects))))
+
+
+def note_spared(cluster: Cluster, objects: Iterable[Mapping[str, Any]]) -> None:
+    """Note the rules of values that are not under test: nobody asks whether they are used."""
+    _append(cluster, _Note(spared=sorted(find_granted(objects))))
 
 
 def expect_refusal(cluster: Cluster, namespace: str, right: Right, why: str) -> None:
@@ -109,6 +117,7 @@ def make_page(cluster: Cluster, known: Asked | None) -> Page:
         cluster=cluster.name,
         granted=sorted({right for note in notes for right in note.granted}),
         expected=[expected for note in notes for expected in note.expected],
+        spared=sorted({right for note in notes for right in note.spared}),
         uninstalled=[account for note in notes for account in note.uninstalled],
         audited=known is not None,
         used=sorted(asked.used.items()),

@@ -138,6 +138,11 @@ def test_a_right_from_elsewhere_is_a_problem_unless_people_give_it() -> None:
     ]
 
 
+def test_a_right_of_values_that_are_not_under_test_may_be_used_and_need_not_be() -> None:
+    spared = [GET_SECRET, PATCH_STATUS]
+    assert find_problems([page(spared=spared, used=[(LIST_PODS, 1), (PATCH_STATUS, 1)])]) == []
+
+
 def test_a_refusal_is_a_problem_unless_it_was_to_come_in_that_namespace() -> None:
     expected = [Expected(namespace="risk", right=GET_SECRET, why="no Role yet")]
     refused = [(refuse(GET_SECRET), 2), (refuse(GET_SECRET, "other"), 1)]
