@@ -398,6 +398,19 @@ class Runtime:
         if self.options.namespaces and not self.served:
             await self._came_back.wait()
             return None
+        tasks: list[asyncio.Task[Any]] = []
+        try:
+            tasks += await self._spawn_kopf()
+            tasks.append(asyncio.create_task(self._came_back.wait()))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancel(tasks)
+            await _cancel(_find_tasks_of("kopf"))
+            await self._log_out()
+        return next((task.exception() for task in done if not task.cancelled()), None)
+
+    async def _spawn_kopf(self) -> Collection[asyncio.Task[Any]]:
+        """Kopf's root tasks; cancelled meanwhile, it leaves those that it has begun with."""
         tasks = await kopf.spawn_tasks(
             registry=kopf.get_default_registry(),
             memo=kopf.Memo(runtime=self),
@@ -408,14 +421,7 @@ class Runtime:
         self._take_signals()
         for delay in RESYNC_AFTER_START:
             asyncio.get_running_loop().call_later(delay, self._resync_due.set)
-        tasks = [*tasks, asyncio.create_task(self._came_back.wait())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await _cancel(tasks)
-            await _cancel(_find_tasks_of("kopf"))
-            await self._log_out()
-        return next((task.exception() for task in done if not task.cancelled()), None)
+        return tasks
 
     async def _log_out(self) -> None:
         """Close kopf's session, which it does itself only when it is not interrupted."""
