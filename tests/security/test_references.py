@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -13,17 +15,31 @@ import pytest
 from canarium.errors import ApiError
 from canarium.kube.client import Client
 from canarium.kube.config import load_kubeconfig
-from canarium.kube.resources import SECRETS
+from canarium.kube.resources import MODEL_DEPLOYMENTS, SECRETS
+from yarl import URL
 
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.metric_web import Web, answering
 from tests.e2e.scenario import condition, get_condition, phase
-from tests.security.estate import OPERATOR, Estate, Place, apply_all, bind, make_namespace
+from tests.security.estate import (
+    OPERATOR,
+    Estate,
+    Place,
+    apply_all,
+    bind,
+    make_namespace,
+    until,
+)
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
 SECONDS = 45.0
 OTHERS = "others"
 SECRET_RULE = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+SCALE_RULE = {
+    "apiGroups": ["canarium.dev"],
+    "resources": ["modeldeployments/scale"],
+    "verbs": ["get"],
+}
 TOKEN = base64.b64encode(b"of-the-others").decode()
 
 
@@ -115,43 +131,45 @@ def test_a_gateway_may_be_anothers_but_its_name_is_a_name(place: Place) -> None:
         assert f"parentRefs[0].{field}" in place.refusal(body)
 
 
+OUT = f"../../{OTHERS}/secrets/theirs"
+"A name that leads from one namespace's Secrets to another's."
+
+
 async def test_the_operators_client_leads_no_name_out_of_its_place(
     estate: Estate, place: Place
 ) -> None:
     """The schema is one guard; here is the one behind it, with a name as it would be written."""
     lay_out_secret(estate)
     apply_all(estate.cluster, [grant_secrets(OTHERS)])
-    name = f"../../{OTHERS}/secrets/theirs"
-    config = json.loads(estate.operator_config.read_text())
-    server, token = (
-        config["clusters"][0]["cluster"]["server"],
-        config["users"][0]["user"]["token"],
-    )
+    place.write(simulated("v1"))
+    place.grant(OPERATOR, SCALE_RULE)
+    read = partial(read_as, json.loads(estate.operator_config.read_text()))
 
-    # Without the guard: the text goes into a URL, and the apiserver follows it to the Secret.
-    unguarded = f"{server}/api/v1/namespaces/{place.namespace}/secrets/{name}"
-    assert read(unguarded, token, config)["data"] == {"token": TOKEN}
+    # Without the guard HTTP libraries follow `..` by themselves, and the apiserver decodes %2F.
+    led_out = f"/api/v1/namespaces/{place.namespace}/secrets/{OUT}"
+    until(lambda: read(led_out).get("data") == {"token": TOKEN}, 20, "the others' Secret")
+    models = f"/apis/canarium.dev/v1alpha1/namespaces/{place.namespace}/modeldeployments"
+    until(lambda: read(f"{models}/iris%2Fscale")["kind"] == "Scale", 20, "another resource")
 
     async with Client(load_kubeconfig(estate.operator_config)) as client:
-        for wrong in (name, "..", name.replace("/", "%2f")):
-            with pytest.raises(ApiError):
-                await client.get(SECRETS, place.namespace, wrong)
+        for wrong in (OUT, "..", OUT.replace("/", "%2f"), "iris/scale", "iris%2Fscale"):
+            for kind in (SECRETS, MODEL_DEPLOYMENTS):
+                with pytest.raises(ApiError, match="cannot be part of an object's path"):
+                    await client.get(kind, place.namespace, wrong)
         assert TOKEN in (await client.get(SECRETS, OTHERS, "theirs")).decode()
 
 
-def read(url: str, token: str, config: Json) -> Json:
-    """A GET that follows redirects and leaves the URL as it is."""
-    import ssl  # noqa: PLC0415
-
-    authority = config["clusters"][0]["cluster"]["certificate-authority"]
-    context = ssl.create_default_context(cafile=authority)
-    request = Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+def read_as(config: Json, path: str) -> Json:
+    """What a GET gives whose URL is made as the library makes it; a refusal is a Status."""
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    context = ssl.create_default_context(cafile=cluster["certificate-authority"])
+    url = str(URL(f"{cluster['server']}{path}"))
+    request = Request(url, headers={"Authorization": f"Bearer {user['token']}"})  # noqa: S310
     try:
         with urlopen(request, context=context) as answer:  # noqa: S310
-            found: Json = json.loads(answer.read())
-            return found
+            return dict(json.load(answer))
     except HTTPError as error:
-        raise AssertionError(f"{error.code}: {error.read().decode()}") from error
+        return dict(json.load(error))
 
 
 def lay_out_secret(estate: Estate) -> None:
