@@ -52,12 +52,63 @@ BINDING = "validatingadmissionpolicybinding"
 
 
 @dataclass(slots=True)
+class Operator:
+    """The operator as the chart's service account, beside the cluster, for all namespaces.
+
+    Tests share it, for starting one takes longer than most of what is tried on it.
+    """
+
+    config: Path
+    directory: Path
+    options: tuple[str, ...] = ()
+    child: Child | None = None
+    started: int = 0
+
+    @property
+    def log(self) -> Path:
+        """What it has said since it was last started."""
+        return self.directory / f"operator-{self.started}.log"
+
+    def start(self, *options: str) -> None:
+        """Have it run with just these options, and wait until it is ready."""
+        if self.child is not None and self.child.alive and self.options == options:
+            return
+        self.stop()
+        self.options, self.started = options, self.started + 1
+        address = f"127.0.0.1:{find_free_ports(1)[0]}"
+        words = ["canarium", "operator", "run", "--kubeconfig", str(self.config)]
+        words += ["--no-leader-election", "--probe-address", address, *options]
+        self.child = spawn(words, self.log)
+        until(lambda: self._is_ready(address), READY_SECONDS, "a ready operator")
+
+    def _is_ready(self, address: str) -> bool:
+        self.check()
+        return is_ok(f"http://{address}/readyz")
+
+    def check(self) -> None:
+        """Raise NotRunningError where it has ended by itself."""
+        if self.child is not None and not self.child.alive:
+            raise NotRunningError(self.child.tail())
+
+    def stop(self) -> None:
+        """End it, if it runs, and see that it ended well."""
+        if self.child is not None and self.child.end() != 0:
+            raise NotRunningError(f"the operator did not end well: {self.child.tail()}")
+        self.child = None
+
+
+@dataclass(slots=True)
 class Estate:
     """The cluster, the chart's objects as they are rendered, and the operator's kubeconfig."""
 
     cluster: Cluster
     directory: Path
     chart: list[Json] = field(default_factory=list)
+    operator: Operator = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The operator is not started yet."""
+        self.operator = Operator(self.operator_config, self.directory)
 
     @property
     def operator_config(self) -> Path:
@@ -102,7 +153,11 @@ class Place:
 
     estate: Estate
     scenario: Scenario
-    operator: Operator
+
+    @property
+    def operator(self) -> Operator:
+        """The one that all places share."""
+        return self.estate.operator
 
     @property
     def namespace(self) -> str:
@@ -161,47 +216,17 @@ class Place:
         self.apply({**role, "rules": list(rules)}, bind(name, user, "Role"))
 
 
-@dataclass(slots=True)
-class Operator:
-    """The operator as the chart's service account, beside the cluster, for one namespace."""
-
-    config: Path
-    log: Path
-    namespace: str
-    child: Child | None = None
-
-    def start(self, *options: str) -> None:
-        """Start it and wait until it is ready."""
-        address = f"127.0.0.1:{find_free_ports(1)[0]}"
-        words = ["canarium", "operator", "run", "--kubeconfig", str(self.config)]
-        words += ["--namespace", self.namespace, "--no-leader-election"]
-        self.child = spawn([*words, "--probe-address", address, *options], self.log)
-        until(lambda: self._is_ready(address), READY_SECONDS, "a ready operator")
-
-    def _is_ready(self, address: str) -> bool:
-        if self.child is None or not self.child.alive:
-            raise NotRunningError(self.child.tail() if self.child else "not started")
-        return is_ok(f"http://{address}/readyz")
-
-    def stop(self) -> None:
-        """End it, if it runs, and see that it ended well."""
-        if self.child is not None and self.child.end() != 0:
-            raise NotRunningError(f"the operator did not end well: {self.child.tail()}")
-        self.child = None
-
-
 def make_place(estate: Estate, directory: Path, namespace: str) -> Place:
-    """A namespace that the tenant may use, with an operator that is not started."""
+    """A namespace that the tenant may use."""
     cluster = estate.cluster
     apply_all(cluster, [make_namespace(namespace)])
     witness = directory / "witness.jsonl"
     witness.touch()
     apiserver = Apiserver(cluster.kubeconfig)
-    operator = Operator(estate.operator_config, directory / "operator.log", namespace)
     scenario = Scenario(cluster, apiserver, witness, directory, namespace)
     roles = [f"{RELEASE}-edit", f"{RELEASE}-view"]
     scenario.apply(*(bind(role, TENANT, "ClusterRole") for role in roles))
-    return Place(estate, scenario, operator)
+    return Place(estate, scenario)
 
 
 def make_namespace(name: str, **labels: str) -> Json:
