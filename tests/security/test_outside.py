@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,7 +13,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.progress import Progress
 from tests.e2e.manifests import Json, gateway, rollout, simulated
 from tests.e2e.scenario import Holds, condition, get_condition, named, phase
-from tests.security.estate import Estate, Place, apply_all, make_namespace
+from tests.security.estate import OPERATOR, Estate, Place, apply_all, make_namespace, until
 from tests.security.inner import OPEN, inner, score, try_out
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
@@ -40,6 +41,42 @@ def test_an_address_that_leads_inside_is_asked_only_where_an_operator_opened_it(
         place.scenario.wait(phase("Healthy"), 90)
     assert server.asked
     assert not any("Authorization" in headers for headers in server.headers)
+
+
+def test_a_webhook_that_leads_inside_is_told_only_where_an_operator_opened_it(
+    place: Place,
+) -> None:
+    """And what it answers, or that it leads on, is in no status, event or log."""
+    reads = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    place.grant(OPERATOR, reads)
+    receiver = {"name": "team", "type": "Webhook", "secretRef": {"name": "hook"}}
+    with inner(body=WORDS) as secret, inner(302, WORDS, Location=secret.url) as front:
+        address = {"url": f"{front.url}/hook"}
+        about = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hook"}}
+        place.apply({**about, "stringData": address})
+        terms = rollout((50, "1s"), guard={"duration": "0s"})
+        place.operator.start()
+        place.write(simulated("v1"))
+        place.scenario.wait(phase("Healthy"), SECONDS)
+        for version, options, words in (
+            ("v2", (), "127.0.0.1 is not connected to: loopback address"),
+            ("v3", OPEN, "HTTP status 302: redirects are not followed"),
+        ):
+            place.operator.start(*options)
+            place.write(simulated(version, notifications=[receiver], rollout=terms))
+            until(partial(has_said, place, words), SECONDS, words)
+            assert bool(front.asked) == bool(options)
+            place.scenario.wait(phase("Healthy"), SECONDS)
+        assert set(front.asked) == {"/hook"}
+        assert secret.asked == []
+        assert not any("Authorization" in headers for headers in front.headers)
+    events = place.admin("get", "events,mdep", "-o", "json")
+    assert WORDS not in events + place.operator.log.read_text()
+
+
+def has_said(place: Place, words: str) -> bool:
+    """Whether the operator's log has these words."""
+    return words in place.operator.log.read_text()
 
 
 REFUSED = r"cannot connect: \S+ is not connected to: {} address"

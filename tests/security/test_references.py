@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from canarium.api.schema import KINDS, make_crd
 from canarium.errors import ApiError
 from canarium.kube.client import Client
 from canarium.kube.config import load_kubeconfig
@@ -33,6 +35,7 @@ from tests.security.estate import (
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
 SECONDS = 45.0
+DEPLOYMENT = next(kind for kind in KINDS if kind.plural == "modeldeployments")
 OTHERS = "others"
 SECRET_RULE = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
 SCALE_RULE = {
@@ -50,6 +53,7 @@ def name_everywhere(name: str, **namespace: str) -> Json:
     container = {"image": "a", "envFrom": [{"secretRef": named}, {"configMapRef": named}]}
     references = {"secretKeyRef": keyed, "configMapKeyRef": keyed}
     env = [{"name": n, "valueFrom": {n: ref}} for n, ref in references.items()]
+    container["env"] = env
     sources = {
         "secret": {"secretName": name, **namespace},
         "configMap": named,
@@ -64,14 +68,21 @@ def name_everywhere(name: str, **namespace: str) -> Json:
         {"name": "job", "job": container},
     ]
     return {
-        "server": {**container, "env": env},
+        "server": container,
         "pod": {
             "volumes": volumes,
             "sidecars": [{"name": "s", **container}],
             "imagePullSecrets": [named],
             "serviceAccountName": name,
         },
-        "rollout": {"analysis": {"metrics": metrics}},
+        "rollout": {
+            "analysis": {
+                "metrics": metrics,
+                "pods": {"secretRef": named},
+                "gateway": {"address": "http://a.example", "secretRef": named},
+            }
+        },
+        "notifications": [{"name": "n", "type": "Webhook", "secretRef": named}],
     }
 
 
@@ -93,7 +104,41 @@ PATHS = (
     "rollout.analysis.metrics[2].templateRef",
     "rollout.analysis.metrics[3].job.envFrom[0].secretRef",
     "rollout.analysis.metrics[3].job.envFrom[1].configMapRef",
+    "rollout.analysis.metrics[3].job.env[0].valueFrom.secretKeyRef",
+    "rollout.analysis.metrics[3].job.env[1].valueFrom.configMapKeyRef",
+    "pod.sidecars[0].env[0].valueFrom.secretKeyRef",
+    "pod.sidecars[0].env[1].valueFrom.configMapKeyRef",
+    "rollout.analysis.pods.secretRef",
+    "rollout.analysis.gateway.secretRef",
+    "notifications[0].secretRef",
 )
+
+
+def test_every_reference_that_the_schema_has_is_tried() -> None:
+    """Whoever adds a reference, or a field for a namespace, meets this."""
+    (version,) = make_crd(DEPLOYMENT)["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    found = set(list_fields(spec, ""))
+    tried = {re.sub(r"\[\d+\]", "[]", path) for path in PATHS}
+    references = {path for path in found if path.endswith("Ref") and not HARMLESS.search(path)}
+
+    assert references - tried == set()
+    assert tried <= found | {"pod.imagePullSecrets[]"}
+    assert {path for path in found if "amespace" in path} == {"traffic.parentRefs[].namespace"}
+
+
+HARMLESS = re.compile(r"\.(fieldRef|resourceFieldRef)$")
+"References to a field of the pod itself."
+
+
+def list_fields(schema: Json, path: str) -> Iterator[str]:
+    """The paths of all fields below one."""
+    for name, child in schema.get("properties", {}).items():
+        below = f"{path}.{name}".removeprefix(".")
+        yield below
+        yield from list_fields(child, below)
+    if "items" in schema:
+        yield from list_fields(schema["items"], f"{path}[]")
 
 
 def test_no_reference_has_a_field_for_another_namespace(place: Place) -> None:
