@@ -86,15 +86,17 @@ class Operator:
         return is_ok(f"http://{address}/readyz")
 
     def check(self) -> None:
-        """Raise NotRunningError where it has ended by itself."""
-        if self.child is not None and not self.child.alive:
-            raise NotRunningError(self.child.tail())
+        """Raise NotRunningError, once, where it has ended by itself."""
+        child = self.child
+        if child is not None and not child.alive:
+            self.child = None
+            raise NotRunningError(child.tail())
 
     def stop(self) -> None:
-        """End it, if it runs, and see that it ended well."""
-        if self.child is not None and self.child.end() != 0:
-            raise NotRunningError(f"the operator did not end well: {self.child.tail()}")
-        self.child = None
+        """End it, if it runs, and see that it ended well; the next test has another one anyway."""
+        child, self.child = self.child, None
+        if child is not None and child.end() != 0:
+            raise NotRunningError(f"the operator did not end well: {child.tail()}")
 
 
 @dataclass(slots=True)
