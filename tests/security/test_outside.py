@@ -81,7 +81,7 @@ def has_said(place: Place, words: str) -> bool:
 
 REFUSED = r"cannot connect: \S+ is not connected to: {} address"
 INSIDE = {
-    "http://169.254.169.254/latest/meta-data/iam": REFUSED.format("link-local"),
+    "http://169.254.169.254/": REFUSED.format("link-local"),
     "http://[::ffff:169.254.169.254]/": REFUSED.format("link-local"),
     "http://localhost:8080/metrics": REFUSED.format("loopback"),
     "http://2130706433/": "not an address: 2130706433 - is not a canonical IPv4 address",
