@@ -15,26 +15,27 @@ __all__ = ["control_plane"]
 
 
 @pytest.fixture(scope="session")
-def estate(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Estate:
+def estate(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """The chart's rights and policies on a cluster with simulated nodes."""
     found = Estate(control_plane, tmp_path_factory.mktemp("estate"))
     found.install()
-    return found
+    yield found
+    found.operator.stop()
 
 
 @pytest.fixture
 def place(estate: Estate, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """A namespace that the tenant may use; its operator is not started."""
+    """A namespace that the tenant may use. Nobody sees to it that the operator runs."""
     name = request.node.name.lower().removeprefix("test_")
     words = re.sub("[^a-z0-9]+", "-", name)[:30].strip("-")
     found = make_place(estate, tmp_path, f"{words}-{zlib.crc32(name.encode()):08x}")
     yield found
-    found.operator.stop()
     estate.cluster.kubectl("delete", "namespace", found.namespace, "--wait=false")
+    found.operator.check()
 
 
 @pytest.fixture
 def served(place: Place) -> Place:
-    """The same with an operator at work, that reads from no address of this machine."""
+    """The same with the operator at work, which reads from no address of this machine."""
     place.operator.start()
     return place

@@ -52,12 +52,65 @@ BINDING = "validatingadmissionpolicybinding"
 
 
 @dataclass(slots=True)
+class Operator:
+    """The operator as the chart's service account, beside the cluster, for all namespaces.
+
+    Tests share it, for starting one takes longer than most of what is tried on it.
+    """
+
+    config: Path
+    directory: Path
+    options: tuple[str, ...] = ()
+    child: Child | None = None
+    started: int = 0
+
+    @property
+    def log(self) -> Path:
+        """What it has said since it was last started."""
+        return self.directory / f"operator-{self.started}.log"
+
+    def start(self, *options: str) -> None:
+        """Have it run with just these options, and wait until it is ready."""
+        if self.child is not None and self.child.alive and self.options == options:
+            return
+        self.stop()
+        self.options, self.started = options, self.started + 1
+        address = f"127.0.0.1:{find_free_ports(1)[0]}"
+        words = ["canarium", "operator", "run", "--kubeconfig", str(self.config)]
+        words += ["--no-leader-election", "--probe-address", address, *options]
+        self.child = spawn(words, self.log)
+        until(lambda: self._is_ready(address), READY_SECONDS, "a ready operator")
+
+    def _is_ready(self, address: str) -> bool:
+        self.check()
+        return is_ok(f"http://{address}/readyz")
+
+    def check(self) -> None:
+        """Raise NotRunningError, once, where it has ended by itself."""
+        child = self.child
+        if child is not None and not child.alive:
+            self.child = None
+            raise NotRunningError(child.tail())
+
+    def stop(self) -> None:
+        """End it, if it runs, and see that it ended well; the next test has another one anyway."""
+        child, self.child = self.child, None
+        if child is not None and child.end() != 0:
+            raise NotRunningError(f"the operator did not end well: {child.tail()}")
+
+
+@dataclass(slots=True)
 class Estate:
     """The cluster, the chart's objects as they are rendered, and the operator's kubeconfig."""
 
     cluster: Cluster
     directory: Path
     chart: list[Json] = field(default_factory=list)
+    operator: Operator = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The operator is not started yet."""
+        self.operator = Operator(self.operator_config, self.directory)
 
     @property
     def operator_config(self) -> Path:
@@ -102,7 +155,11 @@ class Place:
 
     estate: Estate
     scenario: Scenario
-    operator: Operator
+
+    @property
+    def operator(self) -> Operator:
+        """The one that all places share."""
+        return self.estate.operator
 
     @property
     def namespace(self) -> str:
@@ -131,10 +188,14 @@ class Place:
 
     def accepted_without_guards(self, body: Mapping[str, Any]) -> bool:
         """Whether the very same spec is taken by a kind whose schema has no guards."""
+        return bool(self.create_without_guards(body)["spec"] == body["spec"])
+
+    def create_without_guards(self, body: Mapping[str, Any]) -> Json:
+        """What is stored of the same object by a kind that has no guards; a dry run."""
         other = {**body, "apiVersion": f"{UNGUARDED}/v1alpha1"}
         words = ("create", "--dry-run=server", "-o", "json", "-f", "-")
-        found = json.loads(self.scenario.kubectl(*words, stdin=json.dumps(other)))
-        return bool(found["spec"] == body["spec"])
+        found: Json = json.loads(self.scenario.kubectl(*words, stdin=json.dumps(other)))
+        return found
 
     def admin(self, *words: str, stdin: str | None = None) -> str:
         """kubectl as the cluster's admin, in this namespace."""
@@ -157,47 +218,17 @@ class Place:
         self.apply({**role, "rules": list(rules)}, bind(name, user, "Role"))
 
 
-@dataclass(slots=True)
-class Operator:
-    """The operator as the chart's service account, beside the cluster, for one namespace."""
-
-    config: Path
-    log: Path
-    namespace: str
-    child: Child | None = None
-
-    def start(self, *options: str) -> None:
-        """Start it and wait until it is ready."""
-        address = f"127.0.0.1:{find_free_ports(1)[0]}"
-        words = ["canarium", "operator", "run", "--kubeconfig", str(self.config)]
-        words += ["--namespace", self.namespace, "--no-leader-election"]
-        self.child = spawn([*words, "--probe-address", address, *options], self.log)
-        until(lambda: self._is_ready(address), READY_SECONDS, "a ready operator")
-
-    def _is_ready(self, address: str) -> bool:
-        if self.child is None or not self.child.alive:
-            raise NotRunningError(self.child.tail() if self.child else "not started")
-        return is_ok(f"http://{address}/readyz")
-
-    def stop(self) -> None:
-        """End it, if it runs, and see that it ended well."""
-        if self.child is not None and self.child.end() != 0:
-            raise NotRunningError(f"the operator did not end well: {self.child.tail()}")
-        self.child = None
-
-
 def make_place(estate: Estate, directory: Path, namespace: str) -> Place:
-    """A namespace that the tenant may use, with an operator that is not started."""
+    """A namespace that the tenant may use."""
     cluster = estate.cluster
     apply_all(cluster, [make_namespace(namespace)])
     witness = directory / "witness.jsonl"
     witness.touch()
     apiserver = Apiserver(cluster.kubeconfig)
-    operator = Operator(estate.operator_config, directory / "operator.log", namespace)
     scenario = Scenario(cluster, apiserver, witness, directory, namespace)
     roles = [f"{RELEASE}-edit", f"{RELEASE}-view"]
     scenario.apply(*(bind(role, TENANT, "ClusterRole") for role in roles))
-    return Place(estate, scenario, operator)
+    return Place(estate, scenario)
 
 
 def make_namespace(name: str, **labels: str) -> Json:
@@ -225,6 +256,7 @@ def make_unguarded() -> Json:
     names = crd["spec"]["names"]
     crd["spec"]["names"] = {key: names[key] for key in ("kind", "plural", "singular", "listKind")}
     for version in crd["spec"]["versions"]:
+        version.pop("subresources")  # so that who writes the rest writes its status
         version["schema"]["openAPIV3Schema"]["properties"]["spec"] = strip(
             version["schema"]["openAPIV3Schema"]["properties"]["spec"]
         )

@@ -85,8 +85,11 @@ def test_a_tenant_may_write_neither_by_the_charts_roles(place: Place) -> None:
 
 
 def test_a_status_that_comes_with_the_spec_is_thrown_away(place: Place) -> None:
-    stored = place.write(simulated("v1") | {"status": {"phase": "Healthy", "replicas": 7}})
-    assert stored["status"] == {"replicas": 0}  # what the schema fills in
+    """The other half: a kind whose status is no subresource keeps it."""
+    forged = {"phase": "Healthy", "replicas": 7}
+    body = simulated("v1") | {"status": forged}
+    assert place.create_without_guards(body)["status"] == forged
+    assert place.write(body)["status"] == {"observedGeneration": -1}  # what the schema fills in
 
 
 def test_who_was_given_the_right_all_the_same_is_stopped_by_the_policies_and_only_by_them(

@@ -17,6 +17,7 @@ from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.running import ROOT
 from tests.e2e.scenario import get_condition, in_state, named, phase
 from tests.security.estate import Place, refusal
+from tests.security.inner import OPEN, inner, try_out
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
 SECONDS = 45.0
@@ -76,17 +77,13 @@ def test_tags_in_yaml_are_obeyed_by_nothing_of_ours(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
-def steps(count: int, **fields: Any) -> Json:
-    return {"rollout": {"steps": [{"weight": 1, **fields}] * count}}
+def steps(count: int) -> Json:
+    return {"rollout": {"steps": [{"name": f"s{n}", "weight": 1} for n in range(count)]}}
 
 
 def judged(**fields: Any) -> Json:
     metric = {"name": "a", "min": "1", "web": {"url": "http://a.example", "value": "$.a"}}
     return {"rollout": {"analysis": {"metrics": [{**metric, **fields}]}}}
-
-
-def at(path: str) -> Json:
-    return judged(web={"url": "http://a.example", "value": path})
 
 
 FLOODS: dict[str, tuple[Json, str]] = {
@@ -105,10 +102,6 @@ FLOODS: dict[str, tuple[Json, str]] = {
         {"server": {"image": "a", "env": [{"name": "A", "value": "x" * 900_000}]}},
         "spec.server.env[0].value: Too long: may not be more than 32768 bytes",
     ),
-    "expression": (
-        at("$..[?search(@.a, '(a+)+$')]"),
-        "spec.rollout.analysis.metrics[0].web.value",
-    ),
 }
 
 
@@ -118,6 +111,27 @@ def test_a_flood_is_refused_as_it_is_written(place: Place, flood: str) -> None:
     body = simulated("v1", **spec)
     assert place.accepted_without_guards(body)
     assert words in place.refusal(body)
+
+
+SLOW = "$..[?search(@.a, '(a+)+$')]"
+"A path that tries 2^n ways to split n letters."
+FOLLOWED = "from jsonpath import findall; import sys; findall(sys.argv[1], sys.argv[2])"
+
+
+def test_an_expression_that_takes_for_ever_is_neither_run_nor_asked_for(place: Place) -> None:
+    """The other half: the library follows it, and is not done while anybody would wait."""
+    body = json.dumps({"score": {"a": "a" * 40 + "b"}})
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run([sys.executable, "-c", FOLLOWED, SLOW, body], check=True, timeout=3)
+    place.operator.start(*OPEN)
+    with inner(body=body) as server:
+        metric = {"min": "1", "web": {"url": server.url, "value": SLOW}}
+
+        found = try_out(place, **metric)
+
+        words = "score: a path with a function, which is not supported: compare values instead"
+        assert get_condition(found, "Judged")["message"] == words
+        assert server.asked == []
 
 
 def test_what_is_larger_than_any_object_may_be_is_refused_by_the_apiserver(place: Place) -> None:

@@ -29,18 +29,17 @@ def run_digest(place: Place, pod: Json, digest: str) -> None:
 
 
 def canaries(place: Place, revision: str) -> list[Json]:
-    """The canary's pods that run, oldest first."""
-    found = [
+    """The canary's pods that run."""
+    return [
         pod
         for pod in place.scenario.all_of("Pod")
         if pod["metadata"]["labels"].get("canarium.dev/revision") == revision
         and pod["status"].get("containerStatuses")
     ]
-    return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
 
-def pull(place: Place, *digests: str, image: str = f"{IMAGE}:v2") -> str:
-    """Hold a canary of as many pods in its first step; they have pulled these. Its revision."""
+def pull(place: Place, *digests: str, image: str = f"{IMAGE}:v2") -> tuple[str, dict[str, str]]:
+    """Hold a canary of as many pods in its first step; its revision, and what each has pulled."""
     place.write(simulated("v1", scaling={"replicas": 4}))
     place.scenario.wait(phase("Healthy"), SECONDS)
     spec = {"server": {"image": image}, "scaling": {"replicas": 4}, "rollout": STEPS}
@@ -51,20 +50,23 @@ def pull(place: Place, *digests: str, image: str = f"{IMAGE}:v2") -> str:
     assert len(pods) == len(digests)
     for pod, digest in zip(pods, digests, strict=True):
         run_digest(place, pod, digest)
-    return revision
+    names = [pod["metadata"]["name"] for pod in pods]
+    return revision, dict(zip(names, digests, strict=True))
 
 
 def test_pods_of_one_revision_that_run_two_images_are_taken_back_with_the_cure(
     served: Place,
 ) -> None:
-    pull(served, OLD, NEW)
+    _, pulled = pull(served, OLD, NEW)
 
     found = served.scenario.wait(phase("RolledBack"), SECONDS)
 
     assert found["status"]["reason"] == "ImagesDiffer"
-    message = found["status"]["message"]
-    assert f"container server: {IMAGE}:v2 is sha256:aaaaaaaaaaaa in pod iris-" in message
-    assert message.endswith("write a digest (name@sha256:...) in spec.server.image")
+    first, second = (f"{digest[:19]} in pod {name}" for name, digest in sorted(pulled.items()))
+    assert found["status"]["message"] == (
+        f"container server: {IMAGE}:v2 is {first} and {second}, so its tag was moved; write a"
+        " digest (name@sha256:...) in spec.server.image"
+    )
     assert [each["reason"] for each in found["status"]["rejected"]] == ["ImagesDiffer"]
 
 
@@ -76,7 +78,7 @@ def test_pods_of_one_revision_that_run_two_images_are_taken_back_with_the_cure(
 def test_one_image_and_one_that_is_named_by_its_digest_are_promoted(
     served: Place, digests: tuple[str, str], image: str
 ) -> None:
-    revision = pull(served, *digests, image=image)
+    revision, _ = pull(served, *digests, image=image)
     time.sleep(1)  # no event says that nothing is found
     served.tenant("annotate", "mdep", "iris", GOES_ON.format(revision=revision))
 

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from canarium.api.schema import KINDS, make_crd
 from canarium.errors import ApiError
 from canarium.kube.client import Client
 from canarium.kube.config import load_kubeconfig
-from canarium.kube.resources import SECRETS
+from canarium.kube.resources import MODEL_DEPLOYMENTS, SECRETS
+from yarl import URL
 
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.metric_web import Web, answering
 from tests.e2e.scenario import condition, get_condition, phase
-from tests.security.estate import OPERATOR, Estate, Place, apply_all, bind, make_namespace
+from tests.security.estate import (
+    OPERATOR,
+    Estate,
+    Place,
+    apply_all,
+    bind,
+    make_namespace,
+    until,
+)
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
 SECONDS = 45.0
+DEPLOYMENT = next(kind for kind in KINDS if kind.plural == "modeldeployments")
 OTHERS = "others"
 SECRET_RULE = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+SCALE_RULE = {
+    "apiGroups": ["canarium.dev"],
+    "resources": ["modeldeployments/scale"],
+    "verbs": ["get"],
+}
 TOKEN = base64.b64encode(b"of-the-others").decode()
 
 
@@ -34,6 +53,7 @@ def name_everywhere(name: str, **namespace: str) -> Json:
     container = {"image": "a", "envFrom": [{"secretRef": named}, {"configMapRef": named}]}
     references = {"secretKeyRef": keyed, "configMapKeyRef": keyed}
     env = [{"name": n, "valueFrom": {n: ref}} for n, ref in references.items()]
+    container["env"] = env
     sources = {
         "secret": {"secretName": name, **namespace},
         "configMap": named,
@@ -48,14 +68,21 @@ def name_everywhere(name: str, **namespace: str) -> Json:
         {"name": "job", "job": container},
     ]
     return {
-        "server": {**container, "env": env},
+        "server": container,
         "pod": {
             "volumes": volumes,
             "sidecars": [{"name": "s", **container}],
             "imagePullSecrets": [named],
             "serviceAccountName": name,
         },
-        "rollout": {"analysis": {"metrics": metrics}},
+        "rollout": {
+            "analysis": {
+                "metrics": metrics,
+                "pods": {"secretRef": named},
+                "gateway": {"address": "http://a.example", "secretRef": named},
+            }
+        },
+        "notifications": [{"name": "n", "type": "Webhook", "secretRef": named}],
     }
 
 
@@ -77,7 +104,41 @@ PATHS = (
     "rollout.analysis.metrics[2].templateRef",
     "rollout.analysis.metrics[3].job.envFrom[0].secretRef",
     "rollout.analysis.metrics[3].job.envFrom[1].configMapRef",
+    "rollout.analysis.metrics[3].job.env[0].valueFrom.secretKeyRef",
+    "rollout.analysis.metrics[3].job.env[1].valueFrom.configMapKeyRef",
+    "pod.sidecars[0].env[0].valueFrom.secretKeyRef",
+    "pod.sidecars[0].env[1].valueFrom.configMapKeyRef",
+    "rollout.analysis.pods.secretRef",
+    "rollout.analysis.gateway.secretRef",
+    "notifications[0].secretRef",
 )
+
+
+def test_every_reference_that_the_schema_has_is_tried() -> None:
+    """Whoever adds a reference, or a field for a namespace, meets this."""
+    (version,) = make_crd(DEPLOYMENT)["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    found = set(list_fields(spec, ""))
+    tried = {re.sub(r"\[\d+\]", "[]", path) for path in PATHS}
+    references = {path for path in found if path.endswith("Ref") and not HARMLESS.search(path)}
+
+    assert references - tried == set()
+    assert tried <= found | {"pod.imagePullSecrets[]"}
+    assert {path for path in found if "amespace" in path} == {"traffic.parentRefs[].namespace"}
+
+
+HARMLESS = re.compile(r"\.(fieldRef|resourceFieldRef)$")
+"References to a field of the pod itself."
+
+
+def list_fields(schema: Json, path: str) -> Iterator[str]:
+    """The paths of all fields below one."""
+    for name, child in schema.get("properties", {}).items():
+        below = f"{path}.{name}".removeprefix(".")
+        yield below
+        yield from list_fields(child, below)
+    if "items" in schema:
+        yield from list_fields(schema["items"], f"{path}[]")
 
 
 def test_no_reference_has_a_field_for_another_namespace(place: Place) -> None:
@@ -115,43 +176,45 @@ def test_a_gateway_may_be_anothers_but_its_name_is_a_name(place: Place) -> None:
         assert f"parentRefs[0].{field}" in place.refusal(body)
 
 
+OUT = f"../../{OTHERS}/secrets/theirs"
+"A name that leads from one namespace's Secrets to another's."
+
+
 async def test_the_operators_client_leads_no_name_out_of_its_place(
     estate: Estate, place: Place
 ) -> None:
     """The schema is one guard; here is the one behind it, with a name as it would be written."""
     lay_out_secret(estate)
     apply_all(estate.cluster, [grant_secrets(OTHERS)])
-    name = f"../../{OTHERS}/secrets/theirs"
-    config = json.loads(estate.operator_config.read_text())
-    server, token = (
-        config["clusters"][0]["cluster"]["server"],
-        config["users"][0]["user"]["token"],
-    )
+    place.write(simulated("v1"))
+    place.grant(OPERATOR, SCALE_RULE)
+    read = partial(read_as, json.loads(estate.operator_config.read_text()))
 
-    # Without the guard: the text goes into a URL, and the apiserver follows it to the Secret.
-    unguarded = f"{server}/api/v1/namespaces/{place.namespace}/secrets/{name}"
-    assert read(unguarded, token, config)["data"] == {"token": TOKEN}
+    # Without the guard HTTP libraries follow `..` by themselves, and the apiserver decodes %2F.
+    led_out = f"/api/v1/namespaces/{place.namespace}/secrets/{OUT}"
+    until(lambda: read(led_out).get("data") == {"token": TOKEN}, 20, "the others' Secret")
+    models = f"/apis/canarium.dev/v1alpha1/namespaces/{place.namespace}/modeldeployments"
+    until(lambda: read(f"{models}/iris%2Fscale")["kind"] == "Scale", 20, "another resource")
 
     async with Client(load_kubeconfig(estate.operator_config)) as client:
-        for wrong in (name, "..", name.replace("/", "%2f")):
-            with pytest.raises(ApiError):
-                await client.get(SECRETS, place.namespace, wrong)
+        for wrong in (OUT, "..", OUT.replace("/", "%2f"), "iris/scale", "iris%2Fscale"):
+            for kind in (SECRETS, MODEL_DEPLOYMENTS):
+                with pytest.raises(ApiError, match="cannot be part of an object's path"):
+                    await client.get(kind, place.namespace, wrong)
         assert TOKEN in (await client.get(SECRETS, OTHERS, "theirs")).decode()
 
 
-def read(url: str, token: str, config: Json) -> Json:
-    """A GET that follows redirects and leaves the URL as it is."""
-    import ssl  # noqa: PLC0415
-
-    authority = config["clusters"][0]["cluster"]["certificate-authority"]
-    context = ssl.create_default_context(cafile=authority)
-    request = Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+def read_as(config: Json, path: str) -> Json:
+    """What a GET gives whose URL is made as the library makes it; a refusal is a Status."""
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    context = ssl.create_default_context(cafile=cluster["certificate-authority"])
+    url = str(URL(f"{cluster['server']}{path}"))
+    request = Request(url, headers={"Authorization": f"Bearer {user['token']}"})  # noqa: S310
     try:
         with urlopen(request, context=context) as answer:  # noqa: S310
-            found: Json = json.loads(answer.read())
-            return found
+            return dict(json.load(answer))
     except HTTPError as error:
-        raise AssertionError(f"{error.code}: {error.read().decode()}") from error
+        return dict(json.load(error))
 
 
 def lay_out_secret(estate: Estate) -> None:

@@ -29,6 +29,7 @@ from canarium.api.scalars import (
     Subdomain,
     Text,
     at_least,
+    at_most,
     is_duration,
     is_ratio,
 )
@@ -62,7 +63,7 @@ ArgumentName = Annotated[
     Field(max_length=63),
     matching("[a-zA-Z][a-zA-Z0-9_]*", "write letters, digits and underscores, a letter first"),
 ]
-Timeout = Annotated[Duration, at_least(1)]
+Timeout = Annotated[Duration, at_least(1), at_most(60)]
 
 
 class SecretRef(Model):
@@ -105,7 +106,7 @@ class PrometheusQuery(Model):
     total: Annotated[Text, Field(min_length=1)] | None = None
     "Counters of all events of one revision."
     timeout: Timeout | None = None
-    "How long an answer may take; 5s when left out."
+    "How long an answer may take, at most 60s; 5s when left out."
 
 
 class WebQuery(Model):
@@ -126,7 +127,7 @@ class WebQuery(Model):
     total: Annotated[Line, Field(min_length=1)] | None = None
     "Where the counter of all events is."
     timeout: Timeout | None = None
-    "How long an answer may take; 5s when left out."
+    "How long an answer may take, at most 60s; 5s when left out."
 
 
 class TemplateRef(Model):

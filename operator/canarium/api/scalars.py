@@ -5,7 +5,9 @@ Each says in its message what to write, for that is what people see when they go
 
 from __future__ import annotations
 
+import operator
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -76,14 +78,22 @@ PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 def at_least(seconds: int) -> Rule:
     """Make the rule for durations that must not be shorter; leaves other texts to their own."""
+    return _compared(">=", seconds, f"must be at least {seconds}s", operator.ge)
 
-    def holds(text: str) -> bool:
-        return parse_duration(text) >= seconds
 
+def at_most(seconds: int) -> Rule:
+    """Make the rule for durations that must not be longer; leaves other texts to their own."""
+    return _compared("<=", seconds, f"must be at most {seconds}s", operator.le)
+
+
+def _compared(
+    sign: str, seconds: int, message: str, compare: Callable[[float, float], bool]
+) -> Rule:
     return Rule(
-        cel=f"!self.matches(r'^({DURATION_PATTERN})$') || duration(self) >= duration('{seconds}s')",
-        message=f"must be at least {seconds}s",
-        holds=holds,
+        cel=f"!self.matches(r'^({DURATION_PATTERN})$')"
+        f" || duration(self) {sign} duration('{seconds}s')",
+        message=message,
+        holds=lambda text: compare(parse_duration(text), seconds),
     )
 
 

@@ -42,15 +42,18 @@ def find_difference(
 
     What runtimes say of an image that was pulled (`name@sha256:…`) and of one that was loaded
     (`sha256:…`) are two different digests of the same; each is compared with its like. A container
-    whose image is named by its digest is not compared: it cannot differ.
+    whose image is named by its digest is not compared: it cannot differ. In which
+    order the pods are seen changes nothing, so that status keeps its words.
     """
-    seen: dict[tuple[str, bool], tuple[str, str]] = {}
-    for key, running in _list_running(pods):
-        before = seen.setdefault(key, running)
-        if before[1] != running[1]:
-            image = _find_image(deployment, key[0])
-            if image and "@" not in image:
-                return Difference(key[0], image, (before, running))
+    seen: dict[tuple[str, bool], dict[str, str]] = {}
+    for key, (pod, digest) in _list_running(pods):
+        named = seen.setdefault(key, {})
+        named[digest] = min(pod, named.get(digest, pod))
+    for (container, _), named in sorted(seen.items()):
+        image = _find_image(deployment, container) if len(named) > 1 else ""
+        if image and "@" not in image:
+            first, second, *_ = sorted((pod, digest) for digest, pod in named.items())
+            return Difference(container, image, (first, second))
     return None
 
 

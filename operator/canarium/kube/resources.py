@@ -28,9 +28,10 @@ class Resource:
     def path(
         self, namespace: str | None = None, name: str | None = None, subresource: str | None = None
     ) -> str:
-        """The path of a collection (no name) or of one object, whatever characters names hold.
+        """The path of a collection (no name) or of one object, whatever names hold.
 
-        Raises `ApiError` (400, nothing was sent) for what can never be a name.
+        Raises `ApiError` (400, nothing was sent) for what Kubernetes has as no part of a path:
+        nothing, dots alone, and all with a slash or a percent sign.
         """
         scope = ("namespaces", namespace) if namespace is not None else ()
         tail = (part for part in (name, subresource) if part is not None)
@@ -39,7 +40,8 @@ class Resource:
 
 
 def _escape(segment: str) -> str:
-    if segment in {"", ".", ".."}:
+    # The apiserver decodes %2F before it takes a path apart, so escaping alone doesn't help.
+    if segment in {"", ".", ".."} or "/" in segment or "%" in segment:
         raise ApiError(400, "BadRequest", f"{segment!r} cannot be part of an object's path")
     return quote(segment, safe="")
 

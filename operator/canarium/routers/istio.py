@@ -104,10 +104,21 @@ def _make_routes(split: Split) -> tuple[Child, ...]:
     spec = {
         "hosts": _make_hosts(split),
         "gateways": [f"{ref.namespace}/{ref.name}" for ref in traffic.parent_refs] or [MESH],
+        **_make_reach(traffic),
         "http": [*_make_header_rules(split), _make_main_rule(split)],
     }
     service = make_leading_service(split, primary_selector(split))
     return (service, make_child("VirtualService", split.model, spec))
+
+
+def _make_reach(traffic: Traffic) -> Json:
+    """In the mesh a host name may be anybody's Service, so who claims one is heard at home alone.
+
+    Exported everywhere, which is what Istio does when nothing is said, it would catch what other
+    namespaces send to, say, payments.others.svc.cluster.local.
+    """
+    claims = traffic.hostnames and not traffic.parent_refs
+    return {"exportTo": ["."]} if claims else {}
 
 
 def _make_hosts(split: Split) -> list[str]:

@@ -59,7 +59,7 @@ CUSTOM_METRICS: list[dict[str, Any]] = [
             "url": "https://quality.example/{{model}}/{{revision}}",
             "secretRef": {"name": "quality"},
             "value": "$.score",
-            "timeout": "10s",
+            "timeout": "1m",
         },
         "min": "-0.5",
         "failureLimit": 2,
@@ -1600,6 +1600,17 @@ BAD_SPECS = [
         {_METRIC: [{"name": "smoke", "job": {"image": "a", "timeout": "500ms"}}]},
         f"{_METRIC}[0].job.timeout",
         "must be at least 1s",
+    ),
+    *(
+        bad(
+            {_METRIC: [custom(**{"prometheus": REMOVE, source: query})]},
+            f"{_METRIC}[0].{source}.timeout",
+            "must be at most 60s",
+        )
+        for source, query in {
+            "prometheus": {"query": "a", "timeout": "1m1s"},
+            "web": {"url": "http://a.example", "value": "$.a", "timeout": "1h"},
+        }.items()
     ),
     bad(
         {_METRIC: [{"name": "smoke", "job": {"image": "a", "env": [{"name": "CANARIUM_URL"}]}}]},

@@ -157,7 +157,7 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                             "https://quality.example/{{model}}/{{revision}}",
                             value="$.score",
                             secret="quality",
-                            timeout_seconds=10.0,
+                            timeout_seconds=60.0,
                         ),
                         min=-0.5,
                         failure_limit=2,

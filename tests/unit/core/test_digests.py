@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -68,6 +69,15 @@ def test_pods_that_run_different_images_are_the_revisions_fault_and_a_digest_cur
 )
 def test_what_cannot_be_told_apart_is_no_fault(pods: list[PodRecord], image: str) -> None:
     assert find_fault(REVISION, pods, deployment(image)) is None
+
+
+def test_what_is_said_of_many_pods_is_the_same_in_any_order() -> None:
+    images = (OLD, NEW, NEW, OLD, "sha256:" + "c" * 64)
+    pods = [pod(name, PULLED + digest) for name, digest in zip("abcde", images, strict=True)]
+    found = {find_fault(REVISION, order, deployment()) for order in permutations(pods)}
+    assert [fault and fault.message.partition(" is ")[2][:63] for fault in found] == [
+        "sha256:aaaaaaaaaaaa in pod a and sha256:bbbbbbbbbbbb in pod b, "
+    ]
 
 
 def test_a_sidecars_image_is_compared_too() -> None:

@@ -73,8 +73,15 @@ async def test_without_the_lease_nothing_is_written_but_the_lease() -> None:
 
 async def test_an_escaped_name_arrives_as_it_was_escaped() -> None:
     async with play(Answer({})) as (client, apiserver):
-        await client.get(SERVICES, "risk", "../secrets/a")
-    assert apiserver.asked[0].raw_path == "/api/v1/namespaces/risk/services/..%2Fsecrets%2Fa"
+        await client.get(SERVICES, "risk", "a?b#c")
+    assert apiserver.asked[0].raw_path == "/api/v1/namespaces/risk/services/a%3Fb%23c"
+
+
+async def test_nothing_is_sent_for_what_would_be_another_path() -> None:
+    async with play(Answer({})) as (client, apiserver):
+        with pytest.raises(ApiError, match="cannot be part of an object's path"):
+            await client.get(SERVICES, "risk", "../secrets/a")
+    assert apiserver.asked == []
 
 
 @pytest.mark.parametrize(

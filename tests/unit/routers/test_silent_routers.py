@@ -77,6 +77,23 @@ def test_traefik_asks_the_rule_with_headers_first() -> None:
     assert len(narrow) > len(main), "Traefik's default priority is the length of the rule"
 
 
+@pytest.mark.parametrize(
+    ("traffic", "reach"),
+    [
+        ({}, None),
+        ({"hostnames": ["payments.others.svc.cluster.local"]}, ["."]),
+        ({**HOSTS, "parentRefs": [{"name": "public", "namespace": "gateways"}]}, None),
+    ],
+    ids=["own-service", "a-host-name", "through-a-gateway"],
+)
+def test_who_claims_a_host_name_in_the_mesh_is_heard_in_the_namespace_alone(
+    traffic: Json, reach: list[str] | None
+) -> None:
+    split = make_split({"router": "Istio", **traffic}, {STABLE: 100})
+    *_, route = ROUTERS["Istio"].make_routes(split)
+    assert route.spec.get("exportTo") == reach
+
+
 def test_istio_knows_headers_in_lower_case_alone() -> None:
     *_, route = ROUTERS["Istio"].make_routes(split_for("Istio", headers=BY_HEADER))
     assert route.spec["http"][0]["match"] == [{"headers": {"x-canary": {"exact": 'a"b\\c'}}}]

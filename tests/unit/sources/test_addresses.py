@@ -83,9 +83,15 @@ async def test_nothing_is_asked_at_an_address_that_is_refused(host: str) -> None
 
     async with serving(handler) as url, make_guarded_session() as session:
         port = check_address(url).port
-        with pytest.raises(SourceError, match=r"cannot connect: |not a canonical IPv4"):
+        with pytest.raises(SourceError, match=r"cannot connect: |not an address: "):
             await ask(session, f"http://{host}:{port}/")
     assert asked == []
+
+
+async def test_an_address_that_is_written_as_a_number_is_none() -> None:
+    async with make_guarded_session() as session:
+        with pytest.raises(SourceError, match="not an address: 2130706433"):
+            await ask(session, "http://2130706433/")
 
 
 async def test_a_name_that_leads_to_loopback_is_refused_with_its_reason() -> None:

@@ -223,7 +223,7 @@ async def test_what_speaks_no_http_is_an_error_of_one_printable_line(
 async def test_an_address_that_is_none_is_an_error(session: aiohttp.ClientSession) -> None:
     (scrape,) = await make_source(session).fetch([target("http://[nowhere/")])
     assert scrape.error is not None
-    assert scrape.error.startswith("a broken answer: ")
+    assert scrape.error.startswith("not an address: ")
 
 
 async def test_all_pods_are_asked_at_once(session: aiohttp.ClientSession) -> None:

@@ -1,0 +1,84 @@
+"""A server where nobody but this machine should get, and a model that is judged by what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs
+
+from tests.e2e.manifests import Json, rollout, simulated
+from tests.e2e.scenario import get_condition, named, phase
+from tests.security.estate import Place
+
+OPEN = ("--open-network", "127.0.0.0/8")
+SECONDS = 45.0
+
+
+@dataclass
+class Inner:
+    """A server on loopback, where nobody but this machine should get: who asked it what."""
+
+    url: str
+    asked: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+
+@contextmanager
+def inner(status: int = 200, body: str = '{"score": 1}', **headers: str) -> Iterator[Inner]:
+    """Answer everything alike until the end of the block."""
+    found = Inner("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            form = parse_qs(self.rfile.read(length).decode())
+            found.asked.append(form["query"][0] if "query" in form else self.path)
+            found.headers.append(dict(self.headers))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_POST = do_GET  # noqa: N815 - http.server's own name
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def try_out(place: Place, **metric: Any) -> Json:
+    """Roll a second version out that is judged by this metric; what Judged says of it then."""
+    terms = rollout(
+        (50, "2s"),
+        analysis=[{"name": "score", "interval": "1s", **metric}],
+        guard={"duration": "0s"},
+    )
+    terms["analysis"]["minRequests"] = 0
+    place.write(simulated("v1"))
+    place.scenario.wait(phase("Healthy"), SECONDS)
+    place.write(simulated("v2", rollout=terms))
+
+    def is_judged(found: Json) -> bool:
+        return get_condition(found, "Judged").get("reason") in ("NoData", "Pass", "Fail")
+
+    return place.scenario.wait(named(is_judged, "a judgement"), SECONDS)
+
+
+def score(url: str) -> Json:
+    return {"min": "1", "web": {"url": url, "value": "$.score"}}
