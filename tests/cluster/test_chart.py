@@ -256,7 +256,7 @@ def test_for_single_namespaces_only_what_belongs_to_none_is_read_in_the_whole_cl
             ("gateway.networking.k8s.io", ["gateways", "gatewayclasses"]),
         )
         for name in names
-        for verb in ("get", "list", "watch")
+        for verb in ("list", "watch")
     } | {("canarium.dev", "clustermetrictemplates/status", "patch")}
 
 
