@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ EXPIRY_SECONDS = 15.0
 MOST_SECONDS = 20.0
 MOST_CLEAN_SECONDS = 3.0
 END_SECONDS = 20.0
+MODELS = ("due", "growing", "shifting")
+LONGER = "15s"
 
 
 async def end_well(stage: Stage) -> None:
@@ -79,12 +82,17 @@ def lists(call: Call) -> bool:
 
 
 async def be_stopped_and_wake(stage: Stage) -> None:
-    """It is stopped with a weight and a scale on their way, which arrive when they are history."""
+    """It is stopped with a weight and a scale on their way, which arrive when they are history.
+
+    A third model is in a hold, which is over when it wakes: that has it write at once, if it can.
+    """
     async with paired(stage, "stopped") as pair:
-        await pair.serve(PLAY, "stopping")
-        await begin(pair, "due")
-        pair.leader.proxy.gate = gate = HoldingGate(deployments="due", httproutes="stopping")
-        await pair.lane.change(PLAY.manifest("stopping", "v2"))
+        await asyncio.gather(*(pair.serve(PLAY, model) for model in MODELS))
+        await pair.roll(replace(PLAY, hold=LONGER), "due")
+        await pair.roll(PLAY, "growing")
+        gate = HoldingGate(deployments="growing", httproutes="shifting")
+        pair.leader.proxy.gate = gate
+        await pair.lane.change(PLAY.manifest("shifting", "v2"))
         await asyncio.wait_for(gate.held.wait(), END_SECONDS)
         child = pair.leader.child
         assert child is not None
@@ -94,7 +102,7 @@ async def be_stopped_and_wake(stage: Stage) -> None:
             taken = await pair.wait_for_takeover()
             say("a leader that is stopped", taken.written_at - stopped)
             assert_expired(pair, taken)
-            for model in ("due", "stopping"):
+            for model in MODELS:
                 await pair.finish(model)
             gate.let_go.set()
             await asyncio.wait_for(gate.answered.wait(), END_SECONDS)
@@ -108,7 +116,7 @@ async def be_stopped_and_wake(stage: Stage) -> None:
         assert gate.statuses == {"deployments": 409, "httproutes": 409}
         assert "is lost" in child.tail()
         assert pair.leases.holder == taken.holder
-        for model in ("due", "stopping"):
+        for model in MODELS:
             await finish(stage, pair, model)
 
 
