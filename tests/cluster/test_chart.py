@@ -308,13 +308,19 @@ def test_the_values_in_the_examples_are_values_of_the_chart() -> None:
 
 
 def test_a_release_fits_into_its_secret_and_leaves_the_definitions(control_plane: Cluster) -> None:
-    everything: Values = {"dashboards": {"enabled": True}, "admissionPolicies": {"enabled": False}}
+    told = {"receivers": {"audit": WEBHOOK}, "existingSecret": "hooks"}
+    everything: Values = {
+        "dashboards": {"enabled": True},
+        "admissionPolicies": {"enabled": False},
+        "notifications": told,
+    }
     install_chart(control_plane, "fits", everything, release="fits-canarium")
     try:
         words = ("secret", "sh.helm.release.v1.fits-canarium.v1", "-n", "fits", "-o", "json")
         secret = json.loads(control_plane.kubectl("get", *words))
         assert len(secret["data"]["release"]) < MEBIBYTE / 2
         notes = run_helm("get", "notes", "fits-canarium", "-n", "fits", cluster=control_plane)
+        assert "Told of all rollouts: audit. The addresses are in Secret hooks of this" in notes
         model = notes.partition("<<EOF\n")[2].partition("EOF")[0]
         words = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
         control_plane.kubectl(*words, stdin=model)
