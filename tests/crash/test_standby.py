@@ -164,7 +164,7 @@ async def finish(stage: Stage, pair: Pair, model: str) -> None:
 
 
 def say(what: str, seconds: float) -> None:
-    print(f"\n{what}: {seconds:.1f} s until another one led")
+    print(f"\n{what}: {seconds:.1f} s until one led again")
 
 
 async def test_a_leader_that_ends_or_loses_its_lease_is_followed_at_once(
