@@ -51,6 +51,7 @@ def test_prometheus_takes_every_rule(promtool: Path) -> None:
     assert "SUCCESS" in run(promtool, "check", "rules", str(RULES))
 
 
+@pytest.mark.timeout(240, func_only=True)  # a quarter of a minute of CPU, beside other tests
 def test_every_alert_fires_in_its_cases_and_in_no_others(promtool: Path, tmp_path: Path) -> None:
     rules = yaml.safe_load(RULES.read_text())
     for group in rules["groups"]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from canarium.startup_files import read_receivers
 
 from tests.cluster.chart_files import GOLDEN, find_stale, list_cases
 from tests.cluster.cluster import Cluster, make_list, make_manifest
@@ -36,6 +37,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "install"
 DEPLOY = Path(__file__).parents[2] / "deploy"
 INSTALLATION = Path(__file__).parents[2] / "docs" / "installation.md"
 MEBIBYTE = 2**20
+WEBHOOK = {"type": "Webhook", "addressFile": "/etc/canarium/notifications/audit"}
 Object = dict[str, Any]
 
 
@@ -132,12 +134,63 @@ def test_each_schema_of_ours_is_in_the_chart_and_stays_when_it_goes() -> None:
             {"profiles": {"Acme!": {"requests": "x"}}},
             'profiles: "Acme!" will not do; write up to 63 letters',
         ),
+        (
+            {"notifications": {"platform": {"type": "Slack"}}},
+            "at '/notifications': additional properties 'platform' not allowed",
+        ),
+        (
+            {"notifications": {"receivers": {"platform": {"type": "Slack"}}}},
+            "at '/notifications/receivers/platform': missing property 'addressFile'",
+        ),
+        (
+            {"notifications": {"receivers": {"audit": {**WEBHOOK, "addressFile": "audit"}}}},
+            'notifications.receivers.audit.addressFile: "audit" will not do; write the whole path',
+        ),
+        (
+            {"notifications": {"receivers": {"audit": WEBHOOK}}},
+            "notifications.receivers.audit.addressFile: nothing is mounted there; write the Secret",
+        ),
+        (
+            {"notifications": {"existingSecret": "Chat"}},
+            'notifications.existingSecret: "Chat" will not do; write the name of a Secret',
+        ),
     ],
 )
 def test_values_that_make_no_sense_are_refused_in_a_sentence(values: Values, sentence: str) -> None:
     with pytest.raises(ClusterError) as refused:
         render_chart(values)
     assert sentence in str(refused.value)
+
+
+def test_the_operator_takes_the_receivers_and_has_their_secret_where_they_say(
+    tmp_path: Path,
+) -> None:
+    chat = {"type": "Slack", "addressFile": "/etc/canarium/notifications/chat"}
+    receivers = {"audit": WEBHOOK, "chat": {**chat, "text": "{{name}}: {{message}}"}}
+    objects = render_chart({"notifications": {"receivers": receivers, "existingSecret": "hooks"}})
+    file = tmp_path / "notifications.yaml"
+    file.write_text(find(objects, "ConfigMap")["data"][file.name])
+    pod = find(objects, "Deployment")["spec"]["template"]["spec"]
+    (operator,) = pod["containers"]
+
+    assert "--notifications=/etc/canarium/config/notifications.yaml" in operator["args"]
+    assert [receiver.address_file for receiver in read_receivers(str(file))] == [
+        "/etc/canarium/notifications/audit",
+        "/etc/canarium/notifications/chat",
+    ]
+    (mount,) = (each for each in operator["volumeMounts"] if each["name"] == "notifications")
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "notifications")
+    path = "/etc/canarium/notifications"
+    assert mount == {"name": "notifications", "mountPath": path, "readOnly": True}
+    secret = {"secretName": "hooks", "optional": True}
+    assert volume == {"name": "notifications", "secret": secret}
+
+
+def test_who_mounts_the_addresses_another_way_needs_no_secret_of_the_charts() -> None:
+    mount = {"name": "vault", "mountPath": "/etc/canarium/notifications"}
+    values: Values = {"notifications": {"receivers": {"audit": WEBHOOK}}, "volumeMounts": [mount]}
+    pod = find(render_chart(values), "Deployment")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["volumeMounts"][1:] == [mount]
 
 
 def test_a_cluster_that_is_too_old_is_refused_before_anything_is_applied() -> None:
@@ -203,7 +256,7 @@ def test_for_single_namespaces_only_what_belongs_to_none_is_read_in_the_whole_cl
             ("gateway.networking.k8s.io", ["gateways", "gatewayclasses"]),
         )
         for name in names
-        for verb in ("get", "list", "watch")
+        for verb in ("list", "watch")
     } | {("canarium.dev", "clustermetrictemplates/status", "patch")}
 
 
@@ -255,13 +308,19 @@ def test_the_values_in_the_examples_are_values_of_the_chart() -> None:
 
 
 def test_a_release_fits_into_its_secret_and_leaves_the_definitions(control_plane: Cluster) -> None:
-    everything: Values = {"dashboards": {"enabled": True}, "admissionPolicies": {"enabled": False}}
+    told = {"receivers": {"audit": WEBHOOK}, "existingSecret": "hooks"}
+    everything: Values = {
+        "dashboards": {"enabled": True},
+        "admissionPolicies": {"enabled": False},
+        "notifications": told,
+    }
     install_chart(control_plane, "fits", everything, release="fits-canarium")
     try:
         words = ("secret", "sh.helm.release.v1.fits-canarium.v1", "-n", "fits", "-o", "json")
         secret = json.loads(control_plane.kubectl("get", *words))
         assert len(secret["data"]["release"]) < MEBIBYTE / 2
         notes = run_helm("get", "notes", "fits-canarium", "-n", "fits", cluster=control_plane)
+        assert "Told of all rollouts: audit. The addresses are in Secret hooks of this" in notes
         model = notes.partition("<<EOF\n")[2].partition("EOF")[0]
         words = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
         control_plane.kubectl(*words, stdin=model)

@@ -49,6 +49,12 @@ class Lane:
         assert self.child is not None
         os.kill(self.child.process.pid, signal.SIGKILL)
 
+    async def end_at_once(self) -> None:
+        """SIGKILL, and it is gone for good."""
+        assert self.child is not None
+        child, self.child = self.child, None
+        await asyncio.to_thread(child.end, signal.SIGKILL)
+
     async def restart(self) -> None:
         """Start anew once the killed one is gone, with its Lease.
 

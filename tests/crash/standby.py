@@ -116,7 +116,8 @@ class Pair:
             if each["spec"]["modelDeployment"] == model
             and each["spec"]["source"]["model"]["version"] == version
         )
-        return [part["rollout"] for part in (record["spec"], record["status"]) if "rollout" in part]
+        parts = (record["spec"], record.get("status", {}))
+        return [part["rollout"] for part in parts if "rollout" in part]
 
     def state(self, model: str) -> str:
         """The state of a model's rollout."""
@@ -154,26 +155,34 @@ async def _wait_until_ready(lane: Lane) -> None:
 
 
 class HoldingGate(Gate):
-    """Keeps the first write of one route on its way until it is let go."""
+    """Keeps the first write of a kind for a model on its way until it is let go.
 
-    def __init__(self, model: str) -> None:
+    `models` says which model's, by the kind's plural; `statuses` is what was answered to each.
+    """
+
+    def __init__(self, **models: str) -> None:
         self.held = asyncio.Event()
         self.let_go = asyncio.Event()
         self.answered = asyncio.Event()
-        self.status = 0
-        self._model = model
-        self._call: Call | None = None
+        self.statuses: dict[str, int] = {}
+        self._models = models
+        self._calls: dict[str, Call] = {}
 
     async def admit(self, call: Call) -> Answer | None:
-        is_wanted = call.counts and (call.resource, call.name) == ("httproutes", self._model)
-        if self._call is None and is_wanted:
-            self._call = call
-            self.held.set()
+        if call.resource not in self._calls and self._is_wanted(call):
+            self._calls[call.resource] = call
+            if self._calls.keys() == self._models.keys():
+                self.held.set()
             await self.let_go.wait()
         return None
 
     async def release(self, call: Call, answer: Answer) -> Answer | None:
-        if call is self._call:
-            self.status = answer.status
-            self.answered.set()
+        if call is self._calls.get(call.resource):
+            self.statuses[call.resource] = answer.status
+            if self.statuses.keys() == self._models.keys():
+                self.answered.set()
         return answer
+
+    def _is_wanted(self, call: Call) -> bool:
+        model = self._models.get(call.resource)
+        return call.counts and model is not None and f"{call.name}-".startswith(f"{model}-")

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.crash.judging import find_broken, read_story
 from tests.crash.lane import LEASE
 from tests.crash.plays import Play
 from tests.crash.proxy import Call
-from tests.crash.standby import LEASES, HoldingGate, Pair, paired
+from tests.crash.standby import LEASES, Holding, HoldingGate, Pair, paired
 
 pytestmark = [pytest.mark.timeout(300, func_only=True)]
 
@@ -25,6 +26,8 @@ EXPIRY_SECONDS = 15.0
 MOST_SECONDS = 20.0
 MOST_CLEAN_SECONDS = 3.0
 END_SECONDS = 20.0
+MODELS = ("due", "growing", "shifting")
+LONGER = "15s"
 
 
 async def end_well(stage: Stage) -> None:
@@ -36,7 +39,7 @@ async def end_well(stage: Stage) -> None:
         taken = await pair.wait_for_takeover()
         (given_back,) = (each for each in pair.leases.holdings if not each.holder)
         say("a leader that ends", taken.written_at - begun)
-        assert taken.written_at - given_back.written_at < MOST_CLEAN_SECONDS
+        assert begun <= given_back.written_at <= taken.written_at < begun + MOST_CLEAN_SECONDS
         await finish(stage, pair, "ending")
 
 
@@ -45,18 +48,23 @@ async def be_killed(stage: Stage, directory: Path) -> None:
     before, after = (write_defaults(directory, deadline) for deadline in ("9m", "8m"))
     async with paired(stage, "killed", *before, standing_by=after) as pair:
         await begin(pair, "killing")
-        pair.leader.kill()
-        killed, pair.leader.child = time.time(), None
+        killed = time.time()
+        await pair.leader.end_at_once()
         taken = await pair.wait_for_takeover()
         asked = len(pair.standby.proxy.calls)
         say("a leader that is killed", taken.written_at - killed)
-        since = taken.written_at - pair.leases.last_of(pair.identity).written_at
-        assert EXPIRY_SECONDS <= since < MOST_SECONDS
+        assert_expired(pair, taken)
         await finish(stage, pair, "killing")
         assert [str(call) for call in pair.standby.proxy.calls[asked:] if lists(call)] == []
         own = PLAY.manifest("killing", "v2")["spec"]["rollout"]
         given = {"progressDeadline": "9m", "defaulted": ["progressDeadline"]}
         assert pair.terms("killing", "v2") == [{**own, **given}]
+
+
+def assert_expired(pair: Pair, taken: Holding) -> None:
+    """Nobody took the Lease before its time, and nobody let it lie for long."""
+    since = taken.written_at - pair.leases.last_of(pair.identity).written_at
+    assert EXPIRY_SECONDS <= since < MOST_SECONDS
 
 
 def write_defaults(directory: Path, deadline: str) -> tuple[str, str]:
@@ -74,11 +82,17 @@ def lists(call: Call) -> bool:
 
 
 async def be_stopped_and_wake(stage: Stage) -> None:
+    """It is stopped with a weight and a scale on their way, which arrive when they are history.
+
+    A third model is in a hold, which is over when it wakes: that has it write at once, if it can.
+    """
     async with paired(stage, "stopped") as pair:
-        await pair.serve(PLAY, "stopping")
-        await begin(pair, "due")
-        pair.leader.proxy.gate = gate = HoldingGate("stopping")
-        await pair.lane.change(PLAY.manifest("stopping", "v2"))
+        await asyncio.gather(*(pair.serve(PLAY, model) for model in MODELS))
+        await pair.roll(replace(PLAY, hold=LONGER), "due")
+        await pair.roll(PLAY, "growing")
+        gate = HoldingGate(deployments="growing", httproutes="shifting")
+        pair.leader.proxy.gate = gate
+        await pair.lane.change(PLAY.manifest("shifting", "v2"))
         await asyncio.wait_for(gate.held.wait(), END_SECONDS)
         child = pair.leader.child
         assert child is not None
@@ -87,7 +101,8 @@ async def be_stopped_and_wake(stage: Stage) -> None:
         try:
             taken = await pair.wait_for_takeover()
             say("a leader that is stopped", taken.written_at - stopped)
-            for model in ("due", "stopping"):
+            assert_expired(pair, taken)
+            for model in MODELS:
                 await pair.finish(model)
             gate.let_go.set()
             await asyncio.wait_for(gate.answered.wait(), END_SECONDS)
@@ -97,9 +112,11 @@ async def be_stopped_and_wake(stage: Stage) -> None:
         code = await asyncio.to_thread(child.process.wait, END_SECONDS)
         pair.leader.child = None
         sent = [f"{call.method} {call}" for call in pair.leader.proxy.calls[asked:] if writes(call)]
-        assert (gate.status, code, sent) == (409, 1, []), child.tail()
+        assert (code, sent) == (1, []), child.tail()
+        assert gate.statuses == {"deployments": 409, "httproutes": 409}
         assert "is lost" in child.tail()
-        for model in ("due", "stopping"):
+        assert pair.leases.holder == taken.holder
+        for model in MODELS:
             await finish(stage, pair, model)
 
 
@@ -114,7 +131,9 @@ async def lose_the_lease(stage: Stage) -> None:
         deleted, known = time.time(), len(pair.leases.holdings)
         await stage.api.delete(f"{LEASES.format(pair.leader.namespace)}/{LEASE}")
         await pair.leases.wait_until(lambda: len(pair.leases.holdings) > known + 1)
-        say("a Lease that is deleted", pair.leases.holdings[known].written_at - deleted)
+        without = pair.leases.holdings[known].written_at - deleted
+        say("a Lease that is deleted", without)
+        assert without < MOST_CLEAN_SECONDS
         await finish(stage, pair, "deleting")
         holders = {each.holder for each in pair.leases.holdings[known:]}
         assert len(holders) == 1
@@ -145,7 +164,7 @@ async def finish(stage: Stage, pair: Pair, model: str) -> None:
 
 
 def say(what: str, seconds: float) -> None:
-    print(f"\n{what}: {seconds:.1f} s until another one led")
+    print(f"\n{what}: {seconds:.1f} s until one led again")
 
 
 async def test_a_leader_that_ends_or_loses_its_lease_is_followed_at_once(

@@ -1,11 +1,24 @@
+{{/* The files that the operator is started with, by its option: JSON of what each holds. */}}
+{{- define "canarium.files" -}}
+{{- dict
+  "defaults" .Values.defaults
+  "notifications" .Values.notifications.receivers
+  "prices" .Values.prices | toJson }}
+{{- end -}}
+
 {{/* The files of the ConfigMap, each with what a value says; nothing when no value says anything. */}}
 {{- define "canarium.config" -}}
-{{- range $name := list "defaults" "notifications" "prices" }}
-{{- with index $.Values $name }}
+{{- range $name, $held := include "canarium.files" . | fromJson }}
+{{- with $held }}
 {{ $name }}.yaml: |
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* Where the Secret with the addresses of notifications is mounted. */}}
+{{- define "canarium.addresses" -}}
+/etc/canarium/notifications
 {{- end -}}
 
 {{/* What is switched off is not looked for, so that no request is made that would be refused. */}}
@@ -43,8 +56,8 @@
 {{- if .Values.profiles }}
 - --profiles=/etc/canarium/profiles
 {{- end }}
-{{- range $name := list "defaults" "notifications" "prices" }}
-{{- if index $.Values $name }}
+{{- range $name, $held := include "canarium.files" . | fromJson }}
+{{- if $held }}
 - --{{ $name }}=/etc/canarium/config/{{ $name }}.yaml
 {{- end }}
 {{- end }}

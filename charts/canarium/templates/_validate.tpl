@@ -20,6 +20,7 @@
   (list "image.digest" .Values.image.digest "^sha256:[0-9a-f]{64}$" "write sha256: and 64 hexadecimal digits")
   (list "operator.prometheusUrl" .Values.operator.prometheusUrl "^https?://[^ ]+$" "write an address with http:// or https://")
   (list "serviceMonitor.interval" .Values.serviceMonitor.interval "^[0-9]+(ms|s|m|h)$" "write a duration such as 15s")
+  (list "notifications.existingSecret" .Values.notifications.existingSecret "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$" "write the name of a Secret in the release's namespace")
   (list "fullnameOverride" .Values.fullnameOverride "^[a-z]([-a-z0-9]*[a-z0-9])?$" "write small letters, digits and -, beginning with a letter") -}}
 {{- range .Values.operator.openNetworks -}}
 {{- $texts = append $texts (list "operator.openNetworks" . $cidr $network) -}}
@@ -32,6 +33,9 @@
 {{- end -}}
 {{- range .Values.watch.namespaces -}}
 {{- $texts = append $texts (list "watch.namespaces" . "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" "list namespaces one by one, without patterns") -}}
+{{- end -}}
+{{- range $name, $receiver := .Values.notifications.receivers -}}
+{{- $texts = append $texts (list (printf "notifications.receivers.%s.addressFile" $name) $receiver.addressFile "^/.+" "write the whole path of a file, beginning with /") -}}
 {{- end -}}
 {{- range $name, $_ := .Values.profiles -}}
 {{- $texts = append $texts (list "profiles" $name "^[a-z][A-Za-z0-9-]{0,62}$" "write up to 63 letters, digits and -, beginning with a small letter") -}}
@@ -58,7 +62,7 @@
   "--profiles" "profiles"
   "--prices" "prices"
   "--defaults" "defaults"
-  "--notifications" "notifications" -}}
+  "--notifications" "notifications.receivers" -}}
 {{- $found := list -}}
 {{- range .Values.operator.extraArgs -}}
 {{- $option := regexFind "^--[a-z-]+" . -}}
@@ -81,6 +85,16 @@
 {{- end -}}
 {{- if has "all" .Values.watch.namespaces -}}
 {{- $found = append $found "watch.namespaces: all is every namespace; leave the list empty for that" -}}
+{{- end -}}
+{{- $own := false -}}
+{{- range .Values.volumeMounts -}}
+{{- $own = or $own (hasPrefix (include "canarium.addresses" $) .mountPath) -}}
+{{- end -}}
+{{- range $name, $receiver := .Values.notifications.receivers -}}
+{{- $there := hasPrefix (printf "%s/" (include "canarium.addresses" $)) $receiver.addressFile -}}
+{{- if and $there (not $.Values.notifications.existingSecret) (not $own) -}}
+{{- $found = append $found (printf "notifications.receivers.%s.addressFile: nothing is mounted there; write the Secret that has the addresses in notifications.existingSecret" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- $budget := .Values.podDisruptionBudget -}}
 {{- if and $budget.enabled (gt (int .Values.replicas) 1) (ge (int $budget.maxUnavailable) (int .Values.replicas)) -}}

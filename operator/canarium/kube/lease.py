@@ -92,12 +92,18 @@ class Lease:
         self._renewed_at = float("-inf")
 
     async def acquire(self) -> None:
-        """Wait until the lease is ours; standbys look every few seconds."""
+        """Wait until the lease is ours; standbys look every two seconds, and when it expires."""
         while True:
             if await self._attempt(self._take, 2 * self._timing.patience):
                 break
-            await asyncio.sleep(self._timing.period * random.uniform(1.0, 1.2))  # noqa: S311
+            await asyncio.sleep(self._compute_pause())
         logger.info("leading as %s", self._identity)
+
+    def _compute_pause(self) -> float:
+        """Seconds until the next look: one that came a whole period late would be a gap."""
+        pause = self._timing.period * random.uniform(0.8, 1.0)  # noqa: S311
+        left = self._seen_at + self._timing.duration - self._clock()
+        return min(pause, left) if left > 0 else pause
 
     async def hold(self) -> None:
         """Renew until cancelled; raises `LeaseLostError` when that didn't work for too long."""
@@ -140,8 +146,12 @@ class Lease:
                 except ConflictError:
                     await self._look()
         except (CanariumError, TimeoutError) as error:
-            logger.warning("lease %s/%s: %s", self._namespace, self._name, error or "no answer")
+            self._warn(error)
         return False
+
+    def _warn(self, error: Exception) -> None:
+        what = str(error) or "no answer"
+        logger.warning("lease %s/%s: %s", self._namespace, self._name, what)
 
     async def _take(self) -> bool:
         lease = await self._read()
@@ -167,7 +177,7 @@ class Lease:
         try:
             lease = await self._read()
         except CanariumError as error:
-            logger.warning("lease %s/%s: %s", self._namespace, self._name, error or "no answer")
+            self._warn(error)
             return
         if lease is not None:
             self._note(lease)

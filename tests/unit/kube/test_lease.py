@@ -201,3 +201,18 @@ def test_slow_answers_cost_nobody_the_lease() -> None:
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(lead())
+
+
+def test_a_standby_looks_when_the_lease_expires_and_not_a_period_later() -> None:
+    async def stand_by() -> float:
+        clock, client = asyncio.get_running_loop().time, FakeClient()
+        timing = Timing(duration=15.0, deadline=10.0, period=11.0)
+        a, b = (
+            Lease(client, "canarium", "operator", name, timing=timing, clock=clock) for name in "ab"
+        )
+        await a.acquire()
+        await b.acquire()
+        return clock()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(stand_by()) == pytest.approx(15.0)
