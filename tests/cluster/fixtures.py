@@ -3,6 +3,7 @@
 With CI=true a cluster that cannot be started is a failure; elsewhere its tests are skipped.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,18 +17,13 @@ from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 
 
+_numbers = itertools.count()
+
+
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[Cluster]:
     """A control plane with simulated nodes."""
     with lend_cluster("control-plane") as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="session")
-def node_cluster() -> Iterator[Cluster]:
-    """A cluster that really runs pods, with the gateway installed."""
-    with lend_cluster("auto") as cluster:
-        cluster.install_gateway(Progress())
         yield cluster
 
 
@@ -44,8 +40,12 @@ def lend_cluster(tier: Tier) -> Iterator[Cluster]:
 
 @contextmanager
 def own_cluster(tier: Tier) -> Iterator[Cluster]:
-    """A cluster that belongs to this test session and ends with the block."""
-    wish = Wish(name=f"test-{tier}-{os.getpid()}", tier=tier, owned=True)
+    """A cluster that belongs to this test session and ends with the block.
+
+    A session's and a module's can be there at the same time, so each has a name of its own.
+    """
+    name = f"test-{tier}-{os.getpid()}-{next(_numbers)}"
+    wish = Wish(name=name, tier=tier, owned=True)
     with skipping():
         cluster = lifecycle.up(wish, Progress())
     try:

@@ -27,6 +27,13 @@ from tests.cluster.progress import Progress
 
 IRIS = Path(__file__).parents[2] / "examples" / "iris" / "modeldeployment.yaml"
 FLOWER = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}
+ADDRESS = "/etc/canarium/notifications/platform"
+TELLING = {
+    "notifications": {
+        "receivers": {"platform": {"type": "Slack", "addressFile": ADDRESS}},
+        "existingSecret": "chat",
+    }
+}
 INSTALLED_TO_SERVING_SECONDS = 60.0
 
 
@@ -40,6 +47,13 @@ def predict(cluster: Cluster) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def read_in_the_operator(cluster: Cluster, path: str) -> str:
+    """What a file in the operator's container says."""
+    script = f"print(open({path!r}).read(), end='')"
+    words = ("exec", f"deployment/{RELEASE}", "--", "/opt/canarium/bin/python", "-c", script)
+    return cluster.kubectl("-n", NAMESPACE, *words)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +82,19 @@ def test_from_nothing_to_a_model_that_serves_and_back(node_cluster: Cluster) -> 
     assert serving < INSTALLED_TO_SERVING_SECONDS
     tested = run_helm("test", RELEASE, "--namespace", NAMESPACE, "--logs", cluster=node_cluster)
     assert "Phase:          Succeeded" in tested
-    install_chart(node_cluster, values={"operator": {"logLevel": "debug"}}, progress=progress)
+    node_cluster.kubectl(
+        *(
+            "-n",
+            NAMESPACE,
+            "create",
+            "secret",
+            "generic",
+            "chat",
+            "--from-literal=platform=http://x/",
+        )
+    )
+    install_chart(node_cluster, values=TELLING, progress=progress)
+    assert read_in_the_operator(node_cluster, ADDRESS) == "http://x/"
     assert predict(node_cluster) == 200
     uninstall_chart(node_cluster)
     assert predict(node_cluster) == 200

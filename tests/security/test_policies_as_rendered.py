@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.cluster.helm import render_chart
@@ -48,6 +49,19 @@ def test_an_operator_of_single_namespaces_leaves_the_others_to_others() -> None:
     assert selectors == [{"matchExpressions": [chosen]}] * 3
     status = found[f"{POLICY}/canarium-canarium-status"]["matchConstraints"]["resourceRules"]
     assert "clustermetrictemplates/status" not in status[0]["resources"]
+
+
+def test_routes_are_guarded_where_a_router_shares_its_entry_points() -> None:
+    found = {name: list_asked(**{name: True}) for name in ("traefik", "istio")}
+    assert found == {"traefik": ["ingressroutes"], "istio": ["virtualservices"]}
+    assert list_asked(traefik=True, istio=True) == ["ingressroutes", "virtualservices"]
+
+
+def list_asked(**routers: bool) -> list[str]:
+    """The kinds of route that the policy asks the right to create for, with these routers on."""
+    spec = render(routers=routers)[f"{POLICY}/canarium-routes"]
+    words = " ".join(validation["expression"] for validation in spec["validations"])
+    return re.findall(r"resource\('(\w+)'\)", words)
 
 
 def test_exceptions_are_written_as_lists_of_texts_whatever_they_hold() -> None:
