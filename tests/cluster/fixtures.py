@@ -16,7 +16,6 @@ from tests.cluster.lifecycle import Tier, Wish
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 
-
 _numbers = itertools.count()
 
 
