@@ -85,6 +85,7 @@ async def stage(cluster: Cluster, witness: Path, tmp_path: Path) -> AsyncIterato
                 about: Any = {"metadata": {"name": namespace}}
                 manifest = {"apiVersion": "v1", "kind": "Namespace", **about}
                 await api.post("/api/v1/namespaces", manifest)
+            obliging.namespaces.add(namespace)
             original = await asyncio.to_thread(give_account, cluster, namespace, tmp_path)
             kubeconfig = write_kubeconfig(tmp_path / f"{name}.yaml", original, proxy.url)
             log = tmp_path / f"{name}.log"

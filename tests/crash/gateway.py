@@ -7,6 +7,7 @@ given them a share.
 
 import asyncio
 import json
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,11 +49,16 @@ def install(cluster: Cluster, definitions: Any) -> None:
 
 
 class ObligingGateway:
-    """Answers each route that it hears of, in tasks of its own."""
+    """Answers each route of its namespaces that it hears of, in tasks of its own.
 
-    def __init__(self, api: Api, mirror: Mirror) -> None:
+    Another worker's namespaces have a gateway of theirs: two would write over each other.
+    """
+
+    def __init__(self, api: Api, mirror: Mirror, *namespaces: str) -> None:
+        self.namespaces = set(namespaces)
         self._api = api
         self._mirror = mirror
+        self._writing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen: set[tuple[str, int]] = set()
         self._crashing: set[tuple[str, str]] = set()
@@ -61,7 +67,9 @@ class ObligingGateway:
     def hear(self, kind: str, found: Json) -> None:
         """Take a new generation of a route, and let pods crash that it gives a share."""
         about = found["metadata"]
-        if kind != "HTTPRoute" or (about["uid"], about["generation"]) in self._seen:
+        if kind != "HTTPRoute" or about["namespace"] not in self.namespaces:
+            return
+        if (about["uid"], about["generation"]) in self._seen:
             return
         self._seen.add((about["uid"], about["generation"]))
         self._begin(self._accept(found))
@@ -101,7 +109,14 @@ class ObligingGateway:
             for ref in route["spec"]["parentRefs"]
         ]
         path = COLLECTIONS["HTTPRoute"].path(about["namespace"], about["name"])
-        await self._api.merge(f"{path}/status", {"status": {"parents": parents}})
+        async with self._writing[about["uid"]]:
+            if self._is_latest(about):
+                await self._api.merge(f"{path}/status", {"status": {"parents": parents}})
+
+    def _is_latest(self, about: Json) -> bool:
+        """Whether no later generation of a route is known, by its metadata."""
+        found = self._mirror.find("HTTPRoute", about["namespace"], about["name"])
+        return found is None or found["metadata"]["generation"] <= about["generation"]
 
     def _fails(self, namespace: str, name: str) -> bool:
         """Whether a revision's pods are of the kind that crashes, by its Deployment's template."""

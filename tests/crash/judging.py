@@ -37,8 +37,15 @@ def _versions(mirror: Mirror, namespaces: Collection[str]) -> list[int]:
     ]
 
 
-def find_broken(changes: list[Change], model: str, *, blamed: bool) -> list[str]:
-    """The invariants that were broken for one model, and its story if there are any."""
+async def find_broken(changes: list[Change], model: str, *, blamed: bool) -> list[str]:
+    """The invariants that were broken for one model, and its story if there are any.
+
+    In a thread, since operators go on talking to the apiserver by proxies in this loop.
+    """
+    return await asyncio.to_thread(_find_broken, changes, model, blamed=blamed)
+
+
+def _find_broken(changes: list[Change], model: str, *, blamed: bool) -> list[str]:
     mine = [change for change in changes if _concerns(change, model)]
     fault = frozenset({find_revision(mine, BAD_IMAGE)} - {""}) if blamed else frozenset()
     broken = [f"{model}: {found}" for found in find_violations(mine, Expectation(model, fault))]

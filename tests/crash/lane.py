@@ -84,9 +84,10 @@ class Lane:
         """Ask it to end; it has to do so well."""
         if self.child is None:
             return
-        code = await asyncio.to_thread(self.child.end)
+        child, self.child = self.child, None
+        code = await asyncio.to_thread(child.end)
         if code != 0:
-            raise NotRunningError(f"the operator did not end well ({code}): {self.child.tail()}")
+            raise NotRunningError(f"the operator did not end well ({code}): {child.tail()}")
 
     async def _release_lease(self) -> None:
         path = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/{LEASE}"

@@ -68,7 +68,7 @@ async def measure(cluster: Cluster, directory: Path, others: int, times: int) ->
         for name in (NAMESPACE, objects.NAMESPACE):
             await _create_namespace(api, name)
         mirror = await stack.enter_async_context(mirroring(api, NAMESPACE))
-        stack.push_async_callback(ObligingGateway(api, mirror).close)
+        stack.push_async_callback(ObligingGateway(api, mirror, NAMESPACE).close)
         await stack.enter_async_context(_operating(cluster, directory))
         canaries = [Canary(api, mirror, f"{MODEL}-{n}") for n in range(2 * times)]
         await asyncio.gather(*(canary.begin() for canary in canaries))

@@ -92,11 +92,12 @@ async def play_with(lane: Lane, case: Case, fault: Fault, sound: Sound) -> list[
 
 @asynccontextmanager
 async def supervised(lane: Lane) -> AsyncIterator[Lane]:
-    """Keep the lane's operator running for as long as the block lasts."""
+    """Keep the lane's operator running for as long as the block lasts; then it ends, and well."""
     async with asyncio.TaskGroup() as group:
         keeping = group.create_task(lane.supervise())
         yield lane
         keeping.cancel()
+    await lane.stop()
 
 
 async def make_lane(stage: Stage, name: str, gate: Gate | Fault) -> Lane:
@@ -150,5 +151,5 @@ async def wait_until_quiet(lane: Lane) -> list[str]:
 async def judge(stage: Stage, lane: Lane) -> list[str]:
     """What the witness's log says."""
     changes = (await read_story(stage.witness, lane.mirror, {lane.namespace}))[lane.namespace]
-    found = (find_broken(changes, its.name, blamed=its.crashes) for its in PLAYS)
+    found = [await find_broken(changes, its.name, blamed=its.crashes) for its in PLAYS]
     return [f"{lane.namespace}: {line}" for lines in found for line in lines]

@@ -164,5 +164,5 @@ async def judge(stage: Stage, outcome: Outcome) -> list[str]:
     found: list[str] = []
     for lane, kill in outcome.done:
         changes = stories[lane.namespace]
-        found += find_broken(changes, kill.model, blamed=kill.calm.play.crashes)
+        found += await find_broken(changes, kill.model, blamed=kill.calm.play.crashes)
     return found

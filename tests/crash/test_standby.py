@@ -160,7 +160,7 @@ async def finish(stage: Stage, pair: Pair, model: str) -> None:
     await pair.finish(model)
     namespace = pair.lane.namespace
     stories = await read_story(stage.witness, stage.mirror, {namespace})
-    assert find_broken(stories[namespace], model, blamed=False) == []
+    assert await find_broken(stories[namespace], model, blamed=False) == []
 
 
 def say(what: str, seconds: float) -> None:

@@ -143,24 +143,19 @@ class Scenario:
         return report
 
     def changes(self) -> list[Change]:
-        """All that the witness saw in this namespace, once it has seen all there is."""
+        """All that the witness saw in this namespace, once it has seen all there is by now."""
+        there = {
+            (kind, item["metadata"]["uid"]): item["metadata"]
+            for kind in WATCHED
+            if kind not in ("Event", "Pod", "Namespace")
+            for item in self._list_if_served(kind)
+        }
         deadline = time.monotonic() + CAUGHT_UP_SECONDS
-        while missing := self._unseen(found := read_changes(self.witness, self.namespace)):
+        while missing := find_unseen(there, found := read_changes(self.witness, self.namespace)):
             if time.monotonic() > deadline:
                 raise AssertionError(f"the witness has not seen {', '.join(missing)}")
             time.sleep(0.1)
         return found
-
-    def _unseen(self, changes: Iterable[Change]) -> list[str]:
-        seen = {(c.kind, c.metadata["uid"]): c.version for c in changes}
-        return [
-            f"{kind} {item['metadata']['name']}"
-            for kind in WATCHED
-            if kind not in ("Event", "Pod", "Namespace")
-            for item in self._list_if_served(kind)
-            if seen.get((kind, item["metadata"]["uid"]), 0)
-            < int(item["metadata"]["resourceVersion"])
-        ]
 
     def _list_if_served(self, kind: str) -> list[Json]:
         try:
@@ -225,6 +220,16 @@ def phase(wanted: str) -> Holds:
         return is_current(found) and status.get("phase") == wanted
 
     return named(holds, f"phase {wanted}")
+
+
+def find_unseen(there: Mapping[tuple[str, str], Json], changes: Iterable[Change]) -> list[str]:
+    """What of this metadata, by kind and uid, is newer than what the witness has seen."""
+    seen = {(change.kind, change.metadata["uid"]): change.version for change in changes}
+    return [
+        f"{key[0]} {about['name']}"
+        for key, about in there.items()
+        if seen.get(key, 0) < int(about["resourceVersion"])
+    ]
 
 
 def condition(kind: str, status: str, reason: str | None = None) -> Holds:
