@@ -7,7 +7,7 @@ answers would suffer from our own crowd.
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
@@ -23,13 +23,16 @@ from tests.e2e.running import Operator, RunningOperator, start_witness
 from tests.e2e.scenario import Scenario, make_scenario
 from tests.e2e.stage import (
     Prepare,
+    own_node,
     prepare_node,
     prepare_simulated,
     share_cluster,
+    share_node,
     take_all_slots,
     take_slot,
 )
 
+Place = AbstractContextManager[None]
 LONGEST_FIRST = (
     "test_scaling_node",
     "test_envoy",
@@ -94,31 +97,34 @@ def simulated(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
 
 
 @pytest.fixture
-def slot(run: Path, request: pytest.FixtureRequest) -> Iterator[None]:
-    """A place among the scenarios with real traffic; all places for one that is marked so."""
+def slot(run: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A place among the scenarios with real traffic; all places for one that is marked so.
+
+    It is taken when the operator is ready, and given back before that one is removed.
+    """
     slots = os.cpu_count() or 1
     alone = request.node.get_closest_marker("alone") is not None
-    with take_all_slots(slots, run) if alone else take_slot(slots, run):
-        yield
+    with share_node(run):
+        yield take_all_slots(slots, run) if alone else take_slot(slots, run)
 
 
 @pytest.fixture
 def alone(run: Path) -> Iterator[None]:
-    """All the places: nobody else has real traffic, or an operator on the node."""
-    with take_all_slots(os.cpu_count() or 1, run):
+    """The node: nobody else has an operator on it, or real traffic."""
+    with own_node(run):
         yield
 
 
 @pytest.fixture
 def scenario(
-    node: Theatre, slot: None, request: pytest.FixtureRequest, tmp_path: Path
+    node: Theatre, slot: Place, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Scenario]:
     """A namespace with an operator of its own, under real traffic where the test starts it.
 
     The operator is installed by the chart and runs in a pod.
     """
     found = set_up(node, tmp_path, request.node.name)
-    yield from play(found, serve_one(node.cluster, node.apiserver, found.namespace))
+    yield from play(found, serve_one(node.cluster, node.apiserver, found.namespace), slot)
 
 
 @pytest.fixture
@@ -151,15 +157,16 @@ def make_process(scenario: Scenario) -> RunningOperator:
     return RunningOperator(kubeconfig, log, watched, lease=False, home=home)
 
 
-def play(scenario: Scenario, operator: Operator) -> Iterator[Scenario]:
-    """Lend a scenario and, when its test is over, hold it against the invariants."""
+def play(scenario: Scenario, operator: Operator, place: Place | None = None) -> Iterator[Scenario]:
+    """Lend a scenario in its place and, when its test is over, hold it against the invariants."""
     scenario.operator = operator
     with ExitStack() as stack:
         stack.callback(scenario.delete_namespace)
         stack.callback(operator.remove)
         operator.start()
-        yield scenario
-        if scenario.load is not None:
-            scenario.load.stop()
+        with place or nullcontext():
+            yield scenario
+            if scenario.load is not None:
+                scenario.load.stop()
         violations = scenario.find_violations()
         assert not violations, "\n".join([*map(str, violations), scenario.tell()])

@@ -119,6 +119,22 @@ def take_all_slots(slots: int, run: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def share_node(run: Path) -> Iterator[None]:
+    """Wait until nobody of this run has the node alone, and be one of those on it."""
+    with (run / "node-users").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def own_node(run: Path) -> Iterator[None]:
+    """Wait until nobody else of this run is on the node, and keep others from it."""
+    with (run / "node-users").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def lock(file: TextIO) -> bool:
     """Try to lock a file; it is unlocked when it is closed."""
     try:

@@ -17,7 +17,7 @@ from tests.cluster.processes import wait_until
 from tests.cluster.progress import Progress
 from tests.e2e.account import SWITCHED_ON
 from tests.e2e.changes import Json, revision_of
-from tests.e2e.conftest import Theatre, play, set_up
+from tests.e2e.conftest import Place, Theatre, play, set_up
 from tests.e2e.earlier import TAG, make_earlier
 from tests.e2e.installed import InstalledOperator, make_values, serve_one
 from tests.e2e.manifests import iris, rollout
@@ -38,7 +38,7 @@ EARLIER: Json = {
 
 @pytest.fixture
 def upgraded(
-    node: Theatre, slot: None, request: pytest.FixtureRequest, tmp_path: Path
+    node: Theatre, slot: Place, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Scenario]:
     """A scenario whose operator is the earlier version."""
     name = f"{OPERATOR.reference.rpartition(':')[0]}:{TAG}"
@@ -48,7 +48,7 @@ def upgraded(
     operator = serve_one(node.cluster, node.apiserver, found.namespace)
     operator.values |= EARLIER
     operator.tested = False
-    yield from play(found, operator)
+    yield from play(found, operator, slot)
 
 
 def test_upgrade_and_downgrade_in_a_rollout_restart_no_pod_and_lose_no_rollout(
