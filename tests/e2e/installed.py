@@ -76,11 +76,11 @@ class InstalledOperator:
 
         Helm deletes rights and Deployment together. Returns when its pods are gone.
         """
-        going = self.pods()
+        going, since = self._look()
         expect_farewell(self.cluster, name_account(self.namespace))
         self._helm("uninstall", RELEASE)
         for pod in going:
-            self._wait_gone(pod)
+            self._wait_gone(pod, since)
 
     def _helm(self, *words: str | Path, values: Json | None = None) -> str:
         return run_helm(*words, "-n", self.namespace, values=values, cluster=self.cluster)
@@ -100,12 +100,12 @@ class InstalledOperator:
 
     def stop(self) -> None:
         """Have it end as Kubernetes does, and make sure that it ended well."""
-        before = self.pods()
+        before, since = self._look()
         if not before:
             return
         self._kubectl("scale", DEPLOYMENT, "--replicas=0")
         for pod in before:
-            code = self._wait_gone(pod)
+            code = self._wait_gone(pod, since)
             if code != 0:
                 raise NotRunningError(f"the operator did not end well ({code}):\n{self.tell()}")
 
@@ -134,9 +134,14 @@ class InstalledOperator:
 
     def pods(self) -> list[Json]:
         """Its pods, but those that are going."""
-        found = self.apiserver.get(COLLECTIONS["Pod"].path(self.namespace))["items"]
-        ours = [pod for pod in found if pod["metadata"]["name"].startswith(f"{ACCOUNT}-")]
-        return [pod for pod in ours if "deletionTimestamp" not in pod["metadata"]]
+        return self._look()[0]
+
+    def _look(self) -> tuple[list[Json], str]:
+        """Its pods, and this look's resourceVersion: a pod's own may be too old to watch from."""
+        found = self.apiserver.get(COLLECTIONS["Pod"].path(self.namespace))
+        ours = [pod for pod in found["items"] if pod["metadata"]["name"].startswith(f"{ACCOUNT}-")]
+        there = [pod for pod in ours if "deletionTimestamp" not in pod["metadata"]]
+        return there, str(found["metadata"]["resourceVersion"])
 
     def tell(self) -> str:
         """Its last words, also those before it was started again; "" when it doesn't run."""
@@ -188,11 +193,13 @@ class InstalledOperator:
             return False
         return True
 
-    def _wait_gone(self, pod: Json) -> int | None:
-        """Wait until a pod is no more; the exit code of its container, by its last status."""
+    def _wait_gone(self, pod: Json, since: str) -> int | None:
+        """Wait from a look on until a pod is no more; the exit code by its last status.
+
+        Raises NotRunningError when it stays.
+        """
         name, deadline = pod["metadata"]["name"], time.monotonic() + STOP_SECONDS
         path, selector = COLLECTIONS["Pod"].path(self.namespace), f"metadata.name={name}"
-        since = pod["metadata"]["resourceVersion"]
         while (left := deadline - time.monotonic()) > 0:
             seen = self.apiserver.watch(path, since, seconds=max(1, left), selector=selector)
             for change, found in seen:
