@@ -20,6 +20,7 @@ from tests.cluster.progress import Progress
 
 CHART = Path(__file__).parents[2] / "charts" / "canarium"
 RELEASE = "canarium"
+GROUP = "canarium.dev"
 NAMESPACE = "canarium"
 TIMEOUT = "120s"
 Values = Mapping[str, Any]
@@ -96,6 +97,20 @@ def uninstall_chart(
     """Uninstall it; returns when its objects are gone. CRDs and models stay."""
     words = ("uninstall", release, "--namespace", namespace, "--wait", "--timeout", TIMEOUT)
     run_helm(*words, cluster=cluster)
+
+
+def delete_definitions(cluster: Cluster) -> list[str]:
+    """Remove Canarium's CRDs, which an uninstalled chart leaves, with their objects: their names.
+
+    Each kind is listed first. The apiserver makes its storage at the first request for it; where
+    that is the deletion's own, the deletion fails ("storage is (re)initializing"), and its next
+    try can meet the conflict after which it rests until the next resync, minutes later.
+    """
+    found = json.loads(cluster.kubectl("get", "crd", "-o", "json"))["items"]
+    names = [item["metadata"]["name"] for item in found if item["spec"]["group"] == GROUP]
+    cluster.kubectl("get", ",".join(names), "--all-namespaces")
+    cluster.kubectl("delete", "crd", *names)
+    return names
 
 
 def use_image(values: dict[str, Any]) -> dict[str, Any]:

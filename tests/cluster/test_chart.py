@@ -25,6 +25,7 @@ from tests.cluster.helm import (
     NAMESPACE,
     RELEASE,
     Values,
+    delete_definitions,
     install_chart,
     render_chart,
     run_helm,
@@ -326,5 +327,5 @@ def test_a_release_fits_into_its_secret_and_leaves_the_definitions(control_plane
         control_plane.kubectl(*words, stdin=model)
     finally:
         uninstall_chart(control_plane, "fits", release="fits-canarium")
-        left = control_plane.kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=canarium")
-    assert len(left.splitlines()) == 4
+        left = delete_definitions(control_plane)
+    assert len(left) == 4

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.cluster.cluster import Cluster, make_list, make_manifest
-from tests.cluster.helm import RELEASE, install_chart, uninstall_chart
+from tests.cluster.helm import RELEASE, delete_definitions, install_chart, uninstall_chart
 from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import wait_until
 
@@ -105,7 +105,7 @@ def test_a_namespace_without_a_role_is_told_of_and_taken_up_once_it_has_one(
     finally:
         uninstall_chart(cluster, OPS)
         cluster.kubectl("delete", "namespace", *names, "--wait=false")
-        cluster.kubectl("delete", "crd", "-l", "app.kubernetes.io/instance=canarium")
+        delete_definitions(cluster)
 
 
 @pytest.mark.timeout(120)
@@ -121,4 +121,4 @@ def test_a_schema_that_was_forgotten_is_named(control_plane: Cluster, tmp_path: 
         with running(control_plane.kubeconfig, *options) as address:
             assert wait_until(lambda: read_ready(address) == (1, [want]), SECONDS)
     finally:
-        control_plane.kubectl("delete", *words)
+        delete_definitions(control_plane)
