@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
+
+from tests.loopback import QuietHandler, listening
 
 Json = dict[str, Any]
 _VALUE = re.compile(r"^([^#\s].* )(\S+)$", re.MULTILINE)
@@ -59,34 +59,19 @@ def serving(recorded: str, made: Callable[[], str]) -> Iterator[Expositions]:
     """Serve a recorded exposition for pods, and under /made what is made up, until the end."""
     found, begun = Expositions(), time.monotonic()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def respond(self) -> None:
             kind = "application/json" if self.path == "/targets" else "text/plain; version=0.0.4"
-            body = self._answer().encode()
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(self._find(), headers={"Content-Type": kind})
 
-        def _answer(self) -> str:
+        def _find(self) -> str:
             if self.path == "/targets":
                 return json.dumps(found.list_targets())
             return made() if self.path == "/made" else grow(recorded, time.monotonic() - begun)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing of each look."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.address = f"127.0.0.1:{server.server_address[1]}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with listening(Handler) as address:
+        found.address = address
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def grow(recorded: str, seconds: float) -> str:

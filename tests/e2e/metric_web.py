@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs
+
+from tests.loopback import QuietHandler, listening
 
 Answer = Callable[[str, str], Any]
 "Of a path and a PromQL query (empty when it isn't one), the JSON to answer."
@@ -28,35 +28,16 @@ def answering(answer: Answer) -> Iterator[Web]:
     """Answer on loopback until the end of the block."""
     web = Web("")
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._send(answer(self.path, ""))
-
-        def do_POST(self) -> None:
-            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self._send(answer(self.path, form["query"][0]))
-
-        def _send(self, found: Any) -> None:
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            form = parse_qs(self.read_body().decode())
+            found = answer(self.path, form.get("query", [""])[0])
             web.authorizations.append(self.headers.get("Authorization", ""))
-            body = json.dumps(found).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(json.dumps(found))
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with listening(Handler) as address:
+        web.url = f"http://{address}"
         yield web
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def vector(value: float) -> Any:

@@ -5,15 +5,13 @@ import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any
 
 import pytest
 
 from tests.e2e.grants import grant
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.scenario import Scenario, phase
+from tests.loopback import QuietHandler, listening
 from tests.rights.ledger import expect_refusal
 from tests.rights.requests import Right
 
@@ -39,26 +37,14 @@ class Receiver:
 def receiving() -> Iterator[Receiver]:
     receiver = Receiver()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.came.put(json.loads(body))
-            self.send_response(204)
-            self.end_headers()
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            receiver.came.put(json.loads(self.read_body()))
+            self.answer(status=204)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/a-secret-path"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with listening(Handler) as address:
+        receiver.url = f"http://{address}/a-secret-path"
         yield receiver
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def wanted(tag: str) -> Json:

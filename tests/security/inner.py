@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs
 
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.scenario import get_condition, named, phase
+from tests.loopback import QuietHandler, listening
 from tests.security.estate import Place
 
 OPEN = ("--open-network", "127.0.0.0/8")
@@ -32,34 +31,16 @@ def inner(status: int = 200, body: str = '{"score": 1}', **headers: str) -> Iter
     """Answer everything alike until the end of the block."""
     found = Inner("")
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            length = int(self.headers.get("Content-Length", 0))
-            form = parse_qs(self.rfile.read(length).decode())
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            form = parse_qs(self.read_body().decode())
             found.asked.append(form["query"][0] if "query" in form else self.path)
             found.headers.append(dict(self.headers))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body.encode())
+            self.answer(body, status, headers)
 
-        do_POST = do_GET  # noqa: N815 - http.server's own name
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with listening(Handler) as address:
+        found.url = f"http://{address}"
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def try_out(place: Place, **metric: Any) -> Json:

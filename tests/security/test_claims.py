@@ -60,8 +60,11 @@ def guarded(estate: Estate, place: Place) -> Iterator[Place]:
     for traffic, _ in CLAIMS:
         dry(place, claiming(traffic))
     apply_all(estate.cluster, policy)
-    in_force = lambda: not is_taken(lambda: dry(place, claiming(AT_TRAEFIK)))  # noqa: E731
-    until(in_force, POLICY_SECONDS, "a policy in force")
+
+    def is_in_force() -> bool:
+        return not is_taken(lambda: dry(place, claiming(AT_TRAEFIK)))
+
+    until(is_in_force, POLICY_SECONDS, "a policy in force")
     yield place
     for item in policy:
         estate.cluster.kubectl("delete", item["kind"], "canarium-routes")

@@ -31,87 +31,112 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser("operator", help="run the operator, or ask whether it is ready")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    run = verbs.add_parser("run", help="run it until it is told to stop")
-    run.add_argument("--kubeconfig", metavar="FILE", help="instead of $KUBECONFIG or the pod's own")
-    run.add_argument("--context", metavar="NAME", help="of the kubeconfig; the current one if none")
-    run.add_argument(
-        "--namespace",
-        metavar="NAME",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="serve only these namespaces (all of them if none is named)",
-    )
-    run.add_argument("--probe-address", metavar="HOST:PORT", default="127.0.0.1:8080")
-    run.add_argument("--lease-namespace", metavar="NAME", default="", help="the context's if none")
-    run.add_argument(
-        "--no-leader-election",
-        action="store_true",
-        help="act at once: only where no other operator can be running",
-    )
-    run.add_argument(
-        "--resync-seconds",
-        metavar="N",
-        type=float,
-        default=300.0,
-        help="how often our objects are listed, in case a watch has lost something (300)",
-    )
-    run.add_argument(
-        "--prometheus-url",
-        metavar="URL",
-        default="",
-        help="whom metrics ask that name no Prometheus of their own",
-    )
-    run.add_argument(
-        "--open-network",
-        metavar="CIDR",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="addresses that metrics may be read from although they are this machine's own",
-    )
-    run.add_argument(
-        "--profiles",
-        metavar="DIRECTORY",
-        default="",
-        help="where a ConfigMap with profiles of your own is mounted",
-    )
-    run.add_argument(
-        "--prices",
-        metavar="FILE",
-        default="",
-        help="money for an hour of a CPU, a GiB of RAM and a GPU, as OpenCost's custom pricing",
-    )
-    run.add_argument(
-        "--without",
-        metavar="PART",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="kinds that it neither reads nor writes, and so needs no rights for:"
-        " GatewayAPI, Traefik, Istio, HPA, KEDA, Jobs, Use",
-    )
-    run.add_argument(
-        "--defaults",
-        metavar="FILE",
-        default="",
-        help="what ModelDeployments get for the fields that they leave out of spec.rollout",
-    )
-    run.add_argument(
-        "--notifications",
-        metavar="FILE",
-        default="",
-        help="who is told of all rollouts: a name, type and file with the address of each",
-    )
-    run.add_argument("--log-format", choices=("text", "json"), default="text")
-    run.add_argument("--log-level", choices=LEVELS, default="info")
-    run.set_defaults(run=run_operator)
+    _add_run(verbs)
     add_check(verbs)
     metrics = verbs.add_parser("metrics", help="print the reference of its metrics as Markdown")
     metrics.add_argument(
         "--check", type=Path, metavar="FILE", help="fail when FILE holds anything else"
     )
     metrics.set_defaults(run=print_metrics)
+
+
+def _add_run(verbs: Any) -> None:
+    run = verbs.add_parser("run", help="run it until it is told to stop")
+    _add_scope(run.add_argument_group("what it serves"))
+    _add_process(run.add_argument_group("the process"))
+    _add_measuring(run.add_argument_group("where it measures"))
+    _add_files(run.add_argument_group("what holds for all models"))
+    run.set_defaults(run=run_operator)
+
+
+def _add_scope(group: Any) -> None:
+    group.add_argument(
+        "--kubeconfig", metavar="FILE", help="instead of $KUBECONFIG or the pod's own"
+    )
+    group.add_argument(
+        "--context", metavar="NAME", help="of the kubeconfig; the current one if none"
+    )
+    _add_list(
+        group, "--namespace", "NAME", "serve only these namespaces (all of them if none is named)"
+    )
+    _add_list(
+        group,
+        "--without",
+        "PART",
+        "kinds that it neither reads nor writes, and so needs no rights for:"
+        " GatewayAPI, Traefik, Istio, HPA, KEDA, Jobs, Use",
+    )
+
+
+def _add_process(group: Any) -> None:
+    group.add_argument(
+        "--probe-address",
+        metavar="HOST:PORT",
+        default="127.0.0.1:8080",
+        help="where /livez, /readyz and /metrics are answered (127.0.0.1:8080)",
+    )
+    group.add_argument(
+        "--lease-namespace",
+        metavar="NAME",
+        default="",
+        help="where it keeps its Lease; the context's if none",
+    )
+    group.add_argument(
+        "--no-leader-election",
+        action="store_true",
+        help="act at once: only where no other operator can be running",
+    )
+    group.add_argument(
+        "--resync-seconds",
+        metavar="N",
+        type=float,
+        default=300.0,
+        help="how often our objects are listed, in case a watch has lost something (300)",
+    )
+    group.add_argument("--log-format", choices=("text", "json"), default="text", help="(text)")
+    group.add_argument("--log-level", choices=LEVELS, default="info", help="(info)")
+
+
+def _add_measuring(group: Any) -> None:
+    group.add_argument(
+        "--prometheus-url",
+        metavar="URL",
+        default="",
+        help="whom metrics ask that name no Prometheus of their own",
+    )
+    _add_list(
+        group,
+        "--open-network",
+        "CIDR",
+        "addresses that metrics may be read from although they are this machine's own",
+    )
+
+
+def _add_files(group: Any) -> None:
+    for name, kind, words in (
+        ("--profiles", "DIRECTORY", "where a ConfigMap with profiles of your own is mounted"),
+        (
+            "--prices",
+            "FILE",
+            "money for an hour of a CPU, a GiB of RAM and a GPU, as OpenCost's custom pricing",
+        ),
+        (
+            "--defaults",
+            "FILE",
+            "what ModelDeployments get for the fields that they leave out of spec.rollout",
+        ),
+        (
+            "--notifications",
+            "FILE",
+            "who is told of all rollouts: a name, type and file with the address of each",
+        ),
+    ):
+        group.add_argument(name, metavar=kind, default="", help=words)
+
+
+def _add_list(group: Any, name: str, kind: str, words: str) -> None:
+    """An option with several values, which may also be given several times."""
+    group.add_argument(name, metavar=kind, nargs="+", action="extend", default=[], help=words)
 
 
 def print_metrics(arguments: argparse.Namespace) -> int:

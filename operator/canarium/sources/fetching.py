@@ -84,9 +84,8 @@ def explain(error: Exception) -> str:
         refused = isinstance(error.os_error, RefusedAddressError)
         reason = str(error.os_error) if refused else error.os_error.strerror
         return f"cannot connect: {reason or error.os_error or 'no reason given'}"
-    if isinstance(
-        error, aiohttp.InvalidURL
-    ):  # a host such as 2130706433, which nobody is asked for
+    # A host such as 2130706433, which nobody is asked for.
+    if isinstance(error, aiohttp.InvalidURL):
         return f"not an address: {error}"
     return f"a broken answer: {error or type(error).__name__}"
 
