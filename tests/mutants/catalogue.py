@@ -139,8 +139,8 @@ TRAFFIC_BEFORE_PODS = (
         name="scale-down-on-written",
         wrong="The old pods go once the weight is written, before a gateway has accepted it",
         file="core/states.py",
-        old="    verified = view.verify(status).accepted\n",
-        new="    verified = view.is_written(status)\n",
+        old="    if paused or not view.verify(status).accepted:\n",
+        new="    if paused or not view.is_written(status):\n",
         test=_SCENARIOS + "test_stable_keeps_its_size_until_the_new_weight_is_verified",
     ),
     Mutant(
@@ -200,11 +200,29 @@ TRAFFIC_BEFORE_PODS = (
         test=_ROUTERS + "test_the_old_routes_stay_until_the_new_ones_are_taken",
     ),
     Mutant(
+        name="acceptance-not-awaited",
+        wrong="Places are made some time after a route was written, taken or not",
+        file="core/states.py",
+        old="    if not view.is_taken(status):\n"
+        "        return replace(status, rollout=replace(rollout_of(status), verified_at=None))\n",
+        new="",
+        test=_SIMULATED + "test_a_place_is_made_only_once_a_late_gateway_works_by_what_was_written",
+    ),
+    Mutant(
+        name="place-made-in-the-middle-of-a-shift",
+        wrong="In place a step takes pods of stable by weights that have not settled",
+        file="core/in_place.py",
+        old="return math.inf if verified_at is None else verified_at + ",
+        new="return 0.0 and ",
+        test=_IN_PLACE
+        + "test_promoted_in_the_middle_of_a_shift_no_pod_goes_before_that_has_settled",
+    ),
+    Mutant(
         name="fix-takes-pods-too-early",
         wrong="A fix for a dead stable takes the pods of whoever still has its traffic",
         file="core/children.py",
-        old="rollout.ending and not _needs_places(view, status):\n        return\n",
-        new="not rollout.state:\n        return\n",
+        old='    if rollout.state == "Shifting" or began_unsettled(status):\n',
+        new='    if rollout.state == "Shifting":\n',
         test=_SCENARIOS
         + "test_a_fix_for_a_dead_stable_takes_no_pods_from_whom_the_gateway_may_still_ask",
     ),

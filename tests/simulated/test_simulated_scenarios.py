@@ -527,6 +527,24 @@ def test_errors_end_an_experiment_at_once() -> None:
         assert play.reason == "ErrorRateTooHigh"
 
 
+def test_a_place_is_made_only_once_a_late_gateway_works_by_what_was_written() -> None:
+    """Half is held back on version 1 when 3 is wanted, for which there is no place."""
+    guard = {"duration": "5m", "holdback": 50}
+    with serving(steps=(), guard=guard) as play:
+        play.want("2")
+        play.until("Guarding")
+        play.gateway.manners.answer = "Never"
+        play.pods.set_quota(6)
+        play.want("3")
+        play.run(60.0)
+        play.gateway.manners.answer = "Accept"
+        play.gateway.catch_up()
+        play.run(1.0)  # it has accepted, and routes by what was before for a while
+        assert (play.shares, play.replicas("1")) == ({"1": 0.5, "2": 0.5}, 3)
+        play.until("Idle", "3")
+        play.rest()
+
+
 def test_a_first_version_that_broke_gives_its_places_to_the_fix() -> None:
     """Its Service still leads there, to nobody who is ready."""
     with Play(gateway=False, replicas=3) as play:

@@ -43,7 +43,7 @@ from canarium.core.resources.objects import (
 )
 from canarium.core.scaling import compute_size, find_scalers, is_pinned
 from canarium.core.status import RevisionStatus, Status, format_time
-from canarium.core.view import View, parts_of, rollout_of
+from canarium.core.view import View, began_unsettled, parts_of, rollout_of
 from canarium.routers.base import (
     Child,
     find_route,
@@ -276,8 +276,6 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
     starts = rollout.state == "Shifting" and status.canary is None
     if not (starts or rollout.state in SETTLED) or view.now < drained_at(view, status):
         return
-    if rollout.state == "Scaling" and rollout.ending and not _needs_places(view, status):
-        return
     if _is_in_motion(view, status):
         return
     if not is_pinned(view, status):
@@ -290,38 +288,21 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
 def drained_at(view: View, status: Status) -> float:
     """When requests that were under way at the last change are over (epoch seconds).
 
-    A first revision may break before its route has settled, or need the places of what it follows
-    while it settles (infinity before that); the other states are entered after.
+    A first revision may need the places of what it follows while its route settles, and some states
+    may be entered before (`began_unsettled`): infinity until the router has taken what is written.
+    The others are entered after.
     """
     rollout, router = rollout_of(status), view.router(status)
-    if rollout.state == "Shifting":
+    if rollout.state == "Shifting" or began_unsettled(status):
         settled_at = math.inf if rollout.verified_at is None else rollout.verified_at
         return settled_at + router.drain_seconds
     since = rollout.progress_at or rollout.step_started_at or 0.0
-    settling = router.settle_seconds if rollout.state == "Broken" else 0.0
-    return since + settling + router.drain_seconds
+    return since + router.drain_seconds
 
 
 def _is_in_motion(view: View, status: Status) -> bool:
     """Whether the router may work by something else than what is written."""
-    if rollout_of(status).state == "Reverting":
-        return True
-    if view.split(status) is None:  # nobody says whether it has taken what lives
-        return bool(view.live_weights(status))
-    return not view.verify(status).accepted
-
-
-def unsettled_until(view: View, status: Status) -> float:
-    """When a rollout that began before traffic had gone back is past that (epoch seconds)."""
-    rollout, router = rollout_of(status), view.router(status)
-    return (rollout.step_started_at or 0.0) + router.settle_seconds + router.drain_seconds
-
-
-def _needs_places(view: View, status: Status) -> bool:
-    """Whether the canary has no place while pods still hold one that nobody is sent to any more."""
-    canary = status.canary
-    settled = view.now >= unsettled_until(view, status)
-    return settled and canary is not None and view.is_shut_out(canary)
+    return rollout_of(status).state == "Reverting" or not view.is_taken(status)
 
 
 def _make_retired(view: View, status: Status) -> Iterator[Write]:

@@ -59,12 +59,10 @@ def _take(view: View, status: Status, part: RevisionStatus, left: int) -> Revisi
 def taken_from(view: View, status: Status) -> float:
     """When requests that were under way at the last change of weights are over (epoch seconds).
 
-    A step begins with what was settled before; in the guard a clock that stands may be unsettled.
+    Infinity until the router has taken them: a step may begin before, as when a person promotes.
     """
-    rollout = rollout_of(status)
-    if rollout.verified_at is None:
-        return math.inf if rollout.state == "Guarding" else 0.0
-    return rollout.verified_at + view.router(status).drain_seconds
+    verified_at = rollout_of(status).verified_at
+    return math.inf if verified_at is None else verified_at + view.router(status).drain_seconds
 
 
 def _may_take(view: View, status: Status) -> bool:

@@ -98,8 +98,9 @@ def _has_traffic(canary: RevisionStatus | None, step: Step) -> bool:
 
 
 def _enter_step(view: View, status: Status, number: int) -> Status:
-    step, stable = view.steps[number - 1], status.stable
-    size = max(rollout_of(status).peak_replicas, stable.replicas if stable else 1)
+    """Have the canary get its pods; in place those come from stable, once traffic is settled."""
+    step, stable, rollout = view.steps[number - 1], status.stable, rollout_of(status)
+    size = max(rollout.peak_replicas, stable.replicas if stable else 1)
     moved = enter(
         view,
         status,
@@ -107,7 +108,7 @@ def _enter_step(view: View, status: Status, number: int) -> Status:
         step=number,
         step_name=step.name,
         step_started_at=view.now,
-        verified_at=None,
+        verified_at=rollout.verified_at if view.rollout.capacity == "InPlace" else None,
         held_seconds=0,
         peak_replicas=size,
         tests="",
@@ -150,7 +151,7 @@ def retreat(view: View, status: Status) -> Status:
     """Take the canary's traffic back because it has no pod left; it may try the step again."""
     rollout = rollout_of(status)
     back = _enter_step(view, set_weights(status, 0), rollout.step)
-    counted = replace(rollout_of(back), retreats=rollout.retreats + 1)
+    counted = replace(rollout_of(back), verified_at=None, retreats=rollout.retreats + 1)
     return replace(back, rollout=counted)
 
 
@@ -158,7 +159,8 @@ def withdraw(view: View, status: Status) -> Status:
     """Take back an intent that was not written yet: its pods went away meanwhile."""
     canary = status.canary
     live = view.live_share(canary.revision, status) if canary else 0
-    return _enter_step(view, set_weights(status, live), rollout_of(status).step)
+    back = _enter_step(view, set_weights(status, live), rollout_of(status).step)
+    return replace(back, rollout=replace(rollout_of(back), verified_at=None))
 
 
 def promote(view: View, status: Status) -> Status:

@@ -16,7 +16,6 @@ from canarium.core.children import (
     left_until,
     make_writes,
     turned_at,
-    unsettled_until,
 )
 from canarium.core.clock import ends_at, resumes_at
 from canarium.core.decide import decide
@@ -111,10 +110,7 @@ def _moments(view: View, status: Status) -> list[float | None]:
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
     moments += [left_until(view, status), turned_at(view, status)]
     moments.append(resumes_at(rollout))
-    if state == "Scaling" and rollout.ending:
-        moments.append(unsettled_until(view, status))
     if view.rollout.capacity == "InPlace":
         moments.append(taken_from(view, status))
-    if rollout.progress_at is not None:
-        moments.append(drained_at(view, status))
+    moments.append(drained_at(view, status))
     return moments

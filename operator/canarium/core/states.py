@@ -38,12 +38,13 @@ from canarium.core.revision import Wanted
 from canarium.core.scaling import is_idle
 from canarium.core.spec import CLOSING_NAME, ExperimentSpec
 from canarium.core.status import RevisionStatus, State, Status
-from canarium.core.view import View, rollout_of
+from canarium.core.view import View, began_unsettled, rollout_of
 from canarium.core.words import describe_duration, tidy
 
 
 def starting(view: View, status: Status) -> Status:
     """The first revision gets ready."""
+    status = _note_taken(view, status)
     if (interrupted := _interrupt_first(view, status)) is not None:
         return interrupted
     stable = _stable(status)
@@ -80,6 +81,7 @@ def _route_first(view: View, status: Status) -> Status:
 
 def broken(view: View, status: Status) -> Status:
     """Nothing to fall back on: another revision, a recovery or a retry helps."""
+    status = _note_taken(view, status)
     stable = _stable(status)
     if view.wanted is not None and view.wanted.revision != stable.revision:
         return begin_first(view, status, view.wanted)
@@ -137,6 +139,7 @@ def rejected(view: View, status: Status) -> Status:
 
 def scaling(view: View, status: Status) -> Status:
     """The canary gets the capacity that the step needs."""
+    status = _note_taken(view, status)
     if (interrupted := _interrupt(view, status)) is not None:
         return interrupted
     status = grow_canary(status, view.needed_by_step(status))
@@ -423,12 +426,24 @@ def _take(view: View, status: Status, verb: Verb, revision: str) -> tuple[bool, 
 
 def _run_clock(view: View, status: Status, *, paused: bool) -> Status:
     """Let the clock run while the split is programmed and nobody pauses."""
-    rollout = rollout_of(status)
-    verified = view.verify(status).accepted
-    if paused or not verified:
-        return replace(status, rollout=stop_clock(rollout, view.now))
+    if paused or not view.verify(status).accepted:
+        return replace(status, rollout=stop_clock(rollout_of(status), view.now))
+    return _note_settled(view, status)
+
+
+def _note_taken(view: View, status: Status) -> Status:
+    """Note from when the router works by what is written, where pods have to wait for that."""
+    in_place = rollout_of(status).state == "Scaling" and view.rollout.capacity == "InPlace"
+    if not (in_place or began_unsettled(status)):
+        return status
+    if not view.is_taken(status):
+        return replace(status, rollout=replace(rollout_of(status), verified_at=None))
+    return _note_settled(view, status)
+
+
+def _note_settled(view: View, status: Status) -> Status:
     settled_at = view.now + view.router(status).settle_seconds
-    return replace(status, rollout=start_clock(rollout, settled_at))
+    return replace(status, rollout=start_clock(rollout_of(status), settled_at))
 
 
 def _is_settled(view: View, status: Status) -> bool:

@@ -130,9 +130,11 @@ class Rollout:
 
     `step` counts from 1, the closing step to 100 is len(steps) + 1, and 0 is no step.
     `verified_at` is when the step's traffic is (or, in the future, will have settled as)
-    programmed, None while it isn't and while the clock stands still; `held_seconds` is what was
-    held before the clock last started. `peak_replicas` is N, the size that stable must not fall
-    below until the guard ends. `ending`, `reason` and `message` say why a rollout is reverted.
+    programmed, None while it isn't and while the clock stands still; where pods may have to go
+    before a step has its own traffic (`children.drained_at`, `in_place.taken_from`) it is about
+    the traffic before. `held_seconds` is what was held before the clock last started.
+    `peak_replicas` is N, the size that stable must not fall below until the guard ends. `ending`,
+    `reason` and `message` say why a rollout is reverted.
     """
 
     state: State = "Starting"

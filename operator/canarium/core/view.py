@@ -386,6 +386,12 @@ class View:
         key = ("verify", router.name, split)
         return self._write_failure() or self._once(key, router.verify, split, self.observed)
 
+    def is_taken(self, status: Status) -> bool:
+        """Whether the router has taken what is written; without a split, that nothing is live."""
+        if self.split(status) is None:  # nobody says whether it has taken what lives
+            return not self.live_weights(status)
+        return self.verify(status).accepted
+
     def _write_failure(self) -> Verification | None:
         failure = next((f for f in self.failures if f.name == self.model), None)
         if failure is None:
@@ -473,6 +479,18 @@ def parts_of(status: Status) -> tuple[RevisionStatus, ...]:
 def rollout_of(status: Status) -> Rollout:
     """Where the rollout stands; a status that says nothing is at its start."""
     return status.rollout or Rollout()
+
+
+def began_unsettled(status: Status) -> bool:
+    """Whether this may have begun before the router had taken what is written: most states don't.
+
+    A first revision breaks, or begins anew, whatever has become of its route; and a rollout that
+    cannot wait for traffic to go back says so by its `ending`.
+    """
+    rollout, stable = rollout_of(status), status.stable
+    if rollout.state in ("Starting", "Broken"):
+        return stable is not None and stable.is_routed
+    return rollout.state == "Scaling" and rollout.ending != ""
 
 
 def _refuse_undeliverable(observed: Observed) -> Observed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from canarium.core.spec import Scaling, ScalingMetric, Step
+from canarium.core.spec import CLOSING_NAME, Scaling, ScalingMetric, Step
 
 from tests.properties.world import World, make_rollout, make_spec
 
@@ -129,6 +129,21 @@ def test_in_the_guard_one_can_still_go_back() -> None:
     assert min(sum(pods.values()) for pods, _ in seen) >= 3
     world.run(20.0)
     assert (world.stable, ready(world)) == ("1", {"1": 4, "2": 0})
+
+
+def test_promoted_in_the_middle_of_a_shift_no_pod_goes_before_that_has_settled() -> None:
+    world = full(4)
+    world.apply(make_spec("2", replicas=4, rollout=STEPS))
+    world.run_until("Shifting")
+    world.settle()
+    world.command("promote", "2", step=CLOSING_NAME)
+    world.settle()
+    assert (world.state, weights(world), ready(world)) == (
+        "Scaling", {"1": 75, "2": 25}, {"1": 3, "2": 1},
+    )  # fmt: skip
+    seen = list(watch(world, "Guarding"))
+    assert seen[0] == ({"1": 3, "2": 1}, {"1": 75, "2": 25})
+    assert min(sum(pods.values()) for pods, _ in seen) >= 3
 
 
 def test_what_was_held_back_keeps_its_pod_until_the_router_has_settled_without_it() -> None:

@@ -882,6 +882,24 @@ def test_a_first_revision_that_breaks_leaves_the_pods_before_it_until_they_drain
     assert (world.state, world.replicas("1")) == ("Broken", 0)
 
 
+def test_a_first_revision_that_breaks_leaves_them_until_a_late_gateway_has_settled() -> None:
+    world = World(make_spec("1"))
+    world.run_until("Shifting")
+    world.settle()
+    world.answer_routes()
+    world.apply(make_spec("2"))
+    world.run_until("Starting")
+    while world.routed() != {world.revision("2"): 100}:
+        run_under_a_silent_gateway(world, 1.0)
+    world.crashing.add("2")
+    run_under_a_silent_gateway(world, 60.0)
+    world.answer_routes()
+    world.settle()
+    assert (world.state, world.replicas("1")) == ("Broken", 2)
+    world.run(10.0)
+    assert (world.state, world.replicas("1")) == ("Broken", 0)
+
+
 def test_a_revision_that_has_to_wait_is_not_called_healthy() -> None:
     world = serving()
     elsewhere = replace(GATEWAY_TRAFFIC, hostnames=("other.example.com",))
