@@ -18,6 +18,8 @@ from tests.properties.world import GATEWAY_TRAFFIC, World, make_rollout, make_sp
 
 VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 WEIGHTS = st.sampled_from([(), (20,), (20, 50), (5, 25, 75), (50,), (1, 99)])
+ROOM_ENOUGH = 100
+"Places that nobody runs out of."
 HOLDBACKS = st.sampled_from([0, 1, 10, 50])
 OUTCOMES = st.sampled_from(get_args(ExperimentVerdict))
 RESTING = {"Idle", "Rejected", "Guarding", "Holding", "Broken"}
@@ -194,7 +196,7 @@ class InPlaceHistory(History):
         """A first revision may wait for places that one serves from which was never stable."""
         if hasattr(self, "world"):
             proven = any(r.stable_at is not None for r in self.world.revisions.values())
-            self.world.room = self.world.room if proven else None
+            self.world.room = self.world.room if proven else ROOM_ENOUGH
         super().teardown()
 
 
