@@ -69,12 +69,28 @@ def _may_take(view: View, status: Status) -> bool:
     return view.verify(status).accepted and view.now >= taken_from(view, status)
 
 
-def release_previous(view: View, status: Status) -> Status:
-    """In Guarding: where the new stable lacks room, the previous one keeps what it serves."""
+def beyond_stable(view: View, status: Status) -> int:
+    """In Guarding: the percentage that the new stable's pods can't carry, for want of places."""
+    stable = status.stable
+    if stable is None or not view.lacks_room(stable):
+        return 0
+    return ALL - view.carried(stable, status)
+
+
+def release_previous(view: View, status: Status, *, shrinks: bool) -> Status:
+    """In Guarding: where the new stable lacks room, the previous one keeps what it serves.
+
+    One fewer, if less is to be held back (`shrinks`): the new stable has to get ready for that.
+    """
     stable, previous = status.stable, status.previous
     if stable is None or previous is None or not view.lacks_room(stable):
         return status
     if not _may_take(view, status):
         return status
-    kept = needed_replicas(previous.weight, rollout_of(status).peak_replicas)
-    return replace(status, previous=replace(previous, replicas=min(kept, previous.replicas)))
+    size = rollout_of(status).peak_replicas
+    kept = needed_replicas(previous.weight, size)
+    fewer = replace(previous, replicas=min(kept, previous.replicas))
+    if shrinks:
+        left = size - view.ready(stable.revision, status) - 1
+        fewer = _take(view, status, fewer, left)
+    return replace(status, previous=fewer)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from canarium.core.analysis import find_outcome, has_failed, has_no_data, is_proven, may_pass
 from canarium.core.clock import held_seconds, resumes_at, start_clock, stop_clock
 from canarium.core.commands import Verb
-from canarium.core.in_place import give_back, make_room, release_previous
+from canarium.core.in_place import beyond_stable, give_back, make_room, release_previous
 from canarium.core.moves import (
     advance,
     begin,
@@ -252,7 +252,8 @@ def guarding(view: View, status: Status) -> Status:
     if (percent := _compute_holdback(view, status)) != _held_back(status):
         return lower_holdback(view, status, percent)
     status = _run_clock(view, status, paused=view.paused)
-    return _end_guard(view, release_previous(view, status))
+    shrinks = not view.paused and _wanted_holdback(view, status) < _held_back(status)
+    return _end_guard(view, release_previous(view, status, shrinks=shrinks))
 
 
 def _held_back(status: Status) -> int:
@@ -272,7 +273,7 @@ def _compute_holdback(view: View, status: Status) -> int:
     """What the previous revision is to have of the traffic: it never gets more again.
 
     Nothing once the guard is over, or when it has no ready pod and the new stable has one. A
-    pause keeps it, but for the latter.
+    pause keeps it, but for the latter. In place it keeps what the new stable can't carry yet.
     """
     previous, held = status.previous, _held_back(status)
     if previous is None or not view.ready(_stable(status).revision, status):
@@ -281,7 +282,13 @@ def _compute_holdback(view: View, status: Status) -> int:
         return 0
     if view.paused:
         return held
-    return 0 if _is_guarded(view, status) else min(held, view.rollout.holdback)
+    wanted = _wanted_holdback(view, status)
+    return wanted if wanted == held else min(held, max(wanted, beyond_stable(view, status)))
+
+
+def _wanted_holdback(view: View, status: Status) -> int:
+    """The same by the guard and the spec alone."""
+    return 0 if _is_guarded(view, status) else min(_held_back(status), view.rollout.holdback)
 
 
 def _go_back(view: View, status: Status) -> Status | None:
@@ -311,7 +318,7 @@ def _has_lost_guarded(view: View, status: Status) -> bool:
 
 def _end_guard(view: View, status: Status) -> Status:
     serving = view.ready(_stable(status).revision, status) > 0
-    over = _is_guarded(view, status)
+    over = _is_guarded(view, status) and not _held_back(status)
     return rest(view, status) if over and serving and _is_settled(view, status) else status
 
 

@@ -185,8 +185,10 @@ class View:
         canary = status.canary
         if canary is None:
             return False
-        needed = self._spare_one(canary, self.needed_by_step(status), status)
-        return self.ready(canary.revision, status) >= needed
+        needed = self.needed_by_step(status)
+        if self.is_closing(status) and self.lacks_room(canary):  # what is held back has its places
+            needed = needed_replicas(self.step(status).weight, rollout_of(status).peak_replicas)
+        return self.ready(canary.revision, status) >= self._spare_one(canary, needed, status)
 
     def needed(self, part: RevisionStatus, status: Status) -> int:
         """Pods that a revision's share of the traffic needs, in this rollout."""

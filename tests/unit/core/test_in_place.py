@@ -158,6 +158,24 @@ def test_what_was_held_back_keeps_its_pod_until_the_router_has_settled_without_i
     assert (held_back, world.state, ready(world)) == ({"1": 1, "2": 1}, "Idle", {"1": 0, "2": 2})
 
 
+@pytest.mark.parametrize(("size", "holdback"), [(2, 50), (5, 30), (5, 50), (10, 20), (10, 50)])
+def test_what_several_pods_hold_back_goes_to_the_new_one_pod_by_pod(
+    size: int, holdback: int
+) -> None:
+    terms = make_rollout(50, holdback=holdback, capacity="InPlace")
+    world = World(make_spec("1", replicas=size, rollout=terms), room=size)
+    world.run_until("Idle")
+    world.settle()
+    world.apply(make_spec("2", replicas=size, rollout=terms))
+    world.settle()
+    trial, guard = list(watch(world, "Guarding")), list(watch(world, "Idle"))
+    assert weights(world) == {"2": 100}
+    assert trial[-1][1] == {"1": holdback, "2": 100 - holdback}
+    assert min(sum(pods.values()) for pods, _ in (*trial, *guard)) >= size - 1
+    shares = [share.get("1", 0) for _, share in guard]
+    assert shares == sorted(shares, reverse=True)
+
+
 @pytest.mark.parametrize("size", [2, 3, 5, 7])
 def test_any_size_gets_through_with_never_more_than_one_pod_missing(size: int) -> None:
     world = full(size)
