@@ -113,7 +113,10 @@ def read_record(directory: Path) -> list[Process]:
 
 
 def find_strays(directory: Path) -> list[Process]:
-    """Running processes that carry the cluster's directory in their environment."""
+    """Running processes that carry the cluster's directory in their environment.
+
+    One that turns into another program shows none for an instant.
+    """
     mark = f"{MARK}={directory}".encode()
     found = []
     for entry in Path("/proc").iterdir():

@@ -21,7 +21,8 @@ def test_a_spawned_process_runs_detached_and_is_recorded(tmp_path: Path) -> None
 
     assert process.is_alive()
     assert read_record(tmp_path) == [process]
-    assert find_strays(tmp_path) == [replace(process, name="stray")]
+    stray = replace(process, name="stray")
+    assert wait_until(lambda: find_strays(tmp_path) == [stray], 10)
 
     kill_all(tmp_path)
 
