@@ -296,7 +296,7 @@ STEPS_AND_TIME = (
         name="guard-skipped",
         wrong="The guard ends as soon as the traffic has settled",
         file="core/states.py",
-        old="    over = _is_guarded(view, status)\n",
+        old="    over = _is_guarded(view, status) and not _held_back(status)\n",
         new="    over = True\n",
         test=_STATES + "test_the_previous_revision_stays_at_full_size_until_the_guard_ends",
     ),
@@ -523,11 +523,19 @@ VERDICTS = (
 HOLDBACK = (
     Mutant(
         name="holdback-left-behind",
-        wrong="The guard ends while the previous revision still has what was held back",
+        wrong="In place the guard ends while the previous revision still has what was held back",
         file="core/states.py",
-        old="    return 0 if _is_guarded(view, status) else min(held, view.rollout.holdback)\n",
-        new="    return min(held, view.rollout.holdback)\n",
-        test=_HOLDBACK + "test_no_guard_ends_while_something_is_held_back",
+        old=" and not _held_back(status)\n",
+        new="\n",
+        test=_IN_PLACE + "test_what_several_pods_hold_back_goes_to_the_new_one_pod_by_pod[10-20]",
+    ),
+    Mutant(
+        name="closing-step-asks-for-places-that-are-held-back",
+        wrong="In place the closing step waits for the whole size beside what is held back",
+        file="core/view.py",
+        old="        if self.is_closing(status) and self.lacks_room(canary):",
+        new="        if not status:",
+        test=_IN_PLACE + "test_what_several_pods_hold_back_goes_to_the_new_one_pod_by_pod[10-50]",
     ),
     Mutant(
         name="holdback-not-compared",
