@@ -16,8 +16,13 @@ from tests.cluster.processes import ClusterError
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "chart"
 OPERATOR = ROOT / "deploy" / "operator.yaml"
+PLACEHOLDER = "set-your-registry.invalid/canarium"
+"In deploy/: a name that no registry can have, since nobody may register `.invalid` (RFC 2606)."
 DEFINITION = "CustomResourceDefinition"
-HEAD = "# Generated from charts/canarium with its default values: make chart\n"
+HEAD = """\
+# Generated from charts/canarium with its default values: make chart
+# The image is a placeholder: kustomization.yaml says how to name yours.
+"""
 OF_HELM = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 Object = dict[str, Any]
 
@@ -36,7 +41,7 @@ def render_case(name: str) -> str:
 
 def make_manifests() -> list[Object]:
     """The default install without Helm: without CRDs, which have a folder, and hooks."""
-    rendered = render_chart({"crds": {"install": False}})
+    rendered = render_chart({"crds": {"install": False}, "image": {"repository": PLACEHOLDER}})
     return [strip(item) for item in rendered if not is_hook(item)]
 
 

@@ -23,6 +23,7 @@ RELEASE = "canarium"
 GROUP = "canarium.dev"
 NAMESPACE = "canarium"
 TIMEOUT = "120s"
+REPOSITORY = "registry.example.com/canarium"
 Values = Mapping[str, Any]
 
 
@@ -61,8 +62,13 @@ def render_chart(
     release: str = RELEASE,
     chart: Path = CHART,
 ) -> list[dict[str, Any]]:
-    """The objects that the chart consists of with these values, hooks included."""
-    said = run_helm("template", release, chart, "--namespace", namespace, values=values or {})
+    """The objects that the chart consists of with these values, hooks included.
+
+    The image is named here unless a value does, since the chart wants one.
+    """
+    image = {"repository": REPOSITORY, **(values or {}).get("image", {})}
+    given = {**(values or {}), "image": image}
+    said = run_helm("template", release, chart, "--namespace", namespace, values=given)
     return [item for item in yaml.load_all(said, yaml.CSafeLoader) if item]
 
 

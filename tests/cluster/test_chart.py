@@ -108,6 +108,10 @@ def test_each_schema_of_ours_is_in_the_chart_and_stays_when_it_goes() -> None:
             "watch.namespaces: all is every namespace; leave the list empty for that",
         ),
         (
+            {"image": {"repository": ""}},
+            "image.repository: names no image, and there is no public one of Canarium; build it",
+        ),
+        (
             {"image": {"digest": "sha256:abc"}},
             'image.digest: "sha256:abc" will not do; write sha256: and 64 hexadecimal digits',
         ),

@@ -8,6 +8,8 @@ from tests.demo.figures import Figures, Split
 from tests.demo.wording import show_seconds
 
 RULE = "-" * 78
+RAMP = "0:20,600:20"
+"Twenty requests a second for ten minutes: long enough for a rollout and a roll-back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def render_next(kept: Kept | None) -> list[str]:
         f"    {kept.url}",
         "Traffic to judge a version by, a slow version, and how it goes:",
         f"  .venv/bin/python -m tests.e2e.traffic {kept.url} \\",
-        f"    --host {kept.host} --log answers.jsonl \\",
+        f"    --host {kept.host} --ramp {RAMP} --log answers.jsonl \\",
         f"    --body '{kept.body}' &",
         "  kubectl apply --server-side -f examples/iris/versions/v4.yaml",
         "  kubectl get mdep -w",

@@ -159,3 +159,40 @@ def test_every_check_that_the_invariants_name_exists() -> None:
     sources = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
     assert len(re.findall(r"^## \d\.", text, re.MULTILINE)) == 9
     assert named - set(re.findall(r"def (\w+)\(", sources)) == set()
+
+
+OTHERS_REGISTRY = re.compile(r"\b(?:ghcr\.io|docker\.io|quay\.io|[a-z.]*gcr\.io)/[\w./-]+")
+MAINTAINED_BY_DOCKER = "docker.io/library/"
+SHIPPED = ("README.md", "docs", "charts", "deploy", "examples", "image", "operator", "Dockerfile")
+
+
+def shipped_texts() -> Iterator[tuple[str, str]]:
+    """Everything that a user gets to read, apply or build from, by its path."""
+    for name in SHIPPED:
+        path = ROOT / name
+        files = [path] if path.is_file() else sorted(path.rglob("*"))
+        for file in files:
+            texts = (".md", ".yaml", ".yml", ".txt", ".tpl", ".py", ".json", "")
+            if file.is_file() and file.suffix in texts:
+                yield name_of(file), file.read_text()
+
+
+def test_no_image_is_named_under_somebody_elses_account() -> None:
+    found = {
+        (name, image)
+        for name, text in shipped_texts()
+        for image in OTHERS_REGISTRY.findall(text)
+        if not image.startswith(MAINTAINED_BY_DOCKER)
+    }
+    assert found == set()
+
+
+def test_canarium_is_installed_from_the_clone_and_never_by_a_name_of_pypi() -> None:
+    commands = [
+        (name, words)
+        for name, text in shipped_texts()
+        for words in re.findall(r"pip3? install ([^\n\"`]+)", text)
+    ]
+    named = {(name, words) for name, words in commands if re.search(r"(^| )'?canarium", words)}
+    assert ("docs/cli.md", "'.[cli]'") in commands
+    assert named == set()

@@ -80,6 +80,9 @@
 {{/* Values that make no sense together. */}}
 {{- define "canarium.badCombinations" -}}
 {{- $found := list -}}
+{{- if not .Values.image.repository -}}
+{{- $found = append $found "image.repository: names no image, and there is no public one of Canarium; build it, push it to your registry, and write where it is, such as --set image.repository=registry.example.com/canarium" -}}
+{{- end -}}
 {{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) -}}
 {{- $found = append $found "serviceAccount: with create: false, write the name of the account that there is in serviceAccount.name" -}}
 {{- end -}}

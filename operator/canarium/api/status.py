@@ -18,16 +18,17 @@ class Condition(Model):
     """One condition, as Kubernetes' API conventions have it."""
 
     type: str
-    "Ready, UpToDate, Reconciling, Stalled, Routed or Judged."
+    """Ready, UpToDate, Reconciling, Stalled, Routed, Judged or Scaled; of a template: Ready or
+    Working."""
     status: Literal["True", "False", "Unknown"]
     "Whether it holds."
     reason: str
     "Why, in one CamelCase word."
-    message: str | None = None
+    message: str
     "Why, in plain words."
     observed_generation: int | None = None
     "The metadata.generation that this was said about."
-    last_transition_time: Time | None = None
+    last_transition_time: Time
     "When status last changed."
 
 
@@ -236,7 +237,7 @@ class DeploymentStatus(Model):
     message: str | None = None
     "That reason in plain words."
     conditions: Annotated[list[Condition], keyed("type")] | None = None
-    "Ready, UpToDate, Reconciling, Stalled, Routed, Judged."
+    "Ready, UpToDate, Reconciling, Stalled, Routed, Judged; Scaled where something scales it."
     url: str | None = None
     "Where requests go."
     router: str | None = None

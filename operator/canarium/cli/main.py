@@ -106,7 +106,7 @@ def _run(chosen: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in EXTRA_PACKAGES:
             raise
-        cure = "install them with: pip install 'canarium[cli]'"
+        cure = "from a clone of Canarium, install them with: pip install '.[cli]'"
         raise CommandError(f"this command needs packages that are missing; {cure}") from error
 
 

@@ -233,7 +233,8 @@ def _before(view: View, kind: str) -> Condition | None:
 def _condition(view: View, kind: str, truth: Truth, reason: str, message: str = "") -> Condition:
     before = _before(view, kind)
     same = before is not None and before.status == truth
-    at = before.last_transition_time if before is not None and same else view.now
+    since = before.last_transition_time if before is not None and same else None
+    at = view.now if since is None else since
     generation = view.observed.model.meta.generation
     return Condition(kind, truth, reason, tidy(message), generation, at)
 
@@ -277,7 +278,7 @@ def _up_to_date(view: View, status: Status, headline: Headline) -> Condition:
 def _reconciling(view: View, phase: str, headline: Headline) -> Condition:
     if phase in ("Pending", "Progressing") and headline.reason not in _FINAL_FAILURES:
         return _condition(view, "Reconciling", "True", headline.reason, headline.message)
-    return _condition(view, "Reconciling", "False", headline.reason)
+    return _condition(view, "Reconciling", "False", headline.reason, headline.message)
 
 
 def _stalled(view: View, status: Status, phase: str, headline: Headline) -> Condition:
@@ -285,7 +286,7 @@ def _stalled(view: View, status: Status, phase: str, headline: Headline) -> Cond
     final = refused or headline.reason in _FINAL_FAILURES
     if phase in ("RolledBack", "Failed", "Invalid") or final:
         return _condition(view, "Stalled", "True", headline.reason, headline.message)
-    return _condition(view, "Stalled", "False", "NotStalled")
+    return _condition(view, "Stalled", "False", "NotStalled", "nothing has failed for good")
 
 
 def _routed(view: View, status: Status) -> Condition:

@@ -40,6 +40,8 @@ Phase = Literal[
     "Invalid",
 ]
 T = TypeVar("T")
+ALWAYS = {"always": True}
+"Marks a field that is written even when it is empty, because the schema requires it."
 Ending = Literal["", "Rejected", "Canceled", "Superseded"]
 
 
@@ -50,7 +52,7 @@ class Condition:
     type: str
     status: Literal["True", "False", "Unknown"]
     reason: str
-    message: str = ""
+    message: str = field(default="", metadata=ALWAYS)
     observed_generation: int = 0
     last_transition_time: float | None = None
 
@@ -196,8 +198,8 @@ def dump(value: Any) -> Any:
         return {key: dump(item) for key, item in value.items()}
     return {
         outside: write(item)
-        for name, outside, write in _writers(cast("Hashable", type(value)))
-        if (item := getattr(value, name)) is not None and item not in ("", (), {})
+        for name, outside, write, always in _writers(cast("Hashable", type(value)))
+        if (item := getattr(value, name)) is not None and (always or item not in ("", (), {}))
     }
 
 
@@ -233,10 +235,15 @@ def _outside(name: str) -> str:
 
 
 @cache
-def _writers(cls: Any) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
-    """Each field's name inside and outside, and how to write its value."""
+def _writers(cls: Any) -> tuple[tuple[str, str, Callable[[Any], Any], bool], ...]:
+    """Each field's name inside and outside, how to write its value, and whether it always is."""
     return tuple(
-        (f.name, _outside(f.name), format_time if _is_time(f.name) else dump)
+        (
+            f.name,
+            _outside(f.name),
+            format_time if _is_time(f.name) else dump,
+            "always" in f.metadata,
+        )
         for f in dataclasses.fields(cls)
     )
 

@@ -170,9 +170,9 @@ def _make_condition(
 
 def _since(condition: Json, status: Json, now: float) -> Json:
     before = _find(status, condition["type"])
-    if before is not None and before.get("status") == condition["status"]:
-        return {**condition, "lastTransitionTime": before.get("lastTransitionTime")}
-    return {**condition, "lastTransitionTime": format_time(now)}
+    same = before is not None and before.get("status") == condition["status"]
+    since = before.get("lastTransitionTime") if before is not None and same else None
+    return {**condition, "lastTransitionTime": since or format_time(now)}
 
 
 def _find(status: Json, kind: str) -> Json | None:

@@ -1,7 +1,10 @@
 import dataclasses
+import re
 import typing
+from pathlib import Path
 from typing import Any
 
+import canarium
 import pytest
 from canarium import judge
 from canarium.api.containers import PROFILES as WRITTEN
@@ -121,6 +124,7 @@ FULL = core.Status(
 )
 
 
+MAKERS_OF_CONDITIONS = ("core/conditions.py", "measuring/templates.py")
 FULL_OF: dict[Any, Any] = {
     core.Status: FULL,
     core.Condition: FULL.conditions[0],
@@ -144,6 +148,31 @@ def test_a_full_status_is_right_by_the_schema_and_reads_back() -> None:
     dumped = core.dump(FULL)
     DeploymentStatus.model_validate(dumped)
     assert core.parse(core.Status, dumped) == FULL
+
+
+def test_a_condition_always_says_why_and_since_when() -> None:
+    schema = Condition.model_json_schema(by_alias=True)
+    said = core.dump(core.Condition("Ready", "True", "Serving", last_transition_time=0.0))
+
+    assert schema["required"] == ["type", "status", "reason", "message", "lastTransitionTime"]
+    assert said["message"] == ""
+    Condition.model_validate(said)
+
+
+def test_a_condition_that_an_earlier_version_wrote_without_a_message_can_be_read() -> None:
+    stored = {"type": "Stalled", "status": "False", "reason": "NotStalled"}
+    assert core.parse(core.Condition, stored) == core.Condition("Stalled", "False", "NotStalled")
+
+
+def test_the_schema_names_every_type_of_condition() -> None:
+    """Of what is made anywhere: each is in the words that people read with the field."""
+    root = Path(canarium.__file__).parent
+    code = "\n".join((root / name).read_text() for name in MAKERS_OF_CONDITIONS)
+    made = set(re.findall(r'_condition\((?:view|record), "(\w+)"', code))
+    described = Condition.model_json_schema(by_alias=True)["properties"]["type"]["description"]
+
+    assert {"Ready", "UpToDate", "Stalled", "Scaled", "Working"} <= made
+    assert {kind for kind in made if kind not in described} == set()
 
 
 def test_an_empty_status_is_right_by_the_schema() -> None:

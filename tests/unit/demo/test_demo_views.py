@@ -5,15 +5,19 @@
 
 import dataclasses
 import os
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.__main__ import make_parser
 from tests.demo.closing import Kept, describe_problems, render_figures, render_next
 from tests.demo.figures import Figures, Promotion, Split, TakingBack
 from tests.demo.live import WIDTH, render
 from tests.demo.plain import narrate
 from tests.demo.scene import Notice, Pulse, Row, Scene
+from tests.e2e.traffic import parse_arguments
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "demo"
 
@@ -149,6 +153,31 @@ def test_what_never_happened_is_a_dash_in_the_table() -> None:
     )
     problems = describe_problems(["v2 is promoted: not within 300 s"])
     compare_with_golden("closing-nothing", [*render_figures(nothing), *problems])
+
+
+def list_commands(lines: Sequence[str]) -> list[list[str]]:
+    """The commands among lines that a person may copy, each as a shell splits it."""
+    joined = "\n".join(line for line in lines if line.startswith("  ")).replace("\\\n", " ")
+    return [shlex.split(line.rstrip("& ")) for line in joined.splitlines()]
+
+
+def test_the_traffic_command_that_is_printed_is_one_that_the_client_takes() -> None:
+    (given,) = (each for each in list_commands(render_next(KEPT)) if "tests.e2e.traffic" in each)
+    load, log = parse_arguments(given[3:])
+
+    assert (load.url, load.host, load.body) == (KEPT.url, KEPT.host, KEPT.body)
+    assert load.ramp.rate(599.0) == 20.0
+    assert str(log) == "answers.jsonl"
+
+
+def test_the_other_commands_that_are_printed_exist() -> None:
+    """The manifest that is applied, and the command that takes the cluster down."""
+    commands = list_commands(render_next(KEPT))
+    (applied,) = (each for each in commands if each[:2] == ["kubectl", "apply"])
+    (down,) = (each for each in commands if "tests.cluster" in each)
+
+    assert Path(applied[-1]).exists()
+    assert make_parser().parse_args(down[3:]).name == KEPT.name
 
 
 def test_what_to_type_when_the_cluster_was_kept() -> None:
