@@ -405,7 +405,7 @@ REJECTIONS_AND_FAULTS = (
         name="deadline-blames-the-revision",
         wrong="At the deadline a revision is rejected for pods that nobody has created",
         file="core/view.py",
-        old="        return stuck and self.fault(revision) is None\n",
+        old='        return stuck and (fault is None or fault.whose == "Unclear")\n',
         new="        return True\n",
         test=_SCENARIOS + "test_pods_that_nobody_creates_are_not_the_revisions_fault",
     ),

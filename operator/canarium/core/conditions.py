@@ -71,12 +71,17 @@ def find_obstacle(view: View, status: Status) -> Headline | None:
     tried = status.canary or status.stable
     fault = view.fault(tried.revision) if tried else None
     if fault is not None and _is_in_the_way(status, fault):
-        return Headline(fault.reason, fault.message)
+        return Headline(fault.reason, _tell_fault(fault))
     return None
 
 
+def _tell_fault(fault: Fault) -> str:
+    waits = "; it is waited for until progressDeadline" if fault.whose == "Unclear" else ""
+    return f"{fault.message}{waits}"
+
+
 def _is_in_the_way(status: Status, fault: Fault) -> bool:
-    return fault.whose == "Environment" and rollout_of(status).state in ("Starting", "Scaling")
+    return fault.whose != "Revision" and rollout_of(status).state in ("Starting", "Scaling")
 
 
 def _tell_starting(_view: View, _status: Status) -> Headline:

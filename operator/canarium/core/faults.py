@@ -1,32 +1,33 @@
 """Whose fault it is that a revision isn't well: its own, or its environment's.
 
 A revision's own fault gets it rolled back and rejected. The environment's leaves traffic on
-stable, rejects nobody, is said in status, and heals by itself.
+stable, rejects nobody, is said in status, and heals by itself. What is unclear (a Secret that may
+still come, a registry that is busy) is waited for, and is the revision's own if it is still so at
+the progress deadline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
 
 from canarium.core.digests import find_difference
+from canarium.core.kubelet_reasons import (
+    Whose,
+    describe_waiting,
+    is_root_refused,
+    is_start_failure,
+    judge_waiting,
+    name_waiting,
+)
 from canarium.core.observed import ContainerState, DeploymentRecord, PodRecord, WriteFailure
+from canarium.core.words import quote
 
 CRASH_RESTARTS = 2
 IMAGES_DIFFER = "ImagesDiffer"
 
-_IMMEDIATE = {
-    "ImagePullBackOff": "its image cannot be pulled",
-    "InvalidImageName": "its image's name is not valid",
-    "ErrImageNeverPull": "its image is not on the node and may not be pulled",
-    "CreateContainerConfigError": "its container cannot be configured",
-    "CreateContainerError": "its container cannot be created",
-    "RunContainerError": "its container cannot be run",
-}
-
-_ROOT_REFUSED = ("runAsNonRoot", "non-root")
-"What the kubelet says of an image that would run as root, or as a user whose number isn't known."
 ROOT_CURE = (
     "write the number of a user other than root in spec.pod.securityContext.runAsUser, or"
     " runAsNonRoot: false where the namespace admits root"
@@ -36,6 +37,9 @@ STANDARD_CURE = (
     " pod-security.kubernetes.io/enforce allow it"
 )
 
+RUNNING_FAULTS = ("CrashLoopBackOff", "OOMKilled")
+"Of containers that did run: no other pod of the revision excuses them."
+ENDED = ("Failed", "Succeeded")
 _LOST = ("NodeLost", "NodeShutdown", "Evicted", "Shutdown", "Terminated")
 
 
@@ -43,7 +47,7 @@ _LOST = ("NodeLost", "NodeShutdown", "Evicted", "Shutdown", "Terminated")
 class Fault:
     """What is wrong, with whom, in one CamelCase word and one sentence."""
 
-    whose: Literal["Revision", "Environment"]
+    whose: Whose
     reason: str
     message: str
 
@@ -56,34 +60,106 @@ def find_fault(
 ) -> Fault | None:
     """The worst thing known about a revision's pods; None when nothing is wrong.
 
-    The revision's own faults come before the environment's.
+    The revision's own faults come first, and what is unclear after what the environment is known
+    to have done: blame has to wait until that is over.
     """
     mine = [pod for pod in pods if pod.revision == revision and not pod.meta.deleting]
-    own = (_container_fault(pod, state) for pod in mine for state in pod.containers)
+    template = _read_template(deployment.template if deployment else b"{}")
+    found = list(_container_faults(mine, template))
     around = (_pod_fault(pod) for pod in mine)
     return (
-        next((fault for fault in own if fault), None)
+        _first(found, "Revision")
         or _image_fault(mine, deployment)
         or _deployment_fault(deployment)
         or next((fault for fault in around if fault), None)
+        or _first(found, "Environment")
+        or _first(found, "Unclear")
         or next((Fault("Environment", f.reason, f.message) for f in failures), None)
     )
 
 
-def _container_fault(pod: PodRecord, state: ContainerState) -> Fault | None:
-    where = f"pod {pod.meta.name}, container {state.name}"
-    if state.waiting_reason in _IMMEDIATE:
-        words = state.waiting_message or _IMMEDIATE[state.waiting_reason]
-        return Fault("Revision", state.waiting_reason, f"{where}: {_with_cure(words)}")
+def _first(faults: list[Fault], whose: Whose) -> Fault | None:
+    return next((fault for fault in faults if fault.whose == whose), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """What blame depends on of a pod template: who else is in a pod was put there by others."""
+
+    containers: frozenset[str]
+    has_pull_secrets: bool
+
+
+@lru_cache(maxsize=256)
+def _read_template(template: bytes) -> _Template:
+    spec = json.loads(template).get("spec") or {}
+    every = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    names = frozenset(str(each["name"]) for each in every) or frozenset(("server",))
+    return _Template(names, bool(spec.get("imagePullSecrets")))
+
+
+def _container_faults(pods: list[PodRecord], template: _Template) -> Iterator[Fault]:
+    """What containers say. A pod that has ended, or lost its node, says nothing of its revision."""
+    works = any(pod.ready for pod in pods)
+    for pod in pods:
+        if pod.phase in ENDED or pod.reason in _LOST:
+            continue
+        for state in pod.containers:
+            mine = state.name in template.containers
+            fault = _own_fault(pod, state, template) if mine else _foreign_fault(pod, state)
+            if fault is not None:
+                yield _excuse(fault, state) if works else fault
+
+
+def _own_fault(pod: PodRecord, state: ContainerState, template: _Template) -> Fault | None:
     if state.terminated_reason == "OOMKilled":
-        return Fault("Revision", "OOMKilled", f"{where}: ran out of its memory limit")
-    if state.waiting_reason == "CrashLoopBackOff" and state.restarts >= CRASH_RESTARTS:
-        return Fault("Revision", "CrashLoopBackOff", f"{where}: {_last_exit(state)}")
-    return None
+        return Fault("Revision", "OOMKilled", f"{_place(pod, state)}: ran out of its memory limit")
+    if state.waiting_reason == "CrashLoopBackOff":
+        return _crash(pod, state)
+    whose = judge_waiting(
+        state.waiting_reason, state.waiting_message, has_pull_secrets=template.has_pull_secrets
+    )
+    return _waiting(pod, state, whose) if whose else None
 
 
-def _with_cure(words: str) -> str:
-    return f"{words}; {ROOT_CURE}" if any(word in words for word in _ROOT_REFUSED) else words
+def _foreign_fault(pod: PodRecord, state: ContainerState) -> Fault | None:
+    """A container that a webhook put there: as long as the pod is well, how it is matters not."""
+    reason, message = state.waiting_reason, state.waiting_message
+    if pod.ready or not reason:
+        return None
+    if reason == "CrashLoopBackOff":
+        words = f"{_place(pod, state)}, which is not of this revision: {_last_exit(state)}"
+        return Fault("Environment", reason, words)
+    judged = judge_waiting(reason, message, has_pull_secrets=False)
+    return _waiting(pod, state, "Environment") if judged else None
+
+
+def _crash(pod: PodRecord, state: ContainerState) -> Fault | None:
+    if state.restarts < CRASH_RESTARTS:
+        return None
+    busy = is_start_failure(state.terminated_reason, state.terminated_message)
+    words = f"{_place(pod, state)}: {_last_exit(state)}"
+    return Fault("Unclear" if busy else "Revision", "CrashLoopBackOff", words)
+
+
+def _waiting(pod: PodRecord, state: ContainerState, whose: Whose) -> Fault:
+    words = describe_waiting(state.waiting_reason, state.waiting_message)
+    cure = f"; {ROOT_CURE}" if is_root_refused(words) else ""
+    reason = name_waiting(state.waiting_reason, whose)
+    return Fault(whose, reason, f"{_place(pod, state)}: {words}{cure}")
+
+
+def _excuse(fault: Fault, state: ContainerState) -> Fault:
+    """What keeps a container from starting is its node's fault where the same starts elsewhere."""
+    has_run = fault.reason in RUNNING_FAULTS and fault.whose == "Revision"
+    if has_run or state.waiting_reason == "InvalidImageName":
+        return fault
+    reason = name_waiting(fault.reason, "Environment")
+    return Fault("Environment", reason, f"{fault.message}; other pods of it are ready")
+
+
+def _place(pod: PodRecord, state: ContainerState) -> str:
+    return f"pod {pod.meta.name}, container {state.name}"
 
 
 def _image_fault(pods: Iterable[PodRecord], deployment: DeploymentRecord | None) -> Fault | None:
@@ -93,7 +169,8 @@ def _image_fault(pods: Iterable[PodRecord], deployment: DeploymentRecord | None)
 
 def _last_exit(state: ContainerState) -> str:
     code = "" if state.terminated_exit_code is None else f" with code {state.terminated_exit_code}"
-    return f"exited{code}, {state.restarts} restarts"
+    said = f", saying: {quote(state.terminated_message)}" if state.terminated_message else ""
+    return f"exited{code}, {state.restarts} restarts{said}"
 
 
 def _deployment_fault(deployment: DeploymentRecord | None) -> Fault | None:
@@ -119,6 +196,6 @@ def _pod_fault(pod: PodRecord) -> Fault | None:
     if pod.scheduling_message and not pod.scheduled:
         words = f"pod {pod.meta.name} cannot be scheduled: {pod.scheduling_message}"
         return Fault("Environment", "Unschedulable", words)
-    if pod.phase != "Failed" and pod.reason in _LOST:
+    if pod.phase not in ENDED and pod.reason in _LOST:
         return Fault("Environment", pod.reason, f"pod {pod.meta.name} lost its node or its place")
     return None

@@ -55,6 +55,8 @@ class ContainerState:
     waiting_message: str = ""
     terminated_reason: str = ""
     terminated_exit_code: int | None = None
+    terminated_message: str = ""
+    "What it wrote as its last words, or the end of its log; or why it could not be started."
     image_id: str = ""
 
 

@@ -502,8 +502,9 @@ def _break(view: View, status: Status, reason: str, message: str) -> Status:
 
 def _not_ready(view: View, status: Status, revision: RevisionStatus) -> str:
     ready = view.ready(revision.revision, status)
-    seconds = view.rollout.progress_deadline_seconds
-    return f"{ready} of {revision.replicas} pods ready and no progress for {seconds:g} s"
+    seconds, fault = view.rollout.progress_deadline_seconds, view.fault(revision.revision)
+    words = f"{ready} of {revision.replicas} pods ready and no progress for {seconds:g} s"
+    return f"{words}; {fault.message}" if fault else words
 
 
 def _stable(status: Status) -> RevisionStatus:

@@ -11,7 +11,7 @@ from canarium.core.capacity import carried_weight, needed_replicas, step_replica
 from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.defaults import keep_defaults
 from canarium.core.delivery import find_undeliverable
-from canarium.core.faults import Fault, find_fault
+from canarium.core.faults import ENDED, Fault, find_fault
 from canarium.core.names import REVISION_LABEL, child_name
 from canarium.core.observed import (
     AnalysisResult,
@@ -260,9 +260,11 @@ class View:
         return fault if fault is not None and fault.whose == "Revision" else None
 
     def is_unready(self, revision: str) -> bool:
-        """Whether pods of it run on a node and don't get ready, and nothing else is to blame."""
-        stuck = any(pod.scheduled and not pod.ready for pod in self.pods(revision))
-        return stuck and self.fault(revision) is None
+        """Whether pods of it run on a node and don't get ready, and nobody else is to blame."""
+        lives = (pod for pod in self.pods(revision) if pod.phase not in ENDED)
+        stuck = any(pod.scheduled and not pod.ready for pod in lives)
+        fault = self.fault(revision)
+        return stuck and (fault is None or fault.whose == "Unclear")
 
     def is_overdue(self, status: Status) -> bool:
         """Whether nothing got better for as long as the progress deadline allows."""

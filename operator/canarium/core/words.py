@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from canarium.core.spec import Step
 
 MOST_CHARACTERS = 1024
+MOST_QUOTED = 256
+_COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
 
 def tidy(text: str) -> str:
@@ -13,6 +17,19 @@ def tidy(text: str) -> str:
         return text.strip()
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - 1] + "…"
+
+
+def last_words(text: str) -> str:
+    """The last line of a log that says something, as it may be quoted; "" when none does."""
+    plain = _COLOURS.sub("", text[-4096:])
+    lines = (tidy(line) for line in reversed(plain.splitlines()))
+    return quote(next((line for line in lines if line), ""))
+
+
+def quote(text: str) -> str:
+    """Words of others within a sentence of ours: one line of at most 256 characters."""
+    line = tidy(text)
+    return line if len(line) <= MOST_QUOTED else line[: MOST_QUOTED - 1] + "…"
 
 
 def describe_traffic(step: Step) -> str:

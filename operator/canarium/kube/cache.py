@@ -200,9 +200,13 @@ class Cache:
     def _wake_for_pods(self, key: Key) -> None:
         model = self.models.get(*key)
         canary = model.status.canary if model is not None else None
-        fault = find_fault(canary.revision, self.pods.of(key), None) if canary else None
-        fails = fault is not None and fault.whose == "Revision"
+        fails = canary is not None and self._is_at_fault(key, canary.revision)
         (self._wake_first if fails else self._wake_soon)(key)
+
+    def _is_at_fault(self, key: Key, revision: str) -> bool:
+        deployments = (d for d in self.deployments.of(key) if d.revision == revision)
+        fault = find_fault(revision, self.pods.of(key), next(deployments, None))
+        return fault is not None and fault.whose == "Revision"
 
     def _wake_class(self, changed: Key) -> None:
         for key in self.gateways.keys():  # noqa: SIM118 - a store is no mapping

@@ -42,6 +42,7 @@ from canarium.core.observed import (
 from canarium.core.origin import Origin, Writer, make_origin
 from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec, TemplateKind, TemplateSpec
 from canarium.core.status import Status, parse, parse_time
+from canarium.core.words import last_words
 from canarium.errors import Problem, SpecError
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
@@ -92,6 +93,7 @@ class _Waiting(_Wire):
 
 class _Terminated(_Wire):
     reason: str = ""
+    message: str = ""
     exit_code: int | None = None
 
 
@@ -509,6 +511,7 @@ def _make_container(wire: _ContainerStatus, *, init: bool = False) -> ContainerS
         waiting_message=waiting.message,
         terminated_reason=terminated.reason,
         terminated_exit_code=terminated.exit_code,
+        terminated_message=last_words(terminated.message),
         image_id=sys.intern(wire.image_id),
     )
 

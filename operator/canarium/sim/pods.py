@@ -23,7 +23,17 @@ RETRY_SECONDS = 5.0
 "How soon a pod that was refused is tried again."
 UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
-Failing = Literal["", "Crash", "OutOfMemory", "Unready", "Unschedulable", "ImagePull", "Config"]
+NOT_FOUND = (
+    'Back-off pulling image "i": ErrImagePull: failed to resolve reference "i": i: not found'
+)
+TOO_MANY = 'Back-off pulling image "i": ErrImagePull: unexpected status: 429 Too Many Requests'
+AS_ROOT = "container has runAsNonRoot and image will run as root"
+LATE_SECRET = 'secret "late" not found'  # noqa: S105 - the kubelet's words
+
+Failing = Literal[
+    "", "Crash", "OutOfMemory", "Unready", "Unschedulable", "ImagePull", "RegistryBusy", "Config",
+    "NoSecret",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,8 +383,8 @@ def _unscheduled() -> Json:
     return {"phase": "Pending", "conditions": [condition]}
 
 
-def _waiting(reason: str, phase: str, **container: Any) -> Json:
-    state = {"waiting": {"reason": reason}}
+def _waiting(reason: str, phase: str, message: str = "", **container: Any) -> Json:
+    state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
     return _status(ready=False, phase=phase, state=state, **container)
 
 
@@ -392,6 +402,8 @@ FAILURES: dict[Failing, Callable[[int], Json]] = {
     "Crash": _crash,
     "OutOfMemory": _run_out_of_memory,
     "Unready": lambda _restarts: _status(ready=False, phase="Running"),
-    "ImagePull": lambda _restarts: _waiting("ImagePullBackOff", "Pending"),
-    "Config": lambda _restarts: _waiting("CreateContainerConfigError", "Pending"),
+    "ImagePull": lambda _restarts: _waiting("ImagePullBackOff", "Pending", NOT_FOUND),
+    "RegistryBusy": lambda _restarts: _waiting("ImagePullBackOff", "Pending", TOO_MANY),
+    "Config": lambda _restarts: _waiting("CreateContainerConfigError", "Pending", AS_ROOT),
+    "NoSecret": lambda _restarts: _waiting("CreateContainerConfigError", "Pending", LATE_SECRET),
 }
