@@ -23,6 +23,7 @@ _TEMPLATE = "tests/unit/core/test_pod_template.py::"
 _SOURCING = "tests/unit/core/test_sourcing.py::"
 _MEASURING = "tests/unit/measuring/"
 _USE = "tests/unit/core/test_use.py::"
+_FAULTS = "tests/unit/core/test_faults.py::"
 _SHELL = "tests/unit/test_controller.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
 
@@ -417,6 +418,30 @@ REJECTIONS_AND_FAULTS = (
         new='        return Fault("Revision", "Unschedulable", words)\n',
         test=_SIMULATED
         + "test_an_environment_that_heals_late_leaves_the_pods_their_time[False-unschedulable]",
+    ),
+    Mutant(
+        name="busy-registry-rejects",
+        wrong="A registry that asks for patience gets a good version rejected",
+        file="core/kubelet_reasons.py",
+        old="    if reason != BACKED_OFF or _says(message, _REGISTRY_BUSY):\n",
+        new="    if reason != BACKED_OFF:\n",
+        test=_FAULTS + "test_an_image_that_cannot_be_pulled_is_blamed_by_what_the_registry_said",
+    ),
+    Mutant(
+        name="ready-sibling-excuses-nobody",
+        wrong="In the guard one pod on a bad node gets a proven version rejected",
+        file="core/faults.py",
+        old="                yield _excuse(fault, state) if works else fault\n",
+        new="                yield fault\n",
+        test=_FAULTS + "test_what_starts_in_one_pod_is_not_blamed_for_another_that_cannot_start",
+    ),
+    Mutant(
+        name="injected-container-blames",
+        wrong="A proxy that a webhook put into the pods gets the version rejected",
+        file="core/faults.py",
+        old="            mine = state.name in template.containers\n",
+        new="            mine = bool(template.containers)\n",
+        test=_FAULTS + "test_a_container_that_somebody_injected_is_the_environments",
     ),
     Mutant(
         name="pause-stops-a-rollback",

@@ -31,7 +31,7 @@ STEPS = st.sampled_from([(), ((20, "5s"),), ((20, "5s"), (50, "10s")), ((1, "0s"
 KINDS = ("ModelDeployment", "ModelRevision", "Deployment", "Pod", "Service", "EndpointSlice",
          "HTTPRoute", "Gateway")  # fmt: skip
 FAILING: tuple[Failing, ...] = (
-    "", "Crash", "OutOfMemory", "Unready", "Unschedulable", "ImagePull",
+    "", "Crash", "OutOfMemory", "Unready", "Unschedulable", "ImagePull", "RegistryBusy",
 )  # fmt: skip
 
 

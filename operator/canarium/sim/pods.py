@@ -108,6 +108,7 @@ class Pods:
         self._behaviours: dict[str, Behaviour] = {}
         self._lost: set[str] = set()
         self._cordoned: set[str] = set()
+        self._cut_off: set[str] = set()
         self._server = server
         self._loop = loop
         self._workloads: dict[str, _Workload] = {}
@@ -153,6 +154,19 @@ class Pods:
         self._cordoned.discard(node)
         self._place_waiting()
 
+    def cut_off(self, node: str, *, off: bool = True) -> None:
+        """The registry asks a node to wait (or serves it again): what runs there goes on."""
+        (self._cut_off.add if off else self._cut_off.discard)(node)
+        for key, life in tuple(self._lives.items()):
+            if life.node == node and not is_ready(self._pod(key)):
+                self._begin(key, life)
+
+    def _behaviour_of(self, life: _Life) -> Behaviour:
+        """What a pod does where it is."""
+        if life.node in self._cut_off:
+            return Behaviour(failing="RegistryBusy")
+        return self.behaviour(life.version)
+
     def on_node(self, node: str) -> list[Key]:
         """The pods that have their place there, oldest first."""
         return [key for key, life in self._lives.items() if life.node == node]
@@ -160,7 +174,7 @@ class Pods:
     def evict_all(self, version: str) -> None:
         """Every pod of a version goes, as in a drain that nobody budgeted; new ones come."""
         for key in [key for key, life in self._lives.items() if life.version == version]:
-            self._delete(key)
+            self.delete(key)
 
     def set_quota(self, quota: int | None) -> None:
         """How many pods may exist from now on."""
@@ -230,7 +244,7 @@ class Pods:
         surplus = len(live) - wanted if not old else min(len(old), ready - wanted)
         order = sorted(old or live, key=lambda key: is_ready(self._pod(key)))
         for key in order[: max(0, surplus)]:
-            self._delete(key)
+            self.delete(key)
         try:
             for _ in range(missing):
                 self._make(deployment)
@@ -302,8 +316,8 @@ class Pods:
                 self._begin(key, life)
 
     def _run(self, key: Key, life: _Life, *, running: bool) -> None:
-        behaviour = self.behaviour(life.version)
         ready = is_ready(self._pod(key))
+        behaviour = self.behaviour(life.version) if ready else self._behaviour_of(life)
         if behaviour.fails_at_once:
             delay = 0.0 if running else behaviour.start_seconds
             self._step(delay, self._fail, key, life)
@@ -320,7 +334,7 @@ class Pods:
             self._step(behaviour.works_seconds, self._fail, key, life)
 
     def _fail(self, key: Key, life: _Life) -> None:
-        failing = self.behaviour(life.version).failing
+        failing = self._behaviour_of(life).failing
         self._set_status(key, FAILURES[failing](life.restarts))
         if failing in ("Crash", "OutOfMemory") and life.restarts < 8:
             delay = self.pace.crash * 2.0**life.restarts
@@ -329,9 +343,10 @@ class Pods:
 
     def _evict(self, key: Key, life: _Life) -> None:
         if self._lives.get(key) is life:
-            self._delete(key)
+            self.delete(key)
 
-    def _delete(self, key: Key) -> None:
+    def delete(self, key: Key) -> None:
+        """Somebody deletes a pod; its Deployment makes another."""
         if self._server.find("Pod", key) is not None:
             self._server.delete("Pod", key, CONTROLLER)
 
