@@ -7,6 +7,7 @@ words are those of kubelet 1.35 and containerd 1.6 and 2, and of registries behi
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 Whose = Literal["Revision", "Unclear", "Environment"]
@@ -42,7 +43,6 @@ _BUSY = (
 "What a node, a network or a store is that has too much to do, or isn't up yet."
 _REGISTRY_BUSY = (
     *_BUSY,
-    "429",
     "toomanyrequests",
     "too many requests",
     "rate limit",
@@ -68,6 +68,8 @@ _NODE_BUSY = (*_BUSY, "failed to reserve container name", "sandbox", "lease does
 _STARTING = ("CreateContainerError", "RunContainerError")
 _NEVER_STARTED = ("StartError", "ContainerCannotRun")
 "How a container ended that the runtime could not start; its message has the runtime's words."
+
+_QUOTED = re.compile('"[^"]*"')
 
 _SILENT = {
     "CreateContainerConfigError": "its container cannot be configured",
@@ -107,8 +109,9 @@ def _judge_pull(reason: str, message: str, *, has_pull_secrets: bool) -> Whose:
 
 
 def _says(message: str, words: tuple[str, ...]) -> bool:
-    small = message.lower()
-    return any(each in small for each in words)
+    """Whether one of these is in a message, apart from names that it quotes."""
+    own = _QUOTED.sub("", message).lower()
+    return any(each in own for each in words)
 
 
 def is_root_refused(message: str) -> bool:

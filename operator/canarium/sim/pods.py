@@ -404,12 +404,12 @@ def _waiting(reason: str, phase: str, message: str = "", **container: Any) -> Js
 
 
 def _crash(restarts: int) -> Json:
-    ended = {"lastState": {"terminated": {"reason": "Error", "exitCode": 1}}}
+    ended: Json = {"lastState": {"terminated": {"reason": "Error", "exitCode": 1}}}
     return _waiting("CrashLoopBackOff", "Running", restartCount=restarts, **ended)
 
 
 def _run_out_of_memory(restarts: int) -> Json:
-    ended = {"lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}
+    ended: Json = {"lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}
     return _waiting("CrashLoopBackOff", "Running", restartCount=restarts, **ended)
 
 

@@ -56,6 +56,8 @@ SECRETS = {"imagePullSecrets": [{"name": "registry"}]}
         (f"{RESOLVE}unexpected status code [manifests 7]: 401 Unauthorized", "Revision"),
         (f"{RESOLVE}pull access denied, repository does not exist", "Revision"),
         (f"{RESOLVE}unexpected status code [manifests 7]: 429 Too Many Requests", "Unclear"),
+        (f"{RESOLVE}unexpected status: 403 Forbidden: toomanyrequests: Rate exceeded", "Unclear"),
+        (f"{PULL.replace('fraud', 'denied')}x509: certificate has expired", "Unclear"),
         (f"{RESOLVE}toomanyrequests: You have reached your pull rate limit", "Unclear"),
         (f"{RESOLVE}unexpected status code [manifests 7]: 503 Service Unavailable", "Unclear"),
         ((f"{RESOLVE}failed to authorize: failed to fetch anonymous token: unexpected status:"
