@@ -13,6 +13,7 @@ _HOLDBACK = "tests/unit/core/test_holdback.py::"
 _EXPERIMENT = "tests/unit/core/test_experiment.py::"
 _JOBS = "tests/unit/core/test_step_jobs.py::"
 _ROUTERS = "tests/unit/core/test_other_routers.py::"
+_PARENTS = "tests/unit/routers/test_parents.py::"
 _SOURCES = "tests/unit/sources/"
 _PROMQL = "tests/unit/core/test_promql.py"
 _QUERIES = "tests/unit/core/test_scaling_queries.py::"
@@ -1464,6 +1465,33 @@ BESIDE_THE_WORK = (
     ),
 )
 
+OTHERS_OBJECTS = (
+    Mutant(
+        name="a-former-controller-is-believed",
+        wrong="Whoever once wrote an answer into a route speaks for the gateway of today",
+        file="routers/parents.py",
+        old='if controller in {"", p.controller}]',
+        new="if controller is not None]",
+        test=_PARENTS + "test_a_former_controllers_good_word_is_no_answer",
+    ),
+    Mutant(
+        name="an-answer-about-another-listener",
+        wrong="An old answer about a listener that the route has left keeps a rollout waiting",
+        file="routers/parents.py",
+        old="if _is_exact(entry, ref)]",
+        new="if _is_of(entry, ref)]",
+        test=_PARENTS + "test_an_answer_to_one_reference_is_none_to_the_other",
+    ),
+    Mutant(
+        name="an-answer-about-another-kind",
+        wrong="What is said of a ListenerSet is taken for its Gateway's of the same name",
+        file="routers/parents.py",
+        old="said = (group, entry.kind, entry.namespace, entry.name)",
+        new="said = (group, ref.kind, entry.namespace, entry.name)",
+        test=_PARENTS + "test_an_entry_that_is_not_about_our_parent_is_no_answer",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1482,4 +1510,5 @@ MUTANTS = (
     *USE,
     *SEEING,
     *BESIDE_THE_WORK,
+    *OTHERS_OBJECTS,
 )

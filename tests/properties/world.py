@@ -179,6 +179,8 @@ class World:
     routes: dict[str, RouteRecord] = field(default_factory=dict)
     pods: dict[str, PodRecord] = field(default_factory=dict)
     gateway: GatewayRecord | None = None
+    controller: str = "traefik.io/gateway-controller"
+    "Who serves the gateway, and answers for routes."
     gateway_api: bool = True
     installed: frozenset[RouteKind] = frozenset()
     "Kinds of routes of other makers."
@@ -314,7 +316,7 @@ class World:
                 RouteCondition(kind, "True", kind, "", route.meta.generation)
                 for kind in ("Accepted", "ResolvedRefs")
             )
-            parents = (RouteParent("public", "gateways", None, "traefik", conditions),)
+            parents = (RouteParent("public", "gateways", None, self.controller, conditions),)
             self.routes[name] = replace(route, parents=parents)
 
     def take_rules(self) -> None:

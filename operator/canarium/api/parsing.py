@@ -237,6 +237,7 @@ def _make_parent(ref: ParentRefField, namespace: str) -> ParentRef:
         namespace=ref.namespace or namespace,
         section_name=ref.section_name,
         port=ref.port,
+        kind=ref.kind or "Gateway",
     )
 
 

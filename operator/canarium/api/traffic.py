@@ -27,10 +27,36 @@ Hostname = Annotated[
 
 
 class ParentRef(Model):
-    """A Gateway that the route attaches to, as in Gateway API."""
+    """What the route attaches to, as in Gateway API: usually a Gateway."""
 
+    rules: ClassVar = (
+        Rule(
+            cel="(has(self.kind) && self.kind == 'Service')"
+            " == (has(self.group) && self.group == '')",
+            message='write group: "" for a Service, and leave group out for a Gateway or a'
+            " ListenerSet",
+            holds=lambda ref: (ref.kind == "Service") == (ref.group == ""),
+            at="group",
+        ),
+    )
+
+    group: (
+        Annotated[
+            str,
+            Field(max_length=253),
+            matching(
+                r"(gateway\.networking\.k8s\.io)?",
+                'write gateway.networking.k8s.io, or "" for a Service',
+            ),
+        ]
+        | None
+    ) = None
+    """API group of the parent: gateway.networking.k8s.io when left out, "" for a Service."""
+    kind: Literal["Gateway", "ListenerSet", "Service"] | None = None
+    """Gateway (when left out), ListenerSet, or Service: callers within a mesh who use that
+    Service's name. A mesh takes no notice of hostnames."""
     name: Subdomain
-    "Name of the Gateway."
+    "Name of the Gateway, ListenerSet or Service."
     namespace: DnsLabel | None = None
     "Its namespace; the object's own when left out."
     section_name: (
@@ -41,9 +67,9 @@ class ParentRef(Model):
         ]
         | None
     ) = None
-    "The listener to attach to; all that allow it when left out."
+    "The listener (or the Service's port) to attach to; all that allow it when left out."
     port: PortNumber | None = None
-    "The listeners' port; every port when left out."
+    "The listeners' (or the Service's) port; every port when left out."
 
 
 class PathMatch(Model):
@@ -80,6 +106,10 @@ class Timeouts(Model):
 def _no_two_alike(traffic: Traffic) -> bool:
     refs = [ref.model_dump_json() for ref in traffic.parent_refs or ()]
     return len(set(refs)) == len(refs)
+
+
+def _kinds_of(traffic: Traffic) -> set[str]:
+    return {ref.kind or "Gateway" for ref in traffic.parent_refs or ()}
 
 
 def _gateway_field(traffic: Traffic) -> str:
@@ -139,6 +169,14 @@ class Traffic(Model):
             at="timeouts",
         ),
         Rule(
+            cel="!has(self.router) || self.router != 'Istio' || !has(self.parentRefs)"
+            " || self.parentRefs.all(ref, !has(ref.kind) || ref.kind == 'Gateway')",
+            message="router Istio attaches to Istio's own Gateways: remove kind and group, or"
+            " choose GatewayAPI",
+            holds=lambda traffic: traffic.router != "Istio" or _kinds_of(traffic) <= {"Gateway"},
+            at="parentRefs",
+        ),
+        Rule(
             cel="!has(self.timeouts) || has(self.router) && self.router != 'Auto'"
             " || has(self.parentRefs) || has(self.hostnames) || has(self.paths)",
             message="timeouts are a gateway's business: add parentRefs, or hostnames",
@@ -180,7 +218,8 @@ class Traffic(Model):
     """What callers speak; HTTP when left out. GRPC leads to server.grpcPort: by a GRPCRoute, and on
     port 9000 of the Service."""
     parent_refs: Annotated[list[ParentRef], Field(max_length=8)] | None = None
-    "The Gateways that the route attaches to; Istio's own Gateways with router Istio."
+    """The Gateways, ListenerSets or Services that the route attaches to; Istio's own Gateways with
+    router Istio."""
     hostnames: Annotated[list[Hostname], Field(max_length=16)] | None = None
     "Host names that the route answers; the gateway's own when left out."
     paths: Annotated[list[PathMatch], Field(max_length=16)] | None = None

@@ -12,7 +12,14 @@ from typing import Any, Literal
 
 from canarium.core.actions import RouteKind, ScalerKind
 from canarium.core.origin import Origin
-from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec, TemplateKind, TemplateSpec
+from canarium.core.spec import (
+    GATEWAY_GROUP,
+    MetricsEndpoint,
+    RolloutSpec,
+    Spec,
+    TemplateKind,
+    TemplateSpec,
+)
 from canarium.core.status import Status
 from canarium.errors import Problem
 
@@ -121,13 +128,20 @@ class RouteCondition:
 
 @dataclass(frozen=True, slots=True)
 class RouteParent:
-    """What one gateway says of a route."""
+    """What one controller says of a route at one of its parents, in an entry of `status.parents`.
+
+    Entries outlive what they speak of: of parents that the route no longer names, and of
+    controllers that are gone.
+    """
 
     name: str
     namespace: str
     section_name: str | None
     controller: str
     conditions: tuple[RouteCondition, ...] = ()
+    port: int | None = None
+    kind: str = "Gateway"
+    group: str = GATEWAY_GROUP
 
 
 @dataclass(frozen=True, slots=True)

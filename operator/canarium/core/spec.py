@@ -15,6 +15,9 @@ RouterName = Literal["Auto", "GatewayAPI", "Replicas", "Traefik", "Istio"]
 EngineName = Literal["Auto", "HPA", "KEDA", "None"]
 ScalingType = Literal["CPU", "Memory", "Concurrency", "RequestsPerSecond", "GPU", "External"]
 Protocol = Literal["HTTP", "GRPC"]
+ParentKind = Literal["Gateway", "ListenerSet", "Service"]
+
+GATEWAY_GROUP = "gateway.networking.k8s.io"
 
 EXPERIMENT_NAME = "experiment"
 "The name of the step that an experiment is; it follows the last one by itself."
@@ -67,12 +70,18 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class ParentRef:
-    """A Gateway (as in Gateway API) that the route attaches to."""
+    """What the route attaches to (as in Gateway API): usually a Gateway."""
 
     name: str
     namespace: str
     section_name: str | None = None
     port: int | None = None
+    kind: ParentKind = "Gateway"
+
+    @property
+    def group(self) -> str:
+        """The API group of its kind; Services are in the core group, which has no name."""
+        return "" if self.kind == "Service" else GATEWAY_GROUP
 
 
 @dataclass(frozen=True, slots=True)

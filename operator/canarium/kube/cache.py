@@ -227,7 +227,8 @@ def _home(kind: TemplateKind, namespace: str) -> str:
 
 def _gateway_keys(model: ModelObject) -> list[Key]:
     refs = model.spec.traffic.parent_refs if model.spec else ()
-    return list(dict.fromkeys(_gateway_key(ref, model) for ref in refs))
+    gateways = (ref for ref in refs if ref.kind == "Gateway")
+    return list(dict.fromkeys(_gateway_key(ref, model) for ref in gateways))
 
 
 def _gateway_key(ref: ParentRef, model: ModelObject) -> Key:

@@ -40,7 +40,14 @@ from canarium.core.observed import (
     TemplateRecord,
 )
 from canarium.core.origin import Origin, Writer, make_origin
-from canarium.core.spec import MetricsEndpoint, RolloutSpec, Spec, TemplateKind, TemplateSpec
+from canarium.core.spec import (
+    GATEWAY_GROUP,
+    MetricsEndpoint,
+    RolloutSpec,
+    Spec,
+    TemplateKind,
+    TemplateSpec,
+)
 from canarium.core.status import Status, parse, parse_time
 from canarium.core.words import last_words
 from canarium.errors import Problem, SpecError
@@ -178,6 +185,9 @@ class _ParentReference(_Wire):
     name: str = ""
     namespace: str | None = None
     section_name: str | None = None
+    port: int | None = None
+    kind: str | None = None
+    group: str | None = None
 
 
 class _Parent(_Wire):
@@ -532,6 +542,9 @@ def _make_parent(wire: _Parent, namespace: str) -> RouteParent:
             )
             for item in wire.conditions or ()
         ),
+        port=wire.parent_ref.port,
+        kind=wire.parent_ref.kind or "Gateway",
+        group=GATEWAY_GROUP if wire.parent_ref.group is None else wire.parent_ref.group,
     )
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from canarium.core.observed import GatewayClassRecord, GatewayRecord, Observed
+from canarium.core.observed import GatewayClassRecord, Observed, RouteRecord
 from canarium.core.spec import HeaderMatch, ParentRef, Step, Traffic
+from canarium.routers.parents import describe_parent, find_answers, find_class, find_gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +88,38 @@ def find_capabilities(found: GatewayClassRecord) -> Capabilities | None:
     )
 
 
-def explain_class(step: Step, traffic: Traffic, ref: ParentRef, observed: Observed) -> str:
-    """What of a step one Gateway cannot deliver, and what to write instead; "" when it can."""
+def explain_parent(
+    step: Step, traffic: Traffic, ref: ParentRef, observed: Observed, route: RouteRecord | None
+) -> str:
+    """What of a step one parent cannot deliver, and what to write instead; "" when it can.
+
+    `route` is the live one, if any: only its status tells who serves what is no Gateway.
+    """
+    who, can = _ask_class(ref, observed)
+    if ref.kind != "Gateway" and route is not None:
+        who, can = _ask_route(ref, route, traffic, observed)
+    trouble = _explain(step, traffic, can) if can else ""
+    return f"{who} of {describe_parent(ref)} {trouble}" if trouble else ""
+
+
+def _ask_class(ref: ParentRef, observed: Observed) -> tuple[str, Capabilities | None]:
     gateway = find_gateway(ref, observed)
-    found = gateway and find_class(gateway, observed)
-    can = find_capabilities(found) if found else None
-    if found is None or can is None:
-        return ""
-    who = f"the GatewayClass {found.meta.name} of Gateway {ref.namespace}/{ref.name}"
-    trouble = _explain(step, traffic, can)
-    return f"{who} {trouble}" if trouble else ""
+    found = find_class(gateway, observed) if gateway else None
+    if found is None:
+        return "", None
+    return f"the GatewayClass {found.meta.name}", find_capabilities(found)
+
+
+def _ask_route(
+    ref: ParentRef, route: RouteRecord, traffic: Traffic, observed: Observed
+) -> tuple[str, Capabilities | None]:
+    """Whoever answers for the parent on the route; None while nobody has."""
+    others = tuple(other for other in traffic.parent_refs if other != ref)
+    answers = find_answers(ref, route, others, observed)
+    if not answers:
+        return "", None
+    controller = answers[-1].controller
+    return f"the controller {controller}", KNOWN.get(controller, Capabilities(grpc=True))
 
 
 def _explain(step: Step, traffic: Traffic, can: Capabilities) -> str:
@@ -132,22 +155,3 @@ def _explain_headers(headers: tuple[HeaderMatch, ...]) -> str:
         f"is not known to match headers by regular expressions: give the header {regex.name} "
         "a value of type Exact"
     )
-
-
-def find_gateway(ref: ParentRef, observed: Observed) -> GatewayRecord | None:
-    """The Gateway that is meant, unless it is going away."""
-    return next(
-        (
-            gateway
-            for gateway in observed.gateways
-            if (gateway.meta.namespace, gateway.meta.name) == (ref.namespace, ref.name)
-            and not gateway.meta.deleting
-        ),
-        None,
-    )
-
-
-def find_class(gateway: GatewayRecord, observed: Observed) -> GatewayClassRecord | None:
-    """The class of a Gateway."""
-    classes = observed.gateway_classes
-    return next((found for found in classes if found.meta.name == gateway.class_name), None)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 from canarium.core.actions import Ref, RouteKind
 from canarium.core.names import child_name
@@ -21,7 +21,15 @@ from canarium.core.observed import (
     RouteParent,
     RouteRecord,
 )
-from canarium.core.spec import ParentRef, PathMatch, Protocol, Step, Sticky, Traffic
+from canarium.core.spec import (
+    ParentKind,
+    ParentRef,
+    PathMatch,
+    Protocol,
+    Step,
+    Sticky,
+    Traffic,
+)
 from canarium.routers.base import (
     Child,
     Split,
@@ -35,9 +43,14 @@ from canarium.routers.base import (
     service_port,
     verify_written,
 )
-from canarium.routers.capabilities import explain_class, find_gateway
+from canarium.routers.capabilities import explain_parent
+from canarium.routers.parents import describe_parent, find_answers, find_gateway
 
 _REQUIRED = ("Accepted", "ResolvedRefs")
+_UNDATED = (
+    "does not say which generation of the route it has taken (observedGeneration, which Gateway "
+    "API demands), so no share could be relied on: take a version of it that does"
+)
 _KINDS: Mapping[Protocol, RouteKind] = {"HTTP": "HTTPRoute", "GRPC": "GRPCRoute"}
 
 Json = dict[str, Any]
@@ -67,7 +80,8 @@ class GatewayAPI:
         route = find_route(observed, Ref(kind, split.model))
         if route is None:
             raise AssertionError("what is written is there")
-        troubles = (_verify_parent(ref, route, observed) for ref in split.traffic.parent_refs)
+        refs = split.traffic.parent_refs
+        troubles = (_verify_parent(ref, refs, route, observed) for ref in refs)
         return next((t for t in troubles if t is not None), Verification(accepted=True))
 
     def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
@@ -83,26 +97,33 @@ class GatewayAPI:
         return _read_route(route.kind, route.spec).traffic if route else None
 
     def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
-        """Whether all the Gateways exist."""
+        """Whether all the Gateways exist; of other kinds of parents only their answers are seen."""
         known = {(g.meta.namespace, g.meta.name) for g in observed.gateways}
-        return all((ref.namespace, ref.name) in known for ref in traffic.parent_refs)
+        gateways = (ref for ref in traffic.parent_refs if ref.kind == "Gateway")
+        return all((ref.namespace, ref.name) in known for ref in gateways)
 
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """Weights are exact here."""
         return None
 
     def make_url(self, traffic: Traffic) -> str:
-        """By the first host name; https when a listener of that name is asked for."""
-        if not traffic.hostnames:
+        """By the first host name; https when a listener of that name is asked for.
+
+        A mesh leaves host names out of account: callers use the Service's own name.
+        """
+        outside = [ref for ref in traffic.parent_refs if ref.kind != "Service"]
+        if not traffic.hostnames or not outside:
             return ""
-        secure = any(ref.section_name == "https" for ref in traffic.parent_refs)
+        secure = any(ref.section_name == "https" for ref in outside)
         return f"{'https' if secure else 'http'}://{traffic.hostnames[0]}"
 
     def explain_undeliverable(self, step: Step, traffic: Traffic, observed: Observed) -> str:
-        """Ask what the controllers of all the gateways can do."""
+        """Ask what the controllers of all the parents can do."""
         if words := explain_sticky_grpc(step, traffic):
             return words
-        answers = (explain_class(step, traffic, ref, observed) for ref in traffic.parent_refs)
+        route = find_route(observed, Ref(_KINDS[traffic.protocol], observed.model.meta.name))
+        refs = traffic.parent_refs
+        answers = (explain_parent(step, traffic, ref, observed, route) for ref in refs)
         return next((answer for answer in answers if answer), "")
 
 
@@ -197,7 +218,10 @@ def _make_timeouts(split: Split) -> Json:
 
 
 def _make_parent(ref: ParentRef) -> Json:
+    """With its group and kind, which the apiserver would fill in: one that is edited is seen."""
     return {
+        "group": ref.group,
+        "kind": ref.kind,
         "name": ref.name,
         "namespace": ref.namespace,
         **({"sectionName": ref.section_name} if ref.section_name else {}),
@@ -225,8 +249,7 @@ def _read_route(kind: RouteKind, spec: bytes) -> _Reading:
         router="GatewayAPI",
         protocol="GRPC" if kind == "GRPCRoute" else "HTTP",
         parent_refs=tuple(
-            ParentRef(r["name"], r.get("namespace", ""), r.get("sectionName"), r.get("port"))
-            for r in route.get("parentRefs") or []
+            _read_parent(found) for found in route.get("parentRefs") or [] if _is_known(found)
         ),
         hostnames=tuple(route.get("hostnames") or ()),
         paths=tuple(_read_paths(main.get("matches") or [{}])),
@@ -235,6 +258,20 @@ def _read_route(kind: RouteKind, spec: bytes) -> _Reading:
     backends = dict.fromkeys(_read_named(rules), 0)
     backends |= {b["name"]: b.get("weight", 1) for b in main.get("backendRefs") or []}
     return _Reading(traffic, tuple(backends.items()))
+
+
+def _is_known(parent: Json) -> bool:
+    return parent.get("kind", "Gateway") in get_args(ParentKind)
+
+
+def _read_parent(found: Json) -> ParentRef:
+    return ParentRef(
+        found["name"],
+        found.get("namespace", ""),
+        found.get("sectionName"),
+        found.get("port"),
+        found.get("kind", "Gateway"),
+    )
 
 
 def _find_main_rule(rules: list[Json]) -> Json:
@@ -258,39 +295,47 @@ def _read_paths(matches: list[Json]) -> Iterator[PathMatch]:
         yield PathMatch(path.get("type", "PathPrefix"), path.get("value", "/"))
 
 
-def _verify_parent(ref: ParentRef, route: RouteRecord, observed: Observed) -> Verification | None:
-    gateway = find_gateway(ref, observed)
-    where = f"Gateway {ref.namespace}/{ref.name}"
+def _verify_parent(
+    ref: ParentRef, refs: tuple[ParentRef, ...], route: RouteRecord, observed: Observed
+) -> Verification | None:
+    if ref.kind == "Gateway" and (trouble := _verify_gateway(ref, observed)):
+        return trouble
+    where = describe_parent(ref)
+    others = tuple(other for other in refs if other != ref)
+    answers = find_answers(ref, route, others, observed)
+    if not answers:
+        return Verification(False, "RoutePending", f"{where} has not answered for the route yet")
+    troubles = [_verify_answer(answer, route, where) for answer in answers]
+    if None in troubles:
+        return None
+    return next((t for t in troubles if t and t.refused), troubles[0])
+
+
+def _verify_gateway(ref: ParentRef, observed: Observed) -> Verification | None:
+    gateway, where = find_gateway(ref, observed), describe_parent(ref)
     if gateway is None:
         return Verification(False, "GatewayNotFound", f"{where} does not exist", refused=True)
     if not gateway.programmed:
         words = f"{where} is not programmed: {gateway.message or 'its controller has said nothing'}"
         return Verification(False, "GatewayNotProgrammed", words, refused=True)
-    parents = [parent for parent in route.parents if _is_about(parent, ref)]
-    if not parents:
-        return Verification(False, "RoutePending", f"{where} has not answered for the route yet")
-    return next((t for p in parents if (t := _verify_answer(p, route, where))), None)
+    return None
 
 
 def _verify_answer(parent: RouteParent, route: RouteRecord, where: str) -> Verification | None:
     by_type = {condition.type: condition for condition in parent.conditions}
-    return next((t for kind in _REQUIRED if (t := _trouble(by_type.get(kind), route, where))), None)
+    found = (by_type.get(kind) for kind in _REQUIRED)
+    who = f"{where}: {parent.controller or 'its controller'}"
+    return next((t for c in found if (t := _trouble(c, route, where, who))), None)
 
 
 def _trouble(
-    condition: RouteCondition | None, route: RouteRecord, where: str
+    condition: RouteCondition | None, route: RouteRecord, where: str, who: str
 ) -> Verification | None:
+    if condition is not None and not condition.observed_generation:
+        return Verification(False, "RouteUnverifiable", f"{who} {_UNDATED}", refused=True)
     if condition is None or condition.observed_generation < route.meta.generation:
         return Verification(False, "RoutePending", f"{where} has not taken the route's last change")
     if condition.status != "True":
         words = f"{where}: {condition.message or condition.reason}"
         return Verification(False, condition.reason or "RouteRefused", words, refused=True)
     return None
-
-
-def _is_about(parent: RouteParent, ref: ParentRef) -> bool:
-    return (
-        parent.name == ref.name
-        and parent.namespace in (ref.namespace, "")
-        and (ref.section_name is None or parent.section_name in (ref.section_name, None))
-    )

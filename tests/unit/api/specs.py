@@ -332,6 +332,7 @@ def complete() -> dict[str, Any]:
             "parentRefs": [
                 {"name": "public", "namespace": "gateways", "sectionName": "https", "port": 443},
                 {"name": "public"},
+                {"group": "", "kind": "Service", "name": "fraud", "port": 80},
             ],
             "hostnames": ["fraud.example.com", "*.example.org"],
             "paths": [{"type": "Exact", "value": "/v2/models/fraud/infer"}, {"value": "/"}],
@@ -1214,6 +1215,37 @@ BAD_SPECS = [
         {"traffic": {"parentRefs": [{"name": "public"}, {"name": "public"}]}},
         "traffic.parentRefs",
         "two parentRefs are the same: remove one",
+    ),
+    *(
+        bad(
+            {"traffic": {"parentRefs": [{"name": "public", **ref}]}},
+            "traffic.parentRefs[0].group",
+            'write group: "" for a Service, and leave group out for a Gateway or a ListenerSet',
+            server_names="spec.traffic.parentRefs[0]",
+        )
+        for ref in (
+            {"kind": "Service"},
+            {"kind": "Service", "group": "gateway.networking.k8s.io"},
+            {"group": ""},
+            {"kind": "ListenerSet", "group": ""},
+        )
+    ),
+    bad(
+        {"traffic": {"parentRefs": [{"name": "public", "group": "networking.istio.io"}]}},
+        "traffic.parentRefs[0].group",
+        'write gateway.networking.k8s.io, or "" for a Service',
+    ),
+    bad(
+        {
+            "traffic": {
+                "router": "Istio",
+                "hostnames": ["a.example"],
+                "parentRefs": [{"name": "public", "kind": "ListenerSet"}],
+            }
+        },
+        "traffic.parentRefs",
+        "router Istio attaches to Istio's own Gateways: remove kind and group, or choose"
+        " GatewayAPI",
     ),
     bad(
         {"traffic": {"parentRefs": [{"name": "public", "sectionName": "A"}]}},

@@ -84,6 +84,7 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
             parent_refs=(
                 ParentRef("public", "gateways", section_name="https", port=443),
                 ParentRef("public", "default"),
+                ParentRef("fraud", "default", port=80, kind="Service"),
             ),
             hostnames=("fraud.example.com", "*.example.org"),
             paths=(PathMatch("Exact", "/v2/models/fraud/infer"), PathMatch("PathPrefix", "/")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from canarium.core.observed import ExperimentVerdict, GatewayClassRecord, Meta, Observed
@@ -19,8 +19,11 @@ EXPERIMENT = ExperimentSpec("error-rate", weight=50, min_seconds=60.0, max_secon
 DAY = 24 * 3600
 
 
+@dataclass
 class StickyWorld(World):
     """The small world with a gateway that keeps people by a cookie."""
+
+    controller: str = ENVOY.controller
 
     def observe(self) -> Observed:
         return replace(super().observe(), gateway_classes=(ENVOY,))

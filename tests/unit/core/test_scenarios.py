@@ -510,7 +510,7 @@ def test_ready_is_false_while_the_gateway_refuses_the_route() -> None:
 def refuse(world: World) -> None:
     route = world.routes[NAME]
     no = RouteCondition("Accepted", "False", "NotAllowedByListeners", "no", route.meta.generation)
-    parents = (RouteParent("public", "gateways", None, "traefik", (no,)),)
+    parents = (RouteParent("public", "gateways", None, world.controller, (no,)),)
     world.routes[NAME] = replace(route, parents=parents)
 
 

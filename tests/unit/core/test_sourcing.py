@@ -33,7 +33,6 @@ class SourcedWorld(World):
     """The small world with templates, a class of gateways, and a judge who may have proof."""
 
     templates: tuple[TemplateRecord, ...] = ()
-    controller: str = "traefik.io/gateway-controller"
     proven: bool = False
 
     def observe(self) -> Observed:

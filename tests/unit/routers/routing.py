@@ -127,10 +127,16 @@ def observe(
     return Observed(model=model, installed=installed, **given | fields)
 
 
-def answer(*, generation: int = 1, **conditions: str) -> RouteParent:
-    """What Gateway `public` says: conditions by type, with their status."""
+def answer(*, generation: int = 1, entry: Json | None = None, **conditions: str) -> RouteParent:
+    """What Gateway `public` says: conditions by type, with their status.
+
+    `entry` changes whom the answer is about and who gave it.
+    """
     said = tuple(
         RouteCondition(kind, status, f"{kind}{status}", f"{kind} is {status}", generation)
         for kind, status in ({"Accepted": "True", "ResolvedRefs": "True"} | conditions).items()
     )
-    return RouteParent("public", "gateways", None, "example.com/unknown", said)
+    about: Json = {"name": "public", "namespace": "gateways", "section_name": None}
+    return RouteParent(
+        **about | {"controller": "example.com/unknown", "conditions": said} | (entry or {})
+    )

@@ -26,10 +26,16 @@ SPLIT = make_split(GATEWAY, {STABLE: 80, CANARY: 20})
 GRPC = make_split({**GATEWAY, "protocol": "GRPC"}, {STABLE: 100})
 
 
-def written(*parents: RouteParent, split: Any = SPLIT, **fields: Any) -> Observed:
+def written(
+    *parents: RouteParent, split: Any = SPLIT, generation: int = 1, **fields: Any
+) -> Observed:
     """Everything is written, and the gateways say this of the route."""
     observed = observe(ROUTER.make_routes(split), **fields)
-    return replace(observed, routes=tuple(replace(r, parents=parents) for r in observed.routes))
+    routes = tuple(
+        replace(r, meta=replace(r.meta, generation=generation), parents=parents)
+        for r in observed.routes
+    )
+    return replace(observed, routes=routes)
 
 
 @pytest.mark.parametrize("split", [SPLIT, GRPC], ids=["HTTPRoute", "GRPCRoute"])
@@ -40,7 +46,7 @@ def test_a_route_that_every_gateway_took_is_programmed(split: Any) -> None:
 WAITS = {
     "nobody answered": (written(), "Gateway gateways/public has not answered for the route yet"),
     "an answer to an earlier change": (
-        written(answer(generation=0)),
+        written(answer(generation=1), generation=2),
         "Gateway gateways/public has not taken the route's last change",
     ),
     "not written": (observe(), "HTTPRoute fraud is being written"),
