@@ -25,8 +25,9 @@ if is("Stalled", "True") then
   return health("Degraded")
 end
 
--- Paused, or at a step that waits for approval: it goes on when a person says so.
-if status.phase == "Paused" then
+-- Paused, or at a step that waits for approval: it goes on when a person says so. In the guard
+-- the version that the spec asks for serves already.
+if status.phase == "Paused" and not is("UpToDate", "True") then
   return health("Suspended")
 end
 

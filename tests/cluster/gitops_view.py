@@ -13,7 +13,7 @@ from tests.unit.gitops.recordings import Json, Shown, read_blocks, read_script
 
 def judge(objects: Sequence[Json]) -> list[Shown]:
     """Argo CD's, kstatus' and (with the expressions in flux.md) Flux's word on each object."""
-    (checked,) = read_blocks("flux.md")[0]["spec"]["healthCheckExprs"]
+    (checked,) = read_blocks("flux.md")[1]["spec"]["healthCheckExprs"]
     asked = {"objects": list(objects), "expressions": checked, "script": read_script()}
     answer = subprocess.run(
         [build(GITOPS, Progress())],

@@ -99,6 +99,14 @@ def guard(scenario: Scenario) -> Json:
     return scenario.wait(phase("Guarding"), SECONDS)
 
 
+def pause_guard(scenario: Scenario) -> Json:
+    """The new version serves all, and the guard is paused."""
+    guard(scenario)
+    terms = rollout((50, "1s"), guard={"duration": "10m"}, paused=True)
+    scenario.apply(simulated("v2", rollout=terms))
+    return scenario.wait(phase("Paused"), SECONDS)
+
+
 def roll_back(scenario: Scenario) -> Json:
     """The new version never got ready, and was taken back."""
     terms = rollout((50, "1s"), guard=NO_GUARD, progressDeadline="2s")
@@ -161,6 +169,7 @@ STORIES: dict[str, Callable[[Scenario], Json]] = {
     "paused": pause,
     "awaiting-approval": await_approval,
     "guarding": guard,
+    "paused-guard": pause_guard,
     "rolled-back": roll_back,
     "failed": fail_first,
     "overridden": override,

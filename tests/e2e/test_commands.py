@@ -50,7 +50,7 @@ def test_a_step_with_approval_waits_for_a_persons_promote(rehearsal: Scenario) -
 
     rehearsal.wait(serving("v2"), SECONDS)
     assert "promote" in waiting["status"]["message"]
-    assert get_condition(waiting, "Reconciling")["status"] == "False"
+    assert get_condition(waiting, "Reconciling")["status"] == "True"
 
 
 def test_an_abort_rejects_until_a_retry(rehearsal: Scenario) -> None:

@@ -17,7 +17,8 @@ def find_contradictions(status: Status) -> Iterator[str]:
     said = {condition.type: condition.status == "True" for condition in status.conditions}
     phase, state = status.phase, status.rollout.state
     where = f"{phase} in {state} ({status.reason})"
-    if said["Reconciling"] != (phase in MOVING):
+    waits = phase == "Paused" and not said["UpToDate"]
+    if said["Reconciling"] != (phase in MOVING or waits):
         yield f"{where}: Reconciling is {said['Reconciling']}"
     if said["Stalled"] and said["Reconciling"]:
         yield f"{where}: Stalled and Reconciling"

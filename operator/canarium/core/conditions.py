@@ -218,7 +218,7 @@ def make_conditions(
     return (
         _ready(view, status),
         _up_to_date(view, status, headline),
-        _reconciling(view, phase, headline),
+        _reconciling(view, status, phase, headline),
         _stalled(view, status, phase, headline),
         _routed(view, status),
         _judged(view, status),
@@ -272,16 +272,27 @@ def _needed(view: View, status: Status, part: RevisionStatus) -> int:
 
 
 def _up_to_date(view: View, status: Status, headline: Headline) -> Condition:
-    state = rollout_of(status).state
-    settled = state in ("Idle", "Guarding") and not is_due(view, status)
-    if is_up_to_date(view, status) and settled:
+    if _is_promoted(view, status):
         words = f"{_version(status.stable)} is what the spec asks for"
         return _condition(view, "UpToDate", "True", "Promoted", words)
     return _condition(view, "UpToDate", "False", headline.reason, headline.message)
 
 
-def _reconciling(view: View, phase: str, headline: Headline) -> Condition:
-    if phase in ("Pending", "Progressing") and headline.reason not in _FINAL_FAILURES:
+def _is_promoted(view: View, status: Status) -> bool:
+    """Whether the spec's revision has passed all its steps and serves."""
+    settled = rollout_of(status).state in ("Idle", "Guarding") and not is_due(view, status)
+    return settled and is_up_to_date(view, status)
+
+
+def _reconciling(view: View, status: Status, phase: str, headline: Headline) -> Condition:
+    """Whether what the spec asks for is still to come, though nobody may be working on it now.
+
+    A paused rollout counts as in progress (ADR 10). kstatus knows neither pauses nor UpToDate, so
+    whoever waits by it would otherwise take a version for rolled out that has half of the traffic.
+    """
+    waits = phase == "Paused" and not _is_promoted(view, status)
+    moves = phase in ("Pending", "Progressing") or waits
+    if moves and headline.reason not in _FINAL_FAILURES:
         return _condition(view, "Reconciling", "True", headline.reason, headline.message)
     return _condition(view, "Reconciling", "False", headline.reason, headline.message)
 

@@ -540,6 +540,27 @@ def test_a_paused_guard_is_shown_as_paused() -> None:
     assert world.status.phase == "Paused"
 
 
+def test_a_paused_guard_leaves_nothing_to_wait_for() -> None:
+    world = guarding()
+    world.apply(make_spec("2", rollout=make_rollout(20, 50, paused=True)))
+    world.run(100.0)
+    assert (world.condition("UpToDate")[0], world.condition("Reconciling")[0]) == ("True", "False")
+
+
+def test_a_version_that_a_pause_keeps_from_beginning_is_in_progress() -> None:
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(20, 50, paused=True)))
+    world.run(100.0)
+    assert (world.stable, world.condition("Reconciling")) == ("1", ("True", "Paused"))
+
+
+def test_a_pause_while_nothing_is_to_be_done_is_no_progress() -> None:
+    world = serving()
+    world.apply(make_spec("1", rollout=make_rollout(20, 50, paused=True)))
+    world.run(100.0)
+    assert (world.status.phase, world.condition("Reconciling")[0]) == ("Healthy", "False")
+
+
 def test_another_revision_after_a_rejection_is_shown_as_paused() -> None:
     world = rolling()
     world.crashing.add("2")
@@ -547,6 +568,7 @@ def test_another_revision_after_a_rejection_is_shown_as_paused() -> None:
     world.apply(make_spec("3", rollout=make_rollout(20, 50, paused=True)))
     world.settle()
     assert (world.status.phase, world.condition("Stalled")[0]) == ("Paused", "False")
+    assert world.condition("Reconciling") == ("True", "Paused")
 
 
 def test_a_superseding_rollout_has_its_event() -> None:

@@ -132,7 +132,10 @@ def test_an_approval_is_waited_for_and_given_by_promote() -> None:
     world.apply(make_spec("2", rollout=make_rollout(20, approval=(20,))))
     world.run_until("Holding")
     world.run(100.0)
-    assert (world.status.phase, world.condition("Reconciling")[0]) == ("Paused", "False")
+    assert (world.status.phase, world.condition("Reconciling")) == (
+        "Paused",
+        ("True", "AwaitingApproval"),
+    )
     world.command("promote", "2", step="step-20")
     world.run_until("Guarding")
     assert world.stable == "2"
@@ -285,6 +288,7 @@ def test_a_pause_stops_the_clock_and_does_not_start_it_anew() -> None:
     world.apply(make_spec("2", rollout=make_rollout(20, 50, hold=20.0, paused=True)))
     world.run(100.0)
     assert (world.state, world.status.phase) == ("Holding", "Paused")
+    assert world.condition("Reconciling") == ("True", "Paused")
     world.apply(make_spec("2", rollout=make_rollout(20, 50, hold=20.0)))
     resumed_at = world.now
     while world.canary_weight == 20:
