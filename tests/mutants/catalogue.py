@@ -1492,6 +1492,25 @@ OTHERS_OBJECTS = (
     ),
 )
 
+CONDITIONS = (
+    Mutant(
+        name="a-pause-is-done",
+        wrong="A rollout that waits for a person is nothing that a tool waits for",
+        file="core/conditions.py",
+        old='    waits = phase == "Paused" and not _is_promoted(view, status)\n',
+        new="    waits = False\n",
+        test=_STATES + "test_an_approval_is_waited_for_and_given_by_promote",
+    ),
+    Mutant(
+        name="a-paused-guard-is-waited-for",
+        wrong="A version that serves all is in progress while its guard is paused",
+        file="core/conditions.py",
+        old='    waits = phase == "Paused" and not _is_promoted(view, status)\n',
+        new='    waits = phase == "Paused"\n',
+        test=_SCENARIOS + "test_a_paused_guard_leaves_nothing_to_wait_for",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1503,6 +1522,7 @@ MUTANTS = (
     *JUDGING,
     *JOBS,
     *COMMANDS,
+    *CONDITIONS,
     *ORDER_OF_WRITES,
     *SOURCES,
     *SCALED_PODS,
