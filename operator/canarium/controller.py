@@ -24,13 +24,20 @@ from canarium.core.actions import (
     Write,
 )
 from canarium.core.observed import AnalysisResult, Meta, ModelObject, Observed, WriteFailure
+from canarium.core.report import report_bug
 from canarium.core.status import Status
-from canarium.errors import CanariumError, ConflictError, NotFoundError, UnavailableError
+from canarium.errors import (
+    CanariumError,
+    ConflictError,
+    NotFoundError,
+    UnavailableError,
+    describe_bug,
+)
 from canarium.kube.backoff import Backoff
 from canarium.kube.cache import Cache
 from canarium.kube.client import Api
 from canarium.kube.metrics import Metrics
-from canarium.kube.projections import project_meta, project_model_json
+from canarium.kube.projections import project_meta
 from canarium.kube.refusals import explain, is_stale
 from canarium.kube.resources import MODEL_DEPLOYMENTS
 from canarium.kube.store import Key
@@ -123,6 +130,7 @@ class Controller:
         self._notifier = notifier or _Nobody()
         self._now = now
         self._writer = Writer(client, cache)
+        self._boundary = cache.boundary
         self._memories: dict[Key, _Memory] = {}
 
     async def work(self) -> None:
@@ -142,16 +150,31 @@ class Controller:
         except StaleError:
             self._queue.retry(key)
         except CanariumError as error:
-            self._note_error(key, error, exc_info=False)
+            delay = self._note_error(key, error)
+            extra = {"object": "/".join(key)}
+            logger.warning("%s; again in %.1f s", error, delay, extra=extra)
         except Exception as error:  # noqa: BLE001 - a bug with one object must not stop the others
-            self._note_error(key, error, exc_info=True)
+            self._note_error(key, error)
+            await self._report_bug(key, error)
+        else:
+            self._boundary.clear("Planning", "/".join(key))
 
-    def _note_error(self, key: Key, error: Exception, *, exc_info: bool) -> None:
+    def _note_error(self, key: Key, error: Exception) -> float:
+        """Count it and have the object looked at again; in how many seconds."""
         self._metrics.reconcile_errors.inc()
-        delay = self._queue.retry(key, _asked_to_wait(error))
-        level = logging.ERROR if exc_info else logging.WARNING
-        words = "%s; again in %.1f s"
-        logger.log(level, words, error, delay, exc_info=exc_info, extra={"object": "/".join(key)})
+        return self._queue.retry(key, _asked_to_wait(error))
+
+    async def _report_bug(self, key: Key, error: Exception) -> None:
+        """Have the object itself say what its pass came to; written only when that is news."""
+        words = self._boundary.note("Planning", "/".join(key), error)
+        model = self._cache.models.get(*key)
+        if model is None:
+            return
+        status = report_bug(model, words, self._now())
+        try:
+            await self._report(key, model, Plan(status=status))
+        except Exception as failure:  # noqa: BLE001 - it is in the log, and is tried again
+            logger.info("%s was not told: %s", words, describe_bug(failure))
 
     async def reconcile(self, key: Key) -> None:
         """One pass over one object.
@@ -234,7 +257,7 @@ class Controller:
         """Take an answer in, unless the watch has brought the same already."""
         known = self._cache.models.get(*key)
         if known is None or known.meta.resource_version != project_meta(raw).resource_version:
-            known = project_model_json(raw, known, self._cache.defaults)
+            known = self._cache.project_model(raw, known)
             self._cache.models.put(known)
         return known
 
@@ -257,6 +280,10 @@ class Controller:
                 await self._writer.write(model, write)
             except CanariumError as error:
                 await self._handle(key, memory, write, error)
+                return False
+            except Exception as error:  # noqa: BLE001 - it is this write that cannot be made
+                words = self._boundary.note("Planning", "/".join(key), error)
+                self._refuse(key, memory, write, RefusedError("InternalError", words))
                 return False
             self._note_outcome(write)
             memory.refusals.pop(write.ref, None)

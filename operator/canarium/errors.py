@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class CanariumError(Exception):
@@ -79,3 +81,23 @@ class UnavailableError(CanariumError):
     def __init__(self, message: str, retry_after_seconds: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class BugError(CanariumError):
+    """Something that nobody raised on purpose, in words that may be shown; see `describe_bug`."""
+
+
+def describe_bug(error: BaseException) -> str:
+    """Name an exception that nobody raised on purpose: its type and where it left our code.
+
+    Never its text, which may be somebody else's: long, unprintable, or a secret.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    package = Path(__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(package)]
+    if not ours:
+        return type(error).__name__
+    place = Path(ours[-1].filename).relative_to(package).as_posix()
+    return f"{type(error).__name__} at {place}:{ours[-1].lineno}"

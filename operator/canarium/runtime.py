@@ -22,6 +22,7 @@ from itertools import count
 from typing import Any
 
 import kopf
+import msgspec
 
 from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.controller import Controller, Planner
@@ -35,6 +36,7 @@ from canarium.errors import (
     UnavailableError,
 )
 from canarium.kube.backoff import Backoff
+from canarium.kube.boundary import Boundary
 from canarium.kube.cache import Cache
 from canarium.kube.client import Client
 from canarium.kube.config import Cluster, load_cluster
@@ -43,7 +45,7 @@ from canarium.kube.events import Recorder
 from canarium.kube.lease import Lease
 from canarium.kube.metrics import Metrics
 from canarium.kube.probes import serve_probes
-from canarium.kube.projections import project_meta, project_model, project_model_json
+from canarium.kube.projections import project_meta
 from canarium.kube.readiness import (
     MISSING_CRD,
     OLDEST,
@@ -129,6 +131,7 @@ class Runtime:
             self.queue.add_first,
             prometheus_url=options.measuring.prometheus_url,
             defaults=options.defaults,
+            boundary=Boundary(self.metrics),
         )
         self.client = Client(self.cluster, observer=self.metrics.observe_request)
         self.recorder = Recorder(self.client, self.metrics, _identity())
@@ -146,10 +149,11 @@ class Runtime:
             client=self.client,
             settings=options.measuring,
             listener=self.templates,
+            boundary=self.cache.boundary,
         )
         self.use = UseMeter(self.client, self.cache, options.measuring, options.namespaces)
         self.metrics.show_use(self.use.rows)
-        self.metrics.show_models(self._view_models)
+        self.metrics.show_models(self._view_models, self._note_unshown)
         self._leads = False
         self.controller = Controller(
             plan=plan,
@@ -182,7 +186,7 @@ class Runtime:
         meta, models = body["metadata"], self.cache.models
         known = models.get(meta["namespace"], meta["name"])
         if known is None or is_newer(meta["resourceVersion"], known.meta.resource_version):
-            models.put(project_model(body, known, self.cache.defaults))
+            models.put(self.cache.project_model(body, known))
 
     def drop_model(self, body: Mapping[str, Any]) -> None:
         """A ModelDeployment that kopf saw going; whatever was begun for it ends."""
@@ -295,7 +299,7 @@ class Runtime:
                 seconds = self.options.resync_seconds
                 seconds = min(seconds, BARRED_SECONDS) if self._barred else seconds
                 failures, delay = 0, seconds * spread
-            except CanariumError as error:
+            except Exception as error:  # noqa: BLE001 - a list must never be the last one
                 failures += 1
                 asked = error.retry_after_seconds if isinstance(error, UnavailableError) else 0.0
                 delay = max(asked, backoff.compute(failures))
@@ -309,7 +313,10 @@ class Runtime:
                 await self._resync_due.wait()
         self._resync_due.clear()
 
-    def _note_unlisted(self, error: CanariumError) -> None:
+    def _note_unlisted(self, error: Exception) -> None:
+        if not isinstance(error, CanariumError):
+            self.cache.boundary.note("Projecting", "modeldeployments", error)
+            return
         if not isinstance(error, NotFoundError):
             logger.warning("listing ModelDeployments: %s", error)
             return
@@ -336,9 +343,10 @@ class Runtime:
         barred = namespace in self._barred
         if barred and not all(r.synced.is_set() for r in self._reflectors_of(namespace)):
             return
-        records, version = [], ""
+        records: list[Any] = []
+        version = ""
         async for page in self.client.list_pages(MODEL_DEPLOYMENTS, namespace):
-            records += [self._project_listed(item) for item in page.items or ()]
+            records += filter(None, map(self._project_listed, page.items or ()))
             version = page.metadata.resource_version
         self.cache.models.replace(records, version, namespace)
         if namespace is not None and barred:
@@ -367,18 +375,23 @@ class Runtime:
                 break
             except UnavailableError:
                 await asyncio.sleep(backoff.compute(failures))
-            except (ApiError, ValueError) as error:
+            except (ApiError, ValueError, msgspec.MsgspecError) as error:
                 logger.info("which Kubernetes this is, is not told: %s", error)
                 return
         if self._version is not None and self._version < OLDEST:
             logger.warning(explain_version(self._version))
 
     def _project_listed(self, raw: Any) -> Any:
+        """The record of one object; what is known of it, or None, when it cannot be read."""
         meta = project_meta(raw)
         known = self.cache.models.get(meta.namespace, meta.name)
         if known is not None and known.meta.resource_version == meta.resource_version:
             return known
-        return project_model_json(raw, known, self.cache.defaults)
+        try:
+            return self.cache.project_model(raw, known)
+        except Exception as error:  # noqa: BLE001 - one object must not stop the others
+            self.cache.boundary.note("Projecting", f"{meta.namespace}/{meta.name}", error)
+            return known
 
     async def _keep_watching(self) -> None:
         """Run kopf's own tasks, and again when they end: its watch gives up, we don't."""
@@ -447,6 +460,9 @@ class Runtime:
                 rows = found.rows if found is not None else ()
                 refused = self.controller.failures(key)
                 yield ModelView(model, self.cache.revisions.of(key), rows, refused)
+
+    def _note_unshown(self, about: str, error: Exception) -> None:
+        self.cache.boundary.note("Metrics", about, error)
 
     def _render_metrics(self) -> Iterator[bytes]:
         self._refresh()

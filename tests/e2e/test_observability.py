@@ -113,7 +113,7 @@ def make_up(namespace: str) -> str:
         cost_per_hour=Decimal("0.05"),
     )
     row = RevisionUse(namespace, MADE, "a123456789", "v1", use)
-    parts = [*render_models([view], time.time()), *render_use([row])]
+    parts = [*render_models([view], time.time(), lambda _about, _error: None), *render_use([row])]
     return b"".join(part for part in parts if b"canarium_models{" not in part).decode()
 
 

@@ -688,7 +688,7 @@ JUDGING = (
         name="failed-reading-forgotten",
         wrong="A reading that failed is as if it had never been tried",
         file="measuring/session.py",
-        old="            self.analysis = judge.observe_error(self.analysis, source, str(error))\n",
+        old="        self.analysis = judge.observe_error(self.analysis, source, problem)\n",
         new="",
         test=_MEASURING
         + "test_session.py::test_a_reading_that_fails_is_told_and_neither_passes_nor_fails",
@@ -1408,6 +1408,55 @@ SEEING = (
     ),
 )
 
+ONE_OBJECT_ALONE = (
+    Mutant(
+        name="unreadable-object-goes-unsaid",
+        wrong="An object that cannot be read is left out without a word",
+        file="kube/reflector.py",
+        old="""            self._boundary.note("Projecting", self._name(raw), error)
+            return None
+""",
+        new="            return None\n",
+        test="tests/unit/kube/test_reflector.py::"
+        "test_an_object_that_cannot_be_read_hides_no_other_of_its_kind",
+    ),
+    Mutant(
+        name="bug-is-in-the-log-alone",
+        wrong="An object whose pass breaks says nothing of it itself",
+        file="controller.py",
+        old="            await self._report_bug(key, error)\n",
+        new="",
+        test=_SHELL + "test_an_object_whose_pass_breaks_says_so_itself_once",
+    ),
+    Mutant(
+        name="broken-reader-is-not-told",
+        wrong="What a reader raises, and shouldn't, is told nobody",
+        file="measuring/session.py",
+        old="            problem = self._fail(source, feed.metric.name, error)\n",
+        new="            if not isinstance(error, SourceError):\n"
+        "                return\n"
+        "            problem = self._fail(source, feed.metric.name, error)\n",
+        test=_MEASURING + "test_session.py::test_what_a_reader_raises_is_its_failed_reading",
+    ),
+    Mutant(
+        name="broken-session-begins-at-once",
+        wrong="A session that broke begins again without a pause",
+        file="measuring/measurements.py",
+        old="            await asyncio.sleep(BROKEN.compute(failures))\n",
+        new="            await asyncio.sleep(0)\n",
+        test=_MEASURING + "test_measuring.py::"
+        "test_a_session_that_breaks_goes_on_ever_more_rarely_with_what_it_found",
+    ),
+    Mutant(
+        name="host-that-nobody-can-look-up",
+        wrong="A host name that ends in an exception when it is looked up is an address",
+        file="sources/addresses.py",
+        old="len(host) <= 254 and all(0 < len(label) <= 63 for label in labels)",
+        new="bool(labels)",
+        test=_SOURCES + "test_addresses.py::test_a_host_that_nobody_can_look_up_is_no_address",
+    ),
+)
+
 BESIDE_THE_WORK = (
     Mutant(
         name="a-woken-leader-writes",
@@ -1529,6 +1578,7 @@ MUTANTS = (
     *SIZES,
     *USE,
     *SEEING,
+    *ONE_OBJECT_ALONE,
     *BESIDE_THE_WORK,
     *OTHERS_OBJECTS,
 )

@@ -358,10 +358,44 @@ async def test_a_bug_with_one_object_is_logged_and_retried(
         raise ZeroDivisionError
 
     shell = Shell(explode, Plan(status=HEALTHY), Plan())
-    assert await shell.run() == []
+    assert await shell.work() == ["status ModelDeployment fraud"]
     shell.clock.advance(0.2)
     assert await shell.run() == ["status ModelDeployment fraud"]
     assert [record.__dict__["object"] for record in caplog.records] == ["risk/fraud"]
+
+
+async def test_an_object_whose_pass_breaks_says_so_itself_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def explode(_observed: Observed) -> Plan:
+        raise ZeroDivisionError("\x1b[31mthe text of somebody else")
+
+    shell = Shell(explode)
+    for _ in range(20):
+        await shell.run()
+        shell.clock.advance(60.0)
+    status = shell.cache.models.get(*FRAUD).status  # type: ignore[union-attr]
+    said = {each.type: (each.status, each.reason) for each in status.conditions}
+    assert said == {
+        "Reconciling": ("False", "InternalError"),
+        "Stalled": ("True", "InternalError"),
+        "UpToDate": ("False", "InternalError"),
+    }
+    assert "failed on this object (ZeroDivisionError" in status.message
+    assert "somebody" not in status.message
+    assert shell.client.requests == ["status ModelDeployment fraud"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+async def test_what_breaks_in_one_write_is_that_writes_and_the_pass_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shell = Shell(Plan(status=HEALTHY, writes=(create(),), wake_at=60.0), Plan(writes=(create(),)))
+    monkeypatch.setattr(shell.client, "create", None)
+    await shell.run()
+    (failure,) = shell.plan.seen[-1].failures
+    assert (failure.kind, failure.reason) == ("Service", "InternalError")
+    assert failure.message == "TypeError at kube/writer.py:" + failure.message.rpartition(":")[2]
 
 
 async def test_a_delete_names_the_object_and_one_that_is_gone_already_is_fine() -> None:

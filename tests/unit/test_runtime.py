@@ -8,6 +8,7 @@ from canarium.core.actions import Plan
 from canarium.errors import ConfigError
 from canarium.handlers import EndlessBackoffs
 from canarium.kube.config import Cluster
+from canarium.kube.projections import project_model
 from canarium.kube.readiness import MISSING_CRD
 from canarium.runtime import Options, Runtime, parse_parts
 
@@ -90,6 +91,42 @@ async def test_a_resync_notices_what_kopf_has_missed(pages: list[Json], want: st
         runtime.take_model(make_model(version=5))
         await runtime._list_models()
         assert (version(runtime), runtime.listed.is_set()) == (want, True)
+
+
+async def test_an_object_that_cannot_be_read_keeps_no_other_from_being_listed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def explode(body: Json, *_: Any) -> Any:
+        if body["metadata"]["name"] == "bad":
+            raise OverflowError("the text of somebody else")
+        return project_model(body)
+
+    bad = make_model(version=3, metadata={"name": "bad", "uid": "uid-of-bad"})
+    async with play(make_page(bad, make_model(version=5), version=9)) as (client, _):
+        runtime = make_runtime()
+        runtime.client = client
+        monkeypatch.setattr("canarium.kube.cache.project_model", explode)
+        await runtime._list_models()
+        assert (version(runtime), runtime.listed.is_set()) == ("5", True)
+        assert 'canarium_internal_errors_total{part="Projecting"} 1.0' in render(runtime)
+    assert [record.__dict__["object"] for record in caplog.records] == ["risk/bad"]
+
+
+async def test_a_list_that_breaks_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime, tries, again = make_runtime(), list[int](), asyncio.Event()
+
+    async def explode() -> None:
+        tries.append(1)
+        if len(tries) == 2:
+            again.set()
+        raise RecursionError
+
+    monkeypatch.setattr(runtime, "_list_models", explode)
+    task = asyncio.create_task(runtime._resync())
+    await asyncio.wait_for(again.wait(), 10)
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def test_missing_crds_are_said_and_waited_for(caplog: pytest.LogCaptureFixture) -> None:

@@ -42,11 +42,12 @@ _ASKED_FOR = ("template_ref", "prometheus", "web", "job")
 _HAS_QUERY = "(has(self.templateRef) || has(self.prometheus) || has(self.web) || has(self.job))"
 _IS_BUILT_IN = f"self.name in [{_NAMES}]"
 
+_HOST_LABEL = r"[^/?#@\s{}.:\[\]]{1,63}"
 Url = Annotated[
     str,
     Field(max_length=2048),
     matching(
-        r"https?://[^/?#@\s{}]+([/?][^\s#]*)?",
+        rf"https?://(\[[0-9a-fA-F:.]+\]|({_HOST_LABEL}\.)*{_HOST_LABEL}\.?)(:[0-9]+)?([/?][^\s#]*)?",
         "write a URL such as http://prometheus.monitoring:9090, without a user or password",
     ),
 ]

@@ -92,13 +92,17 @@ def make_origin(
 def _read_time(text: str) -> float | None:
     """Seconds since the epoch of an RFC 3339 time; anything else, or one without a zone, is none.
 
-    For want of a time that can be read no rollout is to fail.
+    For want of a time that can be read no rollout is to fail. One that cannot be written again
+    (the last millisecond of the year 9999 is rounded to another year) is none either.
     """
     try:
         moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC).timestamp() if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
+        seconds = moment.astimezone(UTC).timestamp() if moment.tzinfo is not None else None
+        if seconds is not None:
+            datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
         return None
+    return seconds
 
 
 def find_source(

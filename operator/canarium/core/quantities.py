@@ -15,7 +15,11 @@ QUANTITY_PATTERN = (
     "([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?"
 )
 
-_QUANTITY = re.compile(QUANTITY_PATTERN)
+"What people may write as a text; what the apiserver itself writes may have more digits."
+
+_QUANTITY = re.compile(
+    r"[+]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?"
+)
 _PARTS = re.compile("([0-9.]+)(.*)")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -25,10 +29,12 @@ _EXACT = Context(prec=60)
 
 
 def is_quantity(value: int | str) -> bool:
-    """Tell whether this is a quantity that is not negative."""
-    if isinstance(value, int):
-        return value >= 0
-    return _QUANTITY.fullmatch(value) is not None
+    """Tell whether `parse_quantity` can read it: there is no other definition."""
+    try:
+        parse_quantity(value)
+    except ValueError:
+        return False
+    return True
 
 
 def canonical_quantity(value: int | str) -> str:
@@ -37,6 +43,8 @@ def canonical_quantity(value: int | str) -> str:
     As there, anything below a thousandth is rounded up to one.
     """
     amount, suffix = parse_quantity(value), _split(str(value).lstrip("+"))[1]
+    if suffix in _BINARY[1:]:
+        amount = min(amount, Decimal(_LARGEST))  # decimal ones may be larger there
     thousandths = int(_EXACT.scaleb(amount, 3).to_integral_value(ROUND_CEILING))
     if suffix in _BINARY[1:] and thousandths >= 1024_000 and thousandths % 1000 == 0:
         return _spell_binary(thousandths // 1000)
@@ -44,7 +52,15 @@ def canonical_quantity(value: int | str) -> str:
 
 
 def parse_quantity(value: int | str) -> Decimal:
-    """The number that a quantity means, exactly; ValueError when it isn't one."""
+    """The number that a quantity means, exactly; ValueError when it isn't one.
+
+    Negative ones, which Kubernetes knows, mean nothing here. An integer may be as large as JSON's
+    are to the apiserver, 2^63 - 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"not a quantity: {type(value).__name__}")  # noqa: TRY004 - one error
+    if isinstance(value, int) and not 0 <= value <= _LARGEST:
+        raise ValueError("not a quantity: an integer from 0 to 2^63 - 1 is one")
     text = str(value)
     if _QUANTITY.fullmatch(text) is None:
         raise ValueError(f"not a quantity: {text!r}")
@@ -75,8 +91,9 @@ def _spell_decimal(thousandths: int, *, exponential: bool) -> str:
     if thousandths == 0:
         return "0"
     count, exponent = thousandths, -3
-    while count % 1000 == 0 and exponent < 18:
+    while count % 1000 == 0:
         count, exponent = count // 1000, exponent + 3
     if exponential:
         return f"{count}e{exponent}" if exponent else str(count)
-    return f"{count}{_SUFFIXES[exponent]}"
+    # Beyond E there is no suffix, and the apiserver writes none: it stores 1000E as 1.
+    return f"{count}{_SUFFIXES.get(exponent, '')}"

@@ -17,10 +17,15 @@ from canarium.core.analysis import (
 from canarium.core.conditions import make_conditions, make_headline
 from canarium.core.jobs import CHECK as JOB
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
-from canarium.core.observed import AnalysisResult
+from canarium.core.observed import AnalysisResult, ModelObject
 from canarium.core.phases import compute_phase
-from canarium.core.status import RevisionStatus, Rollout, Status
+from canarium.core.sizing import Truth
+from canarium.core.status import Condition, RevisionStatus, Rollout, Status, dump
 from canarium.core.view import View, rollout_of
+from canarium.core.words import tidy
+
+BUG = "InternalError"
+"The reason where the operator itself failed."
 
 
 def report(view: View, decided: Status) -> Status:
@@ -38,6 +43,41 @@ def report(view: View, decided: Status) -> Status:
         router=view.router_name(counted),
         url=_make_url(view, counted),
     )
+
+
+def report_bug(model: ModelObject, name: str, now: float) -> Mapping[str, Any] | None:
+    """The status of an object whose pass came to nothing by a fault of the operator's own.
+
+    What was decided stays, and so does what is said of what serves: nothing was changed. `name` is
+    the fault's. None when status says it already.
+    """
+    before = model.status
+    message = tidy(
+        f"the operator failed on this object ({name}); what serves goes on, nothing is changed, and"
+        " it is tried again: its log has the details, please report them"
+    )
+    said = {
+        "Reconciling": _say(model, "Reconciling", "False", message, now),
+        "Stalled": _say(model, "Stalled", "True", message, now),
+    }
+    if before.observed_generation != model.meta.generation:
+        said["UpToDate"] = _say(model, "UpToDate", "False", message, now)
+    kept = tuple(said.pop(each.type, each) for each in before.conditions)
+    after = replace(
+        before,
+        observed_generation=model.meta.generation,
+        reason=BUG,
+        message=message,
+        conditions=(*kept, *said.values()),
+    )
+    return dump(after) if after != before else None
+
+
+def _say(model: ModelObject, kind: str, truth: Truth, message: str, now: float) -> Condition:
+    before = next((each for each in model.status.conditions if each.type == kind), None)
+    same = before is not None and before.status == truth
+    at = before.last_transition_time if before is not None and same else now
+    return Condition(kind, truth, BUG, message, model.meta.generation, at)
 
 
 def _count(view: View, status: Status) -> Status:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
+import msgspec
+from msgspec import Raw
+
 from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.core.actions import RouteKind, ScalerKind
 from canarium.core.faults import find_fault
@@ -28,11 +31,13 @@ from canarium.core.observed import (
     WriteFailure,
 )
 from canarium.core.spec import ParentRef, TemplateKind, TemplateRef
+from canarium.kube.boundary import Boundary
 from canarium.kube.projections import (
     Projection,
     make_route_projection,
     project_deployment,
     project_job,
+    project_model,
     project_revision,
     project_service,
 )
@@ -58,7 +63,8 @@ class Cache:
     `wake` hears of each ModelDeployment that changed itself, and `wake_soon` of each whose
     children did; `wake_first` of each whose canary was seen to fail, which has to go back
     before anybody else's ordinary work. `prometheus_url` is the operator's own, "" for none;
-    `defaults` are what its objects leave out of spec.rollout.
+    `defaults` are what its objects leave out of spec.rollout. `boundary` notes what is raised about
+    single objects.
     """
 
     def __init__(
@@ -69,7 +75,9 @@ class Cache:
         *,
         prometheus_url: str = "",
         defaults: Defaults = NO_DEFAULTS,
+        boundary: Boundary | None = None,
     ) -> None:
+        self.boundary = boundary or Boundary()
         self._wake = wake
         self._wake_soon = soon = wake_soon or wake
         self._wake_first = wake_first or wake
@@ -145,6 +153,13 @@ class Cache:
             failures=failures,
         )
 
+    def project_model(
+        self, raw: bytes | Raw | Mapping[str, Any], known: ModelObject | None
+    ) -> ModelObject:
+        """A ModelDeployment, as JSON or decoded; `known` is what is known of it."""
+        body = raw if isinstance(raw, Mapping) else msgspec.json.decode(raw)
+        return project_model(body, known, self.defaults, self.boundary)
+
     def set_installed(self, kinds: frozenset[RouteKind]) -> None:
         """Note the kinds of routes that the cluster serves; a change concerns every object."""
         if kinds != self.installed:
@@ -198,10 +213,17 @@ class Cache:
                 self._wake(own)
 
     def _wake_for_pods(self, key: Key) -> None:
+        try:
+            fails = self._canary_fails(key)
+        except Exception as error:  # noqa: BLE001 - it only says how soon the object is looked at
+            self.boundary.note("Projecting", "/".join(key), error)
+            fails = False
+        (self._wake_first if fails else self._wake_soon)(key)
+
+    def _canary_fails(self, key: Key) -> bool:
         model = self.models.get(*key)
         canary = model.status.canary if model is not None else None
-        fails = canary is not None and self._is_at_fault(key, canary.revision)
-        (self._wake_first if fails else self._wake_soon)(key)
+        return canary is not None and self._is_at_fault(key, canary.revision)
 
     def _is_at_fault(self, key: Key, revision: str) -> bool:
         deployments = (d for d in self.deployments.of(key) if d.revision == revision)

@@ -85,6 +85,9 @@ class Recorder:
             logger.warning(
                 "event %s about %s was not sent: %s", job.event.reason, job.meta.name, error
             )
+        except Exception:
+            self._metrics.events_dropped.inc()
+            logger.exception("event %s about %s was not sent", job.event.reason, job.meta.name)
 
     async def _send(self, job: _Job) -> None:
         self._expire(job.at)

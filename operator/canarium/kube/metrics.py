@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from prometheus_client import (
@@ -17,9 +17,9 @@ from prometheus_client import (
 )
 
 from canarium import __version__
-from canarium.core.model_series import FAMILIES, ModelView
+from canarium.core.model_series import FAMILIES, Family, ModelView
 from canarium.core.use import RevisionUse, Use
-from canarium.kube.exposition import render_gauge
+from canarium.kube.exposition import Sample, render_gauge
 
 OUTCOMES = ("Stable", "Superseded", "RolledBack", "Canceled")
 "Shown from the start, so that the first one is seen to have been counted."
@@ -53,6 +53,8 @@ USE: tuple[tuple[str, str, Figure], ...] = (
 
 ReadModels = Callable[[], Iterable[ModelView] | None]
 "All models; None in a process that doesn't act, so that nothing is told twice."
+NoteError = Callable[[str, Exception], None]
+"Hears about which model what was raised."
 
 
 def render_use(rows: Iterable[RevisionUse]) -> Iterator[bytes]:
@@ -66,11 +68,42 @@ def render_use(rows: Iterable[RevisionUse]) -> Iterator[bytes]:
         yield render_gauge(f"canarium_revision_{name}", text, USE_LABELS, known)
 
 
-def render_models(views: Iterable[ModelView] | None, now: float) -> Iterator[bytes]:
-    """The families of `core.model_series`; none of them where another process tells them."""
+def render_models(
+    views: Iterable[ModelView] | None, now: float, note: NoteError
+) -> Iterator[bytes]:
+    """The families of `core.model_series`; none of them where another process tells them.
+
+    A model whose series cannot be made has none in that family; `note` hears what was raised.
+    """
     found = tuple(views or ())
     for each in FAMILIES if views is not None else ():
-        yield render_gauge(each.name, each.text, each.labels, each.find(found, now))
+        yield _render_family(each, found, now, note)
+
+
+def _render_family(
+    family: Family, views: Sequence[ModelView], now: float, note: NoteError
+) -> bytes:
+    try:
+        samples: Iterable[Sample] = family.find(views, now)
+        return render_gauge(family.name, family.text, family.labels, samples)
+    except Exception:  # noqa: BLE001 - whose fault it is, is found out next
+        samples = _find_each(family, views, now, note)
+        return render_gauge(family.name, family.text, family.labels, samples)
+
+
+def _find_each(
+    family: Family, views: Iterable[ModelView], now: float, note: NoteError
+) -> Iterator[Sample]:
+    """The samples of one model after the other, so that one that breaks takes none from others."""
+    for view in views:
+        try:
+            yield from tuple(family.find((view,), now))
+        except Exception as error:  # noqa: BLE001 - see above
+            note(f"{view.model.meta.namespace}/{view.model.meta.name}", error)
+
+
+def _ignore(_about: str, _error: Exception) -> None:
+    pass
 
 
 class Metrics:
@@ -79,6 +112,7 @@ class Metrics:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._read_models: ReadModels = lambda: None
+        self._note: NoteError = _ignore
         self._read_use: Callable[[], Iterable[RevisionUse]] = tuple
         # Otherwise a series beside each counter that nobody asks for.
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -94,6 +128,11 @@ class Metrics:
             WAIT_BUCKETS,
         )
         self.reconcile_errors = self._count("canarium_reconcile_errors", "Passes that failed.")
+        self.internal_errors = self._count(
+            "canarium_internal_errors",
+            "Exceptions that nobody expected, each kept to the one object that it was about.",
+            "part",
+        )
         self.requests = self._count(
             "canarium_api_requests", "Requests to the apiserver.", "verb", "resource", "code"
         )
@@ -141,9 +180,12 @@ class Metrics:
         self.requests.labels(verb, resource, str(code)).inc()
         self.request_seconds.labels(verb).observe(seconds)
 
-    def show_models(self, read: ReadModels) -> None:
-        """Show every model that `read` gives; it is asked at each look."""
-        self._read_models = read
+    def show_models(self, read: ReadModels, note: NoteError = _ignore) -> None:
+        """Show every model that `read` gives; it is asked at each look.
+
+        `note` hears of models that cannot be shown.
+        """
+        self._read_models, self._note = read, note
 
     def show_use(self, read: Callable[[], Iterable[RevisionUse]]) -> None:
         """Show what revisions use; `read` is asked at each look."""
@@ -152,7 +194,7 @@ class Metrics:
     def render(self) -> Iterator[bytes]:
         """Everything in Prometheus' text format, in parts between which others may have a turn."""
         yield generate_latest(self.registry)
-        yield from render_models(self._read_models(), self._now())
+        yield from render_models(self._read_models(), self._now(), self._note)
         yield from render_use(self._read_use())
 
     def _count(self, name: str, text: str, *labels: str) -> Counter:

@@ -51,6 +51,7 @@ from canarium.core.spec import (
 from canarium.core.status import Status, parse, parse_time
 from canarium.core.words import last_words
 from canarium.errors import Problem, SpecError
+from canarium.kube.boundary import Boundary
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 MAKES_A_REVISION = frozenset({"f:model", "f:server", "f:pod"})
@@ -430,11 +431,17 @@ def project_model(
     body: Mapping[str, Any],
     known: ModelObject | None = None,
     defaults: Defaults = NO_DEFAULTS,
+    boundary: Boundary | None = None,
 ) -> ModelObject:
-    """A ModelDeployment; the spec is parsed again only when its generation is new."""
+    """A ModelDeployment; the spec is parsed again only when its generation is new.
+
+    Whatever is raised about the spec is a problem of the spec's; about its provenance or its
+    status, it is as if these weren't there.
+    """
+    boundary = boundary or Boundary()
     meta = _make_meta(msgspec.convert(body["metadata"], _Metadata))
     same = known if known is not None and _is_same_generation(meta, known) else None
-    spec, problems = (same.spec, same.problems) if same else _make_spec(body, defaults)
+    spec, problems = (same.spec, same.problems) if same else _make_spec(body, defaults, boundary)
     annotations = body["metadata"].get("annotations") or {}
     return ModelObject(
         meta=meta,
@@ -443,26 +450,31 @@ def project_model(
         commands={
             verb: annotations[PREFIX + verb] for verb in VERBS if PREFIX + verb in annotations
         },
-        status=_make_status(body.get("status") or {}),
-        origin=same.origin if same else _make_origin(meta, body["metadata"]),
+        status=_make_status(meta, body.get("status") or {}, boundary),
+        origin=same.origin if same else _make_origin(meta, body["metadata"], boundary),
     )
 
 
 def project_model_json(
-    raw: bytes | Raw, known: ModelObject | None = None, defaults: Defaults = NO_DEFAULTS
+    raw: bytes | Raw,
+    known: ModelObject | None = None,
+    defaults: Defaults = NO_DEFAULTS,
+    boundary: Boundary | None = None,
 ) -> ModelObject:
     """The same, from the apiserver's JSON."""
-    return project_model(msgspec.json.decode(raw), known, defaults)
+    return project_model(msgspec.json.decode(raw), known, defaults, boundary)
 
 
-def make_template_projection(kind: TemplateKind) -> Projection:
+def make_template_projection(kind: TemplateKind, boundary: Boundary | None = None) -> Projection:
     """Make what turns one of the kinds of templates into records."""
+    noted = boundary or Boundary()
 
     def project(raw: bytes | Raw) -> TemplateRecord:
         body = msgspec.json.decode(raw)
-        spec, problem = _make_template(body.get("spec") or {})
+        meta = _make_meta(msgspec.convert(body["metadata"], _Metadata))
+        spec, problem = _make_template(meta, body.get("spec") or {}, noted)
         return TemplateRecord(
-            meta=_make_meta(msgspec.convert(body["metadata"], _Metadata)),
+            meta=meta,
             kind=kind,
             spec=spec,
             problem=problem,
@@ -472,11 +484,22 @@ def make_template_projection(kind: TemplateKind) -> Projection:
     return project
 
 
-def _make_template(raw: Mapping[str, Any]) -> tuple[TemplateSpec | None, str]:
+def _make_template(
+    meta: Meta, raw: Mapping[str, Any], boundary: Boundary
+) -> tuple[TemplateSpec | None, str]:
     try:
         return parse_template(raw), ""
     except SpecError as error:
         return None, str(error)
+    except Exception as error:  # noqa: BLE001 - one template must not stop the others
+        return None, str(_make_problem(meta, error, boundary))
+
+
+def _make_problem(meta: Meta, error: Exception, boundary: Boundary) -> Problem:
+    """What to say of a spec that this version has no words for."""
+    name = boundary.note("Projecting", f"{meta.namespace}/{meta.name}", error)
+    words = f"cannot be read by this version ({name}): undo what was changed last, and report it"
+    return Problem("spec", words)
 
 
 def _make_meta(wire: _Metadata, *, only_our_labels: bool = False) -> Meta:
@@ -561,15 +584,27 @@ def _is_same_generation(meta: Meta, known: ModelObject) -> bool:
 
 
 def _make_spec(
-    body: Mapping[str, Any], defaults: Defaults
+    body: Mapping[str, Any], defaults: Defaults, boundary: Boundary
 ) -> tuple[Spec | None, tuple[Problem, ...]]:
     try:
         return parse_deployment(body, defaults), ()
     except SpecError as error:
         return None, error.problems
+    except Exception as error:  # noqa: BLE001 - one object must not stop the others
+        meta = _make_meta(msgspec.convert(body["metadata"], _Metadata))
+        return None, (_make_problem(meta, error, boundary),)
 
 
-def _make_origin(meta: Meta, metadata: Mapping[str, Any]) -> Origin:
+def _make_origin(meta: Meta, metadata: Mapping[str, Any], boundary: Boundary) -> Origin:
+    """Who wrote it and from which commit: worth telling, but nothing depends on it."""
+    try:
+        return _read_origin(meta, metadata)
+    except Exception as error:  # noqa: BLE001 - managedFields and annotations are anybody's
+        boundary.note("Projecting", f"{meta.namespace}/{meta.name}", error)
+        return Origin()
+
+
+def _read_origin(meta: Meta, metadata: Mapping[str, Any]) -> Origin:
     """Of managedFields, which are as large as the object, only names and times are kept."""
     entries = metadata.get("managedFields") or ()
     return make_origin(
@@ -591,25 +626,26 @@ def _make_writer(entry: Mapping[str, Any]) -> Writer:
     return Writer(sys.intern(entry.get("manager", "")), entry.get("operation", ""), at)
 
 
-def _make_status(raw: Mapping[str, Any]) -> Status:
+def _make_status(meta: Meta, raw: Mapping[str, Any], boundary: Boundary) -> Status:
     """A status that cannot be read is as good as lost: the core rebuilds it from what serves."""
     try:
         return parse(Status, raw)
-    except (TypeError, ValueError, AttributeError):
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is lost
+        boundary.note("Projecting", f"{meta.namespace}/{meta.name}", error)
         return Status()
 
 
 @lru_cache(maxsize=1024)
 def _read_source(raw: bytes) -> tuple[str, str, str, MetricsEndpoint | None]:
     """The canonical form, version, image and metrics endpoint of a revision's source."""
-    source = msgspec.json.decode(raw)
     try:
+        source = msgspec.json.decode(raw)
         normal = normalise_source(source)
         found, image = metrics_endpoint(normal), str(normal["server"].get("image") or "")
         version = str(normal.get("model", {}).get("version") or "") or image_version(image)
         endpoint = None if found is None else MetricsEndpoint(**found)
         return canonical_json(normal), version, image, endpoint
-    except (SpecError, AttributeError, KeyError, TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - whatever it is, it makes no sense: see project_revision
         return "", "", "", None
 
 
@@ -618,7 +654,7 @@ def _make_rollout(raw: dict[str, Any] | UnsetType) -> RolloutSpec | None:
         return None
     try:
         return parse_rollout(raw)
-    except SpecError:
+    except Exception:  # noqa: BLE001 - terms that cannot be read are none: the spec's hold
         return None
 
 

@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from canarium.errors import ApiError, CanariumError, NotFoundError, UnavailableError
+from canarium.errors import ApiError, BugError, CanariumError, NotFoundError, UnavailableError
 from canarium.kube.backoff import Backoff
+from canarium.kube.boundary import Boundary
 from canarium.kube.client import Api
 from canarium.kube.projections import Projection
 from canarium.kube.resources import Resource
@@ -58,7 +59,9 @@ _decode_object = msgspec.json.Decoder(_Object).decode
 class Reflector:
     """One kind, cluster-wide or in one namespace, into one store.
 
-    An optional kind that we may not read is taken for absent: one can work without it.
+    An object that cannot be read is left out, as if it weren't there, and noted; the others of its
+    kind are taken in. An optional kind that we may not read is taken for absent: one can work
+    without it.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Reflector:
         absent_seconds: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
         on_state: Callable[[], None] | None = None,
+        boundary: Boundary | None = None,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
@@ -89,6 +93,7 @@ class Reflector:
         self._absent_seconds = absent_seconds
         self._clock = clock
         self._on_state = on_state or (lambda: None)
+        self._boundary = boundary or Boundary()
         self._heard_at = float("-inf")
         self._version = ""
         self._failures = 0
@@ -125,12 +130,17 @@ class Reflector:
                 self.problem = str(error)
                 self.settled.set()
             return self._note_failure(error)
+        except Exception as error:  # noqa: BLE001 - the other kinds need this process
+            self._version = ""
+            words = self._boundary.note("Projecting", self.resource.plural, error)
+            return self._note_failure(BugError(words))
         return 0.0
 
     async def _list(self) -> None:
-        records, version = [], ""
+        records: list[Any] = []
+        version = ""
         async for page in self._client.list_pages(self.resource, self.namespace, self._selector):
-            records += [self._project(item) for item in page.items or ()]
+            records += filter(None, map(self._read, page.items or ()))
             version = page.metadata.resource_version
             self._hear()
         self._store.replace(records, version, self.namespace)
@@ -160,7 +170,23 @@ class Reflector:
         if event.type == "DELETED":
             self._store.drop(meta.namespace, meta.name, meta.resource_version)
         elif event.type in {"ADDED", "MODIFIED"}:
-            self._store.put(self._project(event.object))
+            record = self._read(event.object)
+            if record is None:
+                self._store.drop(meta.namespace, meta.name, meta.resource_version)
+            else:
+                self._store.put(record)
+
+    def _read(self, raw: msgspec.Raw) -> Any:
+        """The record of one object; None when it cannot be read."""
+        try:
+            return self._project(raw)
+        except Exception as error:  # noqa: BLE001 - one object must not hide all others
+            self._boundary.note("Projecting", self._name(raw), error)
+            return None
+
+    def _name(self, raw: msgspec.Raw) -> str:
+        meta = _decode_object(raw).metadata
+        return f"{self.resource.plural} {meta.namespace}/{meta.name}"
 
     def _hear(self) -> None:
         self._heard_at = self._clock()

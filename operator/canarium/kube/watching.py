@@ -98,13 +98,22 @@ def make_reflectors(
             absent_seconds=ABSENT_SECONDS[resource.kind in RARE],
             clock=clock,
             on_state=note_state,
+            boundary=cache.boundary,
         )
         for resource, store, project, selector in _list_namespaced(cache)
         if resource.kind not in off
         for namespace in namespaces or (None,)
     ]
     return reflectors + [
-        Reflector(client, resource, store, project, optional=True, clock=clock)
+        Reflector(
+            client,
+            resource,
+            store,
+            project,
+            optional=True,
+            clock=clock,
+            boundary=cache.boundary,
+        )
         for resource, store, project in _list_everybodys(cache)
         if resource.kind not in off
     ]
@@ -137,4 +146,4 @@ def _list_everybodys(cache: Cache) -> list[tuple[Resource, Store[Any], Projectio
 
 
 def _find_templates(cache: Cache, kind: TemplateKind) -> tuple[Resource, Store[Any], Projection]:
-    return TEMPLATES[kind], cache.templates[kind], make_template_projection(kind)
+    return TEMPLATES[kind], cache.templates[kind], make_template_projection(kind, cache.boundary)

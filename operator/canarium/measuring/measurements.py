@@ -7,7 +7,6 @@ pass over the object, which is asked for at once when the verdict changes.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ from canarium.core.metrics import Feed
 from canarium.core.observed import AnalysisResult, PodRecord
 from canarium.core.use import PriceList
 from canarium.errors import ConfigError
+from canarium.kube.backoff import Backoff
+from canarium.kube.boundary import Boundary
 from canarium.kube.client import Api
 from canarium.kube.store import Key
 from canarium.measuring.credentials import Secrets
@@ -39,10 +40,11 @@ from canarium.sources.gateway import GatewayMeter, GatewaySource
 from canarium.sources.pods import PodsMeter, PodsSource, make_session
 from canarium.sources.prices import read_prices
 
-logger = logging.getLogger(__name__)
-
 REPORT_SECONDS = 5.0
 "How often an object is looked at for new figures alone; verdicts don't wait for it."
+
+BROKEN = Backoff(first_seconds=1.0, longest_seconds=60.0)
+"How long a session that broke, which none should, waits until it goes on."
 
 Wake = Callable[[Key, bool], None]
 "Have an object looked at; True puts it before ordinary work."
@@ -109,6 +111,7 @@ class Measurements:
         client: Api | None = None,
         settings: Settings = Settings(),
         listener: Listener | None = None,
+        boundary: Boundary | None = None,
     ) -> None:
         self._make_meter = make_meter or self._make_pods_meter
         self._find_pods = find_pods
@@ -118,6 +121,7 @@ class Measurements:
         self._settings = settings
         self._profiles = OwnProfiles(settings.profiles)
         self._listener = listener or _Nobody()
+        self._boundary = boundary or Boundary()
         self._pods: tuple[aiohttp.ClientSession, PodsSource] | None = None
         self._asking: Sources | None = None
         self._gateways: dict[tuple[str, str, str], GatewaySource] = {}
@@ -132,7 +136,19 @@ class Measurements:
         return self._results.get(key)
 
     def ensure(self, key: Key, measure: Measure | None) -> None:
-        """Have exactly this measured from now on, and nothing when it is None."""
+        """Have exactly this measured from now on, and nothing when it is None.
+
+        Never raises: the object's pass has more to do. What cannot be begun is told as a result.
+        """
+        try:
+            self._ensure(key, measure)
+        except Exception as error:  # noqa: BLE001 - see above
+            words = self._boundary.note("Measuring", "/".join(key), error)
+            if measure is not None:
+                problem = f"measuring cannot begin: an internal error ({words})"
+                self._take(key, AnalysisResult(measure.key, "NoData", problems=(problem,)))
+
+    def _ensure(self, key: Key, measure: Measure | None) -> None:
         session = self._sessions[key][0] if key in self._sessions else None
         if measure is None:
             self._stop(key)
@@ -167,9 +183,32 @@ class Measurements:
             _begin(measure, before if same else None),
             _begin_experiment(measure),
         )
-        task = asyncio.create_task(session.run(), name=f"measuring {'/'.join(key)}")
-        task.add_done_callback(lambda done: self._note_end(key, done))
+        running = self._keep_running(key, session)
+        task = asyncio.create_task(running, name=f"measuring {'/'.join(key)}")
         self._sessions[key] = (session, task)
+
+    async def _keep_running(self, key: Key, session: Session) -> None:
+        """Measure until cancelled. A session never ends by itself; one that broke goes on, ever
+        more rarely, with what it has found so far.
+        """
+        about, failures, loop = "/".join(key), 0, asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            try:
+                await session.run()
+            except Exception as error:  # noqa: BLE001 - other objects are measured, too
+                words = self._boundary.note("Measuring", about, error)
+                steady = loop.time() - started > BROKEN.longest_seconds
+                failures = 1 if steady else failures + 1
+                self._note_end(key, session, f"measuring broke: an internal error ({words})")
+            await asyncio.sleep(BROKEN.compute(failures))
+
+    def _note_end(self, key: Key, session: Session, problem: str) -> None:
+        try:
+            session.note_end(problem)
+        except Exception as error:  # noqa: BLE001 - then that is all that can be told
+            self._boundary.note("Measuring", "/".join(key), error)
+            self._take(key, AnalysisResult(session.measure.key, "NoData", problems=(problem,)))
 
     def _make_means(self, key: Key) -> Means:
         return Means(
@@ -180,6 +219,7 @@ class Measurements:
             authorize=partial(self._authorize, key),
             publish=partial(self._take, key),
             note_feed=partial(self._listener.note_reading, key),
+            boundary=self._boundary,
             now=self._now,
         )
 
@@ -246,14 +286,6 @@ class Measurements:
         if changed or due:
             self._reported[key] = self._now()
             self._wake(key, result.verdict == "Fail")
-
-    def _note_end(self, key: Key, task: asyncio.Task[None]) -> None:
-        """A session never ends by itself; one that broke is started anew by the next pass."""
-        if task.cancelled() or key not in self._sessions or self._sessions[key][1] is not task:
-            return
-        logger.error("measuring %s broke", "/".join(key), exc_info=task.exception())
-        self._stop(key)
-        self._wake(key, False)
 
 
 def _decision(result: AnalysisResult) -> tuple[str, bool, str]:

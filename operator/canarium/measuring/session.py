@@ -19,16 +19,19 @@ from canarium.core.names import child_name
 from canarium.core.observed import AnalysisResult, PodRecord
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Counts
+from canarium.kube.boundary import Boundary
 from canarium.kube.store import Key
 from canarium.measuring.feeds import Answers, Asker
 from canarium.measuring.results import make_result
 from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.counting import flip
-from canarium.sources.errors import SourceError
+from canarium.sources.errors import SourceError, take_for_failed
 from canarium.sources.gateway import Backend, GatewayMeter
 from canarium.sources.pods import Measurement, PodTarget
 
 PODS, GATEWAY = "Pods", "Gateway"
+SESSION = "Session"
+"Under which what ended measuring itself is told beside what readers say."
 GATEWAY_SECONDS = 2.0
 "How often a gateway's counters are read at most: they tell of all that it serves."
 SILENT_READINGS = 5
@@ -50,7 +53,7 @@ class Means:
 
     `authorize` reads the credentials in a Secret of the object's namespace, by its name, and raises
     SourceError. `publish` hears of results, `note_feed` of each reading of a feed: why it failed,
-    or an empty text.
+    or an empty text. `boundary` notes what readers raised though they shouldn't.
     """
 
     key: Key
@@ -60,6 +63,7 @@ class Means:
     authorize: Callable[[str], Awaitable[Credentials]]
     publish: Callable[[AnalysisResult], None]
     note_feed: Callable[[Feed, str], None]
+    boundary: Boundary = field(default_factory=Boundary)
     now: Callable[[], float] = time.time
 
 
@@ -122,7 +126,7 @@ class Session:
 
     async def _read_pods(self) -> None:
         if await self._wait_for_start():
-            with suppress(SourceError):  # the next reading fails by it too, and says so
+            with suppress(Exception):  # the next reading fails by it too, and says so
                 await self._measure_pods()
         await _every(self.measure.interval_seconds, self._judge_pods)
 
@@ -134,16 +138,16 @@ class Session:
         return delay > 0
 
     async def _judge_pods(self) -> None:
-        try:
-            measurement = await self._measure_pods()
-        except SourceError as error:
-            self.analysis = judge.observe_error(self.analysis, PODS, str(error))
-            self._problems[PODS] = (str(error),)
-            self._publish()
-            return
         # The gateway knows better who was given what: callers may come past it to the pods.
         share = None if self.measure.gateway else self.measure.share
-        self.analysis = judge.observe(self.analysis, measurement.reading, PODS, share)
+        try:
+            measurement = await self._measure_pods()
+            self.analysis = judge.observe(self.analysis, measurement.reading, PODS, share)
+        except Exception as error:  # noqa: BLE001 - whatever is raised is this reading's failure
+            problem = self._fail(PODS, PODS, error)
+            self._problems[PODS] = (problem,)
+            self._publish()
+            return
         self._problems[PODS] = tuple(f"{e.pod}: {e.message}" for e in measurement.errors)
         self._silent = 0 if _says_something(measurement) else self._silent + 1
         if self._silent in (0, SILENT_READINGS):
@@ -168,15 +172,14 @@ class Session:
     async def _judge_gateway(self, gateway: GatewayEndpoint, *, counted: bool = True) -> None:
         try:
             measurement = await self._measure_gateway(gateway)
-        except SourceError as error:
-            self.analysis = judge.observe_error(self.analysis, GATEWAY, str(error))
-            self._problems[GATEWAY] = (f"the gateway: {error}",)
-        else:
             if not counted:
                 return
             share = self.measure.share
             self.analysis = judge.observe(self.analysis, measurement.reading, GATEWAY, share)
             self._problems[GATEWAY] = tuple(f"{e.pod}: {e.message}" for e in measurement.errors)
+        except Exception as error:  # noqa: BLE001 - whatever is raised is this reading's failure
+            problem = self._fail(GATEWAY, GATEWAY, error)
+            self._problems[GATEWAY] = (f"the gateway: {problem}",)
         self._publish()
 
     async def _measure_gateway(self, gateway: GatewayEndpoint) -> Measurement:
@@ -192,26 +195,48 @@ class Session:
         return Backend(namespace, child_name(model, revision), model)
 
     async def _read_feed(self, feed: Feed) -> None:
-        askers = self.readers.askers
-        asker = askers.get(feed) or self._means.make_asker(self.measure, feed)
-        askers[feed] = asker
         await self._wait_for_start()
-        await _every(feed.interval_seconds, lambda: self._judge_feed(feed, asker))
+        await _every(feed.interval_seconds, lambda: self._judge_feed(feed))
 
-    async def _judge_feed(self, feed: Feed, asker: Asker) -> None:
-        name, source = feed.metric.name, feed.metric.source
+    async def _judge_feed(self, feed: Feed) -> None:
+        source = feed.metric.source
         try:
-            answers = await asker.ask()
-        except SourceError as error:
-            self.analysis = judge.observe_error(self.analysis, source, str(error))
-            self._problems[source] = (f"{name}: {error}",)
-            self._means.note_feed(feed, str(error))
-        else:
-            self.analysis = _observe(self.analysis, name, answers, counts=bool(feed.query.total))
-            if self.experiment is not None and name == self.measure.experiment:
-                self.experiment = _compare(self.experiment, answers)
+            self._observe_feed(feed, await self._find_asker(feed).ask())
             self._problems.pop(source, None)
             self._means.note_feed(feed, "")
+        except Exception as error:  # noqa: BLE001 - whatever is raised is this reading's failure
+            problem = self._fail(source, feed.metric.name, error)
+            self._problems[source] = (f"{feed.metric.name}: {problem}",)
+            self._means.note_feed(feed, problem)
+        self._publish()
+
+    def _find_asker(self, feed: Feed) -> Asker:
+        """Who asks for this metric; the same one as long as possible, for it counts on."""
+        askers = self.readers.askers
+        if feed not in askers:
+            askers[feed] = self._means.make_asker(self.measure, feed)
+        return askers[feed]
+
+    def _observe_feed(self, feed: Feed, answers: Answers) -> None:
+        name = feed.metric.name
+        self.analysis = _observe(self.analysis, name, answers, counts=bool(feed.query.total))
+        if self.experiment is not None and name == self.measure.experiment:
+            self.experiment = _compare(self.experiment, answers)
+
+    def _fail(self, source: str, what: str, error: Exception) -> str:
+        """Take what was raised for a failed reading of the source; why it failed, in our words.
+
+        What isn't a reader's own word for it is logged, once until it changes.
+        """
+        if not isinstance(error, SourceError):
+            self._means.boundary.note("Measuring", f"{'/'.join(self._means.key)} {what}", error)
+        problem = str(take_for_failed(error))
+        self.analysis = judge.observe_error(self.analysis, source, problem)
+        return problem
+
+    def note_end(self, problem: str) -> None:
+        """Say why it ended before its time, beside what has been found so far."""
+        self._problems[SESSION] = (problem,)
         self._publish()
 
     def _publish(self) -> None:

@@ -23,6 +23,7 @@ from canarium.kube.client import Api
 from canarium.kube.resources import TEMPLATES
 from canarium.kube.store import Key
 from canarium.measuring.feeds import check_query
+from canarium.sources.errors import take_for_failed
 
 logger = logging.getLogger(__name__)
 
@@ -84,10 +85,12 @@ class Templates:
 
     async def _attempt(self, template: TemplateId) -> None:
         """Write one; whatever goes wrong with it, the others and the operator go on."""
+        about = f"{template[0]} {'/'.join(template[1])}"
         try:
             await self._write(template)
-        except Exception:
-            logger.exception("status of %s %s", template[0], "/".join(template[1]))
+            self._cache.boundary.clear("Templates", about)
+        except Exception as error:  # noqa: BLE001 - one template must not stop the others
+            self._cache.boundary.note("Templates", about, error)
 
     async def _write(self, template: TemplateId) -> None:
         kind, (namespace, name) = template
@@ -133,7 +136,10 @@ def find_problems(record: TemplateRecord) -> list[str]:
     if record.spec is None:
         return [record.problem]
     types = {argument.name: argument.type for argument in record.spec.arguments}
-    return list(check_query(record.spec.query, types))
+    try:
+        return list(check_query(record.spec.query, types))
+    except Exception as error:  # noqa: BLE001 - it is this template's, and it says so
+        return [f"the query cannot be checked: {take_for_failed(error)}"]
 
 
 def _make_ready(record: TemplateRecord, problems: list[str]) -> Json:

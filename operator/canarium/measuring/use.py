@@ -124,18 +124,36 @@ class UseMeter:
             return
         readings, rows = await self._read(holdings), []
         for number, holding in enumerate(holdings, start=1):
-            rows.append(_make_row(holding, readings))
+            rows += self._make_rows(holding, readings)
             await _take_turns(number)
         self._rows = tuple(rows)
+
+    def _make_rows(self, holding: _Holding, readings: Readings) -> list[RevisionUse]:
+        try:
+            return [_make_row(holding, readings)]
+        except Exception as error:  # noqa: BLE001 - the others' sums can be done all the same
+            self._cache.boundary.note("Use", "/".join(holding.key), error)
+            return []
 
     async def _find_holdings(self) -> AsyncIterator[_Holding]:
         for number, key in enumerate(self._cache.models.keys(), start=1):
             for deployment in self._cache.deployments.of(key):
-                pods = _find_held(deployment, self._cache.pods.of(key))
+                pods = self._find_held(deployment, key)
                 if pods:
                     record = _find_record(deployment, self._cache.revisions.of(key))
                     yield _Holding(key, deployment.revision, record, pods)
             await _take_turns(number)
+
+    def _find_held(self, deployment: DeploymentRecord, key: Key) -> tuple[HeldPod, ...]:
+        """Its pods; none when its template cannot be read, which is noted."""
+        about = "/".join(key)
+        try:
+            pods = _find_held(deployment, self._cache.pods.of(key))
+        except Exception as error:  # noqa: BLE001 - the others can be measured all the same
+            self._cache.boundary.note("Use", about, error)
+            return ()
+        self._cache.boundary.clear("Use", about)
+        return pods
 
     async def _read(self, holdings: Sequence[_Holding]) -> Readings:
         containers, reason = await self._list_use()
@@ -158,8 +176,18 @@ class UseMeter:
         for namespace in self._namespaces or (None,):
             async for page in self._client.list_pages(POD_METRICS, namespace, OURS):
                 for number, item in enumerate(page.items or (), start=1):
-                    yield read_pod_metrics(msgspec.json.decode(item))
+                    found = self._read_pod(item)
+                    if found is not None:
+                        yield found
                     await _take_turns(number)
+
+    def _read_pod(self, item: msgspec.Raw) -> tuple[PodKey, Containers] | None:
+        """What one pod uses; None when that cannot be read: it counts as not measured."""
+        try:
+            return read_pod_metrics(msgspec.json.decode(item))
+        except Exception as error:  # noqa: BLE001 - the others can be read all the same
+            self._cache.boundary.note("Use", "metrics of a pod", error)
+            return None
 
     def _note_absence(self, error: CanariumError) -> str:
         """Why there is nothing; what people have to mend first isn't looked for so often."""

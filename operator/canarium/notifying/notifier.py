@@ -23,6 +23,7 @@ from canarium.core.notices import Receiver
 from canarium.core.notifications import News, make_message, make_news
 from canarium.core.observed import Meta, ModelObject
 from canarium.kube.backoff import Backoff
+from canarium.kube.boundary import Boundary
 from canarium.kube.client import Api
 from canarium.kube.events import Recorder
 from canarium.kube.metrics import Metrics
@@ -94,6 +95,7 @@ class Notifier:
         self._everywhere = tuple(everywhere)
         self._allowed = allowed
         self._now = now
+        self._boundary = Boundary(metrics)
         self._backoff = backoff
         self._session: aiohttp.ClientSession | None = None
         self._queues: dict[Place, _Queue] = {}
@@ -110,8 +112,12 @@ class Notifier:
             return
         for receiver in (*own, *self._everywhere):
             if notice in receiver.events:
-                news = make_news(model, event, notice, self._now())
-                self._queue(_Letter(receiver, news, model.meta, time.monotonic()))
+                try:
+                    news = make_news(model, event, notice, self._now())
+                    self._queue(_Letter(receiver, news, model.meta, time.monotonic()))
+                except Exception as error:  # noqa: BLE001 - the object's pass has more to do
+                    about = f"{model.meta.namespace}/{model.meta.name}"
+                    self._boundary.note("Notifying", about, error)
 
     async def close(self) -> None:
         """Give what is on its way a moment, and end; what is left is lost, and that is said."""

@@ -14,7 +14,7 @@ from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.controller import Controller, Measuring, Planner, Recording
 from canarium.core.observed import ModelObject
 from canarium.kube.cache import Cache
-from canarium.kube.projections import project_meta, project_model_json
+from canarium.kube.projections import project_meta
 from canarium.kube.reflector import Reflector
 from canarium.kube.resources import MODEL_DEPLOYMENTS
 from canarium.kube.watching import make_reflectors
@@ -84,7 +84,7 @@ class Operator:
         def project(raw: bytes) -> ModelObject:
             meta = project_meta(raw)
             known = self.cache.models.get(meta.namespace, meta.name)
-            return project_model_json(raw, known, self.cache.defaults)
+            return self.cache.project_model(raw, known)
 
         return Reflector(
             self.connection, MODEL_DEPLOYMENTS, self.cache.models, project, clock=self._loop.time

@@ -62,9 +62,17 @@ def check_address(address: str) -> URL:
         raise ValueError("not an address; write one such as http://prometheus.monitoring:9090")
     if url.user is not None or url.password is not None:
         raise ValueError("an address with a user or password; put these into a Secret instead")
+    if not _can_be_looked_up(url.raw_host or ""):
+        raise ValueError("not a host name; between dots it has 1 to 63 characters, 253 in all")
     if url.fragment:
         raise ValueError("an address with a #fragment, which no server gets to see; leave it out")
     return url
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Whether a name server can be asked for it at all: other names end in exceptions."""
+    labels = host.removesuffix(".").split(".")
+    return ":" in host or (len(host) <= 254 and all(0 < len(label) <= 63 for label in labels))
 
 
 def find_objection(address: Address, allowed: Sequence[Network] = ()) -> str | None:

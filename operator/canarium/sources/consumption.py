@@ -15,7 +15,7 @@ from canarium.core.inference_series import select_inference
 from canarium.core.profiles import Profile
 from canarium.core.use import RATE_SECONDS, Figure, PodKey, PriceList, Prices, Readings
 from canarium.sources.counting import Labels
-from canarium.sources.errors import SourceError
+from canarium.sources.errors import take_for_failed
 from canarium.sources.prometheus import PrometheusSource
 
 NO_PROMETHEUS = "no Prometheus is known: name one by --prometheus-url"
@@ -68,8 +68,8 @@ async def _unless_failed(
 ) -> T | None:
     try:
         return await asking
-    except SourceError as error:
-        reasons[figure] = f"Prometheus: {error}"
+    except Exception as error:  # noqa: BLE001 - the other figures can be had all the same
+        reasons[figure] = f"Prometheus: {take_for_failed(error)}"
         return None
 
 

@@ -10,12 +10,32 @@ from canarium.errors import CanariumError
 
 MAX_MESSAGE = 120
 
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (RecursionError, "what was answered is nested too deeply to be read"),
+    (UnicodeError, "an address, or an answer, with letters that cannot be there"),
+    (OverflowError, "a number beyond what can be counted"),
+    (MemoryError, "more than there is memory for"),
+)
+"What nobody raised on purpose, but is known to come of what people write and servers answer."
+
 
 class SourceError(CanariumError):
     """A reading that failed; its message is one short printable line without credentials."""
 
     def __init__(self, message: str) -> None:
         super().__init__(make_printable(message))
+
+
+def take_for_failed(error: Exception) -> SourceError:
+    """Take what a reader raised, whatever it is, for its failed reading: in words of ours.
+
+    Nothing of the exception's own text is repeated: it may be a server's, or a secret.
+    """
+    if isinstance(error, SourceError):
+        return error
+    found = (words for kind, words in _WORDS if isinstance(error, kind))
+    words = next(found, "an internal error, which the operator's log has")
+    return SourceError(f"{words} ({type(error).__name__})")
 
 
 def make_printable(message: str) -> str:

@@ -22,7 +22,7 @@ from canarium.judge import Reading, Sample
 from canarium.sources.addresses import check_address
 from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
-from canarium.sources.errors import SourceError
+from canarium.sources.errors import SourceError, take_for_failed
 from canarium.sources.fetching import Limits, Request, fetch
 from canarium.sources.pods import Measurement, ScrapeError
 
@@ -148,13 +148,16 @@ class GatewayMeter:
         counted: dict[Backend, dict[str, Counters]] = {backend: {} for backend in backends}
         errors = []
         for address, answer in answers.items():
+            if isinstance(answer, SourceError):
+                errors.append(ScrapeError(address, "", str(answer)))
+                continue
             try:
-                if isinstance(answer, SourceError):
-                    raise answer
                 for backend in backends:
                     counted[backend][address] = make_parser(self._kind, backend).parse(answer)
-            except (SourceError, UnreadableMetricsError) as error:
+            except UnreadableMetricsError as error:
                 errors.append(ScrapeError(address, "", str(error)))
+            except Exception as error:  # noqa: BLE001 - one pod must not hide the others
+                errors.append(ScrapeError(address, "", str(take_for_failed(error))))
         return counted, tuple(errors)
 
     def _compute(self, backend: Backend, counted: Mapping[str, Counters]) -> Sample | None:

@@ -14,7 +14,7 @@ import aiohttp
 from canarium.core.profiles import PROFILES, Profile
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
-from canarium.sources.errors import SourceError, make_printable
+from canarium.sources.errors import SourceError, make_printable, take_for_failed
 from canarium.sources.fetching import explain, read_body
 
 
@@ -120,6 +120,8 @@ class PodsSource:
             return Scrape(target, error=make_printable(str(error)))
         except (aiohttp.ClientError, OSError) as error:
             return Scrape(target, error=make_printable(explain(error)))
+        except Exception as error:  # noqa: BLE001 - one pod's answer must not hide the others'
+            return Scrape(target, error=str(take_for_failed(error)))
 
     async def _get(self, target: PodTarget) -> bytes:
         headers = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}

@@ -64,6 +64,7 @@ def test_what_the_object_says_of_itself_is_kept() -> None:
         ("yesterday", None),
         ("0001-01-01T00:00:00+14:00", None),
         ("9999-12-31T23:59:59-12:00", None),
+        ("9999-12-31T23:59:59.999999Z", None),  # which is rounded to the year 10000
     ],
 )
 def test_a_commit_time_is_taken_where_it_can_be_read(text: str, seconds: float | None) -> None:

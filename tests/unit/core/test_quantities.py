@@ -1,5 +1,10 @@
 import pytest
-from canarium.core.quantities import canonical_quantity, is_quantity, parse_quantity
+from canarium.core.quantities import (
+    QUANTITY_PATTERN,
+    canonical_quantity,
+    is_quantity,
+    parse_quantity,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +14,8 @@ SPELLINGS = [
     "1k", "1.5k", "1000k", "1024", "1M", "0.001M", "1G", "1T", "1P", "1E", "1000P",
     "1Ki", "0.5Ki", "1.5Ki", "1023Ki", "1024Ki", "1025Ki", "1.0001Ki", "0.5Mi", "1.5Mi", "1Mi",
     "1.5Gi", "512Mi", "2048Mi", "1Gi", "1Ti", "1Pi", "1Ei", "0.1Gi", "123456Ki", "3Gi",
+    "999999999999999E", "1000E", "8Ei", "7.999999999Ei", "1023.999999999Ei", "1e19", "1e99",
+    "123456789012345.123456789", "123456789012345.123456789Ei", "123456789012.123456789e90",
     "1e3", "1E3", "1e0", "12e6", "1e-3", "15e-1", "1e2", "1e+3", "1.5e3", "100e-3", "1e10",
 ]  # fmt: skip
 "Every kind of spelling; a test on a real apiserver compares what it makes of them."
@@ -32,6 +39,12 @@ SPELLINGS = [
         ("1.5e3", "1500"),
         ("1.0e3", "1e3"),
         ("20Ei", "9223372036854775807"),
+        ("1023.999999999Ei", "9223372036854775807"),
+        ("1e99", "1e99"),
+        ("1000E", "1"),  # so the apiserver: there is no suffix for it
+        (10**15, "1P"),
+        (10**16 + 1, "10000000000000001"),
+        (2**63 - 1, "9223372036854775807"),
     ],
 )
 def test_a_quantity_has_one_spelling(written: int | str, spelled: str) -> None:
@@ -42,6 +55,23 @@ def test_a_quantity_has_one_spelling(written: int | str, spelled: str) -> None:
 def test_spelling_twice_changes_nothing(text: str) -> None:
     once = canonical_quantity(text)
     assert canonical_quantity(once) == once
+
+
+@given(st.one_of(st.integers(-(2**64), 2**64), st.floats(), st.booleans(), st.text(max_size=32)))
+def test_what_is_a_quantity_is_what_can_be_parsed_and_spelled(value: object) -> None:
+    known = is_quantity(value)  # type: ignore[arg-type]
+    for read in (parse_quantity, canonical_quantity):
+        if known:
+            read(value)  # type: ignore[arg-type]
+        else:
+            with pytest.raises(ValueError, match="not a quantity"):
+                read(value)  # type: ignore[arg-type]
+
+
+@given(st.from_regex(QUANTITY_PATTERN, fullmatch=True).filter(str.isascii))
+def test_every_text_that_people_may_write_is_a_quantity(text: str) -> None:
+    assert is_quantity(text)
+    assert is_quantity(canonical_quantity(text))
 
 
 @given(

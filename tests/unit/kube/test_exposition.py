@@ -1,6 +1,7 @@
 """The text that Prometheus reads, held against prometheus_client's own parser and writer."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -88,6 +89,20 @@ def test_a_model_that_is_gone_leaves_no_series() -> None:
 
     assert 'model="fraud"' not in render(metrics)
     assert 'canarium_models{phase="Healthy"} 0.0' in render(metrics)
+
+
+def test_a_model_whose_series_cannot_be_made_takes_none_from_the_others() -> None:
+    metrics, noted = Metrics(), list[str]()
+    whole = ModelView(ModelObject(Meta("risk", "fraud", "u", "1"), None))
+    meta = replace(whole.model.meta, name="broken")
+    broken = ModelView(replace(whole.model, meta=meta), None)  # type: ignore[arg-type]
+    metrics.show_models(lambda: [broken, whole], lambda about, _error: noted.append(about))
+
+    told = render(metrics)
+
+    assert 'canarium_model_ready{namespace="risk",model="fraud"} 0.0' in told
+    assert told.count("# TYPE canarium_deployment_timestamp_seconds gauge") == 1
+    assert set(noted) == {"risk/broken"}
 
 
 def test_every_metric_that_is_rendered_is_in_the_reference_with_its_type_and_labels() -> None:

@@ -358,6 +358,41 @@ def test_a_model_brings_the_commands_of_every_verb() -> None:
     assert project_model(make_model(metadata={"annotations": annotations})).commands == commands
 
 
+@pytest.mark.parametrize("memory", [10**15, 10**16, 2**63 - 1, 0, "999999999999999E"])
+def test_whatever_the_apiserver_takes_for_a_quantity_is_one(memory: int | str) -> None:
+    resources = {
+        "limits": {"memory": memory, "nvidia.com/gpu": memory},
+        "requests": {"cpu": memory},
+    }
+    model = project_model(make_model(spec={"server": {"image": "x", "resources": resources}}))
+    assert model.problems == ()
+
+
+@pytest.mark.parametrize("memory", [1.5, 1e16, 2**63, -1, True, None, [], "10**16"])
+def test_what_is_no_quantity_is_a_problem_of_its_field(memory: Any) -> None:
+    resources = {"limits": {"memory": memory}, "requests": {"memory": 1}}
+    model = project_model(make_model(spec={"server": {"image": "x", "resources": resources}}))
+    fields = [problem.field for problem in model.problems]
+    assert fields == ([] if memory is None else ["spec.server.resources.limits.memory"])
+
+
+def test_what_nobody_foresaw_of_a_spec_is_its_own_problem(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def explode(*_: Any) -> None:
+        raise OverflowError("\x1b[31mthe text of somebody else")
+
+    monkeypatch.setattr("canarium.kube.projections.parse_deployment", explode)
+    monkeypatch.setattr("canarium.kube.projections.make_origin", explode)
+    body = make_model(status={"conditions": 7})
+    model = project_model(body)
+    (problem,) = model.problems
+    assert problem.message.startswith("cannot be read by this version (OverflowError at ")
+    assert "somebody" not in problem.message
+    assert (model.spec, model.status, model.origin) == (None, Status(), Origin())
+    assert {record.__dict__["object"] for record in caplog.records} == {"risk/fraud"}
+
+
 def test_a_spec_that_cannot_be_used_comes_with_what_is_wrong() -> None:
     model = project_model(make_model(spec={"server": {"image": "x"}, "scaling": {"replicas": -1}}))
     assert model.spec is None

@@ -3,10 +3,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from canarium.core.observed import ServiceRecord
 from canarium.kube.backoff import Backoff
 from canarium.kube.client import Client
-from canarium.kube.projections import project_service
+from canarium.kube.projections import Projection, project_service
 from canarium.kube.reflector import Reflector
 from canarium.kube.resources import SERVICES
 from canarium.kube.store import Store
@@ -20,7 +21,12 @@ QUICK = Backoff(first_seconds=0.002, longest_seconds=0.01)
 
 @asynccontextmanager
 async def reflect(
-    client: Client, apiserver: Apiserver, states: list[str] | None = None, *, optional: bool = False
+    client: Client,
+    apiserver: Apiserver,
+    states: list[str] | None = None,
+    *,
+    optional: bool = False,
+    project: Projection = project_service,
 ) -> AsyncIterator[tuple[Reflector, Store[ServiceRecord]]]:
     """Run a reflector until the transcript is over."""
     store: Store[ServiceRecord] = Store()
@@ -28,7 +34,7 @@ async def reflect(
         client,
         SERVICES,
         store,
-        project_service,
+        project,
         selector="canarium.dev/model",
         backoff=QUICK,
         absent_seconds=0.002,
@@ -182,3 +188,32 @@ async def test_lines_longer_than_any_buffer_are_read_whole() -> None:
     script = (make_page(version=7), Watch([("ADDED", large)], then="hold"))
     async with play(*script) as (client, apiserver), reflect(client, apiserver) as (_, store):
         await eventually(lambda: versions(store), {"large": "8"})
+
+
+async def test_an_object_that_cannot_be_read_hides_no_other_of_its_kind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def read(raw: Any) -> ServiceRecord:
+        if b'"bad"' in bytes(raw):
+            raise RecursionError("\x1b[31mthe text of somebody else")
+        return project_service(raw)
+
+    script = (
+        make_page(make_service("bad", version=1), make_service("good", version=2), version=7),
+        Watch(
+            [
+                ("MODIFIED", make_service("bad", version=8)),
+                ("MODIFIED", make_service("good", version=9)),
+                ("ADDED", make_service("late", version=10)),
+            ],
+            then="hold",
+        ),
+    )
+    async with (
+        play(*script) as (client, apiserver),
+        reflect(client, apiserver, project=read) as (it, store),
+    ):
+        await eventually(lambda: versions(store), {"good": "9", "late": "10"})
+        assert it.state == "synced"
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "services risk/bad" in caplog.records[0].__dict__["object"]

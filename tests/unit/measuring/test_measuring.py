@@ -11,6 +11,8 @@ from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric, Reading, Sample
 from canarium.kube.store import Key
 from canarium.measuring import SILENT_READINGS, Measurements, make_targets
+from canarium.measuring.session import Session
+from canarium.sim.loop import VirtualLoop
 from canarium.sources.pods import Measurement, PodTarget, ScrapeError
 
 FRAUD = ("risk", "fraud")
@@ -230,22 +232,47 @@ async def test_what_comes_before_the_initial_delay_is_over_is_not_counted() -> N
     assert result.rows[0]["canaryBad"] == 0
 
 
-async def test_a_session_that_breaks_is_logged_and_started_anew_by_the_next_pass(
-    caplog: pytest.LogCaptureFixture,
+def test_a_session_that_breaks_goes_on_ever_more_rarely_with_what_it_found(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Broken(ScriptedMeter):
-        async def measure(
-            self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
-        ) -> Measurement:
-            raise ZeroDivisionError
+    begun: list[float] = []
 
-    good = ScriptedMeter([GOOD])
-    async with stage(Broken([]), good) as it:
+    async def run(session: Session) -> None:
+        begun.append(asyncio.get_running_loop().time())
+        if len(begun) > 100:
+            await asyncio.Event().wait()
+        raise ExceptionGroup("of a task group", [ZeroDivisionError("somebody else's text")])
+
+    async def play() -> AnalysisResult | None:
+        async with stage(ScriptedMeter([])) as it:
+            it.measurements.ensure(FRAUD, STEP)
+            await asyncio.sleep(600.0)
+            return it.result()
+
+    monkeypatch.setattr(Session, "run", run)
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        result = runner.run(play())
+    assert 10 < len(begun) < 40
+    assert result is not None
+    (problem,) = result.problems
+    assert problem.startswith("measuring broke: an internal error (ZeroDivisionError")
+    assert "somebody" not in problem
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+async def test_measuring_that_cannot_begin_is_told_and_hinders_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def explode() -> ScriptedMeter:
+        raise KeyError("secret")
+
+    async with stage() as it:
+        monkeypatch.setattr(it.measurements, "_make_meter", explode)
         it.measurements.ensure(FRAUD, STEP)
-        await asyncio.wait_for(it.heard.wait(), 5)
-        it.measurements.ensure(FRAUD, STEP)
-        await played(good)
-    assert "measuring risk/fraud broke" in caplog.text
+        result = it.result()
+    assert result is not None
+    assert (result.key, result.verdict) == ("step-1", "NoData")
+    assert "an internal error (KeyError" in result.problems[0]
 
 
 def test_only_ready_pods_of_the_revision_are_asked_and_addresses_may_be_of_ip_version_6() -> None:

@@ -266,3 +266,47 @@ async def test_a_session_that_can_read_nothing_waits_until_it_is_ended() -> None
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (RecursionError("x"), "what was answered is nested too deeply to be read (RecursionError)"),
+        (OverflowError("x"), "a number beyond what can be counted (OverflowError)"),
+        (
+            UnicodeEncodeError("idna", "..", 0, 1, "label empty or too long"),
+            "an address, or an answer, with letters that cannot be there (UnicodeEncodeError)",
+        ),
+        (KeyError("x"), "an internal error, which the operator's log has (KeyError)"),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_what_a_reader_raises_is_its_failed_reading(
+    raised: Exception, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> Answers:
+        raise raised
+
+    stage = Stage(
+        replace(STEP, feeds=(SCORE, CLICKS)),
+        {"score": fail, "clicks": lambda: Answers(Counts(1, 10), Counts(1, 10))},
+    )
+    stage.play(125.0)
+    assert {name: asked.times for name, asked in stage.asked.items()} == {"score": 13, "clicks": 13}
+    assert stage.results[-1].problems == (f"score: {said}",)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "risk/fraud score" in caplog.records[0].__dict__["object"]
+
+
+def test_a_meter_that_breaks_is_a_failed_reading_of_the_pods() -> None:
+    class Broken(Pods):
+        async def measure(
+            self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
+        ) -> Measurement:
+            raise OverflowError
+
+    endpoint = MetricsEndpoint(8082, "/metrics", "MLServer")
+    metric = Metric("error-rate", "ErrorRate", max=0.05)
+    stage = Stage(replace(STEP, metrics=(metric,), endpoint=endpoint), meter=Broken())
+    stage.play(10.0)
+    assert stage.results[-1].problems == ("a number beyond what can be counted (OverflowError)",)

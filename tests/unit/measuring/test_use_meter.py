@@ -155,6 +155,18 @@ async def test_pods_without_a_node_or_at_their_end_hold_nothing() -> None:
     assert [row.use.pods for row in meter.rows()] == [1]
 
 
+async def test_what_cannot_be_read_of_one_takes_no_figures_from_the_others() -> None:
+    broken = {"metadata": {"name": "a"}, "containers": [{"name": "server", "usage": {"cpu": "-1"}}]}
+    client = MetricsClient(items=[broken, used("b")])
+    cache = make_cache(make_pod("b"), make_pod("c", V7))
+    about = meta(f"fraud-{V7}", V7)
+    template = b'{"spec":{"containers":[{"name":"a","resources":{"limits":{"cpu":"a lot"}}}]}}'
+    cache.deployments.put(DeploymentRecord(replace(about, resource_version="2"), V7, 1, template))
+    meter = make_meter(client, cache, Settings(prices=PRICES))
+    await meter.measure()
+    assert [(row.version, row.use.measured_pods) for row in meter.rows()] == [("v6", 1)]
+
+
 async def test_nobody_is_asked_when_there_are_no_pods() -> None:
     client = MetricsClient()
     meter = make_meter(client, make_cache())

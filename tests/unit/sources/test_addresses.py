@@ -119,6 +119,27 @@ async def test_a_redirect_to_a_private_address_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize(
+    "host",
+    [
+        "prometheus..monitoring",
+        ".monitoring",
+        "a" * 64,
+        f"{'a' * 64}.monitoring",
+        "ü" * 60,
+        ".".join(["a" * 60] * 5),
+    ],
+)
+def test_a_host_that_nobody_can_look_up_is_no_address(host: str) -> None:
+    with pytest.raises(ValueError, match=r"not (a host name|an address)"):
+        check_address(f"http://{host}:9090")
+
+
+@pytest.mark.parametrize("host", ["a", "a.", "a" * 63, "prometheus.monitoring.svc", "[fd00::1]"])
+def test_a_host_that_can_be_looked_up_is_one(host: str) -> None:
+    assert check_address(f"http://{host}:9090").port == 9090
+
+
+@pytest.mark.parametrize(
     ("address", "message"),
     [
         ("", "not an address"),
