@@ -26,6 +26,7 @@ _MEASURING = "tests/unit/measuring/"
 _USE = "tests/unit/core/test_use.py::"
 _FAULTS = "tests/unit/core/test_faults.py::"
 _SHELL = "tests/unit/test_controller.py::"
+_TRAFFIC = "tests/unit/core/test_traffic.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
 
 PODS_BEFORE_TRAFFIC = (
@@ -1560,6 +1561,41 @@ CONDITIONS = (
     ),
 )
 
+ROUTES_OF_OURS = (
+    Mutant(
+        name="edits-of-traffic-do-not-wait",
+        wrong="Host names that people edit in mid-rollout come into force at once",
+        file="core/traffic.py",
+        old="    if kept is None or (view.spec is not None and is_at_rest(status)):\n",
+        new="    if kept is None or view.spec is not None:\n",
+        test=_TRAFFIC + "test_what_people_edit_in_a_rollout_waits_until_it_is_over[Holding]",
+    ),
+    Mutant(
+        name="a-strangers-weight-is-adopted",
+        wrong="A refused canary keeps the share that a stranger wrote into the route",
+        file="core/view.py",
+        old="        return min(part.weight, self.live_share(part.revision, status))\n",
+        new="        return self.live_share(part.revision, status)\n",
+        test=_TRAFFIC + "test_weights_that_somebody_gave_a_refused_canary_are_not_adopted",
+    ),
+    Mutant(
+        name="a-strangers-service-is-adopted",
+        wrong="A Service that a stranger turned to a refused canary stays so until that is gone",
+        file="core/view.py",
+        old='        if state != "Reverting" or not self._may_have_turned(status):\n',
+        new='        if state != "Reverting":\n',
+        test=_TRAFFIC + "test_a_service_that_somebody_turned_to_a_refused_canary_is_turned_back",
+    ),
+    Mutant(
+        name="traffic-written-before-it-is-meant",
+        wrong="A route is written by what is in force only after that",
+        file="core/plan.py",
+        old="        status.traffic,\n",
+        new="",
+        test=_TRAFFIC + "test_what_is_in_force_is_stored_before_a_route_is_written_by_it",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1581,4 +1617,5 @@ MUTANTS = (
     *ONE_OBJECT_ALONE,
     *BESIDE_THE_WORK,
     *OTHERS_OBJECTS,
+    *ROUTES_OF_OURS,
 )

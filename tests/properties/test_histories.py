@@ -6,6 +6,8 @@ comes to rest, and rests.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, get_args
 
 from canarium.core.observed import ExperimentVerdict
@@ -22,6 +24,19 @@ ROOM_ENOUGH = 100
 "Places that nobody runs out of."
 HOLDBACKS = st.sampled_from([0, 1, 10, 50])
 OUTCOMES = st.sampled_from(get_args(ExperimentVerdict))
+THEIRS = {"name": "theirs", "port": 80, "weight": 1}
+EDITS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "another path": lambda s: s["rules"][-1].update(matches=[{"path": {"value": "/theirs"}}]),
+    "another host": lambda s: s.update(hostnames=["theirs.example.com"]),
+    "no host": lambda s: s.pop("hostnames", None),
+    "another gateway": lambda s: s["parentRefs"][0].update(name="theirs"),
+    "a gateway more": lambda s: s["parentRefs"].append({"name": "theirs"}),
+    "a rule before ours": lambda s: s["rules"].insert(0, {"backendRefs": [THEIRS]}),
+    "a rule after ours": lambda s: s["rules"].append({"backendRefs": [THEIRS]}),
+    "a timeout": lambda s: s["rules"][-1].update(timeouts={"request": "1ms"}),
+    "weights turned round": lambda s: s["rules"][-1]["backendRefs"].reverse(),
+}
+"What a stranger does to a live route."
 RESTING = {"Idle", "Rejected", "Guarding", "Holding", "Broken"}
 
 
@@ -117,6 +132,29 @@ class History(RuleBasedStateMachine):
     @rule(version=VERSIONS, outcome=OUTCOMES)
     def compare(self, version: str, outcome: ExperimentVerdict) -> None:
         self.world.outcomes[version] = outcome
+
+    @precondition(lambda self: bool(self.world.routes))
+    @rule(name=st.sampled_from(sorted(EDITS)), times=st.integers(1, 3))
+    def edit_live_route(self, name: str, times: int) -> None:
+        """Invariant 10: a stranger edits the live route; it says again what was in force."""
+        world = self.world
+        world.settle()
+        before = world.reach()
+        for _ in range(times):
+            world.edit_route("HTTPRoute", EDITS[name])
+            world.settle()
+            assert world.reach() in (before, self._reach_by_spec(before)), world.status
+
+    def _reach_by_spec(self, before: dict[str, Any]) -> dict[str, Any]:
+        """The same with the host names that the spec says now, which follow at rest."""
+        hosts = {"hostnames": list(self.traffic.hostnames)}
+        return {name: {**spec, **hosts} for name, spec in before.items()}
+
+    @precondition(lambda self: bool(self.traffic.parent_refs))
+    @rule(host=st.sampled_from(["fraud.example.com", "other.example.com"]))
+    def edit_hosts(self, host: str) -> None:
+        self.traffic = replace(self.traffic, hostnames=(host,))
+        self.world.apply(self._spec())
 
     @rule()
     def lose_gateway(self) -> None:

@@ -8,6 +8,7 @@ The proof on real parts is in tests/e2e.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, cast
@@ -63,7 +64,6 @@ from canarium.core.spec import (
 )
 from canarium.core.status import Status, parse
 from canarium.judge.metrics import Metric
-from canarium.routers import ROUTERS
 
 from tests.properties.other_routes import read_shares
 
@@ -206,6 +206,8 @@ class World:
     writes: list[str] = field(default_factory=list)
     edited: bool = False
     "Whether somebody else wrote the route last."
+    before_edit: dict[str, int] = field(default_factory=dict)
+    "The weights that were live before that: to put them back raises nothing."
     crash_after: int | None = None
     "End the operator after so many more writes."
     taken: dict[str, int] = field(default_factory=dict)
@@ -329,11 +331,41 @@ class World:
         self.taken, self.lingering = demands, kept
 
     def edit_weight(self, was: int, to: int) -> None:
-        """Somebody else writes the route."""
+        """Somebody else writes other weights into the route."""
         route = self.routes[NAME]
         spec = route.spec.replace(f'"weight": {was}'.encode(), f'"weight": {to}'.encode())
-        self.routes[NAME] = replace(route, spec=spec)
+        self._write_as_stranger(route, spec)
+
+    def edit_route(
+        self, kind: RouteKind, change: Callable[[dict[str, Any]], Any], name: str = NAME
+    ) -> None:
+        """Somebody else writes a route of a kind."""
+        route = self._store(kind)[name]
+        spec = json.loads(route.spec)
+        change(spec)
+        self._write_as_stranger(route, json.dumps(spec).encode())
+
+    def edit_selector(self, selector: dict[str, str]) -> None:
+        """Somebody else writes the leading Service."""
+        service = self.services[NAME]
+        spec = {**json.loads(service.spec), "selector": selector}
+        meta = replace(service.meta, resource_version=str(self._next()))
+        self.services[NAME] = replace(service, meta=meta, spec=json.dumps(spec).encode())
         self.edited = True
+
+    def _write_as_stranger(self, route: RouteRecord, spec: bytes) -> None:
+        self.before_edit = self.routed() if not self.edited else self.before_edit
+        number = str(self._next())
+        meta = replace(route.meta, resource_version=number, generation=route.meta.generation + 1)
+        edited = replace(route, meta=meta, spec=spec)
+        self._store(route.kind)[route.meta.name] = edited
+        self.edited = True
+
+    def reach(self) -> dict[str, Any]:
+        """What the live routes say beside weights: host names, gateways, paths and timeouts."""
+        routes = {("HTTPRoute", NAME): self.routes[NAME]} if self.routes else {}
+        routes |= {(k, n): r for k, found in self.others.items() for n, r in found.items()}
+        return {f"{k} {n}": _strip_weights(json.loads(r.spec)) for (k, n), r in routes.items()}
 
     def delete_gateway(self) -> None:
         self.gateway = None
@@ -581,6 +613,8 @@ class World:
             raised = routed.get(revision, 0) > weights.get(revision, 0)
             if not raised and demand <= demands.get(revision, 0):
                 continue
+            if self.edited and demand <= self.before_edit.get(revision, 0):
+                continue
             others = sum(count for other, count in ready.items() if other != revision)
             if self.size() == 0:
                 continue
@@ -649,6 +683,8 @@ class World:
         selector = json.loads(self.services[NAME].spec)["selector"]
         if REVISION_LABEL in selector:
             return {selector[REVISION_LABEL]: 100}
+        if self.edited and selector != {MODEL_LABEL: NAME}:
+            return {}
         assert selector == {MODEL_LABEL: NAME}
         parts = (self.status.stable, self.status.canary)
         return {part.revision: part.weight for part in parts if part and part.weight}
@@ -656,10 +692,11 @@ class World:
     def _routed_otherwise(self) -> dict[str, int]:
         """By the routes of other makers; what a header or a mirror alone names comes with 0."""
         shares = read_shares(self.others)
-        return {name.removeprefix(f"{NAME}-"): weight for name, weight in shares.items()}
+        ours = {name: weight for name, weight in shares.items() if name.startswith(f"{NAME}-")}
+        return {name.removeprefix(f"{NAME}-"): weight for name, weight in ours.items()}
 
     def _rules(self) -> list[dict[str, Any]]:
-        """The rules of the route: those for headers first, the main one last."""
+        """The rules of the route: those for headers first, the main one last; not a stranger's."""
         return _read_rules(self.routes[NAME].spec) if NAME in self.routes else []
 
     def mirrored(self) -> dict[str, int]:
@@ -749,7 +786,20 @@ def _revision_in(backend: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=256)
 def _read_rules(spec: bytes) -> list[dict[str, Any]]:
-    return list(json.loads(spec)["rules"])
+    rules = list(json.loads(spec)["rules"])
+    return [rule for rule in rules if all(_is_ours(b) for b in rule["backendRefs"])]
+
+
+def _is_ours(backend: dict[str, Any]) -> bool:
+    return str(backend["name"]).startswith(f"{NAME}-")
+
+
+def _strip_weights(part: Any) -> Any:
+    """The same without whom it leads to, and how much."""
+    if isinstance(part, dict):
+        led_to = ("backendRefs", "services", "weighted", "route", "filters", "mirror")
+        return {key: _strip_weights(value) for key, value in part.items() if key not in led_to}
+    return [_strip_weights(item) for item in part] if isinstance(part, list) else part
 
 
 def _is_scale(write: Apply) -> bool:
@@ -762,9 +812,3 @@ def serving(version: str = "1", **options: Any) -> World:
     world.run_until("Idle")
     world.settle()
     return world
-
-
-def traffic_of(world: World) -> Traffic:
-    traffic = ROUTERS["GatewayAPI"].read_traffic(NAME, world.observe())
-    assert traffic is not None
-    return traffic

@@ -88,6 +88,18 @@ def parse_deployment(body: Json, defaults: Defaults = NO_DEFAULTS) -> Spec:
     return _make_spec(spec, filled, str(metadata["name"]), str(metadata.get("namespace", "")))
 
 
+def parse_traffic(body: Json) -> Traffic:
+    """Read spec.traffic alone, of a ModelDeployment of which another part may be wrong.
+
+    Raises SpecError as `parse_deployment` does.
+    """
+    spec, metadata = drop_nulls(body.get("spec")), body.get("metadata")
+    written = spec.get("traffic") if isinstance(spec, Mapping) else None
+    namespace = metadata.get("namespace") if isinstance(metadata, Mapping) else None
+    traffic = None if written is None else _validate(TrafficField, written, "spec.traffic", [])
+    return _make_traffic(traffic, str(namespace or ""))
+
+
 def parse_rollout(raw: Json) -> RolloutSpec:
     """Read the copy of a rollout's terms (COPIED_FIELDS) in a ModelRevision's status.
 

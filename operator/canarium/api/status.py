@@ -102,6 +102,47 @@ class Sticky(Model):
     "How long it lasts."
 
 
+class Parent(Model):
+    """What the route attaches to, a Gateway as a rule."""
+
+    name: str
+    "Its name."
+    namespace: str | None = None
+    "Its namespace."
+    section_name: str | None = None
+    "The listener."
+    port: int | None = None
+    "The listeners' port."
+    kind: str | None = None
+    "Its kind."
+
+
+class AnsweredPath(Model):
+    """A path that is answered."""
+
+    type: str | None = None
+    "PathPrefix or Exact."
+    value: str | None = None
+    "The path."
+
+
+class TrafficInForce(Model):
+    """How requests come in, as the routes are written. What the spec says follows at rest."""
+
+    router: str | None = None
+    "What the spec said of the router."
+    protocol: str | None = None
+    "What callers speak."
+    parent_refs: list[Parent] | None = None
+    "The Gateways."
+    hostnames: list[str] | None = None
+    "The host names."
+    paths: list[AnsweredPath] | None = None
+    "The paths."
+    request_timeout: str | None = None
+    "How long the gateway waits for the whole answer to a request."
+
+
 class RevisionStatus(Model):
     """One revision that exists now."""
 
@@ -242,6 +283,8 @@ class DeploymentStatus(Model):
     "Where requests go."
     router: str | None = None
     "What shifts the weight: GatewayAPI, Traefik, Istio or Replicas."
+    traffic: TrafficInForce | None = None
+    "How requests come in, as decided. Routes are compared with this and never read as a wish."
     rollout: RolloutStatus | None = None
     "Where the rollout stands."
     stable: RevisionStatus | None = None

@@ -143,7 +143,10 @@ def _scale(deployment: DeploymentRecord, replicas: int) -> Apply:
 
 
 def _make_revision_service(view: View, status: Status, part: RevisionStatus) -> Iterator[Write]:
-    child = make_revision_service(view.model, part.revision, view.traffic(status).protocol)
+    traffic = view.traffic(status)
+    if traffic is None:
+        return
+    child = make_revision_service(view.model, part.revision, traffic.protocol)
     if not is_current(view.observed, child):
         body = make_service(view.observed.model, child.ref.name, part.revision, child.spec)
         yield _put(view, child.ref, body)
@@ -198,7 +201,7 @@ def _may_get(view: View, status: Status, part: RevisionStatus) -> bool:
         return True
     pods = view.observed.pods
     others = any(p.ready and p.revision != part.revision for p in pods)
-    return ready > 0 and (not others or not view.live_weights(status))
+    return ready > 0 and (not others or not any(view.live_weights(status).values()))
 
 
 def _make_route(view: View, child: Child) -> Write:

@@ -14,6 +14,7 @@ from canarium.core.orders import dismiss_commands, take_orders
 from canarium.core.scaling import stable_size
 from canarium.core.states import STATES
 from canarium.core.status import Rejection, RevisionStatus, Rollout, Status
+from canarium.core.traffic import follow_traffic
 from canarium.core.view import ROLLING, View, copied_rollout, is_at_rest, rollout_of
 
 MOST_TRANSITIONS = 8
@@ -28,6 +29,7 @@ def decide(view: View) -> Status:
         if found is None:
             return status
         status = found
+    status = follow_traffic(view, status)
     status = _follow_override(view, status)
     ordered = take_orders(view, status)
     if ordered.override != status.override:

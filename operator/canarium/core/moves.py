@@ -158,7 +158,7 @@ def retreat(view: View, status: Status) -> Status:
 def withdraw(view: View, status: Status) -> Status:
     """Take back an intent that was not written yet: its pods went away meanwhile."""
     canary = status.canary
-    live = view.live_share(canary.revision, status) if canary else 0
+    live = view.written_share(canary, status) if canary else 0
     back = _enter_step(view, set_weights(status, live), rollout_of(status).step)
     return replace(back, rollout=replace(rollout_of(back), verified_at=None))
 

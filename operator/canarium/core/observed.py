@@ -19,6 +19,7 @@ from canarium.core.spec import (
     Spec,
     TemplateKind,
     TemplateSpec,
+    Traffic,
 )
 from canarium.core.status import Status
 from canarium.errors import Problem
@@ -316,6 +317,8 @@ class ModelObject:
     status: Status = field(default_factory=Status)
     origin: Origin = field(default_factory=Origin)
     "Where the spec of this generation came from."
+    traffic: Traffic | None = None
+    "How requests should come in by a spec that cannot be used for another reason; None otherwise."
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ the cluster to the intent that is stored. So a restart between any two writes fi
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from canarium.core.actions import Plan
 from canarium.core.analysis import make_measure
@@ -40,7 +41,7 @@ def plan(observed: Observed, now: float) -> Plan:
     decided = note_written(observed, decide(view))
     view = look_again(view, decided)
     after = report(view, decided)
-    moved = _intent(decided) != _intent(before)
+    moved = _intent(decided) != _intent(_as_kept(before, decided))
     writes = Writes() if moved else make_writes(view, after)
     return Plan(
         status=dump(after) if after != before else None,
@@ -53,10 +54,22 @@ def plan(observed: Observed, now: float) -> Plan:
     )
 
 
+def _as_kept(before: Status, decided: Status) -> Status:
+    """What was stored, where an operator stored it that kept no account of traffic in force.
+
+    To note that is no intent of its own: nothing waits for it, nor for CRDs that don't have it yet.
+    """
+    if before.traffic is not None:
+        return before
+    return replace(before, traffic=decided.traffic, router=decided.router)
+
+
 def _intent(status: Status) -> tuple[object, ...]:
     """The part of status that writes are made from: without what is only seen or saved."""
     return (
         *map(_intend, (status.stable, status.canary, status.previous)),
+        status.traffic,
+        status.router,
         status.rejected,
         status.override,
         status.last_handled_commands,

@@ -176,5 +176,6 @@ def _on_trial(status: Status) -> RevisionStatus | None:
 
 
 def _make_url(view: View, status: Status) -> str:
-    meta, outside = view.observed.model.meta, view.router(status).make_url(view.traffic(status))
+    meta, traffic = view.observed.model.meta, view.traffic(status)
+    outside = view.router(status).make_url(traffic) if traffic else ""
     return outside or f"http://{meta.name}.{meta.namespace}.svc"

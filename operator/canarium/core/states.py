@@ -351,13 +351,12 @@ def _find_fix(view: View, status: Status) -> Wanted | None:
 
 
 def _weight_left(view: View, status: Status, stable: RevisionStatus, canary: RevisionStatus) -> int:
-    """What the canary must keep for now; reckoned from what is live, not from what was meant.
+    """What the canary must keep for now: of what was meant, as much as had been written.
 
-    But for rules that send nobody anywhere: those are somebody's mistake, to be put right.
+    Never more than was meant: what is live beyond that, or rules that send nobody anywhere, are
+    somebody's edit, to be put right.
     """
-    carried, live = view.carried(stable, status), view.live_share(canary.revision, status)
-    if not any(view.live_weights(status).values()):
-        live = canary.weight
+    carried, live = view.carried(stable, status), view.written_share(canary, status)
     if view.ready(canary.revision, status) == 0:
         return 0 if carried else live
     return min(live, 100 - carried)

@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
-from canarium.core.spec import HeaderMatch, Sticky
+from canarium.core.spec import HeaderMatch, Sticky, Traffic
 
 State = Literal[
     "Starting",
@@ -170,6 +170,9 @@ class Status:
     conditions: tuple[Condition, ...] = ()
     url: str = ""
     router: str = ""
+    traffic: Traffic | None = None
+    """The gateways, host names, paths and timeouts in force, which routes are written from; None
+    as long as an operator wrote this that kept no account of them."""
     rollout: Rollout | None = None
     stable: RevisionStatus | None = None
     canary: RevisionStatus | None = None

@@ -51,6 +51,7 @@ ROLLING = ("Scaling", "Shifting", "Holding")
 NO_ROOM = ("Unschedulable", "QuotaExceeded")
 "Faults of the environment's that pods of another revision, when they go, may heal."
 ALL = 100
+_AS_BEGUN = "as when the rollout began"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,11 +287,17 @@ class View:
         return self._once_for("router", status, self._choose_router)
 
     def _choose_router(self, status: Status) -> Choice:
-        spec = self.spec
-        if spec is not None and (not status.router or is_at_rest(status)):
-            return choose_router(spec.traffic, self.observed, status.router)
-        if status.router in ROUTERS:
-            return Choice(status.router, "as when the rollout began")
+        """What was decided; where nothing was yet, what the spec asks for.
+
+        Where neither is known, what lives: nothing is written then, and who is routed can be read.
+        """
+        stated = self.stated_traffic
+        chosen = choose_router(stated, self.observed, status.router) if stated else None
+        if status.router in ROUTERS and (status.traffic is not None or self.spec is None):
+            follows = chosen is not None and chosen.name == status.router and is_at_rest(status)
+            return chosen if chosen and follows else Choice(status.router, _AS_BEGUN)
+        if chosen is not None:
+            return chosen
         return Choice(find_router(self.model, self.observed), "what is routed, is routed so")
 
     def live_weights(self, status: Status) -> Mapping[str, int]:
@@ -310,16 +317,19 @@ class View:
                     weights.setdefault(revision, weight)
         return weights
 
-    def traffic(self, status: Status) -> Traffic:
-        """Gateways, host names and paths in force; edits wait until nothing is under way."""
-        spec = self.spec
-        if spec is not None and is_at_rest(status):
-            return _resolve(spec.traffic, self.observed.model)
-        router = self.router(status)
-        live = router.read_traffic(self.model, self.observed)
-        if live is not None and (spec is None or router.has_parents(live, self.observed)):
-            return live
-        return _resolve(spec.traffic, self.observed.model) if spec else Traffic()
+    def traffic(self, status: Status) -> Traffic | None:
+        """Gateways, host names and paths in force, as decided (`core.traffic`); None if unknown.
+
+        They are never read from the live route, which anybody may have edited.
+        """
+        return status.traffic or self.stated_traffic
+
+    @property
+    def stated_traffic(self) -> Traffic | None:
+        """What the spec says of them, even if another part of it cannot be used."""
+        model = self.observed.model
+        stated = model.spec.traffic if model.spec else model.traffic
+        return _resolve(stated, model) if stated else None
 
     def split(self, status: Status) -> Split | None:
         """How traffic should be shared by what status says; None while nothing is routed."""
@@ -330,13 +340,14 @@ class View:
         # Oldest first, so that a promotion by itself changes nothing of the route.
         oldest_first = (status.previous, status.stable, canary)
         parts = [part for part in oldest_first if part and part.weight > 0]
-        if not parts or status.stable is None:
+        traffic = self.traffic(status)
+        if not parts or status.stable is None or traffic is None:
             return None
         beside = canary if canary and (canary.headers or canary.mirror) else None
         return Split(
             model=self.model,
             namespace=self.observed.model.meta.namespace,
-            traffic=self.traffic(status),
+            traffic=traffic,
             weights=tuple((part.revision, part.weight) for part in parts),
             primary=self._find_primary(parts, status),
             canary=beside.revision if beside else "",
@@ -356,16 +367,34 @@ class View:
         whole = parts[-1].weight >= self.step(status).weight  # less in place, until the last pods
         if status.stable not in parts or (closing and whole):
             return newest
+        if state != "Reverting" or not self._may_have_turned(status):
+            return status.stable.revision
         service = find_service(self.observed, self.model)
         led = read_selector(service).get(REVISION_LABEL) if service else None
-        late = state == "Reverting" and led == newest
-        return newest if late else status.stable.revision
+        return newest if led == newest else status.stable.revision
+
+    def _may_have_turned(self, status: Status) -> bool:
+        """Whether it was decided in this rollout that the Service turns: by then, or in the guard.
+
+        Only then is the live one asked how far that has come; else it was somebody's edit.
+        """
+        return rollout_of(status).step == 0 or self.is_closing(status)
 
     def live_share(self, revision: str, status: Status) -> int:
         """The percentage that a revision gets by the live rules, whatever is intended."""
         weights = self.router(status).live_weights(self.model, self.observed)
         total = sum(weights.values())
         return round(100 * weights.get(revision, 0) / total) if total else 0
+
+    def written_share(self, part: RevisionStatus, status: Status) -> int:
+        """What of the share that is meant a revision has by the live rules already, in percent.
+
+        A raise may still be unwritten. What goes beyond is no wish of ours; neither are rules that
+        send nobody anywhere.
+        """
+        if not any(self.live_weights(status).values()):
+            return part.weight
+        return min(part.weight, self.live_share(part.revision, status))
 
     def is_raised(self, part: RevisionStatus, status: Status) -> bool:
         """Whether a revision is to get more than the live rules give it."""
@@ -385,7 +414,9 @@ class View:
         """Whether the router works by the split that status says."""
         split = self.split(status)
         if split is None:
-            return Verification(False, "NotRouted", "no revision gets traffic yet")
+            unknown = self.traffic(status) is None
+            words = "spec.traffic cannot be read" if unknown else "no revision gets traffic yet"
+            return Verification(False, "NotRouted", words)
         router = self.router(status)
         key = ("verify", router.name, split)
         return self._write_failure() or self._once(key, router.verify, split, self.observed)
@@ -502,7 +533,8 @@ def _refuse_undeliverable(observed: Observed) -> Observed:
     problems = find_undeliverable(observed)
     if not problems:
         return observed
-    return replace(observed, model=replace(observed.model, spec=None, problems=problems))
+    model, stated = observed.model, observed.model.spec.traffic if observed.model.spec else None
+    return replace(observed, model=replace(model, spec=None, problems=problems, traffic=stated))
 
 
 def _copied_rollout(observed: Observed) -> RolloutSpec:

@@ -248,7 +248,10 @@ def _home(kind: TemplateKind, namespace: str) -> str:
 
 
 def _gateway_keys(model: ModelObject) -> list[Key]:
-    refs = model.spec.traffic.parent_refs if model.spec else ()
+    asked = model.spec.traffic if model.spec else model.traffic
+    refs = [
+        ref for traffic in (asked, model.status.traffic) if traffic for ref in traffic.parent_refs
+    ]
     gateways = (ref for ref in refs if ref.kind == "Gateway")
     return list(dict.fromkeys(_gateway_key(ref, model) for ref in gateways))
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from canarium.api import parse_deployment, parse_rollout, parse_template
+from canarium.api import parse_deployment, parse_rollout, parse_template, parse_traffic
 from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.api.parsing import image_version
 from canarium.core.actions import RouteKind
@@ -47,6 +47,7 @@ from canarium.core.spec import (
     Spec,
     TemplateKind,
     TemplateSpec,
+    Traffic,
 )
 from canarium.core.status import Status, parse, parse_time
 from canarium.core.words import last_words
@@ -452,6 +453,7 @@ def project_model(
         },
         status=_make_status(meta, body.get("status") or {}, boundary),
         origin=same.origin if same else _make_origin(meta, body["metadata"], boundary),
+        traffic=same.traffic if same else None if spec else _make_traffic(body, boundary),
     )
 
 
@@ -593,6 +595,18 @@ def _make_spec(
     except Exception as error:  # noqa: BLE001 - one object must not stop the others
         meta = _make_meta(msgspec.convert(body["metadata"], _Metadata))
         return None, (_make_problem(meta, error, boundary),)
+
+
+def _make_traffic(body: Mapping[str, Any], boundary: Boundary) -> Traffic | None:
+    """What a spec that cannot be used says of traffic, if that much can be read."""
+    try:
+        return parse_traffic(body)
+    except SpecError:
+        return None
+    except Exception as error:  # noqa: BLE001 - one object must not stop the others
+        metadata = body["metadata"]
+        boundary.note("Projecting", f"{metadata.get('namespace')}/{metadata.get('name')}", error)
+        return None
 
 
 def _make_origin(meta: Meta, metadata: Mapping[str, Any], boundary: Boundary) -> Origin:

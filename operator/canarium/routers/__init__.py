@@ -58,5 +58,5 @@ def _would_do(name: str, traffic: Traffic, observed: Observed) -> bool:
 
 def find_router(model: str, observed: Observed) -> str:
     """The router whose objects live, when nothing else says which is in use."""
-    found = (r.name for r in ROUTERS.values() if r.read_traffic(model, observed) is not None)
-    return next(found, "Replicas")
+    live = {route.kind for route in observed.routes if route.meta.name == model}
+    return next((r.name for r in ROUTERS.values() if live & set(r.route_kinds)), "Replicas")

@@ -96,9 +96,6 @@ class Router(Interface):
         One that is named by a header or a mirror alone is there with weight 0: it needs its pods.
         """
 
-    def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
-        """What the live objects say of gateways, host names, paths and timeouts; None if none."""
-
     def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
         """Whether what the routes attach to exists; one that is gone may be replaced any time."""
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any
 
 from canarium.core.actions import Ref, RouteKind
 from canarium.core.names import child_name
@@ -22,9 +21,7 @@ from canarium.core.observed import (
     RouteRecord,
 )
 from canarium.core.spec import (
-    ParentKind,
     ParentRef,
-    PathMatch,
     Protocol,
     Step,
     Sticky,
@@ -88,13 +85,8 @@ class GatewayAPI:
         """Whom the live routes send to."""
         backends: dict[str, int] = {}
         for route in _find_routes(model, observed):
-            backends |= dict(_read_route(route.kind, route.spec).backends)
+            backends |= dict(_read_backends(route.spec))
         return by_revision(model, observed, backends)
-
-    def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
-        """What the live route says of gateways, host names, paths and timeouts."""
-        route = next(iter(_find_routes(model, observed)), None)
-        return _read_route(route.kind, route.spec).traffic if route else None
 
     def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
         """Whether all the Gateways exist; of other kinds of parents only their answers are seen."""
@@ -232,46 +224,14 @@ def _make_parent(ref: ParentRef) -> Json:
 # What is read
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """A live route: its traffic, and the weights of all backends that any rule names."""
-
-    traffic: Traffic
-    backends: tuple[tuple[str, int], ...]
-
-
 @lru_cache(maxsize=4096)
-def _read_route(kind: RouteKind, spec: bytes) -> _Reading:
-    route = json.loads(spec)
-    rules = route.get("rules") or [{}]
-    main = _find_main_rule(rules)
-    traffic = Traffic(
-        router="GatewayAPI",
-        protocol="GRPC" if kind == "GRPCRoute" else "HTTP",
-        parent_refs=tuple(
-            _read_parent(found) for found in route.get("parentRefs") or [] if _is_known(found)
-        ),
-        hostnames=tuple(route.get("hostnames") or ()),
-        paths=tuple(_read_paths(main.get("matches") or [{}])),
-        request_timeout=(main.get("timeouts") or {}).get("request"),
-    )
+def _read_backends(spec: bytes) -> tuple[tuple[str, int], ...]:
+    """Weights by Service; those that a rule names by header or mirror alone come with 0."""
+    rules = json.loads(spec).get("rules") or [{}]
     backends = dict.fromkeys(_read_named(rules), 0)
+    main = _find_main_rule(rules)
     backends |= {b["name"]: b.get("weight", 1) for b in main.get("backendRefs") or []}
-    return _Reading(traffic, tuple(backends.items()))
-
-
-def _is_known(parent: Json) -> bool:
-    return parent.get("kind", "Gateway") in get_args(ParentKind)
-
-
-def _read_parent(found: Json) -> ParentRef:
-    return ParentRef(
-        found["name"],
-        found.get("namespace", ""),
-        found.get("sectionName"),
-        found.get("port"),
-        found.get("kind", "Gateway"),
-    )
+    return tuple(backends.items())
 
 
 def _find_main_rule(rules: list[Json]) -> Json:
@@ -287,12 +247,6 @@ def _read_named(rules: list[Json]) -> Iterator[str]:
         for part in rule.get("filters") or ():
             if mirror := part.get("requestMirror"):
                 yield mirror["backendRef"]["name"]
-
-
-def _read_paths(matches: list[Json]) -> Iterator[PathMatch]:
-    for match in matches:
-        path = match.get("path") or {}
-        yield PathMatch(path.get("type", "PathPrefix"), path.get("value", "/"))
 
 
 def _verify_parent(

@@ -13,9 +13,9 @@ from functools import lru_cache
 from typing import Any
 
 from canarium.core.actions import Ref, RouteKind
-from canarium.core.names import GRPC_SERVICE_PORT, child_name
+from canarium.core.names import child_name
 from canarium.core.observed import Observed
-from canarium.core.spec import HeaderMatch, ParentRef, PathMatch, Step, Traffic
+from canarium.core.spec import HeaderMatch, PathMatch, Step, Traffic
 from canarium.routers.base import (
     Child,
     Split,
@@ -62,11 +62,6 @@ class Istio:
         """Whom the live VirtualService sends to."""
         route = find_route(observed, Ref("VirtualService", model))
         return by_revision(model, observed, dict(_read_backends(route.spec))) if route else {}
-
-    def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
-        """What the live VirtualService says of gateways, host names, paths and timeouts."""
-        route = find_route(observed, Ref("VirtualService", model))
-        return _read_traffic(model, route.spec) if route else None
 
     def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
         """Istio's own Gateways are not looked at."""
@@ -223,43 +218,3 @@ def _find_main_rule(rules: list[Json]) -> Json:
     """The rule for requests without special headers; we write it last."""
     plain = [rule for rule in rules if not any(m.get("headers") for m in rule.get("match") or ())]
     return next(iter((plain or rules)[-1:]), {})
-
-
-@lru_cache(maxsize=4096)
-def _read_traffic(model: str, spec: bytes) -> Traffic:
-    found = json.loads(spec)
-    main = _find_main_rule(found.get("http") or [])
-    gateways = [name for name in found.get("gateways") or [MESH] if name != MESH]
-    hosts = [h for h in found.get("hosts") or [] if h != "*" and (gateways or h != model)]
-    paths = tuple(_read_paths(main.get("match") or []))
-    given: Json = {"paths": paths} if paths else {}
-    return Traffic(
-        router="Istio",
-        protocol="GRPC" if _leads_to(main) == GRPC_SERVICE_PORT else "HTTP",
-        parent_refs=tuple(map(_read_parent, gateways)),
-        hostnames=tuple(hosts),
-        request_timeout=main.get("timeout"),
-        **given,
-    )
-
-
-def _leads_to(rule: Json) -> int | None:
-    route = rule.get("route") or [{}]
-    port: int | None = (route[0].get("destination") or {}).get("port", {}).get("number")
-    return port
-
-
-def _read_parent(gateway: str) -> ParentRef:
-    namespace, _, name = gateway.rpartition("/")
-    return ParentRef(name, namespace)
-
-
-def _read_paths(matches: list[Json]) -> Iterator[PathMatch]:
-    """An exact match followed by the prefix with a slash is what we write for a prefix."""
-    uris = [match.get("uri") or {} for match in matches]
-    prefixes = {uri["prefix"].rstrip("/") for uri in uris if "prefix" in uri}
-    for uri in uris:
-        if "prefix" in uri:
-            yield PathMatch("PathPrefix", uri["prefix"].rstrip("/") or "/")
-        elif "exact" in uri and uri["exact"] not in prefixes:
-            yield PathMatch("Exact", uri["exact"])

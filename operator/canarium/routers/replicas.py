@@ -58,10 +58,6 @@ class Replicas:
             return {selector[REVISION_LABEL]: 100}
         return _count_ready(observed)
 
-    def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
-        """A Service says nothing of gateways, host names and paths."""
-        return None
-
     def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
         """There is nothing to attach to."""
         return True

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from canarium.core.actions import Ref, RouteKind
+from canarium.core.actions import RouteKind
 from canarium.core.names import child_name
-from canarium.core.observed import Observed, RouteRecord
-from canarium.core.spec import HeaderMatch, PathMatch, Protocol, Step, Traffic
+from canarium.core.observed import Observed
+from canarium.core.spec import HeaderMatch, PathMatch, Step, Traffic
 from canarium.routers.base import (
     Child,
     Split,
@@ -23,7 +23,6 @@ from canarium.routers.base import (
     by_revision,
     explain_sticky_grpc,
     find_missing,
-    find_route,
     make_child,
     make_leading_service,
     primary_selector,
@@ -33,11 +32,6 @@ from canarium.routers.base import (
 
 Json = dict[str, Any]
 SILENT = "Traefik does not say what it took, so it is given 2.5 s for it"
-
-_HOST = re.compile(r"Host\(`([^`]+)`\)|HostRegexp\(`\^\.\+([^`]+)\$`\)")
-_PATH = re.compile(
-    r"\(Path\(`([^`]+)`\) \|\| PathPrefix\(`\1/`\)\)|PathPrefix\(`(/)`\)|Path\(`([^`]+)`\)"
-)
 
 
 class Traefik:
@@ -68,11 +62,6 @@ class Traefik:
                 for name, weight in _read_backends(route.spec):
                     backends[name] = max(weight, backends.get(name, 0))
         return by_revision(model, observed, backends)
-
-    def read_traffic(self, model: str, observed: Observed) -> Traffic | None:
-        """What the live IngressRoute says of host names and paths."""
-        route = find_route(observed, Ref("IngressRoute", model))
-        return _read_traffic(route.spec, _read_protocol(model, observed)) if route else None
 
     def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
         """There is nothing to attach to but Traefik's own entry points."""
@@ -192,27 +181,3 @@ def _read_backends(spec: bytes) -> tuple[tuple[str, int], ...]:
     services = [service for service in others if service.get("kind", "Service") == "Service"]
     weights = {service["name"]: 0 for service in services}
     return tuple((weights | {s["name"]: s.get("weight", 1) for s in shared}).items())
-
-
-@lru_cache(maxsize=4096)
-def _read_traffic(spec: bytes, protocol: Protocol) -> Traffic:
-    rules = json.loads(spec).get("routes") or [{}]
-    matches = [str(rule.get("match", "")) for rule in rules]
-    main = next((match for match in reversed(matches) if "Header" not in match), matches[-1])
-    hosts = tuple(host or f"*{_unescape(tail)}" for host, tail in _HOST.findall(main))
-    paths = tuple(_read_path(*found) for found in _PATH.findall(_HOST.sub("", main)))
-    given: Json = {"paths": paths} if paths else {}
-    return Traffic(router="Traefik", protocol=protocol, hostnames=hosts, **given)
-
-
-def _unescape(pattern: str) -> str:
-    return re.sub(r"\\(.)", r"\1", pattern)
-
-
-def _read_path(prefix: str, root: str, exact: str) -> PathMatch:
-    return PathMatch("Exact", exact) if exact else PathMatch("PathPrefix", prefix or root)
-
-
-def _read_protocol(model: str, observed: Observed) -> Protocol:
-    route: RouteRecord | None = find_route(observed, Ref("TraefikService", model))
-    return "GRPC" if route is not None and b'"h2c"' in route.spec else "HTTP"

@@ -12,17 +12,20 @@ from canarium.api.revision import RevisionStatus as RevisionOutcome
 from canarium.api.rules import Model
 from canarium.api.status import (
     AnalysisRow,
+    AnsweredPath,
     Condition,
     DeploymentStatus,
     Override,
+    Parent,
     Rejection,
     RevisionStatus,
     RolloutStatus,
+    TrafficInForce,
     WrittenRevision,
 )
 from canarium.core import status as core
 from canarium.core.profiles import PROFILES
-from canarium.core.spec import HeaderMatch, Sticky
+from canarium.core.spec import HeaderMatch, ParentRef, PathMatch, Sticky, Traffic
 from canarium.measuring.results import dump_row
 
 PAIRS = [
@@ -33,6 +36,9 @@ PAIRS = [
     (Rejection, core.Rejection),
     (Override, core.Override),
     (WrittenRevision, core.Written),
+    (TrafficInForce, Traffic),
+    (Parent, ParentRef),
+    (AnsweredPath, PathMatch),
 ]
 
 REVISION = core.RevisionStatus(
@@ -69,6 +75,15 @@ REVISION = core.RevisionStatus(
         },
     ),
 )
+PARENT = ParentRef("public", "gateways", "https", 443, "ListenerSet")
+TRAFFIC = Traffic(
+    router="GatewayAPI",
+    protocol="GRPC",
+    parent_refs=(PARENT,),
+    hostnames=("fraud.example.com",),
+    paths=(PathMatch("Exact", "/v2"),),
+    request_timeout="30s",
+)
 FULL = core.Status(
     observed_generation=4,
     phase="Progressing",
@@ -86,6 +101,7 @@ FULL = core.Status(
     ),
     url="http://fraud.example.com",
     router="GatewayAPI",
+    traffic=TRAFFIC,
     rollout=core.Rollout(
         state="Holding",
         step=2,
@@ -133,6 +149,9 @@ FULL_OF: dict[Any, Any] = {
     core.Rejection: FULL.rejected[0],
     core.Override: FULL.override,
     core.Written: FULL.written[0],
+    Traffic: TRAFFIC,
+    ParentRef: PARENT,
+    PathMatch: TRAFFIC.paths[0],
 }
 
 

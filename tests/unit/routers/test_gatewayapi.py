@@ -109,7 +109,3 @@ def test_backends_that_are_no_revision_of_ours_are_nobodys() -> None:
 def test_routes_of_both_kinds_count_while_the_protocol_changes() -> None:
     children = [*ROUTER.make_routes(SPLIT), ROUTER.make_routes(GRPC)[1]]
     assert ROUTER.live_weights(MODEL, observe(children)) == {STABLE: 100, CANARY: 20}
-
-
-def test_without_a_rule_there_is_no_traffic_to_read() -> None:
-    assert ROUTER.read_traffic(MODEL, observe()) is None

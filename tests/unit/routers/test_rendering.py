@@ -81,28 +81,6 @@ def test_live_routes_tell_by_whom_they_are_served(router: str, case: Json) -> No
 
 
 @pytest.mark.parametrize(("router", "case"), CASES)
-def test_the_traffic_of_a_live_route_renders_the_same_route(router: str, case: Json) -> None:
-    split, used = read_split(case), ROUTERS[router]
-    children = used.make_routes(split)
-    read = used.read_traffic(MODEL, observe(children))
-    if read is None:
-        assert used.route_kinds == ()
-        return
-    again = Split(
-        MODEL,
-        split.namespace,
-        read,
-        split.weights,
-        split.primary,
-        split.canary,
-        split.headers,
-        split.mirror,
-        split.sticky,
-    )
-    assert used.make_routes(again) == children
-
-
-@pytest.mark.parametrize(("router", "case"), CASES)
 def test_a_route_of_another_split_is_not_current(router: str, case: Json) -> None:
     split, used = read_split(case), ROUTERS[router]
     observed = observe(used.make_routes(make_split(case["split"]["traffic"], {"cccccccccc": 100})))

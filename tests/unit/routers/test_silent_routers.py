@@ -111,7 +111,6 @@ def test_weights_that_somebody_elses_route_may_lead_to_count_without_ours() -> N
     shared = [c for c in router.make_routes(split_for("Traefik")) if c.ref.kind != "IngressRoute"]
     observed = observe(shared)
     assert router.live_weights(MODEL, observed) == {STABLE: 80, CANARY: 20}
-    assert router.read_traffic(MODEL, observed) is None
 
 
 def test_destinations_are_known_by_short_and_by_full_names() -> None:

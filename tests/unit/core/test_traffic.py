@@ -1,0 +1,295 @@
+"""Somebody edits a live route: what was in force is in status, and is put back in any state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from canarium.core.actions import RouteKind
+from canarium.core.spec import ParentRef, PathMatch, RolloutSpec, Spec, Step, Traffic
+
+from tests.properties.world import (
+    GATEWAY_TRAFFIC,
+    NAME,
+    World,
+    make_rollout,
+    make_spec,
+)
+
+Json = dict[str, Any]
+Edit = Callable[[Json], Any]
+WHERE = Traffic(hostnames=("fraud.example.com",), paths=(PathMatch("PathPrefix", "/v1"),))
+AT_GATEWAY = replace(WHERE, parent_refs=(ParentRef("public", "gateways"),), request_timeout="30s")
+IN_MESH = replace(WHERE, router="Istio", request_timeout="30s")
+ROUTERS: dict[str, tuple[Traffic, frozenset[RouteKind]]] = {
+    "GatewayAPI": (AT_GATEWAY, frozenset()),
+    "Traefik": (WHERE, frozenset(("IngressRoute", "TraefikService"))),
+    "Istio": (IN_MESH, frozenset(("VirtualService",))),
+}
+BEFORE_STABLE: Json = {
+    "GatewayAPI": {"backendRefs": [{"name": "theirs", "port": 80}]},
+    "Traefik": {
+        "kind": "Rule",
+        "match": "PathPrefix(`/`)",
+        "services": [{"kind": "Service", "name": "theirs"}],
+    },
+    "Istio": {"route": [{"destination": {"host": "theirs"}, "weight": 100}]},
+}
+EDITS: list[tuple[str, RouteKind, str, Edit]] = [
+    ("GatewayAPI", "HTTPRoute", "path", lambda s: _matches(s)["path"].update(value="/theirs")),
+    ("GatewayAPI", "HTTPRoute", "host", lambda s: s.update(hostnames=["theirs.example.com"])),
+    ("GatewayAPI", "HTTPRoute", "parent", lambda s: s["parentRefs"][0].update(name="theirs")),
+    ("GatewayAPI", "HTTPRoute", "timeout", lambda s: s["rules"][-1].pop("timeouts")),
+    ("GatewayAPI", "HTTPRoute", "rule", lambda s: _put_first(s, "rules", "GatewayAPI")),
+    ("Traefik", "IngressRoute", "path", lambda s: s["routes"][-1].update(match="Path(`/x`)")),
+    ("Traefik", "IngressRoute", "host", lambda s: s["routes"][-1].update(match="Host(`x.y`)")),
+    ("Traefik", "IngressRoute", "rule", lambda s: _put_first(s, "routes", "Traefik")),
+    ("Traefik", "TraefikService", "scheme", lambda s: _shares(s)[0].update(scheme="h2c")),
+    ("Istio", "VirtualService", "path", lambda s: s["http"][-1]["match"][0].update(uri={})),
+    ("Istio", "VirtualService", "host", lambda s: s.update(hosts=["theirs.example.com"])),
+    ("Istio", "VirtualService", "parent", lambda s: s.update(gateways=["theirs/public"])),
+    ("Istio", "VirtualService", "timeout", lambda s: s["http"][-1].update(timeout="1s")),
+    ("Istio", "VirtualService", "rule", lambda s: _put_first(s, "http", "Istio")),
+]
+NAMES = [f"{router}-{what}" for router, _, what, _ in EDITS]
+MANUAL = make_rollout(20, 50, hold=100.0)
+STATES = ("Holding", "Scaling", "Guarding", "Idle", "Reverting")
+
+
+def _matches(spec: Json) -> Json:
+    found: Json = spec["rules"][-1]["matches"][0]
+    return found
+
+
+def _shares(spec: Json) -> list[Json]:
+    found: list[Json] = spec["weighted"]["services"]
+    return found
+
+
+def _put_first(spec: Json, where: str, router: str) -> None:
+    spec[where].insert(0, BEFORE_STABLE[router])
+
+
+def spec_for(router: str, version: str, rollout: RolloutSpec = MANUAL, **traffic: Any) -> Spec:
+    where, _ = ROUTERS[router]
+    return make_spec(version, traffic=replace(where, **traffic), rollout=rollout)
+
+
+def rolling(router: str, state: str = "Holding") -> World:
+    """A world in which version 2 is on its way by a router, in this state of it."""
+    world = World(spec_for(router, "1"), installed=ROUTERS[router][1])
+    world.gateway_api = router == "GatewayAPI"
+    world.run_until("Idle")
+    world.settle()
+    if state == "Idle":
+        world.run(2.0)
+        return world
+    if state == "Scaling":
+        world.unready.add("2")
+    world.apply(spec_for(router, "2"))
+    if state == "Reverting":
+        world.run_until("Holding")
+        world.command("abort", "2")
+    world.run_until(state)
+    world.run(1.0)
+    assert world.state == state
+    return world
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(("router", "kind", "_what", "change"), EDITS, ids=NAMES)
+def test_an_edit_is_put_right_at_once_in_every_state(
+    router: str, kind: RouteKind, _what: str, change: Edit, state: str
+) -> None:
+    world = rolling(router, state)
+    before = world.reach()
+    world.edit_route(kind, change)
+    world.settle()
+    assert world.reach() == before
+
+
+@pytest.mark.parametrize("state", ["Holding", "Guarding"])
+def test_what_people_edit_in_a_rollout_waits_until_it_is_over(state: str) -> None:
+    world = rolling("GatewayAPI", state)
+    before = world.reach()
+    world.apply(spec_for("GatewayAPI", "2", hostnames=("new.example.com",)))
+    world.settle()
+    assert world.reach() == before
+    world.run_until("Idle")
+    world.settle()
+    assert world.reach()[f"HTTPRoute {NAME}"]["hostnames"] == ["new.example.com"]
+
+
+def test_what_is_in_force_is_stored_before_a_route_is_written_by_it() -> None:
+    world = rolling("GatewayAPI", "Idle")
+    world.apply(spec_for("GatewayAPI", "1", hostnames=("new.example.com",)))
+    made = world.step()
+    assert made.writes == ()
+    assert world.status.traffic == replace(AT_GATEWAY, hostnames=("new.example.com",))
+
+
+@pytest.mark.parametrize("lost", ["all", "traffic"], ids=["lost-status", "older-operator"])
+@pytest.mark.parametrize("router", ROUTERS)
+def test_what_no_status_says_comes_from_the_spec_and_not_from_an_edited_route(
+    router: str, lost: str
+) -> None:
+    world = rolling(router)
+    before = world.reach()
+    for name, kind, _, change in EDITS:
+        if name == router and kind != "TraefikService":
+            world.edit_route(kind, change)
+    kept = {k: v for k, v in world.status_raw.items() if k not in ("traffic", "router")}
+    world.status_raw = {} if lost == "all" else kept
+    world.settle()
+    assert world.reach() == before
+
+
+def test_to_note_what_is_in_force_is_one_write_of_status_and_nothing_else() -> None:
+    world = rolling("GatewayAPI", "Idle")
+    world.status_raw = {k: v for k, v in world.status_raw.items() if k != "traffic"}
+    writes = len(world.writes)
+    world.settle()
+    assert world.writes[writes:] == ["status"]
+
+
+def test_crds_that_drop_what_is_in_force_stop_nothing() -> None:
+    world = World(spec_for("GatewayAPI", "1"))
+    for _ in range(60):
+        world.step()
+        world.status_raw = {k: v for k, v in world.status_raw.items() if k != "traffic"}
+        world.tick(1.0)
+    assert world.state == "Idle"
+    world.edit_route("HTTPRoute", EDITS[1][-1])
+    world.step()
+    assert world.reach()[f"HTTPRoute {NAME}"]["hostnames"] == ["fraud.example.com"]
+
+
+def test_with_a_spec_of_no_use_an_edit_is_put_right_all_the_same() -> None:
+    world = rolling("GatewayAPI")
+    before = world.reach()
+    world.apply(None)
+    world.settle()
+    world.edit_route("HTTPRoute", EDITS[0][-1])
+    world.settle()
+    assert (world.status.phase, world.reach()) == ("Invalid", before)
+
+
+def test_where_nobody_knows_what_was_in_force_the_route_is_left_as_it_is() -> None:
+    world = rolling("GatewayAPI", "Idle")
+    world.apply(None)
+    world.status_raw = {}
+    world.edit_route("HTTPRoute", EDITS[0][-1])
+    edited = world.reach()
+    world.run(10.0)
+    assert world.reach() == edited
+    assert world.condition("Routed")[1] == "NotRouted"
+    world.apply(spec_for("GatewayAPI", "1"))
+    world.run_until("Idle")
+    world.settle()
+    assert world.reach()[f"HTTPRoute {NAME}"]["rules"][-1]["matches"] == [
+        {"path": {"type": "PathPrefix", "value": "/v1"}}
+    ]
+
+
+def test_a_gateway_that_is_gone_is_replaced_by_the_one_that_the_spec_names_now() -> None:
+    world = rolling("GatewayAPI")
+    elsewhere = (ParentRef("other", "gateways"),)
+    world.apply(spec_for("GatewayAPI", "2", parent_refs=elsewhere))
+    world.settle()
+    assert world.status.traffic == AT_GATEWAY
+    world.delete_gateway()
+    world.settle()
+    assert world.status.traffic == replace(AT_GATEWAY, parent_refs=elsewhere)
+
+
+def test_a_gateway_that_is_gone_for_a_moment_brings_no_other_edit_into_force() -> None:
+    world = rolling("GatewayAPI")
+    world.apply(spec_for("GatewayAPI", "2", hostnames=("new.example.com",)))
+    world.delete_gateway()
+    world.settle()
+    assert world.status.traffic == AT_GATEWAY
+
+
+def weigh(world: World, canary: int) -> None:
+    """A stranger writes weights into the main rule."""
+    name = f"{NAME}-{world.revision('2')}"
+    world.edit_route(
+        "HTTPRoute",
+        lambda s: [
+            b.update(weight=canary if b["name"] == name else 100 - canary)
+            for b in s["rules"][-1]["backendRefs"]
+        ],
+    )
+
+
+def test_weights_that_somebody_gave_a_canary_with_too_few_pods_are_not_adopted() -> None:
+    world = World(make_spec("1", replicas=10))
+    world.run_until("Idle")
+    world.apply(make_spec("2", replicas=10, rollout=make_rollout(20, 50, hold=100.0)))
+    world.run_until("Holding")
+    world.settle()
+    lost = [name for name, pod in world.pods.items() if world.version_of(pod.revision) == "2"]
+    world.pods[lost[0]] = replace(world.pods[lost[0]], ready=False)
+    weigh(world, 90)
+    world.step()
+    assert world.canary_weight <= 20
+
+
+def test_weights_that_somebody_gave_a_refused_canary_are_not_adopted() -> None:
+    world = rolling("GatewayAPI")
+    world.unready.add("1")
+    world.make_pods()
+    for pod in [n for n, p in world.pods.items() if world.version_of(p.revision) == "1"][1:]:
+        world.pods[pod] = replace(world.pods[pod], ready=True)
+    world.scale()
+    world._count_pods()
+    world.command("abort", "2")
+    weigh(world, 90)
+    world.step()
+    assert (world.state, world.canary_weight <= 20) == ("Reverting", True)
+
+
+def test_a_service_that_somebody_turned_to_a_refused_canary_is_turned_back() -> None:
+    world = World(make_spec("1", traffic=GATEWAY_TRAFFIC, replicas=4))
+    world.run_until("Idle")
+    world.apply(make_spec("2", replicas=4, rollout=make_rollout(50, hold=100.0)))
+    world.run_until("Holding")
+    world.settle()
+    before = world.services[NAME].spec
+    for pod in [n for n, p in world.pods.items() if world.version_of(p.revision) == "1"][:2]:
+        world.pods[pod] = replace(world.pods[pod], ready=False)
+    world._count_pods()
+    world.command("abort", "2")
+    world.settle()
+    assert (world.state, world.canary_weight) == ("Reverting", 50)
+    world.edit_selector({"canarium.dev/model": NAME, "canarium.dev/revision": world.revision("2")})
+    world.settle()
+    assert world.services[NAME].spec == before
+
+
+def test_the_service_of_pods_that_share_it_is_put_right() -> None:
+    world = World(make_spec("1", traffic=Traffic()))
+    world.run_until("Idle")
+    world.apply(make_spec("2", traffic=Traffic(), rollout=make_rollout(50, hold=100.0)))
+    world.run_until("Holding")
+    world.settle()
+    before = world.services[NAME].spec
+    world.edit_selector({"app": "theirs"})
+    world.settle()
+    assert world.services[NAME].spec == before
+
+
+def test_a_cookie_and_a_header_that_are_in_force_are_put_right() -> None:
+    step = Step("sticky", 50, hold_seconds=100.0)
+    world = World(make_spec("1"))
+    world.run_until("Idle")
+    world.apply(make_spec("2", rollout=make_rollout(step)))
+    world.run_until("Holding")
+    world.settle()
+    before = world.routes[NAME].spec
+    persistence = {"sessionName": "theirs", "type": "Cookie"}
+    world.edit_route("HTTPRoute", lambda s: s["rules"][-1].update(sessionPersistence=persistence))
+    world.settle()
+    assert world.routes[NAME].spec == before
