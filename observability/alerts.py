@@ -73,7 +73,7 @@ ROLLOUTS = (
     ),
     Alert(
         "CanariumRolloutWaits",
-        in_phase("Paused"),
+        in_phase("Paused", ',reason!="ScaledToZero"'),
         "1d",
         "info",
         f"The rollout of {MODEL} has waited for a person for a day: {{{{ $labels.reason }}}}",
@@ -93,11 +93,13 @@ ROLLOUTS = (
 MODELS = (
     Alert(
         "CanariumModelNotReady",
-        "max by (namespace, model) (canarium_model_ready) == 0",
+        "max by (namespace, model) (canarium_model_ready) == 0"
+        ' unless on (namespace, model) canarium_model_phase{reason="ScaledToZero"} == 1',
         "10m",
         "critical",
         f"{MODEL} doesn't have the capacity that it should have",
-        "Its condition Ready has not been True for ten minutes.",
+        "Its condition Ready has not been True for ten minutes, and nobody has set its replicas to"
+        " 0.",
     ),
     Alert(
         "CanariumModelFailed",

@@ -8,7 +8,7 @@ The proof on real parts is in tests/e2e.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, cast
@@ -191,6 +191,8 @@ class World:
     crashing: set[str] = field(default_factory=set)
     verdicts: dict[str, str] = field(default_factory=dict)
     "What the judge says of a revision; Pass when it isn't named."
+    findings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    "By version: fields of the judge's result that are as given here."
     outcomes: dict[str, ExperimentVerdict] = field(default_factory=dict)
     "What an experiment with a revision says; Undecided when it isn't named."
     scalers: dict[str, ScalerRecord] = field(default_factory=dict)
@@ -420,6 +422,7 @@ class World:
         reason = "ErrorRateTooHigh" if verdict == "Fail" else ""
         rows = ({"metric": "error-rate", "verdict": verdict},)
         result = AnalysisResult(measure.key, verdict, reason, "12 of 40", rows, f"s{self.now}")
+        result = replace(result, **self.findings.get(self.version_of(measure.canary), {}))
         return self._experiment(measure, result) if measure.experiment else result
 
     def _experiment(self, measure: Measure, result: AnalysisResult) -> AnalysisResult:

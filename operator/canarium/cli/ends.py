@@ -11,6 +11,8 @@ from canarium.cli.report import is_seen, read_condition
 
 Json = Mapping[str, Any]
 
+SCALED_TO_ZERO = "ScaledToZero"
+"The reason of a Paused model that a person gave no pods: there is nothing to wait for."
 AT_REST = ("Healthy", "RolledBack", "Failed", "Invalid")
 "Phases that last until somebody changes something."
 
@@ -38,7 +40,7 @@ def find_end(
         return None
     if read_condition(model, "UpToDate").get("status") == "True":
         return (
-            End(Exit.DONE, str(status.get("message"))) if _is_over(phase, through_guard) else None
+            End(Exit.DONE, str(status.get("message"))) if _is_over(status, through_guard) else None
         )
     if phase in AT_REST or read_condition(model, "Stalled").get("status") == "True":
         return End(Exit.REFUSED, f"{phase}, {words}")
@@ -47,10 +49,17 @@ def find_end(
     return None
 
 
-def _is_over(phase: str, through_guard: bool) -> bool:
-    return phase == "Healthy" or (phase == "Guarding" and not through_guard)
+def _is_over(status: Json, through_guard: bool) -> bool:
+    phase = status.get("phase", "")
+    at_rest = phase == "Healthy" or _is_scaled_to_zero(status)
+    return at_rest or (phase == "Guarding" and not through_guard)
+
+
+def _is_scaled_to_zero(status: Json) -> bool:
+    return (status.get("phase"), status.get("reason")) == ("Paused", SCALED_TO_ZERO)
 
 
 def is_at_rest(model: Json) -> bool:
     """Whether nothing goes on any more by itself."""
-    return is_seen(model) and (model.get("status") or {}).get("phase") in AT_REST
+    status = model.get("status") or {}
+    return is_seen(model) and (status.get("phase") in AT_REST or _is_scaled_to_zero(status))

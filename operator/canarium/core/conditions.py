@@ -15,8 +15,9 @@ from canarium.core.jobs import RUNNING
 from canarium.core.phases import awaits_approval, awaits_traffic, is_due, is_paused, is_up_to_date
 from canarium.core.sizing import Truth, say_scaled
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status
+from canarium.core.undecided import describe_cause, describe_wait
 from canarium.core.view import AT_REST, ROLLING, View, parts_of, rollout_of, routed_replicas
-from canarium.core.words import describe_duration, describe_traffic, tidy
+from canarium.core.words import describe_duration, describe_traffic, describe_version, tidy
 from canarium.routers import Verification
 
 _UNANSWERED = (
@@ -28,10 +29,8 @@ _UNANSWERED = (
     "NameConflict",
 )
 _FINAL_FAILURES = ("NameConflict",)
-_WAITS = {
-    "NoData": "stays, since there is nothing to judge the canary by",
-    "Inconclusive": "stays until the canary has had enough requests to be judged by",
-}
+SCALED_TO_ZERO = "ScaledToZero"
+"The reason for having no pods, asked for or for want of work."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +96,15 @@ def _tell_scaling(view: View, status: Status) -> Headline:
 
 
 def _tell_shifting(view: View, status: Status) -> Headline:
-    where = _where(view, status) if status.canary else _version(status.stable)
+    where = _where(view, status) if status.canary else describe_version(status.stable)
     return Headline("Shifting", f"{where}: waits for the router to take it")
 
 
 def _tell_holding(view: View, status: Status) -> Headline:
     step, where = view.step(status), _where(view, status)
     if awaits_approval(view, status):
-        return Headline("AwaitingApproval", f"{where}: {_promote(status)} to go on")
+        asked = f"{where}: {_promote(status)} to go on"
+        return Headline("AwaitingApproval", asked + _tell_unjudged(view, status))
     canary = status.canary
     if canary is not None and canary.ready_replicas < _needed(view, status, canary):
         words = f"{canary.ready_replicas} of {_needed(view, status, canary)} canary pods ready"
@@ -113,14 +113,21 @@ def _tell_holding(view: View, status: Status) -> Headline:
     over = held_seconds(rollout_of(status), view.now) >= step.hold_seconds
     if over and result is not None and result.reason == RUNNING:
         return Headline(RUNNING, f"{where}: {result.message}")
-    if over and result is not None and result.verdict in _WAITS:
-        return Headline(result.verdict, f"{where}: {_WAITS[result.verdict]}")
+    if over and (wait := describe_wait(view, status)) is not None:
+        return Headline(wait[0], f"{where} stays: {wait[1]}")
     if (experiment := view.experiment(status)) is not None:
         # Without figures, which would be written every few seconds: they are in the analysis.
         words = f"until one version is better by {experiment.metric}"
         most = describe_duration(experiment.max_seconds)
         return Headline("Experimenting", f"{where} {words}, at most {most}")
     return Headline("Holding", f"{where} for {step.hold_seconds:g} s")
+
+
+def _tell_unjudged(view: View, status: Status) -> str:
+    """What a person should know before approving: that nothing, or too little, was judged."""
+    over = held_seconds(rollout_of(status), view.now) >= view.step(status).hold_seconds
+    wait = describe_wait(view, status) if over else None
+    return f"; it has not been judged: {wait[1]}" if wait else ""
 
 
 def _promote(status: Status) -> str:
@@ -146,9 +153,9 @@ def _tell_guarding(view: View, status: Status) -> Headline:
 def _tell_shares(status: Status) -> str:
     stable, previous = status.stable, status.previous
     if stable is None or previous is None or not previous.weight:
-        return f"{_version(stable)} serves all"
-    held_back = f"{_version(previous)} {previous.weight} % to compare with"
-    return f"{_version(stable)} serves {stable.weight} % and {held_back}"
+        return f"{describe_version(stable)} serves all"
+    held_back = f"{describe_version(previous)} {previous.weight} % to compare with"
+    return f"{describe_version(stable)} serves {stable.weight} % and {held_back}"
 
 
 def _tell_reverting(_view: View, status: Status) -> Headline:
@@ -165,17 +172,27 @@ def _tell_rest(view: View, status: Status) -> Headline:
     stable = status.stable
     if stable is not None and stable.ready_replicas < _needed(view, status, stable):
         fault = view.fault(stable.revision)
-        ready = f"{_version(stable)}: {stable.ready_replicas} of {stable.replicas} pods ready"
+        ready = (
+            f"{describe_version(stable)}: {stable.ready_replicas} of {stable.replicas} pods ready"
+        )
         return Headline("TooFewReplicas", f"{ready}; {fault.message}" if fault else ready)
     if status.override is not None and not is_up_to_date(view, status):
         words = "serves because a person went back to it; what the spec names waits for a change"
-        return Headline("Overridden", f"{_version(stable)} {words} of the spec, or a retry")
+        return Headline("Overridden", f"{describe_version(stable)} {words} of the spec, or a retry")
     if _is_asleep(view, status):
-        return Headline("ScaledToZero", f"{_version(stable)} has no pods until it is wanted")
+        words = f"{describe_version(stable)} has no pods until it is wanted"
+        return Headline(SCALED_TO_ZERO, words)
+    if view.is_switched_off(status):
+        return Headline(SCALED_TO_ZERO, _tell_switched_off(stable))
     fault = view.fault(stable.revision) if stable is not None else None
     if fault is not None and fault.reason == IMAGES_DIFFER:
-        return Headline(fault.reason, f"{_version(stable)} serves all; {fault.message}")
-    return Headline("Serving", f"{_version(status.stable)} serves all")
+        return Headline(fault.reason, f"{describe_version(stable)} serves all; {fault.message}")
+    return Headline("Serving", f"{describe_version(status.stable)} serves all")
+
+
+def _tell_switched_off(stable: RevisionStatus | None) -> str:
+    cause = "spec.scaling.replicas is 0; set it to 1 or more to serve again"
+    return f"{describe_version(stable)} answers nobody, since it has no pods: {cause}"
 
 
 def _is_asleep(view: View, status: Status) -> bool:
@@ -200,12 +217,6 @@ def _where(view: View, status: Status) -> str:
     name = f" ({step.name})" if step.name else ""
     number = rollout_of(status).step
     return f"step {number} of {len(view.steps)}{name} {describe_traffic(step)}"
-
-
-def _version(part: RevisionStatus | None) -> str:
-    if part is None:
-        return "nothing"
-    return f"version {part.version}" if part.version else f"revision {part.revision}"
 
 
 def make_conditions(
@@ -255,10 +266,14 @@ def _ready(view: View, status: Status) -> Condition:
     for part in parts:
         ready, needed = part.ready_replicas, _needed(view, status, part)
         if ready < needed:
-            words = f"{_version(part)}: {ready} of {needed} pods ready"
+            words = f"{describe_version(part)}: {ready} of {needed} pods ready"
             return _condition(view, "Ready", "False", "TooFewReplicas", words)
-    if status.canary is None and _is_asleep(view, status):
-        return _condition(view, "Ready", "True", "ScaledToZero", "has pods when it is wanted")
+    if view.is_switched_off(status):
+        words = _tell_switched_off(status.stable)
+        return _condition(view, "Ready", "False", SCALED_TO_ZERO, words)
+    if all(part.replicas == 0 for part in parts):
+        words = "has no pods until it is wanted: then its autoscaler gives it some"
+        return _condition(view, "Ready", "True", SCALED_TO_ZERO, words)
     return _condition(view, "Ready", "True", "Serving", "answers with the capacity it should have")
 
 
@@ -273,7 +288,7 @@ def _needed(view: View, status: Status, part: RevisionStatus) -> int:
 
 def _up_to_date(view: View, status: Status, headline: Headline) -> Condition:
     if _is_promoted(view, status):
-        words = f"{_version(status.stable)} is what the spec asks for"
+        words = f"{describe_version(status.stable)} is what the spec asks for"
         return _condition(view, "UpToDate", "True", "Promoted", words)
     return _condition(view, "UpToDate", "False", headline.reason, headline.message)
 
@@ -330,8 +345,8 @@ def _judged(view: View, status: Status) -> Condition:
     if result is None:
         return _kept_judgement(view)
     if result.verdict == "NoData":
-        problems = "; ".join(result.problems)
-        return _condition(view, "Judged", "False", "NoData", problems or "no measurement yet")
+        problems = "; ".join(result.problems) or describe_cause(view, status, result)
+        return _condition(view, "Judged", "False", "NoData", problems)
     before = _before(view, "Judged")
     saved = rollout_of(status).tests == result.state
     if not saved and before is not None and before.reason == result.verdict:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Literal
 
 from canarium.core.actions import Event
-from canarium.core.conditions import find_obstacle
+from canarium.core.conditions import SCALED_TO_ZERO, find_obstacle
 from canarium.core.normalise import list_unrequested
 from canarium.core.notices import Notice
 from canarium.core.status import RevisionStatus, Status
@@ -180,7 +180,9 @@ def _tell_phase(before: Status, after: Status) -> Iterator[Event]:
 def _make_waiting(after: Status) -> Event:
     kind: Literal["Normal", "Warning"] = "Warning" if after.phase == "Invalid" else "Normal"
     part = after.canary or after.stable
-    return _about(part, kind, after.reason, "Wait", after.message, notice="Waiting")
+    # Nobody is to be told of what somebody has just switched off.
+    notice: Notice | None = None if after.reason == SCALED_TO_ZERO else "Waiting"
+    return _about(part, kind, after.reason, "Wait", after.message, notice=notice)
 
 
 def _about(

@@ -53,7 +53,13 @@ def _is_overridden(status: Status) -> bool:
 def awaits_person(view: View, status: Status) -> bool:
     """Whether nothing goes on until a person does something, or people send an idle model work."""
     waits = awaits_approval(view, status) or awaits_traffic(view, status)
-    return is_paused(view, status) or waits
+    return is_paused(view, status) or waits or _awaits_pods(view, status)
+
+
+def _awaits_pods(view: View, status: Status) -> bool:
+    """Whether nobody gets answers until a person asks for pods again."""
+    rests = rollout_of(status).state == "Idle" and not is_due(view, status)
+    return rests and not _is_overridden(status) and view.is_switched_off(status)
 
 
 def is_paused(view: View, status: Status) -> bool:

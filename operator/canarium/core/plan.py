@@ -26,6 +26,7 @@ from canarium.core.observed import Observed
 from canarium.core.report import report
 from canarium.core.revision import note_written
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
+from canarium.core.undecided import rewords_at
 from canarium.core.view import ROLLING, View, look_again, make_view, rollout_of
 
 
@@ -121,7 +122,7 @@ def _moments(view: View, status: Status) -> list[float | None]:
         moments.append(ends_at(rollout, experiment.max_seconds))
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
-    moments += [left_until(view, status), turned_at(view, status)]
+    moments += [left_until(view, status), turned_at(view, status), rewords_at(view, status)]
     moments.append(resumes_at(rollout))
     if view.rollout.capacity == "InPlace":
         moments.append(taken_from(view, status))

@@ -38,6 +38,7 @@ from canarium.core.revision import Wanted
 from canarium.core.scaling import is_idle
 from canarium.core.spec import CLOSING_NAME, ExperimentSpec
 from canarium.core.status import RevisionStatus, State, Status
+from canarium.core.undecided import describe_wait
 from canarium.core.view import View, began_unsettled, rollout_of
 from canarium.core.words import describe_duration, tidy
 
@@ -219,7 +220,9 @@ def _end_hold(view: View, status: Status) -> Status:
     """What follows when the hold is over: of an experiment, that it may be decided."""
     analysis = view.rollout.analysis
     if has_no_data(view, status) and analysis is not None and analysis.on_no_data == "Rollback":
-        words = "there was nothing to judge the canary by at the end of the hold"
+        wait = describe_wait(view, status)
+        cause = f": {wait[1]}" if wait else ""
+        words = f"there was nothing to judge the canary by at the end of the hold{cause}"
         return revert(view, status, "Rejected", "NoData", words)
     if (experiment := view.experiment(status)) is not None:
         return _end_experiment(view, status, experiment)

@@ -236,6 +236,17 @@ class View:
         scaling = self.spec.scaling if self.spec else None
         return scaling is not None and scaling.is_automatic and scaling.min_replicas == 0
 
+    def is_switched_off(self, status: Status) -> bool:
+        """Whether all that serves has no pods because the spec asks for none.
+
+        A model that is idle is none of these: an autoscaler gives it pods again. While the spec is
+        of no use, having an autoscaler tells which it is.
+        """
+        serving = [part for part in parts_of(status) if part.serves]
+        off = bool(serving) and all(part.replicas == 0 for part in serving)
+        idle = self.may_idle or (self.spec is None and bool(self.observed.scalers))
+        return off and not idle
+
     @property
     def failures(self) -> list[WriteFailure]:
         """Why writes failed that a rollout needs; what only sizes has its own condition."""

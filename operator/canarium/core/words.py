@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from canarium.core.spec import Step
+from canarium.core.status import RevisionStatus
 
 MOST_CHARACTERS = 1024
 MOST_QUOTED = 256
@@ -30,6 +31,13 @@ def quote(text: str) -> str:
     """Words of others within a sentence of ours: one line of at most 256 characters."""
     line = tidy(text)
     return line if len(line) <= MOST_QUOTED else line[: MOST_QUOTED - 1] + "…"
+
+
+def describe_version(part: RevisionStatus | None) -> str:
+    """A revision as people call it: by its version, or by its id where it has none."""
+    if part is None:
+        return "nothing"
+    return f"version {part.version}" if part.version else f"revision {part.revision}"
 
 
 def describe_traffic(step: Step) -> str:

@@ -81,6 +81,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return f"no trusted TLS connection: {error.os_error or type(error).__name__}"
     if isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(error.os_error, ConnectionRefusedError):
+            return f"connection refused on port {error.port}"
         refused = isinstance(error.os_error, RefusedAddressError)
         reason = str(error.os_error) if refused else error.os_error.strerror
         return f"cannot connect: {reason or error.os_error or 'no reason given'}"

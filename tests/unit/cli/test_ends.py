@@ -20,6 +20,13 @@ OUTDATED = {**objects.HEALTHY, "metadata": {**objects.HEALTHY["metadata"], "gene
 PAUSED = make_model(
     "Paused", "Holding", "waits for spec.rollout.paused to become false", reason="Paused"
 )
+SCALED_TO_ZERO = make_model(
+    "Paused",
+    "Idle",
+    "version v7 answers nobody, since it has no pods",
+    reason="ScaledToZero",
+    conditions={"UpToDate": "True", "Ready": "False"},
+)
 WORDS = objects.FAILED["message"]
 
 ENDS: list[tuple[str, Json, End | None]] = [
@@ -65,6 +72,7 @@ ENDS: list[tuple[str, Json, End | None]] = [
             " waits for a person to promote it",
         ),
     ),
+    ("scaled to zero", SCALED_TO_ZERO, End(Exit.DONE, SCALED_TO_ZERO["status"]["message"])),
     (
         "paused",
         PAUSED,
@@ -95,4 +103,4 @@ def test_a_wait_through_pauses_goes_on_while_a_person_is_waited_for() -> None:
 def test_at_rest_is_what_stays_until_somebody_changes_something() -> None:
     models = [model for _, model, _ in ENDS]
     resting = [name for (name, *_), model in zip(ENDS, models, strict=True) if is_at_rest(model)]
-    assert resting == ["healthy", "rolled back", "overridden", "broken"]
+    assert resting == ["healthy", "rolled back", "overridden", "broken", "scaled to zero"]

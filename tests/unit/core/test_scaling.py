@@ -361,6 +361,19 @@ def test_an_idle_model_has_no_pods_and_is_ready_to_have_some() -> None:
     assert (sizes(world), world.condition("Ready")) == ({"1": 3}, ("True", "Serving"))
 
 
+def test_an_idle_model_stays_ready_while_its_spec_is_of_no_use_and_while_a_canary_waits() -> None:
+    world = asleep()
+    world.apply(None)
+    world.settle()
+    assert (world.status.phase, world.condition("Ready")) == ("Invalid", ("True", "ScaledToZero"))
+    world.apply(make_spec("2", scaling=MAY_IDLE, rollout=make_rollout(20, 50)))
+    world.run(60.0)
+    assert (world.status.reason, world.condition("Ready")) == (
+        "AwaitingTraffic",
+        ("True", "ScaledToZero"),
+    )
+
+
 def test_a_rollout_of_an_idle_model_warms_the_canary_and_waits() -> None:
     world = asleep()
     world.apply(make_spec("2", scaling=MAY_IDLE, rollout=make_rollout(20, 50)))

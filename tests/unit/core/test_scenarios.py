@@ -474,6 +474,24 @@ def test_scaled_to_zero_another_version_takes_its_place_without_pods() -> None:
     assert (world.state, world.stable, world.replicas("2")) == ("Idle", "2", 0)
 
 
+def test_a_model_without_pods_that_nobody_wants_back_is_not_ready() -> None:
+    world = serving()
+    world.apply(make_spec("1", replicas=0))
+    world.run(5.0)
+    cause = "spec.scaling.replicas is 0; set it to 1 or more to serve again"
+    told = f"version 1 answers nobody, since it has no pods: {cause}"
+    assert (world.status.phase, world.status.reason, world.status.message) == (
+        "Paused", "ScaledToZero", told,
+    )  # fmt: skip
+    assert world.condition("Ready") == ("False", "ScaledToZero")
+    assert world.condition("UpToDate") == ("True", "Promoted")
+    assert [world.condition(kind)[0] for kind in ("Reconciling", "Stalled")] == ["False", "False"]
+
+    world.apply(make_spec("1"))
+    world.run(5.0)
+    assert (world.status.phase, world.condition("Ready")) == ("Healthy", ("True", "Serving"))
+
+
 def test_a_retry_asked_for_during_the_rollback_is_really_tried() -> None:
     world = rolling()
     world.crashing.add("2")
