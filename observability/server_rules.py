@@ -1,8 +1,9 @@
 """Recording rules for what model servers count themselves: the same series for every profile.
 
 One rule a profile and figure, all under the same name, so that graphs and alerts need not know what
-a server calls its counters. Series need the labels `namespace` and `pod`, which whoever scrapes
-pods gives them; a pod's name tells the model and the revision.
+a server calls its counters. Whoever scrapes pods has to give series the label `namespace`, and the
+pods' labels of the model and the revision as Prometheus writes their names. Names of pods tell
+neither for sure: Kubernetes cuts them at 63 characters.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from canarium.core.inference_series import Matchers, select_inference
+from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.profiles import PROFILES, UNITS, Profile
 
 from observability.rules import Record
 
 WINDOW = "5m"
-POD = "(.+)-([a-z][a-z0-9]{9})-[^-]+-[^-]+"
-"A pod's name: the model's, the revision's, and two parts of the Deployment's making."
+LABELS = {
+    name: label.replace(".", "_").replace("/", "_")
+    for name, label in (("model", MODEL_LABEL), ("revision", REVISION_LABEL))
+}
+"What scrapers make of a pod's labels: canarium.dev/model becomes canarium_dev_model."
 OWN = "namespace, model, revision"
 
 REQUESTS = "canarium:server_requests:rate5m"
@@ -75,18 +80,18 @@ def make_latency(profile: Profile, quantile: float) -> str:
 def list_rates(profile: Profile, series: str, more: Matchers = ()) -> list[str]:
     """The rates of inference; series that have no route at all count in full."""
     selection = select_inference(profile)
+    ours = [f'__name__="{series}"', *(f'{label}!=""' for label in LABELS.values())]
     return [
-        f"rate({{{','.join([name, pods, *more, *matchers])}}}[{WINDOW}])"
+        f"rate({{{','.join([*ours, *more, *matchers])}}}[{WINDOW}])"
         for matchers in (*selection.routed, *selection.unrouted)
-        for name, pods in [(f'__name__="{series}"', f'pod=~"{POD}"')]
     ]
 
 
 def sum_by_revision(rates: list[str], *labels: str) -> str:
     """The sum over a revision's pods of a union of rates."""
-    union = " or ".join(rates)
-    named = f'label_replace({union}, "model", "$1", "pod", "{POD}")'
-    named = f'label_replace({named}, "revision", "$2", "pod", "{POD}")'
+    named = " or ".join(rates)
+    for name, label in LABELS.items():
+        named = f'label_replace({named}, "{name}", "$1", "{label}", "(.+)")'
     return f"sum by ({', '.join([OWN, *labels])}) ({named})"
 
 

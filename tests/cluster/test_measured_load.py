@@ -23,14 +23,20 @@ from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
+from tests.naming import make_revision_pod
 from tests.unit.sources.serving import make_local_session
 
 pytestmark = pytest.mark.xdist_group("prometheus")
 SECONDS = 30.0
 METRICS = Path(__file__).parents[1] / "unit" / "sources" / "metrics"
 REVISION = "5d8f7c9b64"
-POD = f"fraud-{REVISION}-7c9d-x2x4z"
-OTHERS = ("fraud-0123456789-7c9d-x2x4z", f"fraud-{REVISION}-more-5d8f7c9b64-7c9d-x2x4z")
+POD = make_revision_pod("fraud", REVISION)
+OTHERS = (
+    make_revision_pod("fraud", "0123456789"),
+    make_revision_pod(f"fraud-{REVISION}-more", REVISION),
+)
+CUT = {size: make_revision_pod("m" * size, "0123456789") for size in (35, 36, 46, 47, 52)}
+"By the length of a model's name: from 36 on Kubernetes cuts those of its pods."
 
 SECONDS_SPENT = {
     "MLServer": 0.625,
@@ -50,14 +56,19 @@ http_request_duration_seconds_sum{handler="/healthz",method="GET"} 0.4
 SILENT = 'nv_inference_request_success{model="fraud",version="1"} 90\n'
 GPUS = """DCGM_FI_DEV_GPU_UTIL{gpu="0",namespace="%(namespace)s",pod="%(pod)s"} 90
 DCGM_FI_DEV_GPU_UTIL{gpu="1",namespace="%(namespace)s",pod="%(pod)s"} 50
-DCGM_FI_DEV_GPU_UTIL{gpu="2",namespace="%(namespace)s",pod="%(pod)s2"} 10
+DCGM_FI_DEV_GPU_UTIL{gpu="2",namespace="%(namespace)s",pod="%(second)s"} 10
 DCGM_FI_DEV_GPU_UTIL{gpu="3",namespace="%(namespace)s",pod="other"} 100
 """
 TEXTS = {name: (METRICS / f"{name}.txt").read_text() for name in PROFILES} | {
     "quiet": QUIET,
     "silent": SILENT,
     "empty": "",
-    "gpus": GPUS % {"namespace": "gpus", "pod": POD},
+    "gpus": GPUS
+    % {
+        "namespace": "gpus",
+        "pod": POD,
+        "second": make_revision_pod("fraud", REVISION, random="b5n7k"),
+    },
 }
 COUNTING = [
     {"__metrics_path__": f"/{name}", "__param_pod": pod, "namespace": name, "pod": pod}
@@ -70,6 +81,10 @@ COUNTING.append(
     | {"__metrics_path__": "/BentoML", "namespace": "podmonitor", "endpoint": "metrics"}
     | {"__param_pod": "podmonitor"}
 )
+COUNTING += [
+    {"__metrics_path__": "/MLServer", "__param_pod": pod, "namespace": f"cut-{size}", "pod": pod}
+    for size, pod in CUT.items()
+]
 EXPORTERS = [
     {"__metrics_path__": "/gpus"},
     {"__metrics_path__": "/gpus", "namespace": "gpu-operator", "pod": "dcgm-exporter-abcde"},
@@ -170,6 +185,18 @@ async def test_requests_a_second_are_what_the_operator_counts_itself(
     # KServe counts no requests but in its histogram.
     wanted = {name: counters.requests or 39 for name, counters in counted.items()}
     assert found == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize(("size", "pod"), CUT.items())
+async def test_a_pod_whose_name_was_cut_has_a_load(
+    source: PrometheusSource, size: int, pod: str
+) -> None:
+    metric = ScalingMetric("load", "RequestsPerSecond", average="1")
+    spaces = {"namespace": f"cut-{size}", "model": "m" * size, "revision": "0123456789"}
+    query = make_query(metric, "MLServer", **spaces)
+    scrapes = f'scalar(rate(scrapes_total{{namespace="cut-{size}",pod="{pod}"}}[1m]))'
+    wanted = Parser(PROFILES["MLServer"]).parse(TEXTS["MLServer"].encode()).requests
+    assert await source.query_gauge(f"({query}) / {scrapes}") == pytest.approx(wanted, rel=1e-6)
 
 
 async def test_requests_under_way_are_seconds_spent_in_a_second(source: PrometheusSource) -> None:

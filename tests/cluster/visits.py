@@ -14,7 +14,7 @@ from tests.cluster.cluster import Cluster, make_manifest
 from tests.cluster.gateway import API_VERSION, apply
 
 MODEL, COOKIE = "iris", "canarium-variant"
-REVISIONS = ("aaaaaaaaaa", "bbbbbbbbbb")
+REVISIONS = ("0f336a1ab5", "7b9d6f5c88")
 API_VERSIONS = {
     "HTTPRoute": API_VERSION,
     "TraefikService": "traefik.io/v1alpha1",

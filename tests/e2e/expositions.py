@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,9 +27,10 @@ class Expositions:
     address: str = ""
     pods: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def add_pod(self, namespace: str, name: str) -> None:
-        """Tell of a pod from now on."""
-        self.pods[f"/pods/{name}"] = {"namespace": namespace, "pod": name}
+    def add_pod(self, namespace: str, name: str, labels: Mapping[str, str]) -> None:
+        """Tell of a pod from now on, with its labels as a PodMonitor hands them on."""
+        given = {re.sub(r"\W", "_", label): value for label, value in labels.items()}
+        self.pods[f"/pods/{name}"] = {"namespace": namespace, "pod": name, **given}
 
     @property
     def jobs(self) -> list[Json]:

@@ -22,6 +22,7 @@ from urllib.request import urlopen
 
 import pytest
 from canarium.core.model_series import ModelView
+from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.observed import Meta, ModelObject
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.use import Amounts, RevisionUse, Use
@@ -100,8 +101,8 @@ def has_data(series: list[Json]) -> bool:
 def make_up(namespace: str) -> str:
     """What metrics-server's measurements and a mirroring gateway would have given."""
     status = Status(
-        stable=RevisionStatus("a123456789", "v1", weight=100),
-        canary=RevisionStatus("b123456789", "v2", mirror=20),
+        stable=RevisionStatus("5d8f7c9b64", "v1", weight=100),
+        canary=RevisionStatus("07b9d6f5c8", "v2", mirror=20),
     )
     view = ModelView(ModelObject(Meta(namespace, MADE, "uid", "1"), None, status=status))
     use = Use(
@@ -112,7 +113,7 @@ def make_up(namespace: str) -> str:
         used_memory_bytes=Decimal(2**29),
         cost_per_hour=Decimal("0.05"),
     )
-    row = RevisionUse(namespace, MADE, "a123456789", "v1", use)
+    row = RevisionUse(namespace, MADE, "5d8f7c9b64", "v1", use)
     parts = [*render_models([view], time.time(), lambda _about, _error: None), *render_use([row])]
     return b"".join(part for part in parts if b"canarium_models{" not in part).decode()
 
@@ -155,7 +156,9 @@ def answer_as_versions_do() -> Any:
 def tell_pods(rehearsal: Scenario, expositions: Any) -> None:
     """Have Prometheus find the pods that there are now."""
     for pod in rehearsal.all_of("Pod"):
-        expositions.add_pod(rehearsal.namespace, pod["metadata"]["name"])
+        meta = pod["metadata"]
+        labels = {name: meta["labels"][name] for name in (MODEL_LABEL, REVISION_LABEL)}
+        expositions.add_pod(rehearsal.namespace, meta["name"], labels)
 
 
 def play(rehearsal: Scenario, address: str, expositions: Any) -> None:

@@ -1517,6 +1517,23 @@ BESIDE_THE_WORK = (
 
 OTHERS_OBJECTS = (
     Mutant(
+        name="names-of-pods-are-never-cut",
+        wrong="Pods of a model with a long name are looked for by names that Kubernetes has cut",
+        file="core/names.py",
+        old='    return whole if room > _POD_HASH_LENGTH else f"{whole}|{cut}"\n',
+        new="    return whole if cut else whole\n",
+        test="tests/properties/test_names.py::test_the_load_of_every_pod_is_found",
+    ),
+    Mutant(
+        name="a-safe-name-is-nobodys",
+        wrong="Where Traefik names services safely, nothing that they answered is counted",
+        file="sources/gateway.py",
+        old='pattern = f"{by_route}|{by_port}|{safely}"',
+        new='pattern = f"{by_route}|{by_port}" if safely else ""',
+        test="tests/properties/test_names.py::"
+        "test_every_name_that_traefik_gives_a_service_is_counted",
+    ),
+    Mutant(
         name="a-former-controller-is-believed",
         wrong="Whoever once wrote an answer into a route speaks for the gateway of today",
         file="routers/parents.py",

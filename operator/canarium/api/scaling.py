@@ -88,7 +88,8 @@ class ScalingMetric(Model):
     GPU "80%"; of the others a number, such as "20"."""
     query: Annotated[Text, Field(min_length=1)] | None = None
     """With External: PromQL that counts what all pods of one revision share, in a single series.
-    {{namespace}}, {{model}}, {{revision}} and {{service}} (model-revision) are filled in."""
+    {{namespace}}, {{model}}, {{revision}}, {{service}} (model-revision) and {{pods}} (a regular
+    expression for the names of its pods, after =~) are filled in."""
 
 
 class ScalingPolicy(Model):

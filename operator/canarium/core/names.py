@@ -25,6 +25,11 @@ REVISION_ID_LENGTH = 10
 NAME_MAX_LENGTH = 63 - 1 - REVISION_ID_LENGTH
 "What is left of a DNS-1035 label (63) for an object whose children end in -<revision>."
 
+_POD_STEM_LENGTH = 63 - 5
+_POD_HASH_LENGTH = 10
+_LETTER = "[a-z0-9]"
+_FIVE = f"{_LETTER}{{5}}"
+
 SERVICE_PORT = 80
 PORT_NAME = "http"
 GRPC_SERVICE_PORT = 9000
@@ -50,6 +55,23 @@ def make_digest(template: str) -> str:
 def child_name(model: str, revision: str) -> str:
     """The name of a revision's ModelRevision, Deployment and Service."""
     return f"{model}-{revision}"
+
+
+def pod_names(deployment: str) -> str:
+    """A regular expression, as RE2 has it, for the names of a Deployment's pods.
+
+    Kubernetes joins the Deployment's name and a hash of up to ten characters by dashes, keeps the
+    first 58 characters (with the dash at the end, if there is room) and adds five. So from 36
+    characters of a model's name on the hash is cut, from 46 on it is gone, and from 48 on a part
+    of the revision too: what is left of that is the same for one pair of revisions in a million.
+    """
+    stem = f"{deployment}-"[:_POD_STEM_LENGTH]
+    room = _POD_STEM_LENGTH - len(stem)
+    if not room:
+        return f"{stem}{_FIVE}"
+    whole = f"{stem}{_LETTER}{{1,{_POD_HASH_LENGTH}}}-{_FIVE}"
+    cut = f"{stem}{_LETTER}{{{room}}}{_FIVE}"
+    return whole if room > _POD_HASH_LENGTH else f"{whole}|{cut}"
 
 
 def job_name(model: str, metric: str, step: str) -> str:

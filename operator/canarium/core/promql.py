@@ -13,8 +13,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
-ArgumentType: TypeAlias = Literal["String", "Duration", "Number"]
-"""What a value may be: any text, a duration such as `5m` or `1h30m`, or a number."""
+ArgumentType: TypeAlias = Literal["String", "Duration", "Number", "Pattern"]
+"""What a value may be: any text, a duration such as `5m` or `1h30m`, a number, or a regular
+expression, which is only ever one of ours."""
+
+
+class Pattern(str):
+    """A regular expression (RE2) of our own making, that goes unquoted into a regex."""
+
+    __slots__ = ()
+
 
 BUILT_IN: Mapping[str, ArgumentType] = {
     "namespace": "String",
@@ -22,6 +30,7 @@ BUILT_IN: Mapping[str, ArgumentType] = {
     "version": "String",
     "revision": "String",
     "service": "String",
+    "pods": "Pattern",
     "interval": "Duration",
 }
 """The arguments that every query has, of the revision that is being asked about."""
@@ -113,6 +122,11 @@ class Template:
             if slot.name not in arguments:
                 known = ", ".join(sorted(arguments))
                 yield f"{{{{{slot.name}}}}} is not an argument; there are: {known}"
+            elif arguments[slot.name] == "Pattern" and slot.context != "Regex":
+                yield (
+                    f"{{{{{slot.name}}}}} is a regular expression: write it after =~ or !~"
+                    f' (pod=~"{{{{{slot.name}}}}}")'
+                )
             elif slot.context == "Bare" and arguments[slot.name] == "String":
                 yield (
                     f"{{{{{slot.name}}}}} is a String, which goes into a label's value in quotes"
@@ -309,9 +323,17 @@ def _fill(slot: _Slot, values: Mapping[str, str]) -> str:
     problem = check_value("String", value)
     if problem is not None:
         raise ValueError(f"{slot.name} {problem}")
+    if isinstance(value, Pattern):
+        return _fill_pattern(slot, value)
     if slot.context == "Bare":
         return _fill_bare(slot.name, value)
     return escape(quote_regex(value) if slot.context == "Regex" else value, slot.quote)
+
+
+def _fill_pattern(slot: _Slot, value: Pattern) -> str:
+    if slot.context != "Regex":
+        raise ValueError(f"{slot.name} is a regular expression, which goes after =~ or !~")
+    return escape(f"(?:{value})", slot.quote)
 
 
 def _fill_bare(name: str, value: str) -> str:

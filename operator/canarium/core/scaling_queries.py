@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from canarium.core.inference_series import select_inference
-from canarium.core.names import child_name
+from canarium.core.names import child_name, pod_names
 from canarium.core.profiles import PROFILES, UNITS, Profile
-from canarium.core.promql import ArgumentType, Template
+from canarium.core.promql import ArgumentType, Pattern, Template
 from canarium.core.spec import ScalingMetric
 
 WINDOW = "1m"
@@ -22,17 +22,16 @@ EXTERNAL: dict[str, ArgumentType] = {
     "model": "String",
     "revision": "String",
     "service": "String",
+    "pods": "Pattern",
 }
-"The placeholders of an External metric's query; service is the name of the revision's Service."
+"""The placeholders of an External metric's query; service is the name of the revision's Service,
+and pods a regular expression for the names of its pods."""
 
 GPU_SERIES = "DCGM_FI_DEV_GPU_UTIL"
 "How busy a GPU is, in percent: NVIDIA's dcgm-exporter."
 
-# Names of pods are the Deployment's with two parts that have no dash.
-_PODS = Template('{namespace="{{namespace}}",pod=~"{{service}}-[^-]+-[^-]+"}')
-_PODS_OF_EXPORTER = Template(
-    '{exported_namespace="{{namespace}}",exported_pod=~"{{service}}-[^-]+-[^-]+"}'
-)
+_PODS = Template('{namespace="{{namespace}}",pod=~"{{pods}}"}')
+_PODS_OF_EXPORTER = Template('{exported_namespace="{{namespace}}",exported_pod=~"{{pods}}"}')
 
 
 def make_query(
@@ -44,7 +43,13 @@ def make_query(
     ValueError, with what to write instead, for what cannot be asked.
     """
     service = child_name(model, revision)
-    values = {"namespace": namespace, "model": model, "revision": revision, "service": service}
+    values = {
+        "namespace": namespace,
+        "model": model,
+        "revision": revision,
+        "service": service,
+        "pods": Pattern(pod_names(service)),
+    }
     if metric.type == "External":
         return Template(metric.query).render(values)
     pods = _PODS.render(values)

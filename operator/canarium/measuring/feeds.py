@@ -18,8 +18,15 @@ import aiohttp
 
 from canarium.core.actions import Measure
 from canarium.core.metrics import Feed
-from canarium.core.names import child_name
-from canarium.core.promql import BUILT_IN, ArgumentType, Template, check_counters, check_value
+from canarium.core.names import child_name, pod_names
+from canarium.core.promql import (
+    BUILT_IN,
+    ArgumentType,
+    Pattern,
+    Template,
+    check_counters,
+    check_value,
+)
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.judge import Counts
 from canarium.kube.store import Key
@@ -173,6 +180,7 @@ def _make_values(key: Key, feed: Feed, revision: str, version: str) -> Mapping[s
         "version": version,
         "revision": revision,
         "service": child_name(model, revision),
+        "pods": Pattern(pod_names(child_name(model, revision))),
         "interval": f"{max(1, round(feed.interval_seconds))}s",
         **{argument.name: argument.value for argument in feed.arguments},
     }
@@ -250,10 +258,11 @@ class _WebSide:
 
 def fill_url(url: str, values: Mapping[str, str]) -> str:
     """Replace placeholders, percent-encoded. Raises ValueError for one that is unknown."""
-    for name, value in values.items():
+    texts = {name: value for name, value in values.items() if not isinstance(value, Pattern)}
+    for name, value in texts.items():
         url = url.replace("{{" + name + "}}", quote(value, safe=""))
     if _PLACEHOLDER in url:
-        raise ValueError(f"the URL has an unknown placeholder; there are: {', '.join(values)}")
+        raise ValueError(f"the URL has an unknown placeholder; there are: {', '.join(texts)}")
     return url
 
 

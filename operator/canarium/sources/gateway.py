@@ -187,7 +187,8 @@ async def look_up(host: str, port: int) -> tuple[str, ...]:
 def _make_traefik(backend: Backend) -> Profile:
     """Traefik names a service after the route and the Service (Gateway API), or by its port.
 
-    Names are joined by hyphens, so a Service of another namespace could be named to look alike.
+    Names are joined by hyphens, so a Service of another namespace could be named to look alike;
+    with Traefik's option safeNaming those of its own kinds are joined by an underscore.
     """
     namespace, service, route = map(_normalize, (backend.namespace, backend.service, backend.route))
     by_route = (
@@ -195,9 +196,9 @@ def _make_traefik(backend: Backend) -> Profile:
         rf"-svc-{re.escape(backend.namespace)}-{re.escape(backend.service)}-\d+@kubernetesgateway"
     )
     by_port = rf"{namespace}-{service}-\d+@kubernetescrd"
-    return replace(
-        TRAEFIK, labels=(("service", f"{by_route}|{by_port}"),), needle=_get_last_part(service)
-    )
+    safely = rf"{re.escape(backend.namespace)}_{re.escape(backend.service)}_\d+@kubernetescrd"
+    pattern = f"{by_route}|{by_port}|{safely}"
+    return replace(TRAEFIK, labels=(("service", pattern),), needle=_get_last_part(service))
 
 
 def _make_istio(backend: Backend) -> Profile:

@@ -7,7 +7,7 @@ from canarium.core.profiles import PROFILES
 from canarium.core.scaling_queries import find_problem, make_query
 from canarium.core.spec import ScalingMetric, ScalingType
 
-PODS = 'namespace="risk",pod=~"(?:fraud\\\\-5d8f7c9b64)-[^-]+-[^-]+"'
+PODS = 'namespace="risk",pod=~"(?:fraud-5d8f7c9b64-[a-z0-9]{1,10}-[a-z0-9]{5})"'
 
 
 def ask(kind: ScalingType, profile: str = "MLServer", query: str = "") -> str:
@@ -52,6 +52,11 @@ def test_a_query_of_ones_own_is_told_whose_load_it_is_asked_for() -> None:
     )
 
 
+def test_a_query_of_ones_own_may_ask_for_the_pods() -> None:
+    asked = ask("External", query='sum(queued{pod=~"{{pods}}"})')
+    assert asked == f"sum(queued{{{PODS.partition(',')[2]}}})"
+
+
 @pytest.mark.parametrize("kind", ["RequestsPerSecond", "Concurrency"])
 @pytest.mark.parametrize("profile", sorted(set(PROFILES) - {"TorchServe"}))
 def test_a_query_fits_into_what_proxies_take_of_a_url(kind: ScalingType, profile: str) -> None:
@@ -77,6 +82,8 @@ def test_what_cannot_be_asked_is_refused(kind: ScalingType, profile: str, says: 
     [
         ('sum(queued{model="{{model}}"})', ""),
         ("sum(queued)", ""),
+        ('queued{pod="{{pods}}"}', "{{pods}} is a regular expression: write it after =~ or !~"),
+        ("queued > {{pods}}", "{{pods}} is a regular expression: write it after =~ or !~"),
         ('queued{version="{{version}}"}', "{{version}} is not an argument; there are: model,"),
         ("queued > {{model}}", "{{model}} is a String, which goes into a label's value in quotes"),
         ('queued{model="{{model}}', "a quote that isn't closed"),

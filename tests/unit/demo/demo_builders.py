@@ -7,7 +7,7 @@ from tests.e2e.traffic import Answer
 
 NAMESPACE = "demo"
 MODEL = "iris"
-REVISIONS = {"v1": "aaaaaaaaaa", "v2": "bbbbbbbbbb", "v3": "cccccccccc"}
+REVISIONS = {"v1": "0f336a1ab5", "v2": "7b9d6f5c88", "v3": "5e10345678"}
 
 
 def make_change(time: float, kind: str, name: str, **parts: Any) -> Change:

@@ -44,9 +44,9 @@ CANARY = Scene(
     client=Pulse(20.0, 0.0, 0.0213, 0.0261),
     sent=1640,
     notices=(
-        Notice(31.0, False, "Healthy", "version v1 (aaaaaaaaaa) serves all"),
-        Notice(71.9, False, "RolloutStarted", "rolling out version v2 (bbbbbbbbbb)"),
-        Notice(80.1, False, "WeightShifted", "step 1 of 3: 20 % to version v2 (bbbbbbbbbb)"),
+        Notice(31.0, False, "Healthy", "version v1 (0f336a1ab5) serves all"),
+        Notice(71.9, False, "RolloutStarted", "rolling out version v2 (7b9d6f5c88)"),
+        Notice(80.1, False, "WeightShifted", "step 1 of 3: 20 % to version v2 (7b9d6f5c88)"),
     ),
 )
 REFUSED = dataclasses.replace(

@@ -192,7 +192,7 @@ async def test_another_canary_gets_a_meter_of_its_own() -> None:
     async with stage(first, second) as it:
         it.measurements.ensure(FRAUD, STEP)
         await played(first)
-        it.measurements.ensure(FRAUD, replace(STEP, key="other", canary="aaaaaaaaaa"))
+        it.measurements.ensure(FRAUD, replace(STEP, key="other", canary="0f336a1ab5"))
         await played(second)
         assert second.asked[0] == (["s-1"], [])
 

@@ -27,7 +27,7 @@ from canarium.routers.base import Child
 
 Json = dict[str, Any]
 NAMESPACE, MODEL = "risk", "fraud"
-STABLE, CANARY = "aaaaaaaaaa", "bbbbbbbbbb"
+STABLE, CANARY = "0f336a1ab5", "7b9d6f5c88"
 EVERYTHING: frozenset[RouteKind] = frozenset(
     ("HTTPRoute", "GRPCRoute", "IngressRoute", "TraefikService", "VirtualService")
 )

@@ -11,7 +11,7 @@ from canarium.sim.simulation import Simulation
 
 Json = dict[str, Any]
 KEY = ("risk", "app")
-LABELS = {"canarium.dev/model": "app", "canarium.dev/revision": "r1"}
+LABELS = {"canarium.dev/model": "app", "canarium.dev/revision": "0f336a1ab5"}
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_endpoints_follow_pods_and_selectors(sim: Simulation) -> None:
     sim.run(5.0)
     slices = sim.server.get("EndpointSlice", ("risk", "app-x")).body
     assert [e["conditions"]["ready"] for e in slices["endpoints"]] == [True, True]
-    selector = {**LABELS, "canarium.dev/revision": "r2"}
+    selector = {**LABELS, "canarium.dev/revision": "7b9d6f5c88"}
     body = {"spec": {"selector": selector}}
     sim.server.apply("Service", KEY, body, "kubectl", force=True)
     sim.run(1.0)
