@@ -28,7 +28,7 @@ def judge(readings: Iterator[Reading], metrics: tuple[Metric, ...] = NO_WORSE) -
     analysis, number, requests = start(metrics, ALPHA), 0, 0
     for number, reading in enumerate(readings, 1):
         analysis = observe(analysis, reading)
-        requests += reading.canary.requests if reading.canary else 0
+        requests += (reading.canary.requests or 0) if reading.canary else 0
         if any(check.failed for check in analysis.checks):
             return Outcome(verdict(analysis) == "Fail", number, requests)
     return Outcome(False, number, requests)
@@ -54,19 +54,19 @@ class Threshold:
         failures = number = requests = 0
         for number, reading in enumerate(readings, 1):
             minute.append(reading.canary or Sample(0, 0))
-            requests += minute[-1].requests
+            requests += minute[-1].requests or 0
             failures += number % self.every == 0 and self._is_beyond(minute)
             if failures == 3:
                 return Outcome(True, number, requests)
         return Outcome(False, number, requests)
 
     def _is_beyond(self, minute: deque[Sample]) -> bool:
-        total = sum(each.requests for each in minute)
-        if sum(each.errors for each in minute) > self.limit * total:
+        total = sum(each.requests or 0 for each in minute)
+        if sum(each.errors or 0 for each in minute) > self.limit * total:
             return True
         if self.quantile is None:
             return False
-        slow = sum(each.requests - _count_within(each, self.slow_seconds) for each in minute)
+        slow = total - sum(_count_within(each, self.slow_seconds) for each in minute)
         return slow > (1.0 - self.quantile) * total + 1e-9
 
 

@@ -151,7 +151,7 @@ async def check(plane: Cluster, route: str, failing: int = 500) -> None:
     assert seen[200] + seen[failing] == REQUESTS
 
 
-def summarise(sample: Sample | None) -> tuple[int, int, int] | None:
+def summarise(sample: Sample | None) -> tuple[int | None, int | None, int] | None:
     """Requests, errors, and how many durations there are."""
     if sample is None:
         return None

@@ -672,8 +672,8 @@ JUDGING = (
         name="any-gateway-counts",
         wrong="A gateway that doesn't tell revisions apart is read as if it did",
         file="core/sourcing.py",
-        old="    if _find_kind(view, status) is not None:\n        return ()\n",
-        new="    return ()\n",
+        old=" for name in asked if words)\n",
+        new=" for name in asked[:0])\n",
         test=_SOURCING
         + "test_a_gateway_that_does_not_tell_revisions_apart_promotes_nobody[Envoy Gateway]",
     ),
@@ -1100,6 +1100,61 @@ SOURCES = (
         old='    by_port = rf"{namespace}-{service}-\\d+@kubernetescrd"\n',
         new='    by_port = rf".+-{service}-\\d+@kubernetescrd"\n',
         test=_SOURCES + "test_gateway_source.py::test_only_what_was_sent_to_the_service_is_counted",
+    ),
+    Mutant(
+        name="source-absent-is-zero",
+        wrong="A counter of failures that isn't there stands for no failure",
+        file="sources/counters.py",
+        old="            counts_answers=self._profile.counts_errors and not missing,\n",
+        new="            counts_answers=self._profile.counts_errors,\n",
+        test=_SOURCES + "test_missing_families.py"
+        "::test_a_torchserve_in_legacy_mode_counts_no_errors_rather_than_none",
+    ),
+    Mutant(
+        name="source-announced-is-absent",
+        wrong="A counter that has had no event yet is taken for one that isn't there",
+        file="sources/counters.py",
+        old="        if self._announced.search(text) is not None:\n            return True\n",
+        new="",
+        test=_SOURCES
+        + "test_missing_families.py::test_a_counter_that_is_announced_and_has_no_series_is_zero",
+    ),
+    Mutant(
+        name="judge-unknown-is-silence",
+        wrong="A side whose answers nobody counts is held to have given none",
+        file="judge/answers.py",
+        old="    if stable is None or canary is None:\n        return None\n"
+        "    return Counts(stable, stable + canary)\n",
+        new="    stable, canary = stable or 0, canary or 0\n"
+        "    return Counts(stable, stable + canary)\n",
+        test="tests/unit/judge/test_judge_answers.py"
+        "::test_a_side_that_counts_no_answers_is_no_hang",
+    ),
+    Mutant(
+        name="source-grpc-by-http",
+        wrong="Calls by gRPC are read from the counters of requests by HTTP",
+        file="core/profiles.py",
+        old='    return (GRPC_PROFILES if protocol == "GRPC" else PROFILES).get(name)\n',
+        new="    return PROFILES.get(name)\n",
+        test="tests/unit/core/test_scaling_queries.py"
+        "::test_calls_by_grpc_are_asked_for_where_callers_speak_it",
+    ),
+    Mutant(
+        name="source-istio-grpc-is-good",
+        wrong="A gRPC call that failed behind Istio is good, for its answer was 200",
+        file="core/profiles.py",
+        old='    other_errors=(("grpc_response_status", GRPC_ERRORS),),\n',
+        new="",
+        test=_SOURCES + "test_gateway_source.py"
+        "::test_of_istio_a_grpc_call_that_failed_is_an_error_though_its_answer_was_200[13-True]",
+    ),
+    Mutant(
+        name="source-traefik-grpc-is-told",
+        wrong="Calls by gRPC are judged by Traefik's code, which calls good ones UNKNOWN",
+        file="core/gateway_counters.py",
+        old='(kind, protocol) == ("Traefik", "GRPC") else ""\n',
+        new='not kind else ""\n',
+        test=_SOURCING + "test_calls_by_grpc_are_not_judged_by_what_traefik_counts",
     ),
     Mutant(
         name="source-cancelled-is-failed",

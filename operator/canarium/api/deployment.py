@@ -22,6 +22,7 @@ from canarium.api.scaling import (
     is_utilization,
 )
 from canarium.api.traffic import Traffic
+from canarium.core.profiles import GRPC_PROFILES, PROFILES, find_profile
 
 DEFAULT_REPLICAS = 1
 
@@ -69,6 +70,32 @@ def _cannot_tell(profile: str, metrics: str, matches: str, words: str) -> Rule:
         at="server.metrics",
     )
 
+
+def _by_grpc(profiles: tuple[str, ...]) -> str:
+    """The beginning of a rule, in CEL, about servers of these profiles that are called by gRPC."""
+    return (
+        "!has(self.traffic) || !has(self.traffic.protocol) || self.traffic.protocol != 'GRPC'"
+        " || !has(self.server.metrics) || !has(self.server.metrics.profile)"
+        f" || !(self.server.metrics.profile in [{', '.join(map(repr, profiles))}])"
+    )
+
+
+def _is_by_grpc(spec: DeploymentSpec, profiles: tuple[str, ...]) -> bool:
+    called = spec.traffic is not None and spec.traffic.protocol == "GRPC"
+    return called and _profile_of(spec) in profiles
+
+
+_COUNT_NO_CALLS = tuple(name for name in PROFILES if find_profile(name, "GRPC") is None)
+"Profiles of servers that have no counter of gRPC calls."
+_TELL_NO_FAILED_CALLS = (
+    *(
+        name
+        for name, profile in GRPC_PROFILES.items()
+        if PROFILES[name].counts_errors and not profile.counts_errors
+    ),
+    *_COUNT_NO_CALLS,
+)
+"Those whose counters tell no gRPC call that failed, and tell failed requests by HTTP."
 
 _SERVED = ", ".join(f"'{name}'" for name in SERVED_TYPES)
 _UNSCALED = "!has(self.scaling) || !has(self.scaling.metrics)"
@@ -130,6 +157,46 @@ class DeploymentSpec(Model):
             "latency-p",
             "metric.name.startsWith('latency-p')",
             "TorchServe has no histogram of latencies",
+        ),
+        Rule(
+            cel=f"{_by_grpc(_TELL_NO_FAILED_CALLS)}"
+            " || !has(self.rollout) || !has(self.rollout.analysis)"
+            " || !self.rollout.analysis.metrics.exists(metric, metric.name == 'error-rate'"
+            f" && {_COUNTED_BY_PODS})",
+            message=f"profiles {', '.join(_TELL_NO_FAILED_CALLS)} tell no gRPC call that failed:"
+            " judge error-rate by source Gateway on Istio, or by a metric of your own",
+            holds=lambda spec: (
+                not _is_by_grpc(spec, _TELL_NO_FAILED_CALLS)
+                or not any(
+                    metric.counted_by_pods and metric.name == "error-rate"
+                    for metric in _metrics_of(spec)
+                )
+            ),
+            at="server.metrics",
+        ),
+        Rule(
+            cel=f"{_by_grpc(_COUNT_NO_CALLS)}"
+            " || !has(self.rollout) || !has(self.rollout.analysis)"
+            " || !self.rollout.analysis.metrics.exists(metric,"
+            f" metric.name.startsWith('latency-p') && {_COUNTED_BY_PODS})",
+            message=f"profiles {', '.join(_COUNT_NO_CALLS)} count no gRPC calls: judge latency by"
+            " source Gateway on Istio, or by a metric of your own",
+            holds=lambda spec: (
+                not _is_by_grpc(spec, _COUNT_NO_CALLS)
+                or not any(
+                    metric.counted_by_pods and metric.name.startswith("latency-p")
+                    for metric in _metrics_of(spec)
+                )
+            ),
+            at="server.metrics",
+        ),
+        Rule(
+            cel=f"{_by_grpc(_COUNT_NO_CALLS)} || {_UNSCALED}"
+            f" || !self.scaling.metrics.exists(metric, metric.type in [{_SERVED}])",
+            message=f"profiles {', '.join(_COUNT_NO_CALLS)} count no gRPC calls: scale by type"
+            " External, with a query",
+            holds=lambda spec: not _is_by_grpc(spec, _COUNT_NO_CALLS) or not _counted_types(spec),
+            at="server.metrics",
         ),
         Rule(
             cel="!has(self.rollout) || !has(self.rollout.analysis) || has(self.server.metrics)"

@@ -60,8 +60,15 @@ async def measure_scene(connection: Connection, scene: Scene, sources: Sources) 
     if not scene.pods:
         return scene
     name = scene.model["metadata"]["name"]
+    traffic = scene.model.get("spec", {}).get("traffic") or {}
     found = await fetch_readings(
-        connection, name, sources, pods=scene.pods, records=scene.records, now=time.time()
+        connection,
+        name,
+        sources,
+        pods=scene.pods,
+        records=scene.records,
+        protocol="GRPC" if traffic.get("protocol") == "GRPC" else "HTTP",
+        now=time.time(),
     )
     return replace(scene, readings=found)
 

@@ -14,7 +14,8 @@ from rich.text import Text
 from canarium.cli.refusals import Kind
 from canarium.cli.report import find_held, read_revision
 from canarium.core.names import MODEL_LABEL
-from canarium.core.profiles import PROFILES
+from canarium.core.profiles import find_profile
+from canarium.core.spec import Protocol
 from canarium.core.use import GIBIBYTE, Figure, PodKey, PriceList, Readings, Use, find_with_gpus
 from canarium.core.use_reading import read_pod_metrics
 from canarium.errors import CommandError, ConfigError, NotAllowedError, UnavailableError
@@ -66,10 +67,11 @@ async def fetch_readings(
     *,
     pods: Sequence[Json],
     records: Sequence[Json],
+    protocol: Protocol,
     now: float,
 ) -> Readings:
     """Measure what the pods use, once; what cannot be measured has its reason in the answer."""
-    question = make_question(pods, records)
+    question = make_question(pods, records, protocol)
     if sources.prometheus_url:
         async with make_session() as session:
             prometheus = PrometheusSource(session, sources.prometheus_url)
@@ -91,7 +93,9 @@ def _explain(error: Exception) -> str:
     return str(error)
 
 
-def make_question(pods: Sequence[Json], records: Sequence[Json]) -> Question:
+def make_question(
+    pods: Sequence[Json], records: Sequence[Json], protocol: Protocol = "HTTP"
+) -> Question:
     """What to ask about the pods: which have GPUs, and how each revision's servers count."""
     held = find_held(pods)
     counting: dict[str, set[PodKey]] = {}
@@ -101,10 +105,10 @@ def make_question(pods: Sequence[Json], records: Sequence[Json]) -> Question:
             profile = server["metrics"].get("profile") or "Prometheus"
             own = held.get(read_revision(record), ())
             counting.setdefault(profile, set()).update(pod.key for pod in own)
-    known = {name: keys for name, keys in counting.items() if name in PROFILES and keys}
+    profiles = ((find_profile(name, protocol), keys) for name, keys in counting.items())
     return Question(
         find_with_gpus(chain.from_iterable(held.values())),
-        tuple((PROFILES[name], keys) for name, keys in known.items()),
+        tuple((profile, keys) for profile, keys in profiles if profile is not None and keys),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from canarium.core.metrics import Feed
 from canarium.core.notices import Notice
-from canarium.core.spec import MetricsEndpoint
+from canarium.core.spec import MetricsEndpoint, Protocol
 from canarium.judge.metrics import Metric
 
 RouteKind = Literal["HTTPRoute", "GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"]
@@ -122,6 +122,7 @@ class Measure:
     `experiment` names the metric by which two revisions are told apart, "" when none is to be.
     `share` is what the canary should get of single requests, 0 to 1, None where that cannot be
     said. `hold_over`: what is judged at the end is due. Both may change under the same key.
+    `protocol` is what callers speak, and so what servers' counters are read for.
     """
 
     key: str
@@ -144,6 +145,7 @@ class Measure:
     resume: str = ""
     experiment: str = ""
     share: float | None = None
+    protocol: Protocol = "HTTP"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """How model servers name what they count: which series are answers, errors and durations.
 
-A profile is data. It selects the inference routes only: readiness probes and metadata are answers
+A profile is data, and about one protocol: most servers count HTTP requests and gRPC calls under
+names of their own. It selects the inference routes only: readiness probes and metadata are answers
 too, but they would dilute the errors and make an idle canary look busy. Where each name comes from,
 and what a server doesn't count, is in docs/metrics.md.
 """
@@ -8,8 +9,10 @@ and what a server doesn't count, is in docs/metrics.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
+
+from canarium.core.spec import Protocol
 
 Counting: TypeAlias = Literal["All", "Successes"]
 """What the counter `requests` counts: every request, or those that went well."""
@@ -25,9 +28,14 @@ _NOT_INFERENCE = (
 )
 _OPENAI = r"^/(v[0-9]+/.+|generate|invocations|score|rerank|pooling|classify|tokenize|detokenize)$"
 
-# The codes of google.rpc.Code that stand for 5xx, by name and by number.
-_GRPC_ERRORS = r"^(UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS)$"
-_HTTP_OR_GRPC_ERRORS = r"^(5\d\d|2|4|12|13|14|15)$"
+# The codes of google.rpc.Code that are the server's fault, by name (Go spells DataLoss) and number,
+# everywhere the same: those that OpenTelemetry's conventions call errors of a server. What callers
+# do wrong (INVALID_ARGUMENT, NOT_FOUND, ...), give up (CANCELLED) or ask too much of
+# (RESOURCE_EXHAUSTED, HTTP's 429) is none.
+GRPC_ERRORS = (
+    r"(?i)^(UNKNOWN|DEADLINE_?EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_?LOSS"
+    r"|2|4|12|13|14|15)$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +44,11 @@ class Profile:
 
     `routes` is searched for in the route label's value and has to be found, `not_routes` must
     not be; a series without any route label counts in full. `error_status` is searched for in a
-    status. With `failures` the failed requests have a counter of their own; its series count as
-    errors, those with a status only when that says so. `labels` has to match whole values, and a
-    series without such a label doesn't count.
+    status, and `other_errors` in labels that may make an error of what the status calls good. With
+    `failures` the failed requests have a counter of their own; its series count as errors, those
+    with a status only when that says so. With `successes` those that went well have one: errors
+    are the rest of the requests. `labels` has to match whole values, and a series without such a
+    label doesn't count.
     """
 
     requests: str | None
@@ -52,7 +62,9 @@ class Profile:
     methods: tuple[str, ...] = ()
     """The methods that count; all of them when empty, or when a series has no such label."""
     error_status: str = "^5"
+    other_errors: tuple[tuple[str, str], ...] = ()
     failures: str | None = None
+    successes: str | None = None
     counting: Counting = "All"
     unit: Unit = "Seconds"
     labels: tuple[tuple[str, str], ...] = ()
@@ -62,7 +74,8 @@ class Profile:
     @property
     def counts_errors(self) -> bool:
         """Whether answers and errors can be counted at all: error-rate needs it."""
-        return self.requests is not None and bool(self.status_labels or self.failures)
+        tells = self.status_labels or self.failures or self.successes
+        return self.requests is not None and bool(tells)
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -100,7 +113,7 @@ PROFILES: Mapping[str, Profile] = {
         requests=":tensorflow:serving:request_count",
         duration=":tensorflow:serving:request_latency",
         status_labels=("status",),
-        error_status=_GRPC_ERRORS,
+        error_status=GRPC_ERRORS,
         route_labels=("API",),
         routes=r"(?i)^(predict|classify|regress|multiinference)$",
         unit="Microseconds",
@@ -144,20 +157,69 @@ PROFILES: Mapping[str, Profile] = {
     ),
 }
 
+GRPC_PROFILES: Mapping[str, Profile] = {
+    # MLServer 1.7 tells no code of a call that failed: its counter has those that went well, its
+    # histogram all that ended. Both are written in one go. Streamed calls are in neither.
+    "MLServer": Profile(
+        requests="grpc_server_handling_seconds_count",
+        successes="grpc_server_handled_total",
+        duration="grpc_server_handling_seconds",
+        status_labels=("grpc_code",),
+        error_status=GRPC_ERRORS,
+        route_labels=("grpc_method",),
+        routes="^ModelInfer$",
+    ),
+    # One counter for both protocols, none of which can be left out.
+    "KServe": PROFILES["KServe"],
+    "Triton": PROFILES["Triton"],
+    "TensorFlowServing": PROFILES["TensorFlowServing"],
+    # Calls are counted on arrival; none of the counters of answers is by gRPC.
+    "TorchServe": replace(PROFILES["TorchServe"], failures=None),
+    # The route is the application's name, and empty for what the proxy itself answers.
+    "RayServe": replace(
+        PROFILES["RayServe"],
+        requests="ray_serve_num_grpc_requests_total",
+        duration="ray_serve_grpc_request_latency_ms",
+        error_status=GRPC_ERRORS,
+        routes=".",
+        not_routes=None,
+    ),
+    # What the interceptors of go-grpc-middleware, and those made after them, write.
+    "Prometheus": Profile(
+        requests="grpc_server_handled_total",
+        duration="grpc_server_handling_seconds",
+        status_labels=("grpc_code", "code"),
+        error_status=GRPC_ERRORS,
+        route_labels=("grpc_service",),
+        not_routes=r"^grpc\.(health|reflection)\.",
+    ),
+}
+"""Of calls by gRPC. Who is missing (VLLM, BentoML) counts none."""
+
+
+def find_profile(name: str, protocol: Protocol) -> Profile | None:
+    """One of Canarium's own profiles for what callers speak; None where nothing is counted."""
+    return (GRPC_PROFILES if protocol == "GRPC" else PROFILES).get(name)
+
+
 TRAEFIK = Profile(
     requests="traefik_service_requests_total",
     duration="traefik_service_request_duration_seconds",
     status_labels=("code",),
-    error_status=_HTTP_OR_GRPC_ERRORS,
+    error_status=r"^5\d\d$",
+    labels=(("protocol", "(?!grpc).*"),),
 )
-"""Traefik 3.7; of gRPC calls `code` is gRPC's number."""
+"""Traefik 3.7. Of gRPC calls `code` is gRPC's number, but 2 (UNKNOWN) also stands for those that
+went well and those that no pod answered: they tell nothing."""
 
 ISTIO = Profile(
     requests="istio_requests_total",
     duration="istio_request_duration_milliseconds",
     status_labels=("response_code",),
     error_status=r"^5\d\d$",
+    other_errors=(("grpc_response_status", GRPC_ERRORS),),
     unit="Milliseconds",
     labels=(("reporter", "source"),),
 )
-"""Istio 1.32's gateways, which report as the source of what they send on."""
+"""Istio 1.32's gateways, which report as the source of what they send on. A gRPC call that failed
+has response_code 200."""

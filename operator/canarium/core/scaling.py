@@ -104,9 +104,12 @@ def make_queries(view: View, part: RevisionStatus) -> dict[str, str]:
     record, meta = view.record(part), view.observed.model.meta
     profile = record.metrics.profile if record and record.metrics else ""
     where = {"namespace": meta.namespace, "model": meta.name, "revision": part.revision}
+    protocol = view.traffic(view.observed.model.status).protocol
     metrics = view.spec.scaling.metrics if view.spec else ()
     asked = (metric for metric in metrics if metric.type not in RESOURCES)
-    return {metric.name: make_query(metric, profile, **where) for metric in asked}
+    return {
+        metric.name: make_query(metric, profile, protocol=protocol, **where) for metric in asked
+    }
 
 
 def find_unaskable(view: View, part: RevisionStatus) -> str:

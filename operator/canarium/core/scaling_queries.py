@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from canarium.core.inference_series import select_inference
 from canarium.core.names import child_name, pod_names
-from canarium.core.profiles import PROFILES, UNITS, Profile
+from canarium.core.profiles import PROFILES, UNITS, Profile, find_profile
 from canarium.core.promql import ArgumentType, Pattern, Template
-from canarium.core.spec import ScalingMetric
+from canarium.core.spec import Protocol, ScalingMetric
 
 WINDOW = "1m"
 "What rates are taken over: two scrapes at least have to lie in it."
@@ -35,12 +35,19 @@ _PODS_OF_EXPORTER = Template('{exported_namespace="{{namespace}}",exported_pod=~
 
 
 def make_query(
-    metric: ScalingMetric, profile: str, namespace: str, model: str, revision: str
+    metric: ScalingMetric,
+    profile: str,
+    *,
+    namespace: str,
+    model: str,
+    revision: str,
+    protocol: Protocol = "HTTP",
 ) -> str:
     """PromQL for the load of all pods of a revision together, in the unit of the metric's target.
 
-    `profile` is the name of one of Canarium's own, for RequestsPerSecond and Concurrency. Raises
-    ValueError, with what to write instead, for what cannot be asked.
+    `profile` is the name of one of Canarium's own, for RequestsPerSecond and Concurrency, which
+    count what callers send by `protocol`. Raises ValueError, with what to write instead, for what
+    cannot be asked.
     """
     service = child_name(model, revision)
     values = {
@@ -56,9 +63,9 @@ def make_query(
     if metric.type == "GPU":
         return _make_gpu_query(pods, _PODS_OF_EXPORTER.render(values))
     if metric.type == "RequestsPerSecond":
-        return _make_rate_query(_find(profile), pods)
+        return _make_rate_query(_find(profile, protocol), pods)
     if metric.type == "Concurrency":
-        return _make_concurrency_query(_find(profile), profile, pods)
+        return _make_concurrency_query(_find(profile, protocol), profile, pods)
     raise ValueError(f"{metric.type} is not asked of Prometheus")
 
 
@@ -70,10 +77,13 @@ def find_problem(query: str) -> str:
         return str(error)
 
 
-def _find(name: str) -> Profile:
+def _find(name: str, protocol: Protocol) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"profile {name or 'none'} is not one of Canarium's own: write External")
-    return PROFILES[name]
+    profile = find_profile(name, protocol)
+    if profile is None:
+        raise ValueError(f"profile {name} counts no calls by gRPC: write External")
+    return profile
 
 
 def _make_gpu_query(pods: str, pods_of_exporter: str) -> str:

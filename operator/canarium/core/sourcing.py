@@ -5,20 +5,12 @@ A metric that nothing can be asked for is a value of its own: nothing passes by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from canarium.core.actions import GatewayEndpoint, GatewayKind
+from canarium.core.actions import GatewayEndpoint
+from canarium.core.gateway_counters import explain_uncounted, find_gateway_kind
 from canarium.core.metrics import Feed, KnownTemplate, Unusable, resolve
 from canarium.core.spec import AnalysisSpec
 from canarium.core.status import Status
 from canarium.core.view import View
-
-_BY_CONTROLLER: Mapping[str, GatewayKind] = {
-    "traefik.io/gateway-controller": "Traefik",
-    "istio.io/gateway-controller": "Istio",
-}
-"Whose gateways count by revision. Envoy Gateway's share one cluster among weighted backends."
-_BY_ROUTER: Mapping[str, GatewayKind] = {"Traefik": "Traefik", "Istio": "Istio"}
 
 
 def find_feeds(view: View, analysis: AnalysisSpec) -> tuple[Feed, ...]:
@@ -34,30 +26,20 @@ def find_unusable(view: View, status: Status, analysis: AnalysisSpec) -> tuple[U
 
 def find_gateway(view: View, status: Status, analysis: AnalysisSpec) -> GatewayEndpoint | None:
     """Where the gateway's counters are read; None where nothing is judged by them."""
-    kind = _find_kind(view, status)
+    kind = find_gateway_kind(view.router_name(status), view.observed)
     wanted = any(metric.source == "Gateway" for metric in analysis.metrics)
-    if not wanted or kind is None:
+    if not wanted or kind is None or explain_uncounted(kind, view.traffic(status).protocol):
         return None
     return GatewayEndpoint(kind, analysis.gateway, analysis.gateway_secret)
 
 
-def _find_kind(view: View, status: Status) -> GatewayKind | None:
-    router = view.router_name(status)
-    if router != "GatewayAPI":
-        return _BY_ROUTER.get(router)
-    kinds = {_BY_CONTROLLER.get(found.controller) for found in view.observed.gateway_classes}
-    return kinds.pop() if len(kinds) == 1 else None
-
-
 def _find_uncounted(view: View, status: Status, analysis: AnalysisSpec) -> tuple[Unusable, ...]:
-    if _find_kind(view, status) is not None:
+    asked = [metric.name for metric in analysis.metrics if metric.source == "Gateway"]
+    if not asked:
         return ()
-    words = "this gateway doesn't count by revision, Traefik and Istio do: take source Pods"
-    return tuple(
-        Unusable(metric.name, "GatewayCannotTell", words)
-        for metric in analysis.metrics
-        if metric.source == "Gateway"
-    )
+    kind = find_gateway_kind(view.router_name(status), view.observed)
+    words = explain_uncounted(kind, view.traffic(status).protocol)
+    return tuple(Unusable(name, "GatewayCannotTell", words) for name in asked if words)
 
 
 def _resolve(view: View, analysis: AnalysisSpec) -> list[Feed | Unusable]:

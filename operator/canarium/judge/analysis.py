@@ -353,7 +353,8 @@ def _count(metric: Metric, sample: Sample | None, threshold: float | None) -> Co
     if sample is None:
         return NOTHING
     if metric.kind != "Latency":
-        return Counts(sample.errors, sample.requests)
+        known = sample.errors is not None and sample.requests is not None
+        return Counts(sample.errors or 0, sample.requests or 0) if known else NOTHING
     if sample.latency is None or threshold is None:
         return NOTHING
     return latency.count_slower(sample.latency, threshold) or NOTHING
@@ -363,7 +364,7 @@ def _count_seen(metric: Metric, sample: Sample | None) -> int:
     if sample is None:
         return 0
     if metric.kind != "Latency":
-        return sample.requests
+        return sample.requests or 0
     return sample.latency[-1][1] if sample.latency else 0
 
 

@@ -27,12 +27,14 @@ def make_bound(share: float) -> Rate:
 def count(reading: Reading, share: float | None) -> Counts | None:
     """Count stable's answers among both sides'; None when the reading tells nothing about shares.
 
-    A side that couldn't be read has not answered nothing.
+    A side that couldn't be read, or has no counter of its answers, has not answered nothing.
     """
     if share is None or not 0.0 < share < 1.0 or reading.stable is None or reading.canary is None:
         return None
-    total = reading.stable.requests + reading.canary.requests
-    return Counts(reading.stable.requests, total)
+    stable, canary = reading.stable.requests, reading.canary.requests
+    if stable is None or canary is None:
+        return None
+    return Counts(stable, stable + canary)
 
 
 def compute_wait(history: Buckets | None) -> float:

@@ -64,16 +64,17 @@ class Metric:
 class Sample:
     """What one revision answered since the last reading: counts, never rates.
 
-    `errors` are among `requests`. `latency` holds the same answers by how long they took, or None
-    when the server doesn't say. Raises ValueError for counts that cannot be.
+    `errors` are among `requests`; both are None when the server doesn't count them, which isn't
+    none. `latency` holds the same answers by how long they took, or None when the server doesn't
+    say. Raises ValueError for counts that cannot be.
     """
 
-    requests: int
-    errors: int
+    requests: int | None
+    errors: int | None
     latency: Buckets | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.errors <= self.requests:
+        if not _can_be(self.errors, self.requests):
             raise ValueError(f"{self.errors} errors among {self.requests} requests cannot be")
         if self.latency is not None and not _is_histogram(self.latency):
             raise ValueError("a histogram has to rise and to end with the bound infinity")
@@ -102,6 +103,12 @@ def absolute(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
         for metric in metrics
         if metric.max is not None or metric.min is not None
     )
+
+
+def _can_be(errors: int | None, requests: int | None) -> bool:
+    if errors is None or requests is None:
+        return errors is requests
+    return 0 <= errors <= requests
 
 
 def _is_histogram(buckets: Buckets) -> bool:

@@ -325,7 +325,8 @@ def _decode(text: str) -> object:
 
 
 def _is_same_canary(before: Measure, measure: Measure) -> bool:
-    return (before.canary, before.endpoint) == (measure.canary, measure.endpoint)
+    known = (before.canary, before.endpoint, before.protocol)
+    return known == (measure.canary, measure.endpoint, measure.protocol)
 
 
 def _trial(measure: Measure) -> tuple[object, ...]:
@@ -336,6 +337,7 @@ def _trial(measure: Measure) -> tuple[object, ...]:
         measure.metrics,
         measure.feeds,
         measure.gateway,
+        measure.protocol,
         measure.pods_secret,
         measure.min_requests,
         measure.decide,

@@ -18,6 +18,7 @@ from canarium.core.metrics import Feed
 from canarium.core.names import child_name
 from canarium.core.observed import AnalysisResult, PodRecord
 from canarium.core.spec import MetricsEndpoint
+from canarium.core.spec import Protocol as Spoken
 from canarium.judge import Counts
 from canarium.kube.boundary import Boundary
 from canarium.kube.store import Key
@@ -27,7 +28,7 @@ from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.counting import flip
 from canarium.sources.errors import SourceError, take_for_failed
 from canarium.sources.gateway import Backend, GatewayMeter
-from canarium.sources.pods import Measurement, PodTarget
+from canarium.sources.pods import Measurement, Missing, PodTarget
 
 PODS, GATEWAY = "Pods", "Gateway"
 SESSION = "Session"
@@ -148,7 +149,7 @@ class Session:
             self._problems[PODS] = (problem,)
             self._publish()
             return
-        self._problems[PODS] = tuple(f"{e.pod}: {e.message}" for e in measurement.errors)
+        self._problems[PODS] = self._list_problems(measurement, PODS)
         self._silent = 0 if _says_something(measurement) else self._silent + 1
         if self._silent in (0, SILENT_READINGS):
             self._publish()
@@ -159,9 +160,32 @@ class Session:
         who = await self._means.authorize(secret) if secret else NOBODY
         stable, canary = self.measure.stable, self.measure.canary
         return await self.readers.meter.measure(
-            make_targets(pods, stable, self.measure.stable_endpoint, who) if stable else (),
-            make_targets(pods, canary, self.measure.endpoint, who),
+            self._make_targets(pods, stable, self.measure.stable_endpoint, who) if stable else (),
+            self._make_targets(pods, canary, self.measure.endpoint, who),
         )
+
+    def _make_targets(
+        self,
+        pods: Sequence[PodRecord],
+        revision: str,
+        endpoint: MetricsEndpoint | None,
+        who: Credentials,
+    ) -> list[PodTarget]:
+        return make_targets(pods, revision, endpoint, who, self.measure.protocol)
+
+    def _list_problems(self, measurement: Measurement, source: str) -> tuple[str, ...]:
+        """Why something is missing in a reading: pods that weren't read, and unknown counters."""
+        unread = (f"{error.pod}: {error.message}" for error in measurement.errors)
+        kinds = {metric.kind for metric in self.measure.metrics if metric.source == source}
+        wanted = {"Answers": "ErrorRate" in kinds, "Durations": "Latency" in kinds}
+        missing = (each for each in measurement.missing if wanted[each.counts])
+        versions = {
+            self.measure.canary: self.measure.canary_version,
+            self.measure.stable: self.measure.stable_version,
+            "": "the gateway",
+        }
+        unknown = (explain_missing(each, versions.get(each.revision, "")) for each in missing)
+        return (*unread, *unknown)
 
     async def _read_gateway(self, gateway: GatewayEndpoint) -> None:
         if await self._wait_for_start():
@@ -176,7 +200,7 @@ class Session:
                 return
             share = self.measure.share
             self.analysis = judge.observe(self.analysis, measurement.reading, GATEWAY, share)
-            self._problems[GATEWAY] = tuple(f"{e.pod}: {e.message}" for e in measurement.errors)
+            self._problems[GATEWAY] = self._list_problems(measurement, GATEWAY)
         except Exception as error:  # noqa: BLE001 - whatever is raised is this reading's failure
             problem = self._fail(GATEWAY, GATEWAY, error)
             self._problems[GATEWAY] = (f"the gateway: {problem}",)
@@ -296,17 +320,34 @@ def make_targets(
     revision: str,
     endpoint: MetricsEndpoint | None,
     who: Credentials = NOBODY,
+    protocol: Spoken = "HTTP",
 ) -> list[PodTarget]:
     """The metrics endpoints of a revision's ready pods; none when it serves no metrics."""
     if endpoint is None:
         return []
     return [
         PodTarget(
-            pod.meta.name, make_url(pod.ip, endpoint), endpoint.profile, revision, who.authorization
+            pod.meta.name,
+            make_url(pod.ip, endpoint),
+            endpoint.profile,
+            revision,
+            protocol,
+            who.authorization,
         )
         for pod in pods
         if pod.revision == revision and pod.ready and pod.ip and not pod.meta.deleting
     ]
+
+
+def explain_missing(missing: Missing, version: str) -> str:
+    """Say what isn't counted, and by whom: no data, which is neither zero errors nor silence."""
+    whose = version or missing.revision
+    if not missing.name:
+        return f"{whose}'s servers count no failed answers (profile {missing.profile})"
+    return (
+        f"{whose}'s metrics have no {missing.name} (profile {missing.profile}):"
+        " is it counted under another name?"
+    )
 
 
 def make_url(address: str, endpoint: MetricsEndpoint) -> str:

@@ -18,7 +18,8 @@ import aiohttp
 import msgspec
 
 from canarium.core.observed import DeploymentRecord, PodRecord, RevisionRecord
-from canarium.core.profiles import PROFILES
+from canarium.core.profiles import find_profile
+from canarium.core.spec import Protocol
 from canarium.core.use import (
     ENDED,
     Containers,
@@ -207,18 +208,26 @@ class UseMeter:
         return PrometheusSource(self._session, self._settings.prometheus_url)
 
     def _ask_about(self, holdings: Sequence[_Holding]) -> Question:
-        profiles = {**PROFILES, **self._profiles.get()}
-        pods: dict[str, set[PodKey]] = {}
+        own = self._profiles.get()
+        pods: dict[tuple[str, Protocol], set[PodKey]] = {}
         for holding in holdings:
             if holding.record is not None and holding.record.metrics is not None:
-                found = pods.setdefault(holding.record.metrics.profile, set())
-                found.update(pod.key for pod in holding.pods)
+                counted = holding.record.metrics.profile, self._find_protocol(holding.key)
+                pods.setdefault(counted, set()).update(pod.key for pod in holding.pods)
+        profiles = {each: own.get(each[0]) or find_profile(*each) for each in pods}
         return Question(
             with_gpus=find_with_gpus(pod for each in holdings for pod in each.pods),
             counting=tuple(
-                (profiles[name], frozenset(keys)) for name, keys in pods.items() if name in profiles
+                (profile, frozenset(pods[counted]))
+                for counted, profile in profiles.items()
+                if profile is not None
             ),
         )
+
+    def _find_protocol(self, key: Key) -> Protocol:
+        """What a model's callers speak; HTTP where its spec says nothing that can be read."""
+        model = self._cache.models.get(*key)
+        return model.spec.traffic.protocol if model is not None and model.spec else "HTTP"
 
 
 async def _take_turns(number: int) -> None:

@@ -6,7 +6,7 @@ a pod repeats the same series every second with other numbers.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, reduce
 from itertools import islice, pairwise
 from math import inf
@@ -42,21 +42,74 @@ class Counters:
     """What a pod has answered since it started; `latency` is None when it has not said.
 
     With `errors_beside` there is a counter of all requests and one of errors: a failure may be
-    counted later than its request, and there may be others' among them.
+    counted later than its request, and there may be others' among them. Where `counts_answers` is
+    False a counter is missing that answers and errors are told by: 0 stands for where it begins
+    then, and is no figure. `missing` are the names of those that are wanted of all these, and
+    `missing_duration` that of the histogram, "" where there is one.
     """
 
     requests: int = 0
     errors: int = 0
     latency: Buckets | None = None
     errors_beside: bool = False
+    counts_answers: bool = True
+    missing: tuple[str, ...] = field(default=(), compare=False)
+    missing_duration: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """What a series counts: good answers, errors, answers within a bound in seconds, or neither."""
+    """What a series counts: good answers, errors, answers within a bound in seconds, or neither.
 
-    counts: Literal["Answers", "Errors", "Within", "NotInference", "NotASeries"]
+    Successes are among answers that are counted in full, and leave the errors over.
+    """
+
+    counts: Literal["Answers", "Errors", "Successes", "Within", "NotInference", "NotASeries"]
     bound: float = inf
+
+
+_Way = Literal["Among", "Beside", "Rest"]
+"""How errors are told: among the requests, beside them, or as what of them didn't go well."""
+
+
+def _find_way(profile: Profile) -> _Way:
+    if profile.successes:
+        return "Rest"
+    return "Beside" if profile.failures and profile.counting == "All" else "Among"
+
+
+class _Family:
+    """The lines of one metric: its samples, or what announces one that has no series yet.
+
+    prometheus_client and its like announce a counter with labels from the start, and write its
+    first series with its first event; Go's write nothing at all before.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.prefixes = tuple(name.encode() + end for end in (b"{", b" ", b"\t"))
+        self._announced = _compile_announcement(name)
+        # A part of a histogram is announced by its name, and by OpenMetrics a counter is, too.
+        self._plain = re.sub(r"_(?:total|count|bucket)$", "", name)
+        self._announced_plain = _compile_announcement(self._plain)
+
+    def is_in(self, text: bytes, samples: Iterable[bytes]) -> bool:
+        """Whether a text has it; `samples` are those of its lines that may be of this family."""
+        if any(line.startswith(self.prefixes) for line in samples):
+            return True
+        if self._announced.search(text) is not None:
+            return True
+        return self._announced_plain.search(text) is not None and not self._is_plain(text)
+
+    def _is_plain(self, text: bytes) -> bool:
+        """Whether what is announced has series of that very name: it is another family then."""
+        series = re.compile(rf"^{re.escape(self._plain)}[{{ \t]".encode(), re.MULTILINE)
+        return series.search(text) is not None
+
+
+def _compile_announcement(name: str) -> re.Pattern[bytes]:
+    line = rf"^#[ \t]+(?:HELP|TYPE)[ \t]+{re.escape(name)}[ \t]"
+    return re.compile(line.encode(), re.MULTILINE)
 
 
 class Parser:
@@ -65,33 +118,46 @@ class Parser:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         buckets = profile.duration and f"{profile.duration}_bucket"
-        families = (profile.requests, profile.failures, buckets)
-        names = [name.encode() for name in families if name]
-        self._prefixes = tuple(name + end for name in names for end in (b"{", b" ", b"\t"))
+        answers = (profile.requests, profile.failures, profile.successes)
+        self._answers = tuple(_Family(name) for name in answers if name)
+        self._durations = tuple(_Family(name) for name in (buckets,) if name)
+        families = (*self._answers, *self._durations)
+        self._prefixes = tuple(prefix for each in families for prefix in each.prefixes)
         self._buckets = (buckets or "").encode()
         self._failures = (profile.failures or "").encode()
-        self._errors_beside = bool(profile.failures) and profile.counting == "All"
+        self._successes = (profile.successes or "").encode()
+        self._way = _find_way(profile)
         self._needle = profile.needle.encode()
         self._per_second = UNITS[profile.unit]
         self._error_status = re.compile(profile.error_status)
+        self._other_errors = [(name, re.compile(value)) for name, value in profile.other_errors]
         self._labels = [(name, re.compile(value)) for name, value in profile.labels]
         self._routes = re.compile(profile.routes)
         self._not_routes = re.compile(profile.not_routes) if profile.not_routes else None
         self._recall = lru_cache(maxsize=4096)(self._understand)
 
     def parse(self, text: bytes) -> Counters:
-        """Read the counters. A family without series counts zero: it appears with its first answer.
+        """Read the counters. A family that is announced and has no series counts zero.
 
-        Raises UnreadableMetricsError for what isn't metrics, or has no sense in it.
+        Series appear with their first answer. A family that isn't there at all is no zero: the
+        counters say which. Raises UnreadableMetricsError for what isn't metrics, or has no sense
+        in it.
         """
         lines = text.split(b"\n")
         _check_format(lines)
-        wanted = [line for line in lines if line.startswith(self._prefixes)]
-        if self._needle:
-            wanted = [line for line in wanted if self._needle in line]
+        found = [line for line in lines if line.startswith(self._prefixes)]
+        wanted = [line for line in found if self._needle in line] if self._needle else found
         if len(wanted) > MAX_SERIES:
             raise UnreadableMetricsError(f"more than {MAX_SERIES} series of one family")
-        return _total([self._read(line) for line in wanted], self._errors_beside)
+        counters = _total([self._read(line) for line in wanted], self._way)
+        missing = tuple(each.name for each in self._answers if not each.is_in(text, found))
+        durations = (each.name for each in self._durations if not each.is_in(text, found))
+        return replace(
+            counters,
+            counts_answers=self._profile.counts_errors and not missing,
+            missing=missing,
+            missing_duration=next(durations, "").removesuffix("_bucket"),
+        )
 
     def _read(self, line: bytes) -> tuple[_Series, int]:
         # Nearly every line is a series that is known, a space and a number.
@@ -116,7 +182,19 @@ class Parser:
             return _Series("NotInference")
         if matched["name"] == self._buckets:
             return _Series("Within", _read_bound(labels.get("le")) / self._per_second)
+        if self._successes:
+            return _Series(self._leave_over(labels, is_good=matched["name"] == self._successes))
         return _Series(self._judge(labels, is_failure=matched["name"] == self._failures))
+
+    def _leave_over(
+        self, labels: Mapping[str, str], *, is_good: bool
+    ) -> Literal["Answers", "Successes", "NotInference"]:
+        """Say what a series is where those that went well are counted beside all of them."""
+        if not is_good:
+            return "Answers"
+        status = _first(labels, self._profile.status_labels)
+        failed = status is not None and self._error_status.search(status)
+        return "NotInference" if failed else "Successes"
 
     def _judge(
         self, labels: Mapping[str, str], *, is_failure: bool
@@ -133,6 +211,8 @@ class Parser:
         if is_failure and status is None:
             return "Errors"
         if status is not None and self._error_status.search(status):
+            return "Errors"
+        if any(value.search(labels.get(name, "")) for name, value in self._other_errors):
             return "Errors"
         is_counted_already = is_failure and self._profile.counting != "Successes"
         return "NotInference" if is_counted_already else "Answers"
@@ -181,6 +261,9 @@ class Tracker:
         self._late = {pod: late for pod, late in self._late.items() if pod in self._last}
 
     def _compute_increase(self, pod: str, now: Counters) -> Sample:
+        if not now.counts_answers:
+            latency = compute_increase(self._last[pod], now).latency
+            return Sample(None, None, latency)
         if not now.errors_beside:
             return compute_increase(self._last[pod], now)
         late = self._late.get(pod, _Late())
@@ -248,11 +331,18 @@ def _has_fallen(before: Buckets, now: Buckets) -> bool:
 
 
 def _add_samples(first: Sample, second: Sample) -> Sample:
+    """Who doesn't count answers is left out of their sum, as a pod that cannot be read is."""
     return Sample(
-        first.requests + second.requests,
-        first.errors + second.errors,
+        _add_known(first.requests, second.requests),
+        _add_known(first.errors, second.errors),
         add(first.latency, second.latency),
     )
+
+
+def _add_known(first: int | None, second: int | None) -> int | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
 
 
 def _check_format(lines: list[bytes]) -> None:
@@ -284,8 +374,8 @@ def _read_bound(value: str | None) -> float:
     return bound
 
 
-def _total(counted: Iterable[tuple[_Series, int]], errors_beside: bool) -> Counters:
-    totals = {"Answers": 0, "Errors": 0, "Within": 0, "NotInference": 0}
+def _total(counted: Iterable[tuple[_Series, int]], way: _Way) -> Counters:
+    totals = {"Answers": 0, "Errors": 0, "Successes": 0, "Within": 0, "NotInference": 0}
     buckets: dict[float, list[int]] = {}
     for series, count in counted:
         totals[series.counts] += count
@@ -293,8 +383,10 @@ def _total(counted: Iterable[tuple[_Series, int]], errors_beside: bool) -> Count
             buckets.setdefault(series.bound, []).append(count)
     answers, errors = totals["Answers"], totals["Errors"]
     latency = _add_up(buckets)
-    if errors_beside:
+    if way == "Beside":
         return Counters(answers, errors, latency, errors_beside=True)
+    if way == "Rest":
+        return Counters(answers, max(0, answers - totals["Successes"]), latency)
     return Counters(answers + errors, errors, latency)
 
 

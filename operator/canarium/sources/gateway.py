@@ -24,7 +24,7 @@ from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
 from canarium.sources.errors import SourceError, take_for_failed
 from canarium.sources.fetching import Limits, Request, fetch
-from canarium.sources.pods import Measurement, ScrapeError
+from canarium.sources.pods import Measurement, ScrapeError, list_missing
 
 GatewayKind: TypeAlias = Literal["Traefik", "Istio"]
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -140,7 +140,7 @@ class GatewayMeter:
         self._read_at = now
         samples = {backend: self._compute(backend, counted[backend]) for backend in backends}
         reading = Reading(seconds, samples[stable] if stable else None, samples[canary])
-        return Measurement(reading, errors)
+        return Measurement(reading, errors, list_missing("", self._kind, counted[canary].values()))
 
     def _count(
         self, answers: Answers, backends: Sequence[Backend]
@@ -197,8 +197,11 @@ def _make_traefik(backend: Backend) -> Profile:
     )
     by_port = rf"{namespace}-{service}-\d+@kubernetescrd"
     safely = rf"{re.escape(backend.namespace)}_{re.escape(backend.service)}_\d+@kubernetescrd"
-    pattern = f"{by_route}|{by_port}|{safely}"
-    return replace(TRAEFIK, labels=(("service", pattern),), needle=_get_last_part(service))
+    return replace(
+        TRAEFIK,
+        labels=(*TRAEFIK.labels, ("service", f"{by_route}|{by_port}|{safely}")),
+        needle=_get_last_part(service),
+    )
 
 
 def _make_istio(backend: Backend) -> Profile:

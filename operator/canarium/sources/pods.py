@@ -6,12 +6,14 @@ followed, nothing of ours is sent along. Whatever goes wrong is a value, one for
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import aiohttp
 
-from canarium.core.profiles import PROFILES, Profile
+from canarium.core.profiles import GRPC_PROFILES, PROFILES, Profile
+from canarium.core.spec import Protocol
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
 from canarium.sources.errors import SourceError, make_printable, take_for_failed
@@ -20,12 +22,17 @@ from canarium.sources.fetching import explain, read_body
 
 @dataclass(frozen=True, slots=True)
 class PodTarget:
-    """A metrics endpoint: `url` is absolute, with the pod's address; `profile` names a profile."""
+    """A metrics endpoint: `url` is absolute, with the pod's address; `profile` names a profile.
+
+    Of a profile of Canarium's own `protocol` says which calls are counted; one of a user's counts
+    what it says.
+    """
 
     pod: str
     url: str
     profile: str
     revision: str = ""
+    protocol: Protocol = "HTTP"
     authorization: str | None = field(default=None, repr=False)
     """The header that proves who asks; None sends nothing of ours along."""
 
@@ -49,11 +56,25 @@ class ScrapeError:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """What the metrics of a revision (of the gateway, when "") don't have, though they were read.
+
+    `name` is "" where the profile knows of no counter that errors could be told by.
+    """
+
+    revision: str
+    profile: str
+    name: str
+    counts: Literal["Answers", "Durations"]
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
-    """A reading, and the pods that are missing from it."""
+    """A reading, the pods that are left out of it, and what those that were read don't count."""
 
     reading: Reading
     errors: tuple[ScrapeError, ...] = ()
+    missing: tuple[Missing, ...] = ()
 
 
 def make_session() -> aiohttp.ClientSession:
@@ -80,12 +101,16 @@ class PodsSource:
         max_bytes: int = 5 * 1024 * 1024,
         max_pods: int = 10,
         profiles: Mapping[str, Profile] = PROFILES,
+        grpc_profiles: Mapping[str, Profile] = GRPC_PROFILES,
     ) -> None:
         self._session = session
         self._timeout_seconds = timeout_seconds
         self._max_bytes = max_bytes
         self._max_pods = max_pods
-        self._parsers = {name: Parser(profile) for name, profile in profiles.items()}
+        self._parsers: dict[Protocol, dict[str, Parser]] = {
+            "HTTP": {name: Parser(profile) for name, profile in profiles.items()},
+            "GRPC": {name: Parser(profile) for name, profile in grpc_profiles.items()},
+        }
         self._own: dict[str, tuple[Profile, Parser]] = {}
 
     def use(self, profiles: Mapping[str, Profile]) -> None:
@@ -102,15 +127,19 @@ class PodsSource:
         chosen = sorted(targets, key=lambda target: target.pod)[: self._max_pods]
         return tuple(await asyncio.gather(*map(self._scrape, chosen)))
 
-    def _find_parser(self, profile: str) -> Parser | None:
-        own = self._own.get(profile)
-        return self._parsers.get(profile) or (own and own[1])
+    def _find_parser(self, target: PodTarget) -> Parser:
+        """What reads a target's metrics. Raises UnreadableMetricsError."""
+        own = self._own.get(target.profile)
+        parser = self._parsers[target.protocol].get(target.profile) or (own and own[1])
+        if parser is not None:
+            return parser
+        if target.profile in self._parsers["HTTP"]:
+            raise UnreadableMetricsError(f"profile {target.profile} counts no calls by gRPC")
+        raise UnreadableMetricsError(f"there is no profile {target.profile}")
 
     async def _scrape(self, target: PodTarget) -> Scrape:
-        parser = self._find_parser(target.profile)
-        if parser is None:
-            return Scrape(target, error=make_printable(f"there is no profile {target.profile}"))
         try:
+            parser = self._find_parser(target)
             async with asyncio.timeout(self._timeout_seconds):
                 text = await self._get(target)
             return Scrape(target, parser.parse(text))
@@ -163,12 +192,34 @@ class PodsMeter:
         scrapes = (*stable, *canary)
         self._tracker.forget_others(scrape.target.pod for scrape in scrapes)
         reading = Reading(seconds, self._compute_sample(stable), self._compute_sample(canary))
-        return Measurement(reading, _list_errors(scrapes))
+        missing = (*_list_missing_from(stable), *_list_missing_from(canary))
+        return Measurement(reading, _list_errors(scrapes), missing)
 
     def _compute_sample(self, scrapes: Sequence[Scrape]) -> Sample | None:
         return self._tracker.compute_sample(
             {scrape.target.pod: scrape.counters for scrape in scrapes if scrape.counters}
         )
+
+
+def _list_missing_from(scrapes: Sequence[Scrape]) -> tuple[Missing, ...]:
+    counted = [scrape.counters for scrape in scrapes if scrape.counters]
+    target = scrapes[0].target if scrapes else None
+    return list_missing(target.revision, target.profile, counted) if target else ()
+
+
+def list_missing(revision: str, profile: str, counted: Iterable[Counters]) -> tuple[Missing, ...]:
+    """List what none of these pods, which are of one revision, has."""
+    pods = list(counted)
+    if not pods:
+        return ()
+    silent = not any(each.counts_answers for each in pods)
+    answers = (pods[0].missing or ("",)) if silent else ()
+    unmeasured = all(each.missing_duration for each in pods)
+    durations = (pods[0].missing_duration,) if unmeasured else ()
+    return (
+        *(Missing(revision, profile, name, "Answers") for name in answers),
+        *(Missing(revision, profile, name, "Durations") for name in durations),
+    )
 
 
 def _list_errors(scrapes: Sequence[Scrape]) -> tuple[ScrapeError, ...]:

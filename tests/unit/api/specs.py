@@ -1536,6 +1536,48 @@ BAD_SPECS = [
         "profile TorchServe: TorchServe has no histogram of latencies; take source Gateway, or a"
         " metric of your own",
     ),
+    *(
+        bad(
+            {
+                "server.metrics.profile": profile,
+                "server.grpcPort": 9001,
+                "traffic": GRPC,
+                "rollout": {"analysis": {"metrics": [{"name": "error-rate", "max": "5%"}]}},
+            },
+            "server.metrics",
+            "profiles TorchServe, VLLM, BentoML tell no gRPC call that failed: judge error-rate by"
+            " source Gateway on Istio, or by a metric of your own",
+        )
+        for profile in ("TorchServe", "VLLM", "BentoML")
+    ),
+    *(
+        bad(
+            {
+                "server.metrics.profile": profile,
+                "server.grpcPort": 9001,
+                "traffic": GRPC,
+                "rollout": {"analysis": {"metrics": [{"name": "latency-p99", "max": "1s"}]}},
+            },
+            "server.metrics",
+            "profiles VLLM, BentoML count no gRPC calls: judge latency by source Gateway on Istio,"
+            " or by a metric of your own",
+        )
+        for profile in ("VLLM", "BentoML")
+    ),
+    *(
+        bad(
+            {
+                "server.metrics.profile": profile,
+                "server.grpcPort": 9001,
+                "traffic": GRPC,
+                "rollout": {},
+                "scaling": _automatic({**_REQUESTS, "type": kind}),
+            },
+            "server.metrics",
+            "profiles VLLM, BentoML count no gRPC calls: scale by type External, with a query",
+        )
+        for profile, kind in (("VLLM", "RequestsPerSecond"), ("BentoML", "Concurrency"))
+    ),
     bad(
         {_METRIC: []},
         _METRIC,

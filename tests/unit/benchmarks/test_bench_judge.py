@@ -56,8 +56,8 @@ def test_rates_change_when_they_should() -> None:
 def test_a_stream_splits_its_requests_and_has_the_rates_that_it_was_given() -> None:
     stream = Steady(0.05, Constant(0.1), Constant(0.3))
     readings = list(islice(stream.answer(np.random.default_rng(3)), 2000))
-    stable = sum(each.stable.errors for each in readings if each.stable) / (95 * 2000)
-    canary = sum(each.canary.errors for each in readings if each.canary) / (5 * 2000)
+    stable = sum(each.stable.errors or 0 for each in readings if each.stable) / (95 * 2000)
+    canary = sum(each.canary.errors or 0 for each in readings if each.canary) / (5 * 2000)
     assert stable == pytest.approx(0.1, abs=0.004)
     assert canary == pytest.approx(0.3, abs=0.02)
 

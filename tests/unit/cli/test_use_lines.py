@@ -12,7 +12,7 @@ from canarium.cli.main import main
 from canarium.cli.report import make_report
 from canarium.cli.tree import make_tree
 from canarium.cli.use import format_bytes, format_number, make_question
-from canarium.core.profiles import PROFILES
+from canarium.core.profiles import GRPC_PROFILES, PROFILES
 from canarium.core.status import dump
 from canarium.core.use import Amounts, PriceList, Prices, Readings
 
@@ -138,6 +138,8 @@ def test_pods_are_asked_about_as_their_servers_count() -> None:
     assert question.counting == ((PROFILES["MLServer"], {key(pod) for pod in STABLE}),)
     (default,) = make_question(STABLE, [counted(stable, metrics={}), canary]).counting
     assert default[0] is PROFILES["Prometheus"]
+    ((by_grpc, _pods),) = make_question(PODS, records, "GRPC").counting
+    assert by_grpc is GRPC_PROFILES["MLServer"]
 
 
 def test_the_command_asks_the_cluster_once_and_reads_the_file(

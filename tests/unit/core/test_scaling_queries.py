@@ -5,14 +5,17 @@ from urllib.parse import quote
 import pytest
 from canarium.core.profiles import PROFILES
 from canarium.core.scaling_queries import find_problem, make_query
-from canarium.core.spec import ScalingMetric, ScalingType
+from canarium.core.spec import Protocol, ScalingMetric, ScalingType
 
 PODS = 'namespace="risk",pod=~"(?:fraud-5d8f7c9b64-[a-z0-9]{1,10}-[a-z0-9]{5})"'
 
 
-def ask(kind: ScalingType, profile: str = "MLServer", query: str = "") -> str:
+def ask(
+    kind: ScalingType, profile: str = "MLServer", query: str = "", protocol: Protocol = "HTTP"
+) -> str:
     metric = ScalingMetric("load", kind, average="20", query=query)
-    return make_query(metric, profile, namespace="risk", model="fraud", revision="5d8f7c9b64")
+    where = {"namespace": "risk", "model": "fraud", "revision": "5d8f7c9b64"}
+    return make_query(metric, profile, protocol=protocol, **where)
 
 
 def test_requests_are_those_for_inference_and_zero_where_there_were_none() -> None:
@@ -43,6 +46,29 @@ def test_durations_are_added_up_in_seconds() -> None:
         f"(sum(rate({spent}[1m]))) / 1000 or 0 * sum({spent})"
         f" or 0 * sum(up{{{PODS}}} == 1) unless sum(rate({answered}[1m])) > 0"
     )
+
+
+def test_calls_by_grpc_are_asked_for_where_callers_speak_it() -> None:
+    """Those that failed too: MLServer's counter has none of them, its histogram all."""
+    ended = f'{{__name__="grpc_server_handling_seconds_count",{PODS}'
+    assert ask("RequestsPerSecond", protocol="GRPC") == (
+        f'sum(rate({ended},grpc_method!="",grpc_method=~".*(?:^ModelInfer$).*"}}[1m]))'
+        f' or sum(rate({ended},grpc_method=""}}[1m]))'
+        f" or 0 * sum(up{{{PODS}}} == 1)"
+    )
+    spent = f'{{__name__="grpc_server_handling_seconds_sum",{PODS}'
+    assert ask("Concurrency", protocol="GRPC").startswith(
+        f'sum(rate({spent},grpc_method!="",grpc_method=~".*(?:^ModelInfer$).*"}}[1m]))'
+    )
+
+
+@pytest.mark.parametrize("kind", ["RequestsPerSecond", "Concurrency"])
+@pytest.mark.parametrize("profile", ["VLLM", "BentoML"])
+def test_what_counts_no_calls_by_grpc_is_not_taken_for_idle(
+    kind: ScalingType, profile: str
+) -> None:
+    with pytest.raises(ValueError, match=f"profile {profile} counts no calls by gRPC: write Ext"):
+        ask(kind, profile, protocol="GRPC")
 
 
 def test_a_query_of_ones_own_is_told_whose_load_it_is_asked_for() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
-from canarium.core.actions import GatewayEndpoint, Measure
+from canarium.core.actions import GatewayEndpoint, Measure, RouteKind
 from canarium.core.observed import GatewayClassRecord, Meta, Observed, TemplateRecord
 from canarium.core.spec import (
     AnalysisSpec,
@@ -13,6 +14,7 @@ from canarium.core.spec import (
     ExperimentSpec,
     PrometheusQuery,
     RolloutSpec,
+    Spec,
     TemplateRef,
     TemplateSpec,
     Traffic,
@@ -35,6 +37,10 @@ class SourcedWorld(World):
     templates: tuple[TemplateRecord, ...] = ()
     proven: bool = False
 
+    def _store(self, kind: str) -> dict[str, Any]:
+        """The one kind of route that there is, by whichever name."""
+        return super()._store("HTTPRoute" if kind == "GRPCRoute" else kind)
+
     def observe(self) -> Observed:
         found = super().observe()
         meta = Meta("", "traefik", "uid-of-the-class", "1")
@@ -54,7 +60,8 @@ def rollout(analysis: AnalysisSpec, *, hold: float = 60.0, guard: float = 30.0) 
 
 def start(traffic: Traffic = GATEWAY_TRAFFIC) -> SourcedWorld:
     """A world in which a first version serves."""
-    world = SourcedWorld(make_spec("1", traffic=traffic))
+    installed = frozenset[RouteKind]({"GRPCRoute"})
+    world = SourcedWorld(make_spec("1", traffic=traffic), installed=installed)
     world.run_until("Idle")
     world.settle()
     return world
@@ -193,6 +200,42 @@ def test_a_gateway_that_does_not_tell_revisions_apart_promotes_nobody(traffic: T
     world.apply(make_spec("2", traffic=traffic, rollout=terms))
     world.run(300.0)
     assert (world.state, world.stable, judgement(world)[1]) == ("Holding", "1", "GatewayCannotTell")
+
+
+def grpc_spec(version: str, analysis: AnalysisSpec) -> Spec:
+    """A model that is called by gRPC."""
+    traffic = replace(GATEWAY_TRAFFIC, protocol="GRPC")
+    return make_spec(version, traffic=traffic, rollout=rollout(analysis))
+
+
+def test_what_callers_speak_says_which_counters_are_read() -> None:
+    world = start(replace(GATEWAY_TRAFFIC, protocol="GRPC"))
+    world.apply(grpc_spec("2", judged(built_in=True)))
+    world.run_until("Holding")
+    world.settle()
+    assert measured(world).protocol == "GRPC"
+
+
+def test_calls_by_grpc_are_not_judged_by_what_traefik_counts() -> None:
+    analysis = AnalysisSpec(metrics=(BY_GATEWAY,), gateway=ADDRESS)
+    world = start(replace(GATEWAY_TRAFFIC, protocol="GRPC"))
+    world.apply(grpc_spec("2", analysis))
+    world.run(60.0)
+    assert (world.status.phase, world.stable, world.canary) == ("Invalid", "1", "")
+    assert world.status.message == (
+        "spec.rollout.analysis: metric error-rate: Traefik counts a gRPC call that went well as it"
+        " does one that failed with UNKNOWN: take source Pods, or a metric of your own"
+    )
+
+
+def test_calls_by_grpc_are_judged_by_what_istio_counts() -> None:
+    analysis = AnalysisSpec(metrics=(BY_GATEWAY,), gateway=ADDRESS)
+    world = start(replace(GATEWAY_TRAFFIC, protocol="GRPC"))
+    world.controller = "istio.io/gateway-controller"
+    world.apply(grpc_spec("2", analysis))
+    world.run_until("Holding")
+    world.settle()
+    assert measured(world).gateway == GatewayEndpoint("Istio", ADDRESS)
 
 
 def test_answers_are_judged_where_single_requests_are_split_and_not_against_a_persons_word() -> (

@@ -248,3 +248,34 @@ def test_evidence_grows_with_each_answer_that_only_stable_gives() -> None:
         analysis = observe(analysis, reading(answers(16), answers(0)), share=0.2)
         found.append(row_of_answers(analysis).e_value or 0.0)
     assert all(first < second for first, second in pairwise(found))
+
+
+UNCOUNTED = Sample(None, None, histogram((16, 0.01)))
+
+
+def test_a_side_that_counts_no_answers_is_no_hang() -> None:
+    """Clients got good answers all along; the page only had no counter of them."""
+    analysis = start([error_rate(max=0.05)], answers=True)
+    for _ in range(300):
+        analysis = observe(analysis, Reading(1.0, answers(16), UNCOUNTED), share=0.2)
+    assert (verdict(analysis), [row.reason for row in rows(analysis)]) == (
+        "NoData",
+        ["NoCanaryData", "NotSplit"],
+    )
+
+
+def test_errors_that_stable_does_not_count_are_not_zero() -> None:
+    analysis = start([error_rate(max_increase=0.005)])
+    for _ in range(100):
+        analysis = observe(analysis, Reading(1.0, UNCOUNTED, answers(20, 1)))
+    row = only_row(rows(analysis))
+    assert (row.verdict, row.reason) == (
+        "Inconclusive",
+        "NoStableData",
+    )
+
+
+@pytest.mark.parametrize(("requests", "errors"), [(None, 0), (1, None), (1, 2), (1, -1)])
+def test_counts_that_cannot_be_are_refused(requests: int | None, errors: int | None) -> None:
+    with pytest.raises(ValueError, match="cannot be"):
+        Sample(requests, errors)

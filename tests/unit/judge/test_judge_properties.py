@@ -43,7 +43,9 @@ def _pair(before: Analysis, after: Analysis) -> list[tuple[Row, Row]]:
 
 def _add_errors(readings: list[Reading], index: int, more: int) -> list[Reading]:
     def spoil(sample: Sample | None) -> Sample | None:
-        return sample and Sample(sample.requests, min(sample.errors + more, sample.requests))
+        if sample is None or sample.errors is None or sample.requests is None:
+            return sample
+        return Sample(sample.requests, min(sample.errors + more, sample.requests))
 
     return [
         replace(each, canary=spoil(each.canary)) if number == index else each

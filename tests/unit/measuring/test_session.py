@@ -17,7 +17,7 @@ from canarium.sim.loop import VirtualLoop
 from canarium.sources.auth import Credentials
 from canarium.sources.errors import SourceError
 from canarium.sources.gateway import Backend
-from canarium.sources.pods import Measurement, PodTarget
+from canarium.sources.pods import Measurement, Missing, PodTarget
 
 STABLE, CANARY = "5d8f7c9b64", "7b9d6f5c88"
 SCORE = Feed(
@@ -68,6 +68,20 @@ class Pods:
     ) -> Measurement:
         self.asked += [*stable, *canary]
         return Measurement(Reading(1.0, None, None))
+
+
+@dataclass
+class Lacking(Pods):
+    """Pods whose metrics lack what a profile names."""
+
+    missing: tuple[Missing, ...] = ()
+
+    async def measure(
+        self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
+    ) -> Measurement:
+        self.asked += [*stable, *canary]
+        unknown = Sample(None, None)
+        return Measurement(Reading(1.0, unknown, unknown), missing=self.missing)
 
 
 @dataclass
@@ -310,3 +324,59 @@ def test_a_meter_that_breaks_is_a_failed_reading_of_the_pods() -> None:
     stage = Stage(replace(STEP, metrics=(metric,), endpoint=endpoint), meter=Broken())
     stage.play(10.0)
     assert stage.results[-1].problems == ("a number beyond what can be counted (OverflowError)",)
+
+
+# What isn't counted
+
+ERRORS = Metric("error-rate", "ErrorRate", max=0.05)
+NO_COUNTER = Missing(CANARY, "Prometheus", "http_requests_total", "Answers")
+NO_HISTOGRAM = Missing(STABLE, "Prometheus", "http_request_duration_seconds", "Durations")
+ENDPOINT = MetricsEndpoint(8082, "/metrics", "Prometheus")
+
+
+def lacking(*missing: Missing, metrics: tuple[Metric, ...]) -> Stage:
+    measure = replace(
+        STEP,
+        metrics=metrics,
+        endpoint=ENDPOINT,
+        stable_endpoint=ENDPOINT,
+        canary_version="v3",
+        stable_version="v2",
+        share=0.2,
+        answers=True,
+    )
+    return Stage(measure, meter=Lacking([], missing))
+
+
+def test_a_counter_that_is_not_there_is_no_data_by_name_and_no_hang() -> None:
+    stage = lacking(NO_COUNTER, NO_HISTOGRAM, metrics=(ERRORS,))
+    stage.play(300.0)
+    told = (
+        "v3's metrics have no http_requests_total (profile Prometheus): is it counted under"
+        " another name?"
+    )
+    assert {(result.verdict, result.problems) for result in stage.results} == {("NoData", (told,))}
+
+
+def test_of_what_is_not_there_only_what_is_judged_is_told() -> None:
+    stage = lacking(NO_COUNTER, NO_HISTOGRAM, metrics=(Metric("l", "Latency", 0.99, max=1.0),))
+    stage.play(3.0)
+    (told,) = stage.results[-1].problems
+    assert told == (
+        "v2's metrics have no http_request_duration_seconds (profile Prometheus): is it counted"
+        " under another name?"
+    )
+
+
+def test_servers_that_count_no_errors_say_so() -> None:
+    stage = lacking(Missing(STABLE, "KServe", "", "Answers"), metrics=(ERRORS,))
+    stage.play(3.0)
+    assert stage.results[-1].problems == ("v2's servers count no failed answers (profile KServe)",)
+
+
+def test_pods_are_read_for_what_callers_speak() -> None:
+    stage = lacking(metrics=(ERRORS,))
+    stage.measure = replace(stage.measure, protocol="GRPC")
+    stage.pods = (PodRecord(Meta("risk", "fraud-1", "u", "1"), CANARY, ip="10.0.0.1", ready=True),)
+    stage.play(1.0)
+    assert {target.protocol for target in stage.meter.asked} == {"GRPC"}

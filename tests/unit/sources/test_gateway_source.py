@@ -38,8 +38,8 @@ traefik_service_requests_total{{code="200",method="GET",protocol="http",service=
 traefik_service_requests_total{{code="503",method="GET",protocol="http",service="{ROUTE}-{NEW}-1@kubernetesgateway"}} 5
 traefik_service_requests_total{{code="404",method="GET",protocol="http",service="{ROUTE}-{NEW}-1@kubernetesgateway"}} 3
 traefik_service_requests_total{{code="502",method="POST",protocol="http",service="risk-{NEW}-80@kubernetescrd"}} 2
-traefik_service_requests_total{{code="5",method="POST",protocol="grpc",service="risk-{NEW}-80@kubernetescrd"}} 4
-traefik_service_requests_total{{code="14",method="POST",protocol="grpc",service="risk-{NEW}-80@kubernetescrd"}} 6
+traefik_service_requests_total{{code="2",method="POST",protocol="grpc",service="risk-{NEW}-80@kubernetescrd"}} 4
+traefik_service_requests_total{{code="13",method="POST",protocol="grpc",service="risk-{NEW}-80@kubernetescrd"}} 6
 traefik_service_requests_total{{code="500",method="GET",protocol="http",service="other-{NEW}-80@kubernetescrd"}} 99
 traefik_service_requests_total{{code="500",method="GET",protocol="http",service="httproute-other-fraud-gw-gateways-public-ep-web-0-svc-other-{NEW}-1@kubernetesgateway"}} 99
 traefik_service_requests_total{{code="500",method="GET",protocol="http",service="risk-{NEW}-x-80@kubernetescrd"}} 99
@@ -67,7 +67,7 @@ ISTIO = istio(OLD, 200, 900) + istio(NEW, 200, 80) + istio(NEW, 503, 5) + istio(
 @pytest.mark.parametrize(
     ("kind", "text", "wanted"),
     [
-        ("Traefik", TRAEFIK, Counters(100, 13, ((0.1, 70), (inf, 80)))),
+        ("Traefik", TRAEFIK, Counters(90, 7, ((0.1, 70), (inf, 80)))),
         ("Istio", ISTIO, Counters(85, 5, ((0.25, 83), (inf, 85)))),
     ],
 )
@@ -228,3 +228,51 @@ async def test_rollouts_that_ask_at_the_same_time_share_one_answer() -> None:
         assert len(asked) == 1
         assert await source.fetch() == first
     assert len(asked) == 2
+
+
+# gRPC
+
+
+def test_traefiks_code_of_a_grpc_call_tells_nothing() -> None:
+    """Run with Traefik 3.7.15: OK, UNKNOWN, and no pod there at all are each `code="2"`."""
+    service = f'service="risk-{NEW}-80@kubernetescrd"'
+    text = (
+        f'traefik_service_requests_total{{code="2",method="POST",protocol="grpc",{service}}} 15\n'
+        f'traefik_service_requests_total{{code="200",method="GET",protocol="http",{service}}} 3\n'
+    )
+    assert make_parser("Traefik", CANARY).parse(text.encode()) == Counters(3, 0)
+
+
+def istio_call(code: str, count: int, response: int = 200) -> str:
+    return (
+        f'istio_requests_total{{reporter="source",request_protocol="grpc",response_code="{response}"'
+        f',grpc_response_status="{code}",destination_service_name="{NEW}"'
+        f',destination_service_namespace="risk"}} {count}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "fails"),
+    [(str(code), code in (2, 4, 12, 13, 14, 15)) for code in range(17)]
+    + [("", False), ("OK", False), ("INTERNAL", True), ("Internal", True), ("130", False)],
+)
+def test_of_istio_a_grpc_call_that_failed_is_an_error_though_its_answer_was_200(
+    code: str, fails: bool
+) -> None:
+    counters = make_parser("Istio", CANARY).parse(istio_call(code, 7).encode())
+    assert counters == Counters(7, 7 if fails else 0)
+
+
+async def test_a_gateway_without_the_counter_is_no_data_by_name() -> None:
+    async with (
+        make_local_session() as session,
+        serving(answering("traefik_open_connections 3\n", content_type="text/plain")) as url,
+    ):
+        meter = GatewayMeter(GatewaySource(session, url), "Traefik")
+        await meter.measure(STABLE, CANARY)
+        measurement = await meter.measure(STABLE, CANARY)
+    assert measurement.reading.canary == Sample(None, None)
+    assert [(each.name, each.counts) for each in measurement.missing] == [
+        ("traefik_service_requests_total", "Answers"),
+        ("traefik_service_request_duration_seconds", "Durations"),
+    ]

@@ -4,7 +4,14 @@ import re
 from pathlib import Path
 
 import yaml
-from canarium.core.profiles import ISTIO, PROFILES, TRAEFIK, Profile
+from canarium.core.profiles import (
+    GRPC_ERRORS,
+    GRPC_PROFILES,
+    ISTIO,
+    PROFILES,
+    TRAEFIK,
+    Profile,
+)
 from canarium.core.promql import BUILT_IN, Template
 from canarium.sources.own_profiles import parse_profile
 
@@ -12,14 +19,13 @@ DOCUMENT = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
 
 
 def read_row(section: str, beginning: str) -> str:
-    """The one row of a section's tables that begins like this."""
+    """The first row of a section's tables that begins like this."""
     text = DOCUMENT.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    (row,) = [line for line in text.splitlines() if line.startswith(f"| {beginning} ")]
-    return row
+    return next(line for line in text.splitlines() if line.startswith(f"| {beginning} "))
 
 
 def list_names(profile: Profile) -> list[str]:
-    names = (profile.requests, profile.failures, profile.duration)
+    names = (profile.requests, profile.failures, profile.successes, profile.duration)
     return [f"`{name}`" for name in names if name]
 
 
@@ -31,6 +37,26 @@ def test_every_profile_is_listed_with_the_names_that_it_reads() -> None:
         if metric not in read_row("Pods", f"`{name}`")
     ]
     assert missing == []
+
+
+def test_every_profile_by_grpc_is_listed_with_the_names_that_it_reads() -> None:
+    section = DOCUMENT.partition("\n### gRPC\n")[2].partition("\n### ")[0]
+    apart = {name: found for name, found in GRPC_PROFILES.items() if found != PROFILES[name]}
+    rows = {name: row for name in apart for row in section.splitlines() if f"| `{name}` |" in row}
+    missing = [
+        (name, metric)
+        for name, profile in apart.items()
+        for metric in list_names(profile)
+        if metric not in rows[name]
+    ]
+    assert missing == []
+
+
+def test_every_code_that_is_an_error_is_listed() -> None:
+    told = DOCUMENT.partition("**Which codes are errors**")[2].partition(", by name")[0]
+    codes = re.findall("`([A-Z_]+)`", told)
+    assert all(re.search(GRPC_ERRORS, code) for code in codes)
+    assert len(codes) == 6
 
 
 def test_every_gateway_is_listed_with_the_names_that_it_reads() -> None:

@@ -295,7 +295,8 @@ class Cluster:
         counted = self.pods[request.path.strip("/")]
         if counted is None:
             return web.Response(status=503)
-        return web.Response(text=metrics(*counted))
+        announced = "# TYPE http_request_duration_seconds histogram\n"
+        return web.Response(text=metrics(*counted) + announced)
 
 
 async def measure(meter: PodsMeter, url: str, stable: list[str], canary: list[str]) -> Measurement:
