@@ -52,7 +52,7 @@ def make_measure(view: View, status: Status) -> Measure | None:
         resume=rollout.tests if rollout.tests_key == key else "",
         experiment=_experiment_metric(view, status),
         share=_expected_share(view, status, judged),
-        protocol=view.traffic(status).protocol,
+        protocol=view.protocol(status),
     )
 
 

@@ -104,7 +104,7 @@ def make_queries(view: View, part: RevisionStatus) -> dict[str, str]:
     record, meta = view.record(part), view.observed.model.meta
     profile = record.metrics.profile if record and record.metrics else ""
     where = {"namespace": meta.namespace, "model": meta.name, "revision": part.revision}
-    protocol = view.traffic(view.observed.model.status).protocol
+    protocol = view.protocol(view.observed.model.status)
     metrics = view.spec.scaling.metrics if view.spec else ()
     asked = (metric for metric in metrics if metric.type not in RESOURCES)
     return {

@@ -28,7 +28,7 @@ def find_gateway(view: View, status: Status, analysis: AnalysisSpec) -> GatewayE
     """Where the gateway's counters are read; None where nothing is judged by them."""
     kind = find_gateway_kind(view.router_name(status), view.observed)
     wanted = any(metric.source == "Gateway" for metric in analysis.metrics)
-    if not wanted or kind is None or explain_uncounted(kind, view.traffic(status).protocol):
+    if not wanted or kind is None or explain_uncounted(kind, view.protocol(status)):
         return None
     return GatewayEndpoint(kind, analysis.gateway, analysis.gateway_secret)
 
@@ -38,7 +38,7 @@ def _find_uncounted(view: View, status: Status, analysis: AnalysisSpec) -> tuple
     if not asked:
         return ()
     kind = find_gateway_kind(view.router_name(status), view.observed)
-    words = explain_uncounted(kind, view.traffic(status).protocol)
+    words = explain_uncounted(kind, view.protocol(status))
     return tuple(Unusable(name, "GatewayCannotTell", words) for name in asked if words)
 
 

@@ -33,6 +33,7 @@ from canarium.core.spec import (
     Traffic,
     make_closing_step,
 )
+from canarium.core.spec import Protocol as Spoken
 from canarium.core.status import Override, RevisionStatus, Rollout, Status
 from canarium.routers import (
     ROUTERS,
@@ -334,6 +335,11 @@ class View:
         They are never read from the live route, which anybody may have edited.
         """
         return status.traffic or self.stated_traffic
+
+    def protocol(self, status: Status) -> Spoken:
+        """What callers speak; HTTP where nothing is known of them yet."""
+        traffic = self.traffic(status)
+        return traffic.protocol if traffic else "HTTP"
 
     @property
     def stated_traffic(self) -> Traffic | None:

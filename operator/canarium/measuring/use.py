@@ -225,9 +225,13 @@ class UseMeter:
         )
 
     def _find_protocol(self, key: Key) -> Protocol:
-        """What a model's callers speak; HTTP where its spec says nothing that can be read."""
+        """What a model's callers speak; HTTP where nothing is known of them."""
         model = self._cache.models.get(*key)
-        return model.spec.traffic.protocol if model is not None and model.spec else "HTTP"
+        if model is None:
+            return "HTTP"
+        stated = model.spec.traffic if model.spec else model.traffic
+        traffic = model.status.traffic or stated
+        return traffic.protocol if traffic else "HTTP"
 
 
 async def _take_turns(number: int) -> None:
