@@ -193,7 +193,7 @@ async def test_a_pod_whose_name_was_cut_has_a_load(
 ) -> None:
     metric = ScalingMetric("load", "RequestsPerSecond", average="1")
     spaces = {"namespace": f"cut-{size}", "model": "m" * size, "revision": "0123456789"}
-    query = make_query(metric, "MLServer", **spaces)
+    query = make_query(metric, "MLServer", protocol="HTTP", **spaces)
     scrapes = f'scalar(rate(scrapes_total{{namespace="cut-{size}",pod="{pod}"}}[1m]))'
     wanted = Parser(PROFILES["MLServer"]).parse(TEXTS["MLServer"].encode()).requests
     assert await source.query_gauge(f"({query}) / {scrapes}") == pytest.approx(wanted, rel=1e-6)
