@@ -197,11 +197,9 @@ def _make_traefik(backend: Backend) -> Profile:
     )
     by_port = rf"{namespace}-{service}-\d+@kubernetescrd"
     safely = rf"{re.escape(backend.namespace)}_{re.escape(backend.service)}_\d+@kubernetescrd"
-    return replace(
-        TRAEFIK,
-        labels=(*TRAEFIK.labels, ("service", f"{by_route}|{by_port}|{safely}")),
-        needle=_get_last_part(service),
-    )
+    pattern = f"{by_route}|{by_port}|{safely}"
+    labels = (*TRAEFIK.labels, ("service", pattern))
+    return replace(TRAEFIK, labels=labels, needle=_get_last_part(service))
 
 
 def _make_istio(backend: Backend) -> Profile:
