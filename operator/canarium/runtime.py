@@ -39,6 +39,7 @@ from canarium.kube.backoff import Backoff
 from canarium.kube.boundary import Boundary
 from canarium.kube.cache import Cache
 from canarium.kube.client import Client
+from canarium.kube.clock import ClusterClock
 from canarium.kube.config import Cluster, load_cluster
 from canarium.kube.connections import open_session
 from canarium.kube.events import Recorder
@@ -75,6 +76,8 @@ RESYNC_AFTER_START = (3.0, 30.0)
 BARRED_SECONDS = 30.0
 "How often a namespace that may not be read is tried again."
 LEASE_NAME = "canarium-operator"
+LONG_GAP_SECONDS = 60.0
+"No failover takes so long (a lease lasts 15 s): an outage, or a clock that was set forward."
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,8 @@ class Runtime:
     def __init__(self, options: Options, plan: Planner, cluster: Cluster | None = None) -> None:
         self.options = options
         self.cluster = cluster or load_cluster(options.kubeconfig, options.context)
-        self.metrics = Metrics()
+        self.clock = ClusterClock()
+        self.metrics = Metrics(now=self.clock.now)
         self.queue = WorkQueue(on_begin=self.metrics.queue_wait.observe)
         self.cache = Cache(
             self.queue.add,
@@ -133,16 +137,17 @@ class Runtime:
             defaults=options.defaults,
             boundary=Boundary(self.metrics),
         )
-        self.client = Client(self.cluster, observer=self.metrics.observe_request)
-        self.recorder = Recorder(self.client, self.metrics, _identity())
+        self.client = Client(self.cluster, observer=self.metrics.observe_request, clock=self.clock)
+        self.recorder = Recorder(self.client, self.metrics, _identity(), now=self.clock.now)
         self.notifier = Notifier(
             self.client,
             self.metrics,
             self.recorder,
             everywhere=options.receivers,
             allowed=options.measuring.allowed,
+            now=self.clock.now,
         )
-        self.templates = Templates(self.client, self.cache)
+        self.templates = Templates(self.client, self.cache, now=self.clock.now)
         self.measurements = Measurements(
             self.cache.pods.of,
             lambda key, urgent: self.queue.add(key, urgent=urgent),
@@ -150,6 +155,7 @@ class Runtime:
             settings=options.measuring,
             listener=self.templates,
             boundary=self.cache.boundary,
+            now=self.clock.now,
         )
         self.use = UseMeter(self.client, self.cache, options.measuring, options.namespaces)
         self.metrics.show_use(self.use.rows)
@@ -164,6 +170,7 @@ class Runtime:
             measurements=self.measurements,
             metrics=self.metrics,
             notifier=self.notifier,
+            now=self.clock.now,
         )
         self.reflectors = make_reflectors(
             self.client, self.cache, options.namespaces, without=options.without
@@ -264,8 +271,11 @@ class Runtime:
             await self._work(None)
             return
         namespace = self.options.lease_namespace or self.cluster.namespace
-        lease = Lease(self.client, namespace, LEASE_NAME, _identity())
+        lease = Lease(self.client, namespace, LEASE_NAME, _identity(), time_of_day=self.clock)
         await lease.acquire()
+        if lease.gap_seconds > LONG_GAP_SECONDS:
+            logger.warning("nobody has led for %.0f s, as far as clocks tell", lease.gap_seconds)
+            self.cache.watched_since = self.clock.now()
         self.client.may_write = lambda: lease.is_held
         try:
             await self._work(lease)

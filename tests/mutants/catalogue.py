@@ -422,6 +422,57 @@ REJECTIONS_AND_FAULTS = (
         + "test_an_environment_that_heals_late_leaves_the_pods_their_time[False-unschedulable]",
     ),
     Mutant(
+        name="flapping-renews-the-deadline",
+        wrong="A pod whose readiness comes and goes renews the progress deadline for ever",
+        file="core/decide.py",
+        old="    if ready > rollout.most_ready and rollout.state in",
+        new="    if tried and ready > tried.ready_replicas and rollout.state in",
+        test=_SCENARIOS + "test_readiness_that_flaps_does_not_renew_the_deadline",
+    ),
+    Mutant(
+        name="returns-without-limit",
+        wrong="A canary that gives way under traffic is tried again for ever",
+        file="core/states.py",
+        old="    if returns < MOST_RETURNS:\n",
+        new="    if True:\n",
+        test=_SCENARIOS + "test_a_canary_whose_readiness_flaps_is_not_shifted_for_ever",
+    ),
+    Mutant(
+        name="lost-nodes-are-returns",
+        wrong="A canary whose nodes are lost three times is rejected",
+        file="core/faults.py",
+        old="    return any(not state.ready for state in pod.containers)\n",
+        new="    return True\n",
+        test=_SCENARIOS + "test_pods_that_others_took_are_no_returns_of_the_canarys",
+    ),
+    Mutant(
+        name="clock-of-the-machine",
+        wrong="A new leader goes by its machine's clock, and rejects a canary that has just begun",
+        file="kube/clock.py",
+        old="        self._offset += ahead if is_first else",
+        new="        self._offset += 0.0 if is_first else",
+        test="tests/simulated/test_clocks.py::"
+        "test_a_new_leader_whose_clock_is_wrong_goes_by_the_apiservers[90.0]",
+    ),
+    Mutant(
+        name="clock-jumps",
+        wrong="The apiserver's clock jumps, and every deadline with it",
+        file="kube/clock.py",
+        old="max(-MOST_STEP, min(MOST_STEP, ahead))",
+        new="ahead",
+        test="tests/unit/kube/test_clock.py::"
+        "test_whosever_clock_jumps_time_goes_on_as_it_does[apiserver-3600.0]",
+    ),
+    Mutant(
+        name="future-stands-still",
+        wrong="A clock that was set back by a day stops holds and guards for a day",
+        file="core/clock.py",
+        old="    return now if at > latest else earliest\n",
+        new="    return at if at > latest else earliest\n",
+        test="tests/simulated/test_clocks.py::"
+        "test_a_clock_set_back_a_day_before_a_takeover_is_said_and_forgiven[Holding]",
+    ),
+    Mutant(
         name="busy-registry-rejects",
         wrong="A registry that asks for patience gets a good version rejected",
         file="core/kubelet_reasons.py",

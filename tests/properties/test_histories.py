@@ -176,6 +176,10 @@ class History(RuleBasedStateMachine):
         self.world.step()
         self.world.crash_after = None
 
+    @rule(jump=st.sampled_from([-86400.0, -90.0, 5.0, 90.0, 3600.0]))
+    def jump_clock(self, jump: float) -> None:
+        self.world.take_over(jump)
+
     @rule(seconds=st.sampled_from([0.5, 1.0, 3.0, 12.0, 40.0, 130.0]))
     def run_for(self, seconds: float) -> None:
         self.world.run(seconds, tick=min(seconds, 2.0))

@@ -169,6 +169,9 @@ class World:
 
     spec: Spec | None
     now: float = 1_800_000_000.0
+    ahead: float = 0.0
+    "How far the clock that decisions are made by is from the time that pods live in."
+    watched_since: float = 0.0
     status_raw: dict[str, Any] = field(default_factory=dict)
     commands: dict[str, str] = field(default_factory=dict)
     generation: int = 1
@@ -225,6 +228,16 @@ class World:
         self.gateway = GatewayRecord(
             Meta("gateways", "public", "uid-of-the-gateway", "1"), "traefik", programmed=True
         )
+
+    @property
+    def clock(self) -> float:
+        """The time that decisions are made by."""
+        return self.now + self.ahead
+
+    def take_over(self, jump: float) -> None:
+        """Another operator leads, and clocks were set meanwhile; the Lease tells of a long gap."""
+        self.ahead += jump
+        self.watched_since = self.clock if jump > 60.0 else 0.0
 
     # What people do
 
@@ -284,7 +297,8 @@ class World:
 
     def _make_pod(self, deployment: DeploymentRecord, number: int) -> None:
         name = f"{deployment.meta.name}-{number}-{self._next()}"
-        meta = Meta(NAMESPACE, name, f"uid-{name}", str(self.resource_version))
+        made_at = float(int(self.clock))
+        meta = Meta(NAMESPACE, name, f"uid-{name}", str(self.resource_version), created_at=made_at)
         placed = self.room is None
         self.pods[name] = PodRecord(meta, deployment.revision, ip="198.18.0.9", scheduled=placed)
 
@@ -296,7 +310,9 @@ class World:
             )
             return replace(pod, ready=False, containers=(state,))
         ready = pod.scheduled and version not in self.unready
-        return replace(pod, ready=ready, containers=())
+        state = ContainerState("server", ready=ready)
+        phase = "Running" if pod.scheduled else "Pending"
+        return replace(pod, ready=ready, phase=phase, containers=(state,))
 
     def _count_pods(self) -> None:
         for name, deployment in self.deployments.items():
@@ -393,6 +409,7 @@ class World:
             scaler_kinds=self.scaler_kinds,
             budgets=tuple(self.budgets.values()),
             prometheus_url="http://prometheus.example:9090",
+            watched_since=self.watched_since,
             analysis=self._judge(),
             failures=self.failures,
         )
@@ -416,7 +433,7 @@ class World:
 
     def _judge(self) -> AnalysisResult | None:
         measure = self.last_plan.measure
-        if measure is None or self.now <= measure.not_before:
+        if measure is None or self.clock <= measure.not_before:
             return None
         verdict = self.verdicts.get(self.version_of(measure.canary), "Pass")
         reason = "ErrorRateTooHigh" if verdict == "Fail" else ""
@@ -433,8 +450,8 @@ class World:
 
     def step(self) -> Plan:
         """One pass of the operator; its writes land, checked."""
-        made = plan(self.observe(), self.now)
-        assert plan(self.observe(), self.now) == made, "a plan is a function of what is observed"
+        made = plan(self.observe(), self.clock)
+        assert plan(self.observe(), self.clock) == made, "a plan is a function of what is observed"
         self.last_plan = made
         self.events.extend(event.reason for event in made.events)
         if made.status is not None and self._survives("status"):
@@ -532,7 +549,7 @@ class World:
             generation=generation,
             labels=meta["labels"],
             owner=Owner(owner["kind"], owner["name"], owner["uid"]),
-            created_at=self.now,
+            created_at=self.clock,
         )
 
     def _create(self, kind: str, name: str, body: Any) -> None:
@@ -547,7 +564,7 @@ class World:
                 version=spec["source"]["model"]["version"],
                 rollout=self.spec.rollout if self.spec else None,
                 metrics=MetricsEndpoint(port=8082, path="/metrics", profile="MLServer"),
-                started_at=self.now,
+                started_at=self.clock,
                 image=spec["source"]["server"]["image"],
             )
         elif kind == "Deployment":
@@ -598,8 +615,8 @@ class World:
             meta=replace(live.meta, resource_version=str(self._next())),
             outcome=change["outcome"] or "" if "outcome" in change else live.outcome,
             rollout=rollout,
-            stable_at=self.now if "stableAt" in change else live.stable_at,
-            started_at=self.now if "startedAt" in change else live.started_at,
+            stable_at=self.clock if "stableAt" in change else live.stable_at,
+            started_at=self.clock if "startedAt" in change else live.started_at,
         )
 
     def _next(self) -> int:

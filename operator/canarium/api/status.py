@@ -212,6 +212,12 @@ class RolloutStatus(Model):
     "What was held before verifiedAt."
     retreats: int | None = None
     "How often the canary lost all its pods under this step's traffic."
+    returns: int | None = None
+    "How often in this rollout, as far as nobody else took them; the third is its own fault."
+    returned: str | None = None
+    "Id of the revision whose returns these are, where it is to be tried anew after a lost guard."
+    most_ready: int | None = None
+    "The most pods that were ready in this step; only more than that is progress."
     peak_replicas: int | None = None
     "The size that the stable version must not fall below until the guard ends."
     progress_at: Time | None = None

@@ -29,6 +29,7 @@ from canarium.core.autoscalers import (
     raise_floors,
     retire,
 )
+from canarium.core.clock import AHEAD_SECONDS
 from canarium.core.drift import contains, read_restart
 from canarium.core.history import make_prunes, make_records
 from canarium.core.jobs import make_job_writes
@@ -184,8 +185,15 @@ def turned_at(view: View, status: Status) -> float | None:
     if find_route(view.observed, entrance.ref) is None or is_current(view.observed, entrance):
         return None
     found = [find_route(view.observed, o.ref) for o in others if o.ref.kind in router.route_kinds]
-    created = (math.inf if route is None else route.meta.created_at for route in found)
+    created = (
+        math.inf if route is None else _created_at(view, route.meta.created_at) for route in found
+    )
     return max(created, default=-math.inf) + 1.0 + router.settle_seconds
+
+
+def _created_at(view: View, at: float) -> float:
+    """When an object was created; long ago, where a clock that was set back since says later."""
+    return at if at <= view.now + AHEAD_SECONDS else 0.0
 
 
 def _may_write(view: View, status: Status) -> bool:
@@ -338,7 +346,7 @@ def left_until(view: View, status: Status) -> float | None:
     left = _find_left(view, status)
     if not left:
         return None
-    created = (r.meta.created_at for r in view.observed.routes if r not in left)
+    created = (_created_at(view, r.meta.created_at) for r in view.observed.routes if r not in left)
     return max(created, default=0.0) + 1.0 + view.router(status).settle_seconds
 
 

@@ -8,6 +8,39 @@ from canarium.core.status import Rollout
 
 RETREAT_SECONDS = 5.0
 RETREAT_MOST_SECONDS = 300.0
+MOST_RETURNS = 3
+"""So often may a canary's pods all give way under traffic in one rollout, and the last time it is
+rejected; pods that others took (a lost node, an eviction) don't count."""
+AHEAD_SECONDS = 10.0
+"Stored instants that lie further in the future were written by a clock that was set back since."
+WATCHED = ("Starting", "Scaling", "Shifting", "Holding", "Guarding")
+"States in which something waits for a time to pass."
+
+
+def bring_back(rollout: Rollout, now: float, watched_since: float, settle: float) -> Rollout:
+    """Have times that make no sense be now: nothing ends, and nothing stands still, by a jump.
+
+    What was stored for the future was written by a clock that was set back since; a router that
+    settles (`settle`, seconds) is a future that is meant. What nobody watched, for an outage or
+    because a clock was set forward, is no time that a canary was held or had for its pods.
+    """
+    latest, earliest = now + AHEAD_SECONDS, 0.0
+    if rollout.state in WATCHED:
+        earliest = watched_since
+    return replace(
+        rollout,
+        step_started_at=_within(rollout.step_started_at, 0.0, latest, now),
+        progress_at=_within(rollout.progress_at, earliest, latest, now),
+        tests_saved_at=_within(rollout.tests_saved_at, 0.0, latest, now),
+        verified_at=_within(rollout.verified_at, earliest, latest + settle, now),
+    )
+
+
+def _within(at: float | None, earliest: float, latest: float, now: float) -> float | None:
+    """A time that makes sense: no earlier than one, and now where it is later than the other."""
+    if at is None or earliest <= at <= latest:
+        return at
+    return now if at > latest else earliest
 
 
 def held_seconds(rollout: Rollout, now: float) -> float:

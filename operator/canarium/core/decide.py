@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from canarium.core.clock import bring_back
 from canarium.core.moves import begin_first, lift_override, reenter_step, set_weights
 from canarium.core.observed import DeploymentRecord
 from canarium.core.orders import dismiss_commands, take_orders
@@ -29,7 +30,7 @@ def decide(view: View) -> Status:
         if found is None:
             return status
         status = found
-    status = follow_traffic(view, status)
+    status = follow_traffic(view, _bring_back_clock(view, status))
     status = _follow_override(view, status)
     ordered = take_orders(view, status)
     if ordered.override != status.override:
@@ -38,6 +39,13 @@ def decide(view: View) -> Status:
     if _is_edited(view, status):
         return _adopt_edits(view, status)
     return dismiss_commands(view, _settle(view, status))
+
+
+def _bring_back_clock(view: View, status: Status) -> Status:
+    """Leave no time in status that a jump of a clock, or an outage, has made senseless."""
+    since, settle = view.observed.watched_since, view.router(status).settle_seconds
+    rollout = bring_back(rollout_of(status), view.now, since, settle)
+    return replace(status, rollout=rollout) if rollout != status.rollout else status
 
 
 def _follow_override(view: View, status: Status) -> Status:
@@ -138,17 +146,20 @@ def _follow_spec(view: View, status: Status) -> Status:
 
 
 def _follow_clock(view: View, status: Status) -> Status:
-    """Progress is counted from the last pod that became ready, and not at all while it cannot be.
+    """Progress is more ready pods than this step ever had; no time is counted while it cannot be.
 
-    That is while somebody pauses, and while the environment keeps the pods from coming.
+    That is while somebody pauses, and while the environment keeps the pods from coming. Pods that
+    come and go make no progress, or they would renew the deadline for ever.
     """
     rollout, tried = rollout_of(status), status.canary or status.stable
     fault = view.fault(tried.revision) if tried else None
     hindered = view.paused or (fault is not None and fault.whose == "Environment")
     if hindered and rollout.state in ("Starting", *ROLLING):
         return replace(status, rollout=replace(rollout, progress_at=None))
-    better = tried is not None and view.ready(tried.revision, status) > tried.ready_replicas
-    if rollout.progress_at is None or (better and rollout.state not in ("Idle", "Rejected")):
+    ready = view.ready(tried.revision, status) if tried else 0
+    if ready > rollout.most_ready and rollout.state in ("Starting", *ROLLING):
+        return replace(status, rollout=replace(rollout, progress_at=view.now, most_ready=ready))
+    if rollout.progress_at is None:
         return replace(status, rollout=replace(rollout, progress_at=view.now))
     return status
 

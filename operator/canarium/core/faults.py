@@ -162,6 +162,16 @@ def _place(pod: PodRecord, state: ContainerState) -> str:
     return f"pod {pod.meta.name}, container {state.name}"
 
 
+def gave_way(pod: PodRecord, since: float) -> bool:
+    """Whether a pod that was there at `since` (epoch seconds) stopped to be ready by itself.
+
+    Of a node that is lost, the last thing that its kubelet said of the containers stands: ready.
+    """
+    if pod.ready or pod.phase != "Running" or pod.reason in _LOST or pod.meta.created_at > since:
+        return False
+    return any(not state.ready for state in pod.containers)
+
+
 def _image_fault(pods: Iterable[PodRecord], deployment: DeploymentRecord | None) -> Fault | None:
     difference = find_difference(pods, deployment)
     return Fault("Revision", IMAGES_DIFFER, str(difference)) if difference else None

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Literal
 
 from canarium.core.actions import Event
+from canarium.core.clock import MOST_RETURNS, bring_back
 from canarium.core.conditions import SCALED_TO_ZERO, find_obstacle
 from canarium.core.normalise import list_unrequested
 from canarium.core.notices import Notice
@@ -30,6 +31,7 @@ def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
         *_tell_commands(before, after),
         *_tell_obstacle(view, before, after),
         *_tell_drift(view, before, after),
+        *_tell_clock(view, before),
     )
     return tuple(replace(event, message=tidy(event.message)) for event in events)
 
@@ -55,6 +57,22 @@ def _tell_drift(view: View, before: Status, after: Status) -> Iterator[Event]:
         if not is_current(view.observed, child):
             words = f"{child.ref.kind} {child.ref.name} was changed by somebody; it is put right"
             yield Event("Warning", "DriftCorrected", "Route", words)
+
+
+def _tell_clock(view: View, before: Status) -> Iterator[Event]:
+    """Times that a jump of a clock, or an outage of the operator, has made senseless."""
+    if before.rollout is None:
+        return
+    since, settle = view.observed.watched_since, view.router(before).settle_seconds
+    if bring_back(before.rollout, view.now, 0.0, settle) != before.rollout:
+        words = "times in status lie in the future, so a clock was set back; they count from now on"
+        yield Event("Warning", "ClockSetBack", "Wait", words)
+    elif bring_back(before.rollout, view.now, since, settle) != before.rollout:
+        words = (
+            "nobody watched for a while, or a clock was set forward; holds and deadlines count"
+            " from now on"
+        )
+        yield Event("Warning", "Unwatched", "Wait", words)
 
 
 def _tell_commands(before: Status, after: Status) -> Iterator[Event]:
@@ -90,6 +108,8 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         yield from _tell_shift(view, before.canary, after)
     if new.state == "Scaling" and new.retreats > old.retreats:
         words = f"{version} has no ready pod left; its traffic goes back until it has"
+        if new.returns > old.returns:
+            words += f" ({new.returns} of {MOST_RETURNS} times, after which it is rejected)"
         yield _about(after.canary, "Warning", "CanaryLost", "Retreat", words)
     if _is_promoted(before, after):
         words = f"{_name(after.stable)} is stable now"

@@ -55,7 +55,9 @@ def begin(view: View, status: Status, wanted: Wanted) -> Status:
     straight = known or view.stable_is_dead(status)
     number = len(view.steps) if straight else 1
     canary = wanted.status(replicas=step_replicas(view.steps[number - 1], size))
-    fresh = Rollout(peak_replicas=size)
+    before = rollout_of(status)
+    returns = before.returns if before.returned == wanted.revision else 0
+    fresh = Rollout(peak_replicas=size, returns=returns)
     tried = replace(status, canary=canary, previous=None, rollout=fresh)
     return _enter_step(view, set_weights(tried, 0), number)
 
@@ -111,6 +113,7 @@ def _enter_step(view: View, status: Status, number: int) -> Status:
         verified_at=rollout.verified_at if view.rollout.capacity == "InPlace" else None,
         held_seconds=0,
         peak_replicas=size,
+        most_ready=rollout.most_ready if rollout.step == number else 0,
         tests="",
         tests_key="",
     )
@@ -129,11 +132,17 @@ def shift(view: View, status: Status) -> Status:
     """Intend the traffic of the step."""
     step = view.step(status)
     moved = enter(view, status, "Shifting", verified_at=None, step_started_at=view.now)
+    moved = _keep_progress(moved, rollout_of(status))
     shared = set_weights(moved, step.weight)
     canary = shared.canary
     extras: dict[str, Any] = {"headers": step.headers, "sticky": step.sticky}
     beside = canary and replace(canary, mirror=step.mirror or None, **extras)
     return replace(shared, canary=beside)
+
+
+def _keep_progress(status: Status, before: Rollout) -> Status:
+    """What is only meant, or is taken back, is no progress."""
+    return replace(status, rollout=replace(rollout_of(status), progress_at=before.progress_at))
 
 
 def set_weights(status: Status, canary_weight: int) -> Status:
@@ -147,11 +156,12 @@ def set_weights(status: Status, canary_weight: int) -> Status:
     )
 
 
-def retreat(view: View, status: Status) -> Status:
+def retreat(view: View, status: Status, returns: int) -> Status:
     """Take the canary's traffic back because it has no pod left; it may try the step again."""
     rollout = rollout_of(status)
     back = _enter_step(view, set_weights(status, 0), rollout.step)
-    counted = replace(rollout_of(back), verified_at=None, retreats=rollout.retreats + 1)
+    retreats = rollout.retreats + 1
+    counted = replace(rollout_of(back), verified_at=None, retreats=retreats, returns=returns)
     return replace(back, rollout=counted)
 
 
@@ -160,6 +170,7 @@ def withdraw(view: View, status: Status) -> Status:
     canary = status.canary
     live = view.written_share(canary, status) if canary else 0
     back = _enter_step(view, set_weights(status, live), rollout_of(status).step)
+    back = _keep_progress(back, rollout_of(status))
     return replace(back, rollout=replace(rollout_of(back), verified_at=None))
 
 
@@ -185,8 +196,10 @@ def lower_holdback(view: View, status: Status, percent: int) -> Status:
 
 def rest(view: View, status: Status) -> Status:
     """Nothing is under way any more; stable serves all."""
-    size = rollout_of(status).peak_replicas
-    settled = Rollout(state="Idle", progress_at=view.now, peak_replicas=size)
+    was = rollout_of(status)
+    settled = Rollout(state="Idle", progress_at=view.now, peak_replicas=was.peak_replicas)
+    if was.returned:  # it is wanted still, and begins anew
+        settled = replace(settled, returns=was.returns, returned=was.returned)
     return replace(status, canary=None, previous=None, rollout=settled)
 
 
@@ -206,6 +219,14 @@ def revert(view: View, status: Status, ending: Ending, reason: str, message: str
     if ending != "Rejected" or status.canary is None:
         return moved
     return replace(moved, rejected=_reject(view, status, status.canary, reason, message))
+
+
+def lose_guard(view: View, status: Status, returns: int, message: str) -> Status:
+    """Go back because the new stable has no ready pod; it begins anew, and what it lost counts."""
+    revision = status.stable.revision if status.stable else ""
+    rollout = replace(rollout_of(status), returns=returns, returned=revision)
+    counted = replace(status, rollout=rollout)
+    return revert_guard(view, counted, "Canceled", "NoReadyPods", message)
 
 
 def revert_guard(view: View, status: Status, ending: Ending, reason: str, message: str) -> Status:

@@ -349,5 +349,8 @@ class Observed:
     "Disruption budgets; None when the operator may not see them."
     prometheus_url: str = ""
     "The operator's own Prometheus; empty for none."
+    watched_since: float = 0.0
+    """When somebody began to watch after a time in which nobody did (epoch seconds), else 0: what
+    was meanwhile is not known, and how long it was only by clocks that may have jumped."""
     analysis: AnalysisResult | None = None
     failures: tuple[WriteFailure, ...] = ()

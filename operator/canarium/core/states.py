@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from canarium.core.analysis import find_outcome, has_failed, has_no_data, is_proven, may_pass
-from canarium.core.clock import held_seconds, resumes_at, start_clock, stop_clock
+from canarium.core.clock import MOST_RETURNS, held_seconds, resumes_at, start_clock, stop_clock
 from canarium.core.commands import Verb
 from canarium.core.in_place import beyond_stable, give_back, make_room, release_previous
 from canarium.core.moves import (
@@ -22,6 +22,7 @@ from canarium.core.moves import (
     forgive,
     grow_canary,
     jump_to_closing,
+    lose_guard,
     lower_holdback,
     promote,
     record_command,
@@ -41,6 +42,8 @@ from canarium.core.status import RevisionStatus, State, Status
 from canarium.core.undecided import describe_wait
 from canarium.core.view import View, began_unsettled, rollout_of
 from canarium.core.words import describe_duration, tidy
+
+UNREADY = "UnreadyUnderTraffic"
 
 
 def starting(view: View, status: Status) -> Status:
@@ -151,7 +154,7 @@ def scaling(view: View, status: Status) -> Status:
     if view.has_capacity(status):
         return _use_capacity(view, status)
     if canary.is_routed and not ready and not view.stable_is_dead(status):
-        return retreat(view, status)
+        return _retreat(view, status)
     if view.is_overdue(status) and view.is_unready(canary.revision) and not view.paused:
         words = _not_ready(view, status, canary)
         return revert(view, status, "Rejected", "ProgressDeadlineExceeded", words)
@@ -305,10 +308,16 @@ def _go_back(view: View, status: Status) -> Status | None:
         return revert_guard(view, status, "Rejected", trouble.reason, trouble.message)
     if wanted and status.previous and wanted.revision == status.previous.revision:
         return revert_guard(view, status, "Canceled", "WentBack", "the spec went back")
-    if _has_lost_guarded(view, status):
-        words = "none of its pods is ready, those of the previous revision are"
-        return revert_guard(view, status, "Canceled", "NoReadyPods", words)
-    return None
+    return _lose_guarded(view, status) if _has_lost_guarded(view, status) else None
+
+
+def _lose_guarded(view: View, status: Status) -> Status:
+    """Go back, for good if the new stable's pods have given way too often under traffic."""
+    returns = _count_returns(view, status, _stable(status))
+    if returns >= MOST_RETURNS:
+        return revert_guard(view, status, "Rejected", UNREADY, _too_often(returns))
+    words = "none of its pods is ready, those of the previous revision are"
+    return lose_guard(view, status, returns, words)
 
 
 def _has_lost_guarded(view: View, status: Status) -> bool:
@@ -465,10 +474,26 @@ def _lose(view: View, status: Status) -> Status | None:
     canary = _canary(status)
     lost = canary.is_routed and view.ready(canary.revision, status) == 0
     if lost and not view.stable_is_dead(status):
-        return retreat(view, status)
+        return _retreat(view, status)
     if _is_short(view, status) and not view.is_written(status):
         return withdraw(view, status)
     return None
+
+
+def _retreat(view: View, status: Status) -> Status:
+    """Take the canary's traffic back, and try again; but not for ever, where its pods gave way."""
+    returns = _count_returns(view, status, _canary(status))
+    if returns < MOST_RETURNS:
+        return retreat(view, status, returns)
+    return revert(view, status, "Rejected", UNREADY, _too_often(returns))
+
+
+def _count_returns(view: View, status: Status, part: RevisionStatus) -> int:
+    return rollout_of(status).returns + view.has_given_way(part.revision, status)
+
+
+def _too_often(returns: int) -> str:
+    return f"none of its pods stayed ready under traffic, {returns} times in this rollout"
 
 
 def _is_short(view: View, status: Status) -> bool:

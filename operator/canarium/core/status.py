@@ -148,6 +148,12 @@ class Rollout:
     peak_replicas: int = 0
     retreats: int = 0
     "How often this step's canary lost all its pods under traffic."
+    returns: int = 0
+    "How often in this rollout, as far as nobody else took them."
+    returned: str = ""
+    "Whose returns these are, while it may be tried anew: a guard that it lost so began another."
+    most_ready: int = 0
+    "The most pods of what is tried that were ready in this step; only more than that is progress."
     progress_at: float | None = None
     ending: Ending = ""
     reason: str = ""

@@ -11,7 +11,7 @@ from canarium.core.capacity import carried_weight, needed_replicas, step_replica
 from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.defaults import keep_defaults
 from canarium.core.delivery import find_undeliverable
-from canarium.core.faults import ENDED, Fault, find_fault
+from canarium.core.faults import ENDED, Fault, find_fault, gave_way
 from canarium.core.names import REVISION_LABEL, child_name
 from canarium.core.observed import (
     AnalysisResult,
@@ -278,6 +278,11 @@ class View:
         stuck = any(pod.scheduled and not pod.ready for pod in lives)
         fault = self.fault(revision)
         return stuck and (fault is None or fault.whose == "Unclear")
+
+    def has_given_way(self, revision: str, status: Status) -> bool:
+        """Whether pods of it that were there for its traffic stopped to be ready by themselves."""
+        since = rollout_of(status).step_started_at or 0.0
+        return any(gave_way(pod, since) for pod in self.pods(revision))
 
     def is_overdue(self, status: Status) -> bool:
         """Whether nothing got better for as long as the progress deadline allows."""

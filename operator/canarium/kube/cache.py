@@ -83,6 +83,8 @@ class Cache:
         self._wake_first = wake_first or wake
         self._prometheus_url = prometheus_url
         self.defaults = defaults
+        self.watched_since = 0.0
+        "As in `Observed`."
         self.installed: frozenset[RouteKind] = frozenset()
         self.models: Store[ModelObject] = Store(own_key, wake)
         self.revisions: Store[RevisionRecord] = Store(on_change=soon)
@@ -149,6 +151,7 @@ class Cache:
             scaler_kinds=frozenset(kind for kind in SCALERS if self._sees(kind, key)),
             budgets=self.budgets.of(key) if self._sees("PodDisruptionBudget", key) else None,
             prometheus_url=self._prometheus_url,
+            watched_since=self.watched_since,
             analysis=analysis,
             failures=failures,
         )

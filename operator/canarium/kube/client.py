@@ -23,6 +23,7 @@ from canarium.errors import (
     NotFoundError,
     UnavailableError,
 )
+from canarium.kube.clock import ClusterClock
 from canarium.kube.config import Cluster
 from canarium.kube.connections import open_session
 from canarium.kube.resources import LEASES, VERSION, Resource
@@ -191,6 +192,7 @@ class Client:
         timeout_seconds: float = 30.0,
         silence_seconds: float = SILENCE_SECONDS,
         observer: Observer | None = None,
+        clock: ClusterClock | None = None,
     ) -> None:
         self.cluster = cluster
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=5.0)
@@ -198,6 +200,7 @@ class Client:
             total=None, sock_connect=5.0, sock_read=silence_seconds
         )
         self._observer = observer
+        self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self.may_write: Callable[[], bool] = lambda: True
         """Asked before each write but the Lease's own: a process that was stopped for a while and
@@ -398,6 +401,8 @@ class Client:
                 method, url, data=body, timeout=self._timeout, **options
             ) as response:
                 payload = await response.read()
+                if self._clock is not None:
+                    self._clock.hear(response.headers.get("Date", ""), begun)
         except (aiohttp.ClientError, OSError) as error:
             self._observe(verb, resource, 0, begun)
             raise UnavailableError(f"{verb} of {resource.plural}: {_name(error)}") from error

@@ -17,9 +17,10 @@ from typing import Any
 
 import msgspec
 
-from canarium.core.status import format_time
+from canarium.core.status import format_time, parse_time
 from canarium.errors import CanariumError, ConflictError, NotFoundError
 from canarium.kube.client import Client
+from canarium.kube.clock import ClusterClock
 from canarium.kube.resources import LEASES
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ class _Lease(msgspec.Struct):
     spec: _Spec = msgspec.field(default_factory=_Spec)
 
 
+_Renewal = tuple[float, float, float]
+"When another holder says that it renewed the lease, and between which moments (monotonic) it did."
 _decode = msgspec.json.Decoder(_Lease).decode
 
 
@@ -80,6 +83,7 @@ class Lease:
         *,
         timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
+        time_of_day: ClusterClock | None = None,
     ) -> None:
         self._client = client
         self._namespace = namespace
@@ -87,6 +91,11 @@ class Lease:
         self._identity = identity
         self._timing = timing or Timing()
         self._clock = clock
+        self._time_of_day = time_of_day or ClusterClock(monotonic=clock)
+        self._looked_at = float("-inf")
+        self._renewal: _Renewal | None = None
+        self._gap_seconds = 0.0
+        self._renewed_before = float("inf")
         self._seen: _Lease | None = None
         self._seen_at = float("-inf")
         self._renewed_at = float("-inf")
@@ -97,6 +106,9 @@ class Lease:
             if await self._attempt(self._take, 2 * self._timing.patience):
                 break
             await asyncio.sleep(self._compute_pause())
+        if self._renewal is not None:
+            self._time_of_day.follow(*self._renewal)
+        self._gap_seconds = max(0.0, self._time_of_day.now() - self._renewed_before)
         logger.info("leading as %s", self._identity)
 
     def _compute_pause(self) -> float:
@@ -104,6 +116,11 @@ class Lease:
         pause = self._timing.period * random.uniform(0.8, 1.0)  # noqa: S311
         left = self._seen_at + self._timing.duration - self._clock()
         return min(pause, left) if left > 0 else pause
+
+    @property
+    def gap_seconds(self) -> float:
+        """How long nobody had renewed it when it became ours; as far as clocks tell."""
+        return self._gap_seconds
 
     async def hold(self) -> None:
         """Renew until cancelled; raises `LeaseLostError` when that didn't work for too long."""
@@ -158,6 +175,8 @@ class Lease:
         if lease is None:
             return await self._create()
         self._note(lease)
+        if lease.spec.renew_time:
+            self._renewed_before = parse_time(lease.spec.renew_time)
         holder = lease.spec.holder_identity
         if holder not in ("", self._identity) and not self._is_expired():
             return False
@@ -204,7 +223,7 @@ class Lease:
         return True
 
     def _make_body(self, identity: str, lease: _Lease | None) -> dict[str, Any]:
-        now = format_time(time.time())[:-1] + "000Z"
+        now = format_time(self._time_of_day.now())[:-1] + "000Z"
         version = {"resourceVersion": lease.metadata.resource_version} if lease else {}
         before = lease.spec if lease else _Spec(holder_identity=identity)
         is_another = identity not in ("", before.holder_identity)
@@ -221,9 +240,19 @@ class Lease:
         }
 
     def _note(self, lease: _Lease) -> None:
+        looked_at, self._looked_at = self._looked_at, self._clock()
         if self._seen is None or self._seen.spec != lease.spec:
-            self._seen_at = self._clock()
+            self._seen_at = self._looked_at
+            if self._seen is not None and self._is_renewed_by_another(lease):
+                written = parse_time(lease.spec.renew_time)
+                self._renewal = (written, looked_at, self._looked_at)
         self._seen = lease
+
+    def _is_renewed_by_another(self, lease: _Lease) -> bool:
+        """Whether somebody else wrote it since the last look; of a release, who gave it back."""
+        before = self._seen.spec.holder_identity if self._seen else ""
+        holder = lease.spec.holder_identity or before
+        return bool(lease.spec.renew_time) and holder not in ("", self._identity)
 
     def _is_expired(self) -> bool:
         return self._clock() - self._seen_at >= self._timing.duration

@@ -96,6 +96,8 @@ class ApiServer:
         self.absent: set[str] = set()
         self.admission: list[Callable[[str, Json], None]] = []
         self._now = now
+        self.ahead_seconds = 0.0
+        "How far its clock is from the time that everybody else lives in."
         self._objects: dict[str, dict[Key, Stored]] = {}
         self._versions = count(1)
         self._version = 0
@@ -106,6 +108,10 @@ class ApiServer:
         self._listeners: list[Listener] = []
 
     # Reading
+
+    def time_of_day(self) -> float:
+        """The time by its own clock, in seconds since the epoch."""
+        return self._now() + self.ahead_seconds
 
     @property
     def version(self) -> str:
@@ -219,7 +225,7 @@ class ApiServer:
             return SUCCESS
         if "deletionTimestamp" in live.body["metadata"]:
             return live.body
-        at = {"deletionTimestamp": format_time(self._now())}
+        at = {"deletionTimestamp": format_time(self.time_of_day())}
         marked = {**live.body, "metadata": {**live.body["metadata"], **at}}
         return self._commit(kind, key, marked, live.owners, manager).body
 
@@ -252,7 +258,7 @@ class ApiServer:
         if live is None:
             meta |= {
                 "uid": f"uid-{next(self._uids)}",
-                "creationTimestamp": format_time(self._now()),
+                "creationTimestamp": format_time(self.time_of_day()),
             }
             generation = 1
         else:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, Literal
 
 import msgspec
 
 from canarium.errors import ApiError, ConflictError, GoneError, UnavailableError
 from canarium.kube.client import ListMeta, Page
+from canarium.kube.clock import ClusterClock
 from canarium.kube.resources import Resource
 from canarium.sim.apiserver import ApiServer, Change, Key, Stored, labels_of
 from canarium.sim.fields import Json
@@ -79,8 +82,15 @@ class Network:
 class Connection:
     """The client of one operator process (`kube.client.Api`); dead, it never answers again."""
 
-    def __init__(self, server: ApiServer, network: Network, on_crash: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        server: ApiServer,
+        network: Network,
+        on_crash: Callable[[], None],
+        clock: ClusterClock,
+    ) -> None:
         self.dead = False
+        self.clock = clock
         self._server = server
         self._network = network
         self._on_crash = on_crash
@@ -179,6 +189,7 @@ class Connection:
         ]
         page = Page(ListMeta(resource_version=self._server.version), items)
         await self._travel()
+        self._hear()
         yield page
 
     async def watch(
@@ -229,7 +240,13 @@ class Connection:
             await asyncio.sleep(LOST_AFTER_SECONDS)
             raise UnavailableError(f"{request}: no answer")
         await self._travel()
+        self._hear()
         return answer.raw if isinstance(answer, Stored) else _encode(answer)
+
+    def _hear(self) -> None:
+        """What every answer says in its Date header, in whole seconds."""
+        date = format_datetime(datetime.fromtimestamp(self._server.time_of_day(), UTC), usegmt=True)
+        self.clock.hear(date, asyncio.get_running_loop().time())
 
     async def _travel(self) -> None:
         await asyncio.sleep(self._network.latency_seconds)

@@ -43,6 +43,7 @@ class Operator:
         make_measuring: MakeMeasuring,
         now: Callable[[], float],
         defaults: Defaults = NO_DEFAULTS,
+        watched_since: float = 0.0,
     ) -> None:
         self.connection = connection
         self._loop = asyncio.get_running_loop()
@@ -50,6 +51,7 @@ class Operator:
         self.cache = Cache(
             self.queue.add, self.queue.add_soon, self.queue.add_first, defaults=defaults
         )
+        self.cache.watched_since = watched_since
         self.measuring = make_measuring(self.cache, self.queue)
         self.reflectors = [self._make_models(), *make_reflectors(connection, self.cache, clock=now)]
         self.controller = Controller(

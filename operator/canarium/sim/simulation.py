@@ -19,6 +19,7 @@ from canarium.core.actions import Event
 from canarium.core.names import PREFIX
 from canarium.core.observed import Meta
 from canarium.core.plan import plan
+from canarium.kube.clock import ClusterClock
 from canarium.sim.apiserver import ApiServer, Change, Key
 from canarium.sim.autoscaling import Autoscaler
 from canarium.sim.draining import Drain
@@ -87,6 +88,10 @@ class Simulation:
         self.writes: deque[Request] = deque(maxlen=remembered)
         self.events: deque[tuple[Key, Event]] = deque(maxlen=remembered)
         self.restart_seconds = 2.0
+        self.machine_ahead_seconds = 0.0
+        "How far the clock of the operator's machine is from the right time."
+        self.unwatched = False
+        "Whether the next operator finds that nobody has led for a while, as the Lease tells."
         self.defaults = NO_DEFAULTS
         "What the next operator is started with."
         self.operator: Operator | None = None
@@ -225,15 +230,20 @@ class Simulation:
     # What goes on inside
 
     def _start(self) -> None:
-        connection = Connection(self.server, self.network, self.restart_operator)
+        clock = ClusterClock(self._machine_time, self.loop.time)
+        connection = Connection(self.server, self.network, self.restart_operator, clock)
         self.operator = Operator(
             connection,
             planner=self._planner,
             recorder=self,
             make_measuring=self._make_measuring,
-            now=self.now,
+            now=clock.now,
             defaults=self.defaults,
+            watched_since=clock.now() if self.unwatched else 0.0,
         )
+
+    def _machine_time(self) -> float:
+        return self.now() + self.machine_ahead_seconds
 
     async def _start_soon(self) -> None:
         self._start()

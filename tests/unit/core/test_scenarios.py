@@ -6,6 +6,7 @@ Played in the small world of tests/properties, which asserts the invariants at e
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -673,13 +674,85 @@ def test_a_rollback_in_the_guard_goes_to_a_size_that_carries_the_traffic() -> No
 def test_a_canary_whose_readiness_flaps_is_not_shifted_for_ever() -> None:
     world = serving()
     world.apply(make_spec("2", rollout=make_rollout(20, hold=60.0, deadline=60.0)))
-    real = world._age
-    world._age = lambda pod: replace(  # type: ignore[method-assign]
-        real(pod), ready=world.version_of(pod.revision) == "1" or world.canary_weight == 0
-    )  # ready until it gets traffic
+    give_way(world, lambda pod: world.version_of(pod.revision) == "2" and world.canary_weight > 0)
     world.run(600.0)
-    shifts = world.events.count("WeightShifted")
-    assert shifts < 20, shifts
+    words = "none of its pods stayed ready under traffic, 3 times in this rollout"
+    rejected = [(each.reason, each.message) for each in world.status.rejected]
+    assert (world.state, rejected) == ("Rejected", [("UnreadyUnderTraffic", words)])
+    assert world.events.count("CanaryLost") == 2
+    assert world.events.count("WeightShifted") == 3
+
+
+def give_way(world: World, gives: Callable[[PodRecord], bool]) -> None:
+    """Have pods fail their probes while something holds, as their kubelet tells it."""
+    real = world._age
+
+    def age(pod: PodRecord) -> PodRecord:
+        if not gives(pod):
+            return real(pod)
+        return replace(real(pod), ready=False, containers=(ContainerState("server"),))
+
+    world._age = age  # type: ignore[method-assign]
+
+
+def test_pods_that_others_took_are_no_returns_of_the_canarys() -> None:
+    """A lost node's kubelet said last that the containers are ready; evicted pods are others."""
+    world = rolling()
+    for _ in range(4):
+        world.run_until("Holding")
+        world.settle()
+        world.pods = {
+            name: replace(pod, ready=world.version_of(pod.revision) != "2")
+            for name, pod in world.pods.items()
+        }
+        world._count_pods()
+        world.settle()
+        world.run_until("Holding")
+        world.lose_pods("2")
+        world.settle()
+    world.run(900.0)
+    assert (world.status.rejected, world.stable) == ((), "2")
+    assert world.events.count("CanaryLost") == 8
+
+
+def test_a_version_that_gives_way_in_each_guard_is_rejected_in_the_third() -> None:
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(20, guard=60.0)))
+    give_way(world, lambda pod: world.version_of(pod.revision) == "2" and world.state == "Guarding")
+    world.run(900.0)
+    assert (world.state, world.stable) == ("Rejected", "1")
+    assert [each.reason for each in world.status.rejected] == ["UnreadyUnderTraffic"]
+    assert world.events.count("Promoted") == 3
+
+
+def test_a_retry_counts_returns_from_nought() -> None:
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(20, hold=60.0)))
+    give_way(world, lambda pod: world.version_of(pod.revision) == "2" and world.canary_weight > 0)
+    world.run_until("Rejected")
+    world.settle()
+    world.run(30.0)
+    world.command("retry", "2")
+    world.run_until("Scaling")
+    world.run_until("Rejected")
+    assert world.events.count("CanaryLost") == 4
+
+
+def test_readiness_that_flaps_does_not_renew_the_deadline() -> None:
+    world = serving(replicas=4)
+    world.apply(make_spec("2", replicas=4, rollout=make_rollout(75, deadline=120.0)))
+
+    def flaps(pod: PodRecord) -> bool:
+        """Of three pods one is ready, one never is, and one is in every second 25 seconds."""
+        mine = [n for n, p in world.pods.items() if world.version_of(p.revision) == "2"]
+        number = mine.index(pod.meta.name) if pod.meta.name in mine else 0
+        return number == 2 or (number == 1 and int(world.now) % 50 >= 25)
+
+    give_way(world, flaps)
+    start = world.now
+    world.run_until("Rejected")
+    assert world.status.rejected[0].reason == "ProgressDeadlineExceeded"
+    assert 120.0 <= world.now - start <= 180.0
 
 
 def test_a_finalizing_model_revision_makes_no_phantom() -> None:
