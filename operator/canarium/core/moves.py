@@ -113,11 +113,15 @@ def _enter_step(view: View, status: Status, number: int) -> Status:
         verified_at=rollout.verified_at if view.rollout.capacity == "InPlace" else None,
         held_seconds=0,
         peak_replicas=size,
-        most_ready=rollout.most_ready if rollout.step == number else 0,
+        most_ready=rollout.most_ready if rollout.step == number else _count_ready(view, status),
         tests="",
         tests_key="",
     )
     return grow_canary(moved, view.needed_by_step(moved))
+
+
+def _count_ready(view: View, status: Status) -> int:
+    return view.ready(status.canary.revision, status) if status.canary else 0
 
 
 def grow_canary(status: Status, replicas: int) -> Status:
