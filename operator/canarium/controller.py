@@ -344,8 +344,12 @@ class Controller:
         self._queue.forget(key)
 
     def _note_outcome(self, write: Write) -> None:
-        if isinstance(write, RecordOutcome) and write.status.get("outcome"):
-            self._metrics.rollouts.labels(write.status["outcome"]).inc()
+        if not isinstance(write, RecordOutcome):
+            return
+        outcome = write.status.get("outcome")
+        # Stable again, because the one after it was taken back in its guard, is no rollout's end.
+        if outcome and (outcome != "Stable" or "stableAt" in write.status):
+            self._metrics.rollouts.labels(outcome).inc()
 
     def _count_rejections(self, before: Status, after: Status) -> None:
         for rejection in set(after.rejected) - set(before.rejected):

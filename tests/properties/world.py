@@ -40,6 +40,7 @@ from canarium.core.observed import (
     Owner,
     PodRecord,
     RevisionRecord,
+    Rival,
     RouteCondition,
     RouteParent,
     RouteRecord,
@@ -206,6 +207,7 @@ class World:
     room: int | None = None
     "How many pods there is place for; None for any number."
     failures: tuple[WriteFailure, ...] = ()
+    rivals: tuple[Rival, ...] = ()
     last_plan: Plan = field(default_factory=Plan)
     events: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
@@ -412,6 +414,7 @@ class World:
             watched_since=self.watched_since,
             analysis=self._judge(),
             failures=self.failures,
+            rivals=self.rivals,
         )
 
     def _origin(self) -> Origin:

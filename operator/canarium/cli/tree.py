@@ -33,7 +33,7 @@ def make_tree(report: Report, now: float, *, ascii_only: bool = False) -> Tree:
         _hang(tree.add("steps"), tell_steps(report.steps, ascii_only=ascii_only))
     if report.guard is not None:
         held, whole = format_age(report.guard.held_seconds), format_duration(report.guard.seconds)
-        tree.add(f"guard     {held} of {whole}, the previous revision stays warm")
+        tree.add(f"guard     {held} of {whole}, {_tell_previous(report.revisions)}")
     if report.rejected:
         _hang(tree.add("rejected"), _tell_rejected(report.rejected, now, ascii_only=ascii_only))
     return tree
@@ -42,6 +42,15 @@ def make_tree(report: Report, now: float, *, ascii_only: bool = False) -> Tree:
 def _hang(branch: Tree, twigs: Twigs) -> None:
     for twig in twigs:
         branch.add(twig)
+
+
+def _tell_previous(revisions: Iterable[Revision]) -> str:
+    """Whether one could still go back to the revision before."""
+    previous = next((one for one in revisions if one.role == "Previous"), None)
+    if previous is None or previous.ready_replicas >= previous.replicas:
+        return "the previous revision stays warm"
+    count = f"{previous.ready_replicas} of {previous.replicas}"
+    return f"but only {count} pods of the previous revision are ready"
 
 
 def _head(report: Report) -> RenderableType:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from canarium.core.analysis import current_result, last_result, unusable_metrics
+from canarium.core.claims import SHARED, TAKEN, find_collision
 from canarium.core.clock import held_seconds
 from canarium.core.faults import IMAGES_DIFFER, Fault
 from canarium.core.jobs import RUNNING
@@ -146,8 +147,23 @@ def _tell_guarding(view: View, status: Status) -> Headline:
     refusal = _refusal(view, status)
     if refusal is not None and not is_up_to_date(view, status):
         return Headline(refusal.reason, refusal.message)
-    words = f"the previous revision stays warm for {view.rollout.guard_seconds:g} s"
-    return Headline("Guarding", f"{_tell_shares(status)}; {words}")
+    return Headline("Guarding", f"{_tell_shares(status)}; {_tell_previous(view, status)}")
+
+
+def _tell_previous(view: View, status: Status) -> str:
+    """Whether one could still go back: only to pods that are ready."""
+    previous, guard = status.previous, f"{view.rollout.guard_seconds:g} s"
+    if previous is None or previous.ready_replicas >= previous.replicas:
+        return f"the previous revision stays warm for {guard}"
+    warm = "stays warm" if previous.ready_replicas else "could not take over again"
+    return f"{describe_version(previous)} {warm} for {guard}: {_tell_lack(view, previous)}"
+
+
+def _tell_lack(view: View, part: RevisionStatus) -> str:
+    """How many pods are ready, and what is wrong with the others, if that is known."""
+    fault = view.fault(part.revision)
+    ready = f"{part.ready_replicas} of {part.replicas} pods ready"
+    return f"{ready}; {fault.message}" if fault else ready
 
 
 def _tell_shares(status: Status) -> str:
@@ -158,9 +174,13 @@ def _tell_shares(status: Status) -> str:
     return f"{describe_version(stable)} serves {stable.weight} % and {held_back}"
 
 
-def _tell_reverting(_view: View, status: Status) -> Headline:
-    rollout = rollout_of(status)
-    return Headline(rollout.reason or "Reverting", f"going back: {rollout.message}")
+def _tell_reverting(view: View, status: Status) -> Headline:
+    rollout, stable, canary = rollout_of(status), status.stable, status.canary
+    words = f"going back: {rollout.message}"
+    if stable and canary and canary.weight and stable.ready_replicas < stable.replicas:
+        wait = f"waits for pods of {describe_version(stable)} that could take over"
+        words = f"{words}; {wait}: {_tell_lack(view, stable)}"
+    return Headline(rollout.reason or "Reverting", words)
 
 
 def _tell_refusal(_view: View, status: Status) -> Headline:
@@ -171,23 +191,36 @@ def _tell_refusal(_view: View, status: Status) -> Headline:
 def _tell_rest(view: View, status: Status) -> Headline:
     stable = status.stable
     if stable is not None and stable.ready_replicas < _needed(view, status, stable):
-        fault = view.fault(stable.revision)
-        ready = (
-            f"{describe_version(stable)}: {stable.ready_replicas} of {stable.replicas} pods ready"
-        )
-        return Headline("TooFewReplicas", f"{ready}; {fault.message}" if fault else ready)
+        words = f"{describe_version(stable)}: {_tell_lack(view, stable)}"
+        return Headline("TooFewReplicas", words)
+    return _tell_serving(view, status)
+
+
+def _tell_serving(view: View, status: Status) -> Headline:
+    """Stable has the pods that it should have: which, and instead of what."""
+    stable = status.stable
     if status.override is not None and not is_up_to_date(view, status):
         words = "serves because a person went back to it; what the spec names waits for a change"
         return Headline("Overridden", f"{describe_version(stable)} {words} of the spec, or a retry")
-    if _is_asleep(view, status):
-        words = f"{describe_version(stable)} has no pods until it is wanted"
-        return Headline(SCALED_TO_ZERO, words)
-    if view.is_switched_off(status):
-        return Headline(SCALED_TO_ZERO, _tell_switched_off(stable))
+    if (empty := _tell_empty(view, status)) is not None:
+        return empty
+    if (collision := find_collision(view, status)) is not None:
+        reason, serves = (TAKEN, "is ready") if collision.whole else (SHARED, "serves")
+        return Headline(reason, f"{describe_version(stable)} {serves}; {collision.message}")
     fault = view.fault(stable.revision) if stable is not None else None
     if fault is not None and fault.reason == IMAGES_DIFFER:
         return Headline(fault.reason, f"{describe_version(stable)} serves all; {fault.message}")
     return Headline("Serving", f"{describe_version(status.stable)} serves all")
+
+
+def _tell_empty(view: View, status: Status) -> Headline | None:
+    """Why there are no pods, where there should be none."""
+    if _is_asleep(view, status):
+        words = f"{describe_version(status.stable)} has no pods until it is wanted"
+        return Headline(SCALED_TO_ZERO, words)
+    if view.is_switched_off(status):
+        return Headline(SCALED_TO_ZERO, _tell_switched_off(status.stable))
+    return None
 
 
 def _tell_switched_off(stable: RevisionStatus | None) -> str:
@@ -260,12 +293,11 @@ def _ready(view: View, status: Status) -> Condition:
     verification = view.verify(status)
     if not parts:
         return _condition(view, "Ready", "False", "NotRouted", "no revision gets traffic yet")
-    first = status.canary is None and rollout_of(status).state == "Shifting"
-    if verification.reason in _UNANSWERED or (first and not verification.accepted):
-        return _condition(view, "Ready", "False", verification.reason, verification.message)
+    if (unreached := _tell_unreached(view, status, verification)) is not None:
+        return _condition(view, "Ready", "False", *unreached)
     for part in parts:
         ready, needed = part.ready_replicas, _needed(view, status, part)
-        if ready < needed:
+        if ready < needed and not _is_growing(view, status, part):
             words = f"{describe_version(part)}: {ready} of {needed} pods ready"
             return _condition(view, "Ready", "False", "TooFewReplicas", words)
     if view.is_switched_off(status):
@@ -275,6 +307,30 @@ def _ready(view: View, status: Status) -> Condition:
         words = "has no pods until it is wanted: then its autoscaler gives it some"
         return _condition(view, "Ready", "True", SCALED_TO_ZERO, words)
     return _condition(view, "Ready", "True", "Serving", "answers with the capacity it should have")
+
+
+def _tell_unreached(
+    view: View, status: Status, verification: Verification
+) -> tuple[str, str] | None:
+    """Why no request arrives, as far as the router and other models say."""
+    first = status.canary is None and rollout_of(status).state == "Shifting"
+    if verification.reason in _UNANSWERED or (first and not verification.accepted):
+        return verification.reason, verification.message
+    collision = find_collision(view, status)
+    return (TAKEN, collision.message) if collision is not None and collision.whole else None
+
+
+def _is_growing(view: View, status: Status, part: RevisionStatus) -> bool:
+    """Whether a rollout asks a revision that had enough ready pods for more than it has yet.
+
+    It answers as before as long as it loses none, and nothing is wrong with the new ones.
+    """
+    before, was = _before(view, "Ready"), view.observed.model.status
+    had = next((p.ready_replicas for p in parts_of(was) if p.revision == part.revision), 0)
+    rolls = rollout_of(status).state in ROLLING and not view.is_overdue(status)
+    ready = before is not None and before.status == "True"
+    sound = 0 < had <= part.ready_replicas and view.fault(part.revision) is None
+    return rolls and ready and sound
 
 
 def _needed(view: View, status: Status, part: RevisionStatus) -> int:
@@ -326,6 +382,8 @@ def _routed(view: View, status: Status) -> Condition:
         choice = view.router_choice(status)
         words = f"{choice.name}: {choice.why}"
         told = f"{words}; {verification.message}" if verification.message else words
+        if (collision := find_collision(view, status)) is not None:
+            return _condition(view, "Routed", "True", SHARED, f"{told}; {collision.message}")
         return _condition(view, "Routed", "True", "Accepted", told)
     truth: Truth = "False" if verification.refused or view.split(status) is None else "Unknown"
     return _condition(view, "Routed", truth, verification.reason, verification.message)

@@ -48,7 +48,7 @@ def _end(view: View, status: Status, record: RevisionRecord) -> Mapping[str, Any
     return {
         "outcome": outcome,
         "endedAt": at,
-        **({"stableAt": at} if outcome == "Stable" else {}),
+        **({"stableAt": at} if outcome == "Stable" and not _is_back(status, record) else {}),
         **_evidence(status, record, outcome),
     }
 
@@ -64,7 +64,15 @@ def _outcome(status: Status, record: RevisionRecord) -> str:
     if _is(status.stable, record):
         settled = rollout.state not in ("Starting", "Broken", "Shifting", "Guarding")
         return "Stable" if settled else record.outcome
-    return record.outcome if _is(status.previous, record) else _past_outcome(status, record)
+    if _is(status.previous, record):  # not stable any more, as long as nobody goes back to it
+        return "Superseded" if record.outcome == "Stable" else record.outcome
+    return _past_outcome(status, record)
+
+
+def _is_back(status: Status, record: RevisionRecord) -> bool:
+    """Whether it is stable again only because the one after it was taken back in its guard."""
+    taken_back = rollout_of(status).state in ("Reverting", "Rejected")
+    return record.outcome == "Superseded" and taken_back
 
 
 def _past_outcome(status: Status, record: RevisionRecord) -> str:

@@ -6,7 +6,7 @@ JSON bytes, so that drift is a comparison here and a restart needs no memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -322,6 +322,15 @@ class ModelObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """Another ModelDeployment whose older route asks for the same: `claims` are what both want."""
+
+    namespace: str
+    name: str
+    claims: tuple[Hashable, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything `plan` looks at."""
 
@@ -347,6 +356,8 @@ class Observed:
     "The kinds of autoscalers that the cluster serves and the operator may see."
     budgets: tuple[BudgetRecord, ...] | None = ()
     "Disruption budgets; None when the operator may not see them."
+    rivals: tuple[Rival, ...] = ()
+    "ModelDeployments with older routes for the same host name and path at the same parent."
     prometheus_url: str = ""
     "The operator's own Prometheus; empty for none."
     watched_since: float = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from canarium.core.spec import Step
 from canarium.core.status import RevisionStatus
@@ -38,6 +39,11 @@ def describe_version(part: RevisionStatus | None) -> str:
     if part is None:
         return "nothing"
     return f"version {part.version}" if part.version else f"revision {part.revision}"
+
+
+def join_sentence(parts: Sequence[str]) -> str:
+    """Things one after the other: "a", "a and b", "a, b and c"."""
+    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
 
 
 def describe_traffic(step: Step) -> str:

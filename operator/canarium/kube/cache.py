@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
@@ -24,6 +25,7 @@ from canarium.core.observed import (
     Observed,
     PodRecord,
     RevisionRecord,
+    Rival,
     RouteRecord,
     ScalerRecord,
     ServiceRecord,
@@ -32,6 +34,7 @@ from canarium.core.observed import (
 )
 from canarium.core.spec import ParentRef, TemplateKind, TemplateRef
 from canarium.kube.boundary import Boundary
+from canarium.kube.claims import Claims
 from canarium.kube.projections import (
     Projection,
     make_route_projection,
@@ -86,7 +89,8 @@ class Cache:
         self.watched_since = 0.0
         "As in `Observed`."
         self.installed: frozenset[RouteKind] = frozenset()
-        self.models: Store[ModelObject] = Store(own_key, wake)
+        self.models: Store[ModelObject] = Store(own_key, self._take_model)
+        self._claims = Claims()
         self.revisions: Store[RevisionRecord] = Store(on_change=soon)
         self.deployments: Store[DeploymentRecord] = Store(on_change=soon)
         self.pods: Store[PodRecord] = Store(on_change=self._wake_for_pods)
@@ -100,7 +104,7 @@ class Cache:
         "Of the kinds that one can do without, the namespaces (None for all) where each is seen."
         self.endpoints: Store[EndpointsRecord] = Store(on_change=soon)
         self.routes: dict[RouteKind, Store[RouteRecord]] = {
-            kind: Store(on_change=soon) for kind in ROUTES
+            kind: Store(on_change=self._wake_for_route) for kind in ROUTES
         }
         self.gateways: Store[GatewayRecord] = Store(own_key, self._wake_attached)
         self.gateway_classes: Store[GatewayClassRecord] = Store(own_key, self._wake_class)
@@ -150,6 +154,7 @@ class Cache:
             scalers=tuple(chain.from_iterable(store.of(key) for store in self.scalers.values())),
             scaler_kinds=frozenset(kind for kind in SCALERS if self._sees(kind, key)),
             budgets=self.budgets.of(key) if self._sees("PodDisruptionBudget", key) else None,
+            rivals=self._find_rivals(key),
             prometheus_url=self._prometheus_url,
             watched_since=self.watched_since,
             analysis=analysis,
@@ -182,6 +187,33 @@ class Cache:
         """Have every object looked at."""
         for key in self.models.keys():  # noqa: SIM118 - a store is no mapping
             self._wake(key)
+
+    def _take_model(self, key: Key) -> None:
+        """Have it looked at, and those that ask for what it asks for, or did."""
+        before = self._claims.neighbours(key)
+        if self._claims.put(key, self.models.get(*key)):
+            for other in before | self._claims.neighbours(key):
+                self._wake_soon(other)
+        self._wake(key)
+
+    def _wake_for_route(self, key: Key) -> None:
+        """Whose route is older decides who gets requests that several ask for."""
+        for other in (key, *self._claims.neighbours(key)):
+            self._wake_soon(other)
+
+    def _find_rivals(self, key: Key) -> tuple[Rival, ...]:
+        own = self._route_age(key)
+        shared = self._claims.shared(key)
+        older = (each for each in shared if self._has_route(each) and self._route_age(each) < own)
+        return tuple(Rival(*other, shared[other]) for other in sorted(older, key=self._route_age))
+
+    def _has_route(self, key: Key) -> bool:
+        return any(store.of(key) for store in self.routes.values())
+
+    def _route_age(self, key: Key) -> tuple[float, Key]:
+        """What gateways go by: the time of a route's creation, then namespace and name."""
+        routes = (route for store in self.routes.values() for route in store.of(key))
+        return min((route.meta.created_at for route in routes), default=math.inf), key
 
     def _find_gateways(self, model: ModelObject) -> tuple[GatewayRecord, ...]:
         found = (self.gateways.get(*key) for key in _gateway_keys(model))

@@ -19,6 +19,7 @@ from canarium.core.actions import (
     Ref,
     Write,
 )
+from canarium.core.names import REVISION_LABEL
 from canarium.core.observed import Meta, ModelObject
 from canarium.errors import CanariumError, ConflictError, NotFoundError
 from canarium.kube.cache import PROJECTIONS, Cache
@@ -130,11 +131,7 @@ class Writer:
                 f"{ref.kind} {ref.name} belongs to a ModelDeployment of this name that was "
                 "deleted; waiting until it is gone",
             )
-        raise RefusedError(
-            "NameConflict",
-            f"there is a {ref.kind} {ref.name} that is not ours and is left alone: rename or "
-            "delete it, or rename this ModelDeployment",
-        )
+        raise RefusedError("NameConflict", _describe_conflict(ref, found))
 
     async def _apply(self, namespace: str, write: Apply) -> None:
         body = _precondition(write.body, write.resource_version)
@@ -183,6 +180,20 @@ class Writer:
 
     def _take(self, ref: Ref, raw: bytes) -> None:
         self._cache.children(ref.kind).put(PROJECTIONS[ref.kind](raw))
+
+
+def _describe_conflict(ref: Ref, found: Meta) -> str:
+    """Whose the object is that has the name."""
+    taken, owner = f"the name is taken: {ref.kind} {ref.name}", found.owner
+    if owner is None:
+        cure = "rename or delete it, or rename this ModelDeployment"
+        return f"{taken} belongs to nobody that it names, so it is left alone: {cure}"
+    if owner.kind != "ModelDeployment":
+        cure = f"rename {owner.kind} {owner.name}, or this ModelDeployment"
+        return f"{taken} belongs to {owner.kind} {owner.name} and is left alone: {cure}"
+    revision = found.labels.get(REVISION_LABEL, "")
+    of = f"is revision {revision} of" if revision else "belongs to"
+    return f"{taken} {of} ModelDeployment {owner.name} and is left alone: rename one of the two"
 
 
 class _Bare:

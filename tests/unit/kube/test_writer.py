@@ -75,6 +75,32 @@ async def test_an_object_of_somebody_elses_under_our_name_is_left_as_it_is(kind:
     assert shell.client.objects[kind, NAME] is foreign
 
 
+@pytest.mark.parametrize(
+    ("about", "whose"),
+    [
+        ({"labels": {}}, "belongs to nobody that it names, so it is left alone: rename or delete"),
+        (
+            {"ownerReferences": owned_by("uid-of-web", kind="StatefulSet", name="web")},
+            "belongs to StatefulSet web and is left alone: rename StatefulSet web, or this",
+        ),
+        (
+            {"ownerReferences": owned_by("uid-of-frau", name="frau"), "labels": LABELS},
+            f"is revision {REVISION} of ModelDeployment frau and is left alone: rename one",
+        ),
+        (
+            {"ownerReferences": owned_by("uid-of-frau", name="frau"), "labels": {}},
+            "belongs to ModelDeployment frau and is left alone: rename one of the two",
+        ),
+    ],
+    ids=["nobody", "another kind", "a revision of another model", "another model"],
+)
+async def test_a_name_that_is_taken_is_said_with_whose_it_is(about: Json, whose: str) -> None:
+    shell = Shell(make_object("Deployment", NAME, metadata=about, spec={"template": {}}))
+    with pytest.raises(RefusedError) as caught:
+        await shell.writer.write(FRAUD, Create(Ref("Deployment", NAME), make_body("Deployment")))
+    assert str(caught.value).startswith(f"the name is taken: Deployment {NAME} {whose}")
+
+
 async def test_what_a_webhook_has_against_an_autoscaler_is_said_in_its_words() -> None:
     words = 'admission webhook "vscaledobject.kb.io" denied the request: already managed'
     shell = Shell()

@@ -1,0 +1,82 @@
+"""A host name and path that another ModelDeployment has already: said, with what is left."""
+
+from __future__ import annotations
+
+from canarium.core.claims import list_claims
+from canarium.core.observed import Rival
+from canarium.core.spec import ParentRef, PathMatch, Traffic
+
+from tests.properties.world import NAMESPACE, World, make_spec
+
+PUBLIC = ParentRef("public", "gateways")
+TWO_PATHS = Traffic(
+    router="GatewayAPI",
+    parent_refs=(PUBLIC,),
+    hostnames=("models.example.com",),
+    paths=(PathMatch(value="/risk"), PathMatch(value="/fraud")),
+)
+CLAIMS = list_claims(TWO_PATHS, NAMESPACE)
+CURE = "write another host name or path in spec.traffic, or take it from the other"
+
+
+def serve(*rivals: Rival) -> World:
+    world = World(make_spec("1", traffic=TWO_PATHS))
+    world.run_until("Idle")
+    world.rivals = rivals
+    world.settle()
+    return world
+
+
+def say_routed(world: World) -> str:
+    return next(each.message for each in world.status.conditions if each.type == "Routed")
+
+
+def test_what_nobody_else_asks_for_is_no_matter() -> None:
+    world = serve()
+    assert (world.condition("Ready"), world.condition("Routed")) == (
+        ("True", "Serving"),
+        ("True", "Accepted"),
+    )
+
+
+def test_a_model_whose_requests_all_go_elsewhere_is_not_ready_and_names_the_other() -> None:
+    world = serve(Rival(NAMESPACE, "older", CLAIMS))
+    told = (
+        "ModelDeployment older has models.example.com/risk at gateways/public already, with an"
+        f" older route, so no request comes here: {CURE}"
+    )
+    assert world.condition("Ready") == ("False", "HostnameTaken")
+    assert (world.status.reason, world.status.message) == (
+        "HostnameTaken",
+        f"version 1 is ready; {told}",
+    )
+    assert say_routed(world).endswith(told)
+
+
+def test_a_model_with_something_left_is_ready_and_told_what_it_does_not_get() -> None:
+    world = serve(Rival(NAMESPACE, "older", CLAIMS[1:]))
+    told = (
+        "ModelDeployment older has models.example.com/fraud at gateways/public already, with an"
+        f" older route, so those requests don't come here: {CURE}"
+    )
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.condition("Routed") == ("True", "HostnameShared")
+    assert world.status.message == f"version 1 serves; {told}"
+
+
+def test_of_another_namespace_nothing_but_the_namespace_is_said_and_of_many_only_three() -> None:
+    theirs = (Rival("marketing", "secret-plan", CLAIMS), Rival("marketing", "another", CLAIMS))
+    ours = tuple(Rival(NAMESPACE, name, CLAIMS) for name in ("a", "b", "c", "d"))
+    world = serve(*theirs, *ours)
+    assert "secret-plan" not in world.status.message
+    assert world.status.message.startswith(
+        "version 1 is ready; a ModelDeployment of namespace marketing, ModelDeployment a,"
+        " ModelDeployment b and 2 more have models.example.com/risk at gateways/public already"
+    )
+
+
+def test_the_model_is_ready_again_when_the_other_is_gone() -> None:
+    world = serve(Rival(NAMESPACE, "older", CLAIMS))
+    world.rivals = ()
+    world.settle()
+    assert world.condition("Ready") == ("True", "Serving")
