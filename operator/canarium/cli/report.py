@@ -26,6 +26,8 @@ Role = Literal["Stable", "Canary", "Previous"]
 Mark = Literal["Done", "Now", "ToCome", "TakenBack"]
 
 ROLLING = ("Scaling", "Shifting", "Holding", "Reverting")
+NOT_ASKED_FOR = "NoAnalysis"
+"Why Judged is False where nobody wants anything judged."
 _SIX_DIGITS = Context(prec=6)
 _ROLES: tuple[tuple[str, Role], ...] = (
     ("stable", "Stable"),
@@ -129,6 +131,10 @@ class Report:
     "Why it is not Ready, if it is not."
     unscaled: str
     "Why nobody scales it as was asked, or who wants to beside."
+    unrouted: str
+    "Why no router has taken its route, if one was asked."
+    unjudged: str
+    "Why the canary cannot be judged, if it should be."
     up_to_date: bool
     seen: bool
     "Whether the operator has seen the spec as it is now."
@@ -152,7 +158,6 @@ def make_report(
     """
     metadata, status = model["metadata"], model.get("status") or {}
     rollout, ready = status.get("rollout") or {}, read_condition(model, "Ready")
-    scaled = read_condition(model, "Scaled")
     return Report(
         name=metadata["name"],
         namespace=metadata.get("namespace", ""),
@@ -164,7 +169,9 @@ def make_report(
         router=status.get("router", ""),
         ready=ready.get("status") == "True",
         unready="" if ready.get("status") == "True" else ready.get("message", ""),
-        unscaled=scaled.get("message", "") if scaled.get("status") == "False" else "",
+        unscaled=_say_untrue(model, "Scaled"),
+        unrouted=_say_untrue(model, "Routed"),
+        unjudged=_say_untrue(model, "Judged", but=NOT_ASKED_FOR),
         up_to_date=read_condition(model, "UpToDate").get("status") == "True",
         seen=is_seen(model),
         revisions=tuple(_tell_revisions(status, pods, readings)),
@@ -185,6 +192,13 @@ def read_condition(model: Json, kind: str) -> Json:
     """One condition; empty when the object hasn't got it."""
     conditions = (model.get("status") or {}).get("conditions") or ()
     return next((one for one in conditions if one.get("type") == kind), {})
+
+
+def _say_untrue(model: Json, kind: str, but: str = "") -> str:
+    """What a condition says that is False, unless for this reason; "" for one that isn't."""
+    found = read_condition(model, kind)
+    untrue = found.get("status") == "False" and found.get("reason") != but
+    return str(found.get("message") or "") if untrue else ""
 
 
 def read_terms(model: Json, records: Sequence[Json]) -> Json:

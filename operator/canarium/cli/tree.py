@@ -73,8 +73,13 @@ def _words(report: Report) -> Iterator[Text]:
         yield Text(words, "yellow")
     if report.revisions and not report.ready:
         yield Text(f"not Ready: {report.unready}", "red")
-    if report.unscaled:
-        yield Text(f"not scaled: {report.unscaled}", "yellow")
+    for kind, why in (
+        ("routed", report.unrouted),
+        ("judged", report.unjudged),
+        ("scaled", report.unscaled),
+    ):
+        if why and why not in report.message and why != report.unready:
+            yield Text(f"not {kind}: {why}", "yellow")
 
 
 def _revision_cells(revision: Revision, now: float) -> list[str | Text]:

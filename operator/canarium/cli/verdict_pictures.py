@@ -17,6 +17,8 @@ from canarium.cli.rows import (
 )
 
 INTERVAL_WIDTH, EVIDENCE_WIDTH = 19, 10
+INTERVAL_CELLS = 2
+"How many of a picture's cells are about the interval; the others are about the evidence."
 
 
 def draw_cells(row: Row, *, ascii_only: bool) -> list[str | Text]:

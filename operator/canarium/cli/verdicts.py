@@ -3,26 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.text import Text
 
 from canarium.cli.rows import Row, find_quantile, is_compared, is_gauge, read_figure
 from canarium.cli.terminal import align, mark
-from canarium.cli.verdict_pictures import draw_cells
+from canarium.cli.verdict_pictures import INTERVAL_CELLS, draw_cells
 
 _INDENT = (0, 0, 0, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """An interval and its evidence side by side, or where there is no room below each other."""
+
+    interval: Text
+    evidence: Text
+    whole: Text
+
+    def _lines(self, width: int) -> tuple[Text, ...]:
+        return (self.whole,) if self.whole.cell_len <= width else (self.interval, self.evidence)
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from self._lines(options.max_width)
+
+    def __rich_measure__(self, _console: Console, options: ConsoleOptions) -> Measurement:
+        width = max(line.cell_len for line in self._lines(options.max_width))
+        return Measurement(width, width)
 
 
 def tell_verdicts(rows: Sequence[Row], *, ascii_only: bool) -> Iterator[RenderableType]:
     """A line for each check with its picture below; one that has not passed says why, too."""
     lines = align([_cells(row, ascii_only=ascii_only) for row in rows])
-    pictures = align([draw_cells(row, ascii_only=ascii_only) for row in rows])
+    pictures = _draw(rows, ascii_only=ascii_only)
     for row, line, picture in zip(rows, lines, pictures, strict=True):
-        why = "" if _passed(row) else row.get("message") or ""
-        below = [part for part in (picture, Text(why, "dim")) if part.plain.strip()]
+        why = Text("" if _passed(row) else row.get("message") or "", "dim")
+        below: list[RenderableType] = [
+            *([picture] if picture.whole.plain else []),
+            *([why] if why.plain else []),
+        ]
         yield Group(line, *(Padding(part, _INDENT, expand=False) for part in below))
+
+
+def _draw(rows: Sequence[Row], *, ascii_only: bool) -> list[_Picture]:
+    cells = [draw_cells(row, ascii_only=ascii_only) for row in rows]
+    intervals = align([each[:INTERVAL_CELLS] for each in cells])
+    evidence = align([each[INTERVAL_CELLS:] for each in cells])
+    return [_Picture(*each) for each in zip(intervals, evidence, align(cells), strict=True)]
 
 
 def _cells(row: Row, *, ascii_only: bool) -> list[str | Text]:

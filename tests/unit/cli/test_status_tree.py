@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import re
+
 import pytest
 import yaml
 from canarium.cli.report import make_report
@@ -36,15 +39,60 @@ CASES: dict[str, tuple[Json, list[Json], list[Json]]] = {
 
 
 def draw(
-    model: Json, records: list[Json], pods: list[Json] | None, *, ascii_only: bool = False
+    model: Json,
+    records: list[Json],
+    pods: list[Json] | None,
+    *,
+    ascii_only: bool = False,
+    width: int = 96,
 ) -> str:
     tree = make_tree(make_report(model, records, pods, NOW), NOW, ascii_only=ascii_only)
-    return printed([tree])
+    return printed([tree], width=width)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_tree_of_each_phase_is_as_written_down(case: str) -> None:
     compare(f"status-{case}.txt", draw(*CASES[case]))
+
+
+@pytest.mark.parametrize("case", ["holding", "rolled-back"])
+def test_on_80_columns_a_picture_is_two_lines_and_no_figure_is_torn_apart(case: str) -> None:
+    told = draw(*CASES[case], width=80)
+    compare(f"status-{case}-80.txt", told)
+    assert max(len(line) for line in told.splitlines()) <= 80
+    figures = [line for line in told.splitlines() if "evidence " in line and " of " in line]
+    assert figures
+    assert all(re.search(r"evidence \S+ of \d+$", line) for line in figures)
+
+
+def make_untrue(**why: tuple[str, str]) -> Json:
+    """A model that holds, with conditions that are False for a reason and in words."""
+    model = copy.deepcopy(objects.HOLDING)
+    kept = [one for one in model["status"]["conditions"] if one["type"] not in why]
+    told = [
+        {"type": kind, "status": "False", "reason": reason, "message": message}
+        for kind, (reason, message) in why.items()
+    ]
+    model["status"]["conditions"] = [*kept, *told]
+    return model
+
+
+def test_the_condition_that_knows_what_is_wrong_is_shown() -> None:
+    refused = "fraud-7b9d6f5c88-6d4f9-bbbb1: connection refused on port 9999"
+    lines = draw(make_untrue(Judged=("NoData", refused)), RECORDS, []).splitlines()
+    assert lines[1:3] == ["step 1 of 3 (five) at 5 % for 300 s", f"not judged: {refused}"]
+
+
+def test_what_the_headline_says_already_is_not_said_twice() -> None:
+    why = "no request reached version v7; 50 are needed"
+    model = make_untrue(Judged=("NoData", why))
+    model["status"]["message"] = f"step 1 of 3 (five) at 5 % stays: {why}"
+    assert "not judged" not in draw(model, RECORDS, [])
+
+
+def test_that_nothing_is_to_be_judged_is_no_matter() -> None:
+    model = make_untrue(Judged=("NoAnalysis", "no analysis is asked for"))
+    assert "not judged" not in draw(model, RECORDS, [])
 
 
 def test_what_goes_to_a_canary_beside_its_weight_is_shown() -> None:
