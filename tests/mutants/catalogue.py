@@ -9,6 +9,7 @@ from tests.mutants.mutant import Mutant
 
 _STATES = "tests/unit/core/test_states.py::"
 _SCENARIOS = "tests/unit/core/test_scenarios.py::"
+_UNDECIDED = "tests/unit/core/test_undecided.py::"
 _HOLDBACK = "tests/unit/core/test_holdback.py::"
 _EXPERIMENT = "tests/unit/core/test_experiment.py::"
 _JOBS = "tests/unit/core/test_step_jobs.py::"
@@ -1719,6 +1720,61 @@ ROUTES_OF_OURS = (
     ),
 )
 
+WORDS = (
+    Mutant(
+        name="words-failed-readings-are-few-requests",
+        wrong="Readings that fail are told as requests that are missing",
+        file="core/undecided.py",
+        old='    if result.problems and row.get("check") != "job" and reason in _UNREADABLE:\n',
+        new="    if False:\n",
+        test=_UNDECIDED + "test_a_wrong_port_is_said_with_whose_it_is_and_what_was_refused",
+    ),
+    Mutant(
+        name="words-no-pods-is-ready",
+        wrong="A model that a person gave no pods is called ready",
+        file="core/view.py",
+        old="        return off and not idle\n",
+        new="        return False\n",
+        test=_SCENARIOS + "test_a_model_without_pods_that_nobody_wants_back_is_not_ready",
+    ),
+    Mutant(
+        name="words-idle-is-not-ready",
+        wrong="A model that its autoscaler would wake is called switched off",
+        file="core/view.py",
+        old="        return off and not idle\n",
+        new="        return off\n",
+        test="tests/unit/core/test_scaling.py::"
+        "test_an_idle_model_has_no_pods_and_is_ready_to_have_some",
+    ),
+    Mutant(
+        name="words-younger-route-wins",
+        wrong="Of two routes for one host name the younger is thought to get the requests",
+        file="kube/cache.py",
+        old="self._route_age(each) < own)\n",
+        new="self._route_age(each) > own)\n",
+        test="tests/unit/kube/test_claims.py::"
+        "test_who_has_the_older_route_has_no_rival_and_the_other_has_one",
+    ),
+    Mutant(
+        name="words-names-of-other-namespaces",
+        wrong="A model of another namespace is named",
+        file="core/claims.py",
+        old="    if rival.namespace == view.observed.model.meta.namespace:\n",
+        new="    if rival.namespace:\n",
+        test="tests/unit/core/test_host_names.py::"
+        "test_of_another_namespace_nothing_but_the_namespace_is_said_and_of_many_only_three",
+    ),
+    Mutant(
+        name="words-lost-pods-are-growth",
+        wrong="A pod that is lost while others are added doesn't count",
+        file="core/conditions.py",
+        old="    sound = 0 < had <= part.ready_replicas and view.fault(part.revision) is None\n",
+        new="    sound = view.fault(part.revision) is None\n",
+        test="tests/unit/core/test_headlines.py::"
+        "test_a_pod_that_is_lost_while_others_are_added_still_counts",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1741,4 +1797,5 @@ MUTANTS = (
     *BESIDE_THE_WORK,
     *OTHERS_OBJECTS,
     *ROUTES_OF_OURS,
+    *WORDS,
 )
