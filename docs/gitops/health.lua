@@ -35,6 +35,11 @@ if is("Reconciling", "True") then
   return health("Progressing")
 end
 
+-- A person gave it no pods (replicas: 0), and it answers nobody until there are some again.
+if is("Ready", "False") and conditions.Ready.reason == "ScaledToZero" then
+  return health("Suspended")
+end
+
 -- Nothing is being rolled out, but some of the pods are missing: they usually come back.
 if not is("Ready", "True") then
   return health("Progressing", conditions.Ready and conditions.Ready.message)

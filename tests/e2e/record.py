@@ -134,6 +134,13 @@ def override(scenario: Scenario) -> Json:
     return scenario.wait(condition("UpToDate", "False", "Overridden"), SECONDS)
 
 
+def switch_off(scenario: Scenario) -> Json:
+    """A person gave it no pods: spec.scaling.replicas is 0."""
+    serve(scenario)
+    scenario.apply(simulated("v1", rollout=SLOW, scaling={"replicas": 0}))
+    return scenario.wait(condition("Ready", "False", "ScaledToZero"), SECONDS)
+
+
 def lose_pods(scenario: Scenario) -> Json:
     """One of two pods is no longer ready, and nothing is being rolled out."""
     serve(scenario)
@@ -173,6 +180,7 @@ STORIES: dict[str, Callable[[Scenario], Json]] = {
     "rolled-back": roll_back,
     "failed": fail_first,
     "overridden": override,
+    "scaled-to-zero": switch_off,
     "too-few-pods": lose_pods,
     "name-conflict": conflict,
     "invalid": spoil,
