@@ -1163,6 +1163,15 @@ SOURCES = (
         "::test_a_torchserve_in_legacy_mode_counts_no_errors_rather_than_none",
     ),
     Mutant(
+        name="source-unknown-name-is-none",
+        wrong="A misspelt counter of refusals stands for no refusal",
+        file="measuring/feeds.py",
+        old="        if total and not marked:\n",
+        new="        if total and marked is None:\n",
+        test="tests/unit/measuring/test_feeds.py"
+        "::test_no_series_is_none_only_of_a_metric_that_there_is[bad]",
+    ),
+    Mutant(
         name="source-announced-is-absent",
         wrong="A counter that has had no event yet is taken for one that isn't there",
         file="sources/counters.py",

@@ -167,6 +167,28 @@ def check_counters(text: str) -> str | None:
     return None
 
 
+_LISTING = frozenset(("on", "ignoring", "group_left", "group_right", "by", "without"))
+"What labels are listed after, in parentheses."
+_KEYWORDS = _LISTING | {"and", "or", "unless", "offset", "bool", "inf", "nan", "start", "end"}
+
+
+def find_metrics(text: str) -> frozenset[str]:
+    """The metrics that a query for counters names, as far as it writes their names outside of {}.
+
+    What an operator lists in parentheses (`on (instance)`) are labels.
+    """
+    tokens = [token for token in _tokenize(text) if token.kind not in ("Space", "Comment")]
+    names, depth, listing = set[str](), 0, False
+    for token, following in pairwise([*tokens, _Token("Other", "")]):
+        depth += (token.text in ("{", "[")) - (token.text in ("}", "]"))
+        lists = token.text.lower() in _LISTING and following.text == "("
+        listing = (listing and token.text != ")") or lists
+        is_name = token.kind == "Word" and not depth and not listing and following.text != "("
+        if is_name and token.text.lower() not in _KEYWORDS and not token.text[0].isdigit():
+            names.add(token.text)
+    return frozenset(names)
+
+
 def quote_regex(value: str) -> str:
     """Write a regex (RE2, as Prometheus takes it) that matches exactly this text, as one unit."""
     return "(?:" + _REGEX_SPECIAL.sub(r"\\\g<0>", value) + ")"

@@ -26,6 +26,7 @@ from canarium.core.promql import (
     Template,
     check_counters,
     check_value,
+    find_metrics,
 )
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.judge import Counts
@@ -195,6 +196,7 @@ class _PrometheusSide:
     query: PrometheusQuery
     values: Mapping[str, str]
     tracker: CountsTracker = field(default_factory=CountsTracker)
+    knows_names: bool = False
 
     async def ask(self) -> Figure:
         source = await self._connect()
@@ -205,7 +207,24 @@ class _PrometheusSide:
             source.query_series(self._render(self.query.bad or self.query.good), at),
             source.query_series(self._render(self.query.total), at),
         )
+        if total and not marked:
+            await self._check_names(source, at)
         return _count(self.tracker, marked, total, good=bool(self.query.good))
+
+    async def _check_names(self, source: PrometheusSource, at: float) -> None:
+        """No bad (or good) one is none only of a counter that there is, under whatever labels.
+
+        That of `total` is there; another may be misspelt. Raises SourceError that names it.
+        """
+        asked = find_metrics(self.query.bad or self.query.good)
+        names = sorted(asked - find_metrics(self.query.total))
+        if self.knows_names or not names:
+            return
+        known = await source.query_series(f'group({{__name__=~"{"|".join(names)}"}})', at)
+        if not known:
+            words = " or ".join(names)
+            raise SourceError(f"Prometheus has no {words}: is it counted under another name?")
+        self.knows_names = True
 
     async def _connect(self) -> PrometheusSource:
         address = self.query.address or self.sources.prometheus_url

@@ -10,6 +10,7 @@ from canarium.core.promql import (
     Template,
     check_counters,
     check_value,
+    find_metrics,
     unescape,
 )
 from hypothesis import example, given
@@ -265,3 +266,24 @@ def test_a_long_template_takes_no_longer_than_its_length(piece: str) -> None:
         Template(text)
     except ValueError as error:
         assert len(str(error)) < 300  # noqa: PT017  # either may happen
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("asked", {"asked"}),
+        ('asked{code=~"5..",path!="by"}', {"asked"}),
+        (
+            ':tensorflow:serving:request_count{a="b"} or other_total',
+            {":tensorflow:serving:request_count", "other_total"},
+        ),
+        ("a_total and on (pod, instance) b_total offset 5m", {"a_total", "b_total"}),
+        ('label_replace(a_total, "x", "$1", "y", "(.*)")', {"a_total"}),
+        ('{__name__="a_total"}', set()),
+        ("a_total[5m:1m] unless ignoring(code) group_left b", {"a_total", "b"}),
+        ("a_total > bool 0", {"a_total"}),
+        ('refused{service="{{service}}"} # of all', {"refused"}),
+    ],
+)
+def test_the_metrics_that_a_query_names_are_found(query: str, names: set[str]) -> None:
+    assert find_metrics(query) == names

@@ -97,6 +97,44 @@ async def test_counters_are_told_by_what_they_grew_from_the_second_reading_on() 
     assert {asked.form["time"] for asked in server.asked} == {"1000.000"}
 
 
+@pytest.mark.parametrize("marked", ["bad", "good"])
+async def test_no_series_is_none_only_of_a_metric_that_there_is(marked: str) -> None:
+    """A misspelt counter of refusals would never find one; of clicks, it would find nobody's."""
+    known = list[Any]()
+
+    def answer(asked: Asked) -> Any:
+        query = asked.form["query"]
+        if query.startswith("group"):
+            assert query == 'group({__name__=~"refused_totl"})'
+            return vector(*known)
+        return vector(({}, 100)) if query.startswith("asked") else vector()
+
+    query = PrometheusQuery(**{marked: "refused_totl{}", "total": "asked_total{}"})
+    async with serving(answer) as server, asking(secrets(), server.url) as sources:
+        it = asker(sources, feed(query))
+        with pytest.raises(SourceError) as caught:
+            await it.ask()
+        known.append(({}, 1))
+        assert await it.ask() == Answers(None, None)
+        await it.ask()
+    assert str(caught.value) == (
+        "Prometheus has no refused_totl: is it counted under another name?"
+    )
+    asked = [each.form["query"] for each in server.asked]
+    assert sum(query.startswith("group") for query in asked) == 4, "once known, of each side"
+
+
+async def test_no_series_of_the_metric_that_counts_all_is_none() -> None:
+    def answer(asked: Asked) -> Any:
+        return vector() if "5.." in asked.form["query"] else vector(({}, 100))
+
+    query = PrometheusQuery(bad='asked{code=~"5.."}', total="asked")
+    async with serving(answer) as server, asking(secrets(), server.url) as sources:
+        it = asker(sources, feed(query))
+        await it.ask()
+        assert await it.ask() == Answers(Counts(0, 0), Counts(0, 0))
+
+
 async def test_good_ones_are_turned_into_bad_ones() -> None:
     shown = {"clicks": 1, "shown": 10}
     query = WebQuery("{}/{{{{revision}}}}", good="$.clicks", total="$.shown")
