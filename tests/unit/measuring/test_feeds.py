@@ -109,7 +109,9 @@ async def test_no_series_is_none_only_of_a_metric_that_there_is(marked: str) -> 
             return vector(*known)
         return vector(({}, 100)) if query.startswith("asked") else vector()
 
-    query = PrometheusQuery(**{marked: "refused_totl{}", "total": "asked_total{}"})
+    name = "refused_totl{}"
+    bad = PrometheusQuery(bad=name, total="asked_total{}")
+    query = bad if marked == "bad" else PrometheusQuery(good=name, total="asked_total{}")
     async with serving(answer) as server, asking(secrets(), server.url) as sources:
         it = asker(sources, feed(query))
         with pytest.raises(SourceError) as caught:
