@@ -98,7 +98,9 @@ def _tell_scaling(view: View, status: Status) -> Headline:
 
 def _tell_shifting(view: View, status: Status) -> Headline:
     where = _where(view, status) if status.canary else describe_version(status.stable)
-    return Headline("Shifting", f"{where}: waits for the router to take it")
+    answer = view.verify(status)
+    why = f": {answer.message}" if answer.message and not answer.accepted else ""
+    return Headline("Shifting", f"{where}: waits for the router to take it{why}")
 
 
 def _tell_holding(view: View, status: Status) -> Headline:
@@ -108,7 +110,7 @@ def _tell_holding(view: View, status: Status) -> Headline:
         return Headline("AwaitingApproval", asked + _tell_unjudged(view, status))
     canary = status.canary
     if canary is not None and canary.ready_replicas < _needed(view, status, canary):
-        words = f"{canary.ready_replicas} of {_needed(view, status, canary)} canary pods ready"
+        words = f"canary: {_tell_lack(view, canary, _needed(view, status, canary))}"
         return Headline("TooFewReplicas", f"{where}: {words}")
     result = current_result(view, status)
     over = held_seconds(rollout_of(status), view.now) >= step.hold_seconds
@@ -147,6 +149,10 @@ def _tell_guarding(view: View, status: Status) -> Headline:
     refusal = _refusal(view, status)
     if refusal is not None and not is_up_to_date(view, status):
         return Headline(refusal.reason, refusal.message)
+    stable = status.stable
+    if stable is not None and stable.ready_replicas < _needed(view, status, stable):
+        words = f"{describe_version(stable)}: {_tell_lack(view, stable)}"
+        return Headline("TooFewReplicas", f"{words}; {_tell_previous(view, status)}")
     return Headline("Guarding", f"{_tell_shares(status)}; {_tell_previous(view, status)}")
 
 
@@ -159,10 +165,10 @@ def _tell_previous(view: View, status: Status) -> str:
     return f"{describe_version(previous)} {warm} for {guard}: {_tell_lack(view, previous)}"
 
 
-def _tell_lack(view: View, part: RevisionStatus) -> str:
+def _tell_lack(view: View, part: RevisionStatus, needed: int | None = None) -> str:
     """How many pods are ready, and what is wrong with the others, if that is known."""
     fault = view.fault(part.revision)
-    ready = f"{part.ready_replicas} of {part.replicas} pods ready"
+    ready = f"{part.ready_replicas} of {part.replicas if needed is None else needed} pods ready"
     return f"{ready}; {fault.message}" if fault else ready
 
 
@@ -298,7 +304,7 @@ def _ready(view: View, status: Status) -> Condition:
     for part in parts:
         ready, needed = part.ready_replicas, _needed(view, status, part)
         if ready < needed and not _is_growing(view, status, part):
-            words = f"{describe_version(part)}: {ready} of {needed} pods ready"
+            words = f"{describe_version(part)}: {_tell_lack(view, part, needed)}"
             return _condition(view, "Ready", "False", "TooFewReplicas", words)
     if view.is_switched_off(status):
         words = _tell_switched_off(status.stable)

@@ -108,3 +108,52 @@ def test_a_pod_that_is_lost_while_others_are_added_still_counts() -> None:
     del world.pods[lost]
     world.run(1.0)
     assert world.condition("Ready") == ("False", "TooFewReplicas")
+
+
+def say(world: World, kind: str) -> str:
+    return next(each.message for each in world.status.conditions if each.type == kind)
+
+
+def test_pods_that_crash_at_rest_make_a_model_unready_and_the_condition_says_how() -> None:
+    world = serving()
+    world.crashing.add("1")
+    world.run(5.0)
+    assert world.condition("Ready") == ("False", "TooFewReplicas")
+    assert say(world, "Ready").startswith("version 1: 0 of 2 pods ready; pod fraud-")
+    assert "exited with code 1" in say(world, "Ready")
+
+
+def test_a_new_stable_that_lacks_pods_in_the_guard_is_not_said_to_serve_all() -> None:
+    world = guarding()
+    lost = next(name for name, p in world.pods.items() if world.version_of(p.revision) == "2")
+    age = world._age
+    world._age = lambda pod: replace(age(pod), ready=pod.meta.name != lost)  # type: ignore[method-assign]
+    world.run(3.0)
+    assert (world.status.reason, world.status.message) == (
+        "TooFewReplicas",
+        "version 2: 1 of 2 pods ready; the previous revision stays warm for 600 s",
+    )
+
+
+def test_what_keeps_canary_pods_away_in_mid_step_is_said() -> None:
+    world = serving(replicas=4)
+    world.apply(make_spec("2", replicas=4, rollout=make_rollout(50, hold=600.0)))
+    world.run_until("Holding")
+    gone = next(name for name, p in world.pods.items() if world.version_of(p.revision) == "2")
+    world.room = len(world.pods) - 1
+    del world.pods[gone]
+    world.run(3.0)
+    assert world.status.reason == "TooFewReplicas"
+    assert world.status.message.startswith(
+        "step 1 of 2 (step-50) at 50 %: canary: 1 of 2 pods ready; pod fraud-"
+    )
+    assert "cannot be scheduled" in world.status.message
+
+
+def test_a_router_that_takes_its_time_is_quoted() -> None:
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(20)))
+    world.run_until("Shifting")
+    pending = next(c for c in world.status.conditions if c.type == "Routed")
+    assert (pending.status, bool(pending.message)) == ("Unknown", True)
+    assert world.status.message.endswith(f"waits for the router to take it: {pending.message}")
