@@ -19,6 +19,7 @@ from tests.e2e.changes import (
     replay,
     revision_of,
 )
+from tests.e2e.reach import mark_strangers
 
 OURS = frozenset({"canarium", "canarium-capacity"})
 PREFIX = "canarium.dev/"
@@ -32,6 +33,10 @@ SLACK_SECONDS = 0.3
 "Between the live read that allows a write and the write itself a pod may still go."
 SETTLE_SECONDS = 2.0
 "Traefik reloads at most this often: an accepted route may be this far from being programmed."
+
+
+CONTEST_SECONDS = 35.0
+"Against somebody who keeps writing there are pauses of up to 30 s before a route is put right."
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +341,18 @@ def check_namespaces(changes: Sequence[Change]) -> Iterator[Violation]:
             yield _violation("6 namespaces", change, f"{change.kind} {change.name} is ours")
 
 
+def check_reach(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """10: what no person asked for doesn't stay in a route: it is never taken for a wish."""
+    since: Change | None = None
+    for change, theirs in mark_strangers(changes, expected.model):
+        if since is not None and change.time - since.time > CONTEST_SECONDS:
+            words = f"a stranger's edit stayed for {change.time - since.time:.1f} s"
+            yield _violation("10 reach", since, words)
+            since = None
+        if change.kind == "HTTPRoute" and change.name == expected.model:
+            since = (since or change) if theirs else None
+
+
 CHECKS: tuple[Check, ...] = (
     check_weights,
     check_capacity,
@@ -346,11 +363,14 @@ CHECKS: tuple[Check, ...] = (
     check_rejected,
     check_spec_is_the_persons,
 )
+"What is checked of what we write, without what strangers wrote into a route in between."
 
 
 def find_violations(changes: Sequence[Change], expected: Expectation) -> list[Violation]:
     """All that was violated, in the order in which it happened."""
-    found = (violation for check in CHECKS for violation in check(changes, expected))
+    ours = [change for change, theirs in mark_strangers(changes, expected.model) if not theirs]
+    found = [violation for check in CHECKS for violation in check(ours, expected)]
+    found += check_reach(changes, expected)
     return sorted(found, key=lambda violation: violation.version)
 
 

@@ -1727,6 +1727,30 @@ ROUTES_OF_OURS = (
         new="",
         test=_TRAFFIC + "test_what_is_in_force_is_stored_before_a_route_is_written_by_it",
     ),
+    Mutant(
+        name="a-fight-without-pauses",
+        wrong="Against somebody who keeps writing a route is put right as often as they write",
+        file="core/contest.py",
+        old="    return at + wait if at <= view.now",
+        new="    return at if at <= view.now",
+        test=_TRAFFIC + "test_against_somebody_who_keeps_writing_it_is_put_right_ever_more_rarely",
+    ),
+    Mutant(
+        name="a-rollback-waits-for-a-contest",
+        wrong="What is decided anew waits as long as what somebody else wrote",
+        file="core/contest.py",
+        old="    if not _is_changed(view, status):\n        return -math.inf\n",
+        new="",
+        test=_TRAFFIC + "test_a_rollback_waits_for_no_contest",
+    ),
+    Mutant(
+        name="a-contest-holds-weight-to-stable-up",
+        wrong="Weight that a stranger gave the canary goes back only after the longest pause",
+        file="core/contest.py",
+        old="    if _goes_back(view, status):\n",
+        new="    if status.canary is None:\n",
+        test=_TRAFFIC + "test_weight_that_has_to_go_back_to_stable_waits_a_second_at_most",
+    ),
 )
 
 WORDS = (

@@ -17,6 +17,7 @@ from canarium.core.actions import (
     Apply,
     Create,
     Delete,
+    Event,
     Measure,
     Plan,
     RecordOutcome,
@@ -210,6 +211,8 @@ class World:
     rivals: tuple[Rival, ...] = ()
     last_plan: Plan = field(default_factory=Plan)
     events: list[str] = field(default_factory=list)
+    "Their reasons."
+    told: list[Event] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     edited: bool = False
     "Whether somebody else wrote the route last."
@@ -377,7 +380,7 @@ class World:
         self.before_edit = self.routed() if not self.edited else self.before_edit
         number = str(self._next())
         meta = replace(route.meta, resource_version=number, generation=route.meta.generation + 1)
-        edited = replace(route, meta=meta, spec=spec)
+        edited = replace(route, meta=meta, spec=spec, writers=("kubectl-patch",))
         self._store(route.kind)[route.meta.name] = edited
         self.edited = True
 
@@ -457,6 +460,7 @@ class World:
         assert plan(self.observe(), self.clock) == made, "a plan is a function of what is observed"
         self.last_plan = made
         self.events.extend(event.reason for event in made.events)
+        self.told.extend(made.events)
         if made.status is not None and self._survives("status"):
             self.status_raw = json.loads(json.dumps(made.status))
             self._next()

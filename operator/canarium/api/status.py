@@ -143,6 +143,19 @@ class TrafficInForce(Model):
     "How long the gateway waits for the whole answer to a request."
 
 
+class RoutesStatus(Model):
+    """What became of the route objects that were written, and who else writes them."""
+
+    written: str | None = None
+    "A digest of them as they were last seen in place."
+    reverts: int | None = None
+    "How often they were put right since others began to write them."
+    reverted_at: Time | None = None
+    "When last."
+    managers: list[str] | None = None
+    "The field managers of the others, the latest first."
+
+
 class RevisionStatus(Model):
     """One revision that exists now."""
 
@@ -291,6 +304,8 @@ class DeploymentStatus(Model):
     "What shifts the weight: GatewayAPI, Traefik, Istio or Replicas."
     traffic: TrafficInForce | None = None
     "How requests come in, as decided. Routes are compared with this and never read as a wish."
+    routes: RoutesStatus | None = None
+    "The route objects: whether they are in place, and whether others keep writing them."
     rollout: RolloutStatus | None = None
     "Where the rollout stands."
     stable: RevisionStatus | None = None

@@ -30,6 +30,7 @@ from canarium.core.autoscalers import (
     retire,
 )
 from canarium.core.clock import AHEAD_SECONDS
+from canarium.core.contest import waits_until
 from canarium.core.drift import contains, read_restart
 from canarium.core.history import make_prunes, make_records
 from canarium.core.jobs import make_job_writes
@@ -69,7 +70,7 @@ def make_writes(view: View, status: Status) -> Writes:
 
     The shell stops at the first write that fails, so what protects people's requests comes first.
     """
-    routes = list(_make_routes(view, status))
+    routes = list_route_writes(view, status)
     bounds = [*dismiss(view, status), *raise_floors(view, status)]
     upward = [*bounds, *_make_capacity(view, status)]
     places = [*_make_place(view, status), *_make_first_place(view, status)]
@@ -153,9 +154,16 @@ def _make_revision_service(view: View, status: Status, part: RevisionStatus) -> 
         yield _put(view, child.ref, body)
 
 
+def list_route_writes(view: View, status: Status) -> list[Write]:
+    """What has to be written of routes now, in its order."""
+    return list(_make_routes(view, status))
+
+
 def _make_routes(view: View, status: Status) -> Iterator[Write]:
     split = view.split(status)
     if split is None or not _may_write(view, status):
+        return
+    if view.now < waits_until(view, status):
         return
     *led_to, entrance = view.router(status).make_routes(split)
     waits = view.now < (turned_at(view, status) or 0.0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from canarium.core.analysis import current_result, last_result, unusable_metrics
 from canarium.core.claims import SHARED, TAKEN, find_collision
 from canarium.core.clock import held_seconds
+from canarium.core.contest import describe_contest, is_contested
 from canarium.core.faults import IMAGES_DIFFER, Fault
 from canarium.core.jobs import RUNNING
 from canarium.core.phases import awaits_approval, awaits_traffic, is_due, is_paused, is_up_to_date
@@ -29,6 +30,7 @@ _UNANSWERED = (
     "GatewayNotProgrammed",
     "NameConflict",
 )
+CONTESTED = "RouteContested"
 _FINAL_FAILURES = ("NameConflict",)
 SCALED_TO_ZERO = "ScaledToZero"
 "The reason for having no pods, asked for or for want of work."
@@ -66,6 +68,8 @@ def find_obstacle(view: View, status: Status) -> Headline | None:
         return Headline(failure.reason, f"{failure.kind} {failure.name}: {failure.message}")
     if verification.refused:
         return Headline(verification.reason, verification.message)
+    if is_contested(view, status):
+        return Headline(CONTESTED, describe_contest(status))
     if state not in ("Starting", *ROLLING):
         return None
     tried = status.canary or status.stable
@@ -322,6 +326,8 @@ def _tell_unreached(
     first = status.canary is None and rollout_of(status).state == "Shifting"
     if verification.reason in _UNANSWERED or (first and not verification.accepted):
         return verification.reason, verification.message
+    if is_contested(view, status):
+        return CONTESTED, describe_contest(status)
     collision = find_collision(view, status)
     return (TAKEN, collision.message) if collision is not None and collision.whole else None
 

@@ -13,12 +13,12 @@ from typing import Literal
 from canarium.core.actions import Event
 from canarium.core.clock import MOST_RETURNS, bring_back
 from canarium.core.conditions import SCALED_TO_ZERO, find_obstacle
+from canarium.core.contest import find_changed, find_writers, is_reverted
 from canarium.core.normalise import list_unrequested
 from canarium.core.notices import Notice
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, rollout_of
 from canarium.core.words import describe_traffic, tidy
-from canarium.routers.base import is_current
 
 
 def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
@@ -30,7 +30,7 @@ def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
         *_tell_holdback(view, before, after),
         *_tell_commands(before, after),
         *_tell_obstacle(view, before, after),
-        *_tell_drift(view, before, after),
+        *_tell_reverts(view, before, after),
         *_tell_clock(view, before),
     )
     return tuple(replace(event, message=tidy(event.message)) for event in events)
@@ -44,19 +44,14 @@ def _tell_obstacle(view: View, before: Status, after: Status) -> Iterator[Event]
     yield _about(after.canary or after.stable, "Warning", after.reason, "Wait", after.message)
 
 
-def _tell_drift(view: View, before: Status, after: Status) -> Iterator[Event]:
-    """Routes that the router had taken as they were meant, and that say something else now."""
-    meta, split = view.observed.model.meta, view.split(after)
-    routed = next((c for c in before.conditions if c.type == "Routed"), None)
-    if routed is None or (routed.status, routed.observed_generation) != ("True", meta.generation):
+def _tell_reverts(view: View, before: Status, after: Status) -> Iterator[Event]:
+    """Routes that were in place as they were meant, that say something else now, or are gone."""
+    if not is_reverted(before, after):
         return
-    if split is None or split != view.split(before):
-        return
-    router = view.router(after)
-    for child in router.make_routes(split):
-        if not is_current(view.observed, child):
-            words = f"{child.ref.kind} {child.ref.name} was changed by somebody; it is put right"
-            yield Event("Warning", "DriftCorrected", "Route", words)
+    for child in find_changed(view, after):
+        by = ", ".join(find_writers(view, child)[:1]) or "somebody"
+        words = f"{child.ref.kind} {child.ref.name} was changed by {by}; it is put right"
+        yield Event("Warning", "ExternalChangeReverted", "Route", words)
 
 
 def _tell_clock(view: View, before: Status) -> Iterator[Event]:

@@ -101,10 +101,11 @@ class DeploymentRecord:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """A Service; `spec` is its spec as JSON bytes."""
+    """A Service; `spec` is its spec as JSON bytes, `writers` as in RouteRecord."""
 
     meta: Meta
     spec: bytes
+    writers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,8 @@ class RouteRecord:
     spec: bytes
     parents: tuple[RouteParent, ...] = ()
     kind: RouteKind = "HTTPRoute"
+    writers: tuple[str, ...] = ()
+    "The field managers other than ours that wrote something of its spec, the latest first."
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from canarium.core.children import (
     Writes,
     drained_at,
     left_until,
+    list_route_writes,
     make_writes,
     turned_at,
 )
 from canarium.core.clock import ends_at, resumes_at
+from canarium.core.contest import list_moments, record_routes
 from canarium.core.decide import decide
 from canarium.core.happenings import make_events
 from canarium.core.in_place import taken_from
@@ -41,8 +43,10 @@ def plan(observed: Observed, now: float) -> Plan:
     view, before = make_view(observed, now), observed.model.status
     decided = note_written(observed, decide(view))
     view = look_again(view, decided)
-    after = report(view, decided)
     moved = _intent(decided) != _intent(_as_kept(before, decided))
+    writes_routes = not moved and bool(list_route_writes(view, decided))
+    decided = record_routes(view, decided, writes=writes_routes)
+    after = report(view, decided)
     writes = Writes() if moved else make_writes(view, after)
     return Plan(
         status=dump(after) if after != before else None,
@@ -124,6 +128,7 @@ def _moments(view: View, status: Status) -> list[float | None]:
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
     moments += [left_until(view, status), turned_at(view, status), rewords_at(view, status)]
     moments.append(resumes_at(rollout))
+    moments += list_moments(view, status)
     if view.rollout.capacity == "InPlace":
         moments.append(taken_from(view, status))
     moments.append(drained_at(view, status))

@@ -165,6 +165,21 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutesStatus:
+    """What became of the route objects that were written.
+
+    `written` is a digest of them as they were last seen in place. `reverts` says how often they
+    were put right since others (`managers`, the latest first) began to write them, `reverted_at`
+    when last.
+    """
+
+    written: str = ""
+    reverts: int = 0
+    reverted_at: float | None = None
+    managers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The whole status subresource."""
 
@@ -179,6 +194,7 @@ class Status:
     traffic: Traffic | None = None
     """The gateways, host names, paths and timeouts in force, which routes are written from; None
     as long as an operator wrote this that kept no account of them."""
+    routes: RoutesStatus | None = None
     rollout: Rollout | None = None
     stable: RevisionStatus | None = None
     canary: RevisionStatus | None = None

@@ -17,7 +17,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from canarium.api import parse_deployment, parse_rollout, parse_template, parse_traffic
 from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.api.parsing import image_version
-from canarium.core.actions import RouteKind
+from canarium.core.actions import CAPACITY_MANAGER, OWNER_MANAGER, RouteKind
 from canarium.core.commands import VERBS
 from canarium.core.names import PREFIX, REVISION_LABEL
 from canarium.core.normalise import canonical_json, metrics_endpoint, normalise_source
@@ -50,11 +50,15 @@ from canarium.core.spec import (
     Traffic,
 )
 from canarium.core.status import Status, parse, parse_time
-from canarium.core.words import last_words
+from canarium.core.words import last_words, tidy
 from canarium.errors import Problem, SpecError
 from canarium.kube.boundary import Boundary
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+OURS = (OWNER_MANAGER, CAPACITY_MANAGER)
+OF_A_SPEC = b'"f:spec"'
+MOST_WRITERS = 3
+MOST_OF_A_NAME = 63
 MAKES_A_REVISION = frozenset({"f:model", "f:server", "f:pod"})
 "The parts of spec whose writer a revision has."
 
@@ -167,7 +171,19 @@ class _Job(_Object):
     status: _JobStatus | None = None
 
 
-class _Service(_Object):
+class _ManagedFields(_Wire):
+    manager: str = ""
+    subresource: str = ""
+    time: datetime | None = None
+    fields_v1: Raw = Raw(b"{}")
+
+
+class _WrittenMetadata(_Metadata):
+    managed_fields: list[_ManagedFields] | None = None
+
+
+class _Service(_Wire):
+    metadata: _WrittenMetadata
     spec: Raw
 
 
@@ -202,7 +218,8 @@ class _RouteStatus(_Wire):
     parents: list[_Parent] | None = None
 
 
-class _Route(_Object):
+class _Route(_Wire):
+    metadata: _WrittenMetadata
     spec: Raw
     status: _RouteStatus | None = None
 
@@ -343,7 +360,11 @@ def project_job(raw: bytes | Raw) -> JobRecord:
 def project_service(raw: bytes | Raw) -> ServiceRecord:
     """A Service; its spec stays the apiserver's own JSON."""
     wire = _decode_service(raw)
-    return ServiceRecord(meta=_make_meta(wire.metadata), spec=bytes(wire.spec))
+    return ServiceRecord(
+        meta=_make_meta(wire.metadata),
+        spec=bytes(wire.spec),
+        writers=_find_writers(wire.metadata.managed_fields),
+    )
 
 
 def project_endpoints(raw: bytes | Raw) -> EndpointsRecord:
@@ -368,6 +389,7 @@ def make_route_projection(kind: RouteKind) -> Callable[[bytes | Raw], RouteRecor
             spec=bytes(wire.spec),
             parents=tuple(_make_parent(item, wire.metadata.namespace) for item in parents or ()),
             kind=kind,
+            writers=_find_writers(wire.metadata.managed_fields),
         )
 
     return project
@@ -571,6 +593,23 @@ def _make_parent(wire: _Parent, namespace: str) -> RouteParent:
         kind=wire.parent_ref.kind or "Gateway",
         group=GATEWAY_GROUP if wire.parent_ref.group is None else wire.parent_ref.group,
     )
+
+
+def _find_writers(entries: list[_ManagedFields] | None) -> tuple[str, ...]:
+    """Who else has written something of a spec, the latest first: a few short names.
+
+    Of managedFields, which are as large as the object, nothing else is kept.
+    """
+    others = [
+        entry
+        for entry in entries or ()
+        if entry.manager not in OURS
+        and not entry.subresource
+        and OF_A_SPEC in bytes(entry.fields_v1)
+    ]
+    others.sort(key=lambda entry: _seconds(entry.time) or 0.0, reverse=True)
+    names = dict.fromkeys(tidy(entry.manager)[:MOST_OF_A_NAME] for entry in others)
+    return tuple(sys.intern(name) for name in tuple(names)[:MOST_WRITERS] if name)
 
 
 def _find_condition(conditions: list[_Condition] | None, kind: str) -> _Condition | None:

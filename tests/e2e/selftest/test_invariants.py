@@ -300,3 +300,29 @@ def test_what_was_there_before_a_witness_is_judged_by_another() -> None:
 
     assert list(check_namespaces([*seen_late, *log.changes[1:]])) == []
     assert [v.message for v in check_namespaces(log.changes)] == ["Service left is ours"] * 2
+
+
+def exposed() -> Log:
+    """v1 serves by its host name."""
+    return Log().exposed_model("a.b").revision("v1").wait(1).exposed_route("a.b").wait(9)
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        pytest.param(lambda log: log.exposed_route("theirs.b"), id="host"),
+        pytest.param(lambda log: log.exposed_route("a.b", "/theirs"), id="path"),
+        pytest.param(lambda log: log.exposed_route("a.b", backend="theirs"), id="backend"),
+    ],
+)
+def test_a_strangers_edit_that_stays_is_found(edited: Callable[[Log], Log]) -> None:
+    assert violated(edited(exposed()).wait(34).exposed_route("a.b")) == []
+    stays = edited(exposed()).wait(36).exposed_route("a.b")
+    assert violated(stays) == ["10 reach: a stranger's edit stayed for 36.0 s"]
+    seen_at_the_end = edited(exposed()).wait(36).ready("v1", 2)
+    assert violated(seen_at_the_end) == ["10 reach: a stranger's edit stayed for 36.0 s"]
+
+
+def test_a_host_that_the_person_asked_for_before_may_stay_while_a_rollout_goes_on() -> None:
+    log = exposed().exposed_model("new.b", generation=2).wait(99).exposed_route("a.b").wait(99)
+    assert violated(log.exposed_route("new.b").wait(99).ready("v1", 2)) == []

@@ -30,6 +30,20 @@ class Log:
         """One that an autoscaler sizes."""
         return self._model({"minReplicas": least, "maxReplicas": 9}, generation)
 
+    def exposed_model(self, host: str, *, generation: int = 1) -> "Log":
+        """One that is reached by a host name through a gateway."""
+        traffic = {"parentRefs": [{"name": "public"}], "hostnames": [host]}
+        spec = {"scaling": {"replicas": 2}, "traffic": traffic}
+        return self._write("ModelDeployment", MODEL, {"spec": spec}, None, generation=generation)
+
+    def exposed_route(self, host: str, path: str = "/", backend: str = f"{MODEL}-v1") -> "Log":
+        """A route by which v1, or another backend, is reached."""
+        self._generation += 1
+        matches = [{"path": {"type": "PathPrefix", "value": path}}]
+        rules = [{"matches": matches, "backendRefs": [{"name": backend, "weight": 100}]}]
+        spec = {"parentRefs": [{"name": "public"}], "hostnames": [host], "rules": rules}
+        return self._write("HTTPRoute", MODEL, {"spec": spec}, None, generation=self._generation)
+
     def _model(self, scaling: Json, generation: int, **metadata: Any) -> "Log":
         found = {"generation": generation, **metadata}
         return self._write("ModelDeployment", MODEL, {"spec": {"scaling": scaling}}, None, **found)

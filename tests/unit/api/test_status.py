@@ -20,6 +20,7 @@ from canarium.api.status import (
     Rejection,
     RevisionStatus,
     RolloutStatus,
+    RoutesStatus,
     TrafficInForce,
     WrittenRevision,
 )
@@ -36,6 +37,7 @@ PAIRS = [
     (Rejection, core.Rejection),
     (Override, core.Override),
     (WrittenRevision, core.Written),
+    (RoutesStatus, core.RoutesStatus),
     (TrafficInForce, Traffic),
     (Parent, ParentRef),
     (AnsweredPath, PathMatch),
@@ -102,6 +104,7 @@ FULL = core.Status(
     url="http://fraud.example.com",
     router="GatewayAPI",
     traffic=TRAFFIC,
+    routes=core.RoutesStatus("0123456789", 4, 1_700_000_000.5, ("kubectl-patch",)),
     rollout=core.Rollout(
         state="Holding",
         step=2,
@@ -152,6 +155,7 @@ FULL_OF: dict[Any, Any] = {
     core.Rejection: FULL.rejected[0],
     core.Override: FULL.override,
     core.Written: FULL.written[0],
+    core.RoutesStatus: FULL.routes,
     Traffic: TRAFFIC,
     ParentRef: PARENT,
     PathMatch: TRAFFIC.paths[0],

@@ -444,13 +444,13 @@ def test_an_edited_route_is_put_right_and_reported_once() -> None:
     world.settle()
     world.run(5.0)
     assert world.routed()[world.revision("2")] == 20
-    assert world.events.count("DriftCorrected") == 1
+    assert world.events.count("ExternalChangeReverted") == 1
 
 
 def test_our_own_writes_of_a_route_are_not_reported_as_drift() -> None:
     world = rolling()
     world.run_until("Idle")
-    assert (world.stable, world.events.count("DriftCorrected")) == ("2", 0)
+    assert (world.stable, world.events.count("ExternalChangeReverted")) == ("2", 0)
 
 
 def test_a_scaled_spec_grows_stable_at_once_and_shrinks_it_only_at_rest() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -293,3 +294,137 @@ def test_a_cookie_and_a_header_that_are_in_force_are_put_right() -> None:
     world.edit_route("HTTPRoute", lambda s: s["rules"][-1].update(sessionPersistence=persistence))
     world.settle()
     assert world.routes[NAME].spec == before
+
+
+# Against somebody who keeps writing
+
+
+def fight(world: World, seconds: float, *, every: float = 1.0) -> list[float]:
+    """A stranger who writes again as soon as it is put right; when it was put right."""
+    reverted, end = [], world.now + seconds
+    while world.now < end:
+        world.edit_route("HTTPRoute", EDITS[0][-1])
+        edited = world.reach()
+        while world.reach() == edited and world.now < end:
+            world.step()
+            world.tick(every)
+        reverted.append(world.now)
+    return reverted
+
+
+def test_an_edit_is_told_with_the_field_manager_in_every_state() -> None:
+    for state in STATES:
+        world = rolling("GatewayAPI", state)
+        world.edit_route("HTTPRoute", EDITS[0][-1])
+        world.settle()
+        world.run(3.0)
+        assert world.events.count("ExternalChangeReverted") == 1, state
+        said = [e.message for e in world.told if e.reason == "ExternalChangeReverted"]
+        assert said == [f"HTTPRoute {NAME} was changed by kubectl-patch; it is put right"], state
+
+
+def test_an_edit_of_a_route_that_no_gateway_has_taken_yet_is_told_too() -> None:
+    world = rolling("GatewayAPI")
+    world.delete_gateway()
+    world.settle()
+    world.edit_route("HTTPRoute", EDITS[0][-1])
+    world.settle()
+    assert world.events.count("ExternalChangeReverted") == 1
+
+
+def test_a_route_that_somebody_deleted_is_written_again_and_told() -> None:
+    world = rolling("GatewayAPI")
+    before = world.reach()
+    world.routes.clear()
+    world.settle()
+    assert (world.reach(), world.events.count("ExternalChangeReverted")) == (before, 1)
+
+
+def test_what_a_later_version_writes_otherwise_is_nobodys_edit() -> None:
+    world = rolling("GatewayAPI", "Idle")
+    routes = {**world.status_raw["routes"], "written": "by-another"}
+    world.status_raw = {**world.status_raw, "routes": routes}
+    world.edit_route("HTTPRoute", EDITS[0][-1])
+    world.settle()
+    assert world.events.count("ExternalChangeReverted") == 0
+
+
+def test_against_somebody_who_keeps_writing_it_is_put_right_ever_more_rarely() -> None:
+    world = rolling("GatewayAPI")
+    times = fight(world, 150.0)
+    waits = [round(b - a) for a, b in pairwise(times)]
+    assert waits[:9] == [1, 1, 1, 2, 4, 8, 16, 30, 30]
+    assert world.condition("Ready") == ("False", "RouteContested")
+    ready = next(c for c in world.status.conditions if c.type == "Ready")
+    assert "kubectl-patch" in ready.message
+    assert world.status.reason == "RouteContested"
+    assert world.events.count("RouteContested") == 1
+
+
+def test_a_contest_is_over_when_nobody_has_written_for_a_minute() -> None:
+    world = rolling("GatewayAPI", "Idle")
+    fight(world, 20.0)
+    world.settle()
+    world.run(100.0)
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.status.routes is not None
+    assert (world.status.routes.reverts, world.status.routes.managers) == (0, ())
+    made = world.step()
+    assert (made.status, made.writes) == (None, ())
+
+
+def test_a_restart_does_not_forget_a_contest() -> None:
+    world = rolling("GatewayAPI")
+    fight(world, 40.0)
+    world.edit_route("HTTPRoute", EDITS[0][-1])
+    edited = world.reach()
+    world.step()
+    world.tick(1.0)
+    world.step()
+    assert world.reach() == edited
+    assert world.last_plan.wake_at is not None
+
+
+def test_a_rollback_waits_for_no_contest() -> None:
+    world = rolling("GatewayAPI")
+    fight(world, 60.0)
+    world.edit_route("HTTPRoute", EDITS[0][-1])
+    world.verdicts["2"] = "Fail"
+    world.command("abort", "2")
+    world.settle()
+    assert (world.state, world.routed()) == ("Reverting", {world.revision("1"): 100})
+
+
+def test_weight_that_has_to_go_back_to_stable_waits_a_second_at_most() -> None:
+    world = rolling("GatewayAPI")
+    fight(world, 60.0)
+    weigh(world, 90)
+    began = world.now
+    while world.routed()[world.revision("2")] == 90:
+        world.step()
+        world.tick(0.25)
+    assert world.now - began <= 1.5
+
+
+def test_a_step_that_is_due_is_written_in_the_middle_of_a_contest() -> None:
+    world = rolling("GatewayAPI")
+    fight(world, 60.0)
+    world.edit_route("HTTPRoute", EDITS[0][-1])
+    world.command("promote", "2", step="full")
+    world.run(2.0)
+    assert world.routed() == {world.revision("2"): 100}
+
+
+def test_names_of_field_managers_are_few_short_and_harmless() -> None:
+    world = rolling("GatewayAPI")
+    for number in range(6):
+        world.edit_route("HTTPRoute", EDITS[0][-1])
+        name = f"{number}\n\x1b[31m" + "x" * 200
+        world.routes[NAME] = replace(world.routes[NAME], writers=(name,))
+        world.settle()
+        world.tick(3.0)
+    assert world.status.routes is not None
+    kept = world.status.routes.managers
+    assert len(kept) == 3
+    assert all(len(name) <= 63 and name.isprintable() for name in kept)
+    assert all(len(e.message) <= 400 and e.message.isprintable() for e in world.told[-6:])

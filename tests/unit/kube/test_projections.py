@@ -220,6 +220,31 @@ def test_a_slice_may_have_no_endpoints_at_all() -> None:
     assert project_endpoints(dump(make_object("EndpointSlice", "s", endpoints=None))).ready == 0
 
 
+def managed(manager: str, second: int, part: str = "f:spec", **fields: Any) -> dict[str, Any]:
+    time = f"2026-01-01T00:00:{second:02}Z"
+    return {"manager": manager, "time": time, "fieldsV1": {part: {"f:rules": {}}}, **fields}
+
+
+@pytest.mark.parametrize("kind", ["HTTPRoute", "Service"])
+def test_who_else_wrote_a_spec_is_kept_by_a_few_short_names(kind: str) -> None:
+    entries = [
+        managed("canarium", 9),
+        managed("canarium-capacity", 9),
+        managed("traefik", 9, "f:status", subresource="status"),
+        managed("labeller", 9, "f:metadata"),
+        managed("argocd-controller", 3),
+        managed("kubectl\n-patch" + "x" * 200, 7),
+        managed("third", 2),
+        managed("fourth", 1),
+        {"manager": "timeless", "fieldsV1": {"f:spec": {}}},
+    ]
+    body = make_object(kind, "fraud", spec={})
+    body["metadata"]["managedFields"] = entries
+    project = project_service if kind == "Service" else make_route_projection("HTTPRoute")
+    name = "kubectl -patch" + "x" * 49
+    assert project(dump(body)).writers == (name, "argocd-controller", "third")
+
+
 def test_a_route_tells_what_each_gateway_says_and_about_which_generation() -> None:
     accepted = {
         "type": "Accepted",
