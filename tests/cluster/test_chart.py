@@ -216,6 +216,7 @@ def test_the_operator_is_given_the_rights_that_its_switches_ask_for_and_no_more(
         ("metrics.k8s.io", "pods"),
         ("autoscaling", "horizontalpodautoscalers"),
         *((gateway, name) for name in ("httproutes", "grpcroutes", "gateways", "gatewayclasses")),
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
     }
     arguments = find(render_chart(off), "Deployment")["spec"]["template"]["spec"]["containers"][0]
     said = [word for word in arguments["args"] if word.startswith("--without")]
@@ -259,6 +260,7 @@ def test_for_single_namespaces_only_what_belongs_to_none_is_read_in_the_whole_cl
         for group, names in (
             ("canarium.dev", ["clustermetrictemplates"]),
             ("gateway.networking.k8s.io", ["gateways", "gatewayclasses"]),
+            ("apiextensions.k8s.io", ["customresourcedefinitions"]),
         )
         for name in names
         for verb in ("list", "watch")

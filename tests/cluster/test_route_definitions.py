@@ -8,26 +8,38 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 from canarium.core.actions import RouteKind
 from canarium.core.observed import Meta, ModelObject, Observed
 from canarium.core.resources.objects import make_route, make_service
-from canarium.kube.projections import make_route_projection, project_service
-from canarium.routers import ROUTERS
+from canarium.kube.projections import (
+    make_definition_projection,
+    make_route_projection,
+    project_service,
+)
+from canarium.kube.resources import DEFINITIONS
+from canarium.routers import ROUTERS, Split
 from canarium.routers.base import Child, is_current
+from canarium.routers.definitions import COOKIE, ROUTE_KINDS, RULE_NAME, SESSION_NAME
 
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, make_manifest
 from tests.cluster.definitions import (
     EXPERIMENTAL_ROUTES,
     GATEWAY_API,
     ISTIO,
+    NEXT_EXPERIMENTAL_ROUTES,
+    NEXT_GATEWAY_API,
     TRAEFIK,
+    Definitions,
     apply_definitions,
     fetch_definitions,
 )
 from tests.cluster.fixtures import own_cluster
+from tests.cluster.gateway import apply
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 from tests.unit.routers.routing import MODEL, NAMESPACE, observe
@@ -35,15 +47,50 @@ from tests.unit.routers.test_rendering import CASES, read_split
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("control-plane")]
 Json = dict[str, Any]
+ROOT = Path(__file__).parents[2]
+
+
+VERSIONS: dict[str, tuple[Definitions, ...]] = {
+    "standard channel": (GATEWAY_API,),
+    "experimental channel": (GATEWAY_API, EXPERIMENTAL_ROUTES),
+    "next standard channel": (NEXT_GATEWAY_API,),
+    "next experimental channel": (NEXT_GATEWAY_API, NEXT_EXPERIMENTAL_ROUTES),
+}
+"Of Gateway API, one laid over the other as an upgrade does."
 
 
 @pytest.fixture(scope="module")
-def plane() -> Iterator[Cluster]:
+def bare_plane() -> Iterator[Cluster]:
     with own_cluster("control-plane") as cluster:
-        for wanted in (GATEWAY_API, TRAEFIK, ISTIO):
+        for wanted in (TRAEFIK, ISTIO):
             apply_definitions(cluster, fetch_definitions(wanted, Progress()))
         cluster.kubectl("create", "namespace", NAMESPACE)
         yield cluster
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def plane(bare_plane: Cluster, request: pytest.FixtureRequest) -> Cluster:
+    """An apiserver with one version of Gateway API's kinds."""
+    for wanted in VERSIONS[request.param]:
+        install(bare_plane, wanted)
+    return bare_plane
+
+
+def install(plane: Cluster, wanted: Definitions) -> None:
+    """Install definitions of Gateway API's over whatever is there."""
+    apply_definitions(plane, fetch_definitions(wanted, Progress()))
+
+
+def read_fields(plane: Cluster, kind: RouteKind = "HTTPRoute") -> frozenset[str]:
+    """What the operator finds in the installed definition."""
+    name = DEFINITIONS[kind].only
+    answer = plane.kubectl("get", "customresourcedefinition", name, "-o", "json")
+    return make_definition_projection(kind)(answer.encode()).fields
+
+
+def fit(plane: Cluster, split: Split) -> Split:
+    """A split as it is written in this cluster."""
+    return replace(split, fields=read_fields(plane, ROUTE_KINDS[split.traffic.protocol]))
 
 
 def write(plane: Cluster, child: Child, validate: str = "strict") -> bytes:
@@ -83,18 +130,24 @@ def is_experimental(router: str, case: Json) -> bool:
     return router == "GatewayAPI" and "sticky" in case["split"]
 
 
-STANDARD = [c for c in CASES if not is_experimental(*cast("tuple[str, Json]", c.values))]
-
-
-@pytest.mark.parametrize(("router", "case"), STANDARD)
+@pytest.mark.parametrize(("router", "case"), CASES)
 def test_a_route_is_taken_as_it_is_and_left_alone(plane: Cluster, router: str, case: Json) -> None:
-    split, used = read_split(case), ROUTERS[router]
+    split, used = fit(plane, read_split(case)), ROUTERS[router]
     children = used.make_routes(split)
+    if is_experimental(router, case) and not split.fields & {SESSION_NAME, COOKIE}:
+        with pytest.raises(ClusterError, match=r"sessionPersistence: field not declared in schema"):
+            write(plane, children[-1], validate="ignore")
+        return
 
     observed = show(children, [write(plane, child) for child in children])
 
     stale = [c.ref for c in children if not is_current(observed, c)]
     assert stale == []
+
+
+def test_rules_have_names_in_every_version(plane: Cluster) -> None:
+    assert RULE_NAME in read_fields(plane)
+    assert RULE_NAME in read_fields(plane, "GRPCRoute")
 
 
 def test_a_route_of_no_sense_is_refused(plane: Cluster) -> None:
@@ -106,15 +159,58 @@ def test_a_route_of_no_sense_is_refused(plane: Cluster) -> None:
             write(plane, replace(route, spec={**route.spec, field: [{"nonsense": 1}]}))
 
 
-def test_a_cookie_is_refused_by_the_standard_channel_and_taken_by_the_experimental_one(
-    plane: Cluster,
-) -> None:
-    """It is not pruned in silence, which would share requests where people were meant."""
+def make_sticky(plane: Cluster) -> tuple[Child, ...]:
+    """The children of a split that keeps people by a cookie, as this cluster takes them."""
     case = next(c.values[1] for c in CASES if is_experimental(*cast("tuple[str, Json]", c.values)))
-    children = ROUTERS["GatewayAPI"].make_routes(read_split(cast("Json", case)))
-    *_, route = children
-    with pytest.raises(ClusterError, match=r"sessionPersistence: field not declared in schema"):
-        write(plane, route, validate="ignore")
-    apply_definitions(plane, fetch_definitions(EXPERIMENTAL_ROUTES, Progress()))
-    observed = show(children, [write(plane, child) for child in children])
-    assert [c.ref for c in children if not is_current(observed, c)] == []
+    return ROUTERS["GatewayAPI"].make_routes(fit(plane, read_split(cast("Json", case))))
+
+
+@pytest.mark.parametrize(
+    ("installed", "then"),
+    [
+        (EXPERIMENTAL_ROUTES, NEXT_EXPERIMENTAL_ROUTES),
+        (NEXT_EXPERIMENTAL_ROUTES, EXPERIMENTAL_ROUTES),
+    ],
+    ids=["upgraded", "downgraded"],
+)
+def test_a_cookie_is_written_anew_when_the_definitions_change(
+    bare_plane: Cluster, installed: Definitions, then: Definitions
+) -> None:
+    """What the other version calls otherwise the apiserver doesn't show any more."""
+    install(bare_plane, installed)
+    before = make_sticky(bare_plane)
+    written = [write(bare_plane, child) for child in before]
+    assert is_current(show(before, written), before[-1])
+    install(bare_plane, then)
+
+    after = make_sticky(bare_plane)
+    assert after[-1].spec != before[-1].spec
+    live = bare_plane.kubectl("get", "httproute", MODEL, "-n", NAMESPACE, "-o", "json").encode()
+    assert not is_current(show(after, [written[0], live]), after[-1])
+    now = [write(bare_plane, child) for child in after]
+    assert is_current(show(after, now), after[-1])
+
+
+def test_the_operator_may_read_these_definitions_and_no_others(bare_plane: Cluster) -> None:
+    install(bare_plane, GATEWAY_API)
+    rules = next(
+        item["rules"]
+        for item in yaml.safe_load_all((ROOT / "deploy" / "operator.yaml").read_text())
+        if item["kind"] == "ClusterRole" and "customresourcedefinitions" in str(item["rules"])
+    )
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reader"}
+    rbac, subject = "rbac.authorization.k8s.io/v1", {"kind": "User", "name": "operator"}
+    apply(
+        bare_plane,
+        [
+            make_manifest(rbac, "ClusterRole", "reader", rules=rules),
+            make_manifest(rbac, "ClusterRoleBinding", "reader", roleRef=role, subjects=[subject]),
+        ],
+    )
+    asked = ("get", "customresourcedefinitions", "--as=operator", "-o", "name")
+    for resource in DEFINITIONS.values():
+        found = bare_plane.kubectl(*asked, f"--field-selector=metadata.name={resource.only}")
+        assert found.split() == [f"customresourcedefinition.apiextensions.k8s.io/{resource.only}"]
+    for selector in ([], ["--field-selector=metadata.name=middlewares.traefik.io"]):
+        with pytest.raises(ClusterError, match="forbidden"):
+            bare_plane.kubectl(*asked, *selector)

@@ -14,6 +14,7 @@ _HOLDBACK = "tests/unit/core/test_holdback.py::"
 _EXPERIMENT = "tests/unit/core/test_experiment.py::"
 _JOBS = "tests/unit/core/test_step_jobs.py::"
 _ROUTERS = "tests/unit/core/test_other_routers.py::"
+_DEFINITIONS = "tests/unit/routers/test_definitions.py::"
 _PARENTS = "tests/unit/routers/test_parents.py::"
 _SOURCES = "tests/unit/sources/"
 _PROMQL = "tests/unit/core/test_promql.py"
@@ -1632,6 +1633,30 @@ BESIDE_THE_WORK = (
 )
 
 OTHERS_OBJECTS = (
+    Mutant(
+        name="a-cookie-is-always-spelled-as-before",
+        wrong="A cookie is written as Gateway API spelled it up to 1.6, whatever is installed",
+        file="routers/gatewayapi.py",
+        old="    if COOKIE in fields:\n",
+        new="    if COOKIE in fields and not fields:\n",
+        test=_DEFINITIONS + "test_a_cookie_is_spelled_as_the_installed_kind_spells_it",
+    ),
+    Mutant(
+        name="a-definition-of-another-version-is-read",
+        wrong="Fields are looked up in whichever version of a definition comes first",
+        file="kube/projections.py",
+        old="for item in wire.spec.versions if item.name == _ROUTE_VERSION)",
+        new="for item in wire.spec.versions if item.name)",
+        test=_DEFINITIONS + "test_a_definition_is_read_in_the_version_that_is_written",
+    ),
+    Mutant(
+        name="what-cannot-be-written-is-tried",
+        wrong="A cookie that the installed kind has no field for is for the apiserver to refuse",
+        file="routers/definitions.py",
+        old='return "" if known & {SESSION_NAME, COOKIE} else',
+        new='return "" if known is not None else',
+        test=_DEFINITIONS + "test_a_cookie_that_cannot_be_written_is_refused_before_anything_moves",
+    ),
     Mutant(
         name="names-of-pods-are-never-cut",
         wrong="Pods of a model with a long name are looked for by names that Kubernetes has cut",

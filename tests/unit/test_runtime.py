@@ -66,6 +66,8 @@ async def test_nothing_is_ready_before_everything_was_listed() -> None:
         "metrictemplates",
         "gateways",
         "gatewayclasses",
+        "customresourcedefinitions",
+        "customresourcedefinitions",
         "clustermetrictemplates",
     ]
 
@@ -74,9 +76,11 @@ async def test_each_namespace_has_its_own_caches_but_gateways_are_everybodys() -
     runtime = make_runtime(namespaces=("a", "b"))
     places = [(r.resource.plural, r.namespace) for r in runtime.reflectors]
     assert places[:2] == [("modelrevisions", "a"), ("modelrevisions", "b")]
-    assert places[-3:] == [
+    assert places[-5:] == [
         ("gateways", None),
         ("gatewayclasses", None),
+        ("customresourcedefinitions", None),
+        ("customresourcedefinitions", None),
         ("clustermetrictemplates", None),
     ]
 

@@ -91,5 +91,9 @@
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways, gatewayclasses]
   verbs: [list, watch]
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames: [httproutes.gateway.networking.k8s.io, grpcroutes.gateway.networking.k8s.io]
+  verbs: [list, watch]
 {{- end }}
 {{- end -}}

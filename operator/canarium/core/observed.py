@@ -162,6 +162,18 @@ class RouteRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DefinitionRecord:
+    """The installed definition of a kind of routes: the fields that a rule may have.
+
+    A field within another is named with it, as in sessionPersistence.cookie.
+    """
+
+    meta: Meta
+    kind: RouteKind
+    fields: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayRecord:
     """A Gateway that a route may attach to; `message` holds its own words when not programmed."""
 
@@ -347,6 +359,8 @@ class Observed:
     gateways: tuple[GatewayRecord, ...] = ()
     gateway_classes: tuple[GatewayClassRecord, ...] = ()
     "Those of the gateways."
+    definitions: tuple[DefinitionRecord, ...] = ()
+    "Of Gateway API's kinds of routes, where they can be read."
     installed: frozenset[RouteKind] = frozenset()
     "The kinds of routes that the cluster serves."
     templates: tuple[TemplateRecord, ...] = ()

@@ -45,6 +45,7 @@ from canarium.routers import (
     find_router,
 )
 from canarium.routers.base import find_service, is_current, read_selector
+from canarium.routers.definitions import find_fields
 
 AT_REST = ("Starting", "Idle", "Rejected", "Broken")
 T = TypeVar("T")
@@ -376,6 +377,7 @@ class View:
             headers=beside.headers if beside else (),
             mirror=beside.mirror or 0 if beside else 0,
             sticky=canary.sticky if canary else None,
+            fields=find_fields(traffic, self.observed),
         )
 
     def _find_primary(self, parts: list[RevisionStatus], status: Status) -> str:

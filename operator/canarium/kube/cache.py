@@ -16,6 +16,7 @@ from canarium.core.faults import find_fault
 from canarium.core.observed import (
     AnalysisResult,
     BudgetRecord,
+    DefinitionRecord,
     DeploymentRecord,
     EndpointsRecord,
     GatewayClassRecord,
@@ -44,7 +45,7 @@ from canarium.kube.projections import (
     project_revision,
     project_service,
 )
-from canarium.kube.resources import ROUTES, SCALERS
+from canarium.kube.resources import DEFINITIONS, ROUTES, SCALERS
 from canarium.kube.scaling import make_scaler_projection, project_budget, scaler_key
 from canarium.kube.store import Key, Store, own_key
 
@@ -108,6 +109,9 @@ class Cache:
         }
         self.gateways: Store[GatewayRecord] = Store(own_key, self._wake_attached)
         self.gateway_classes: Store[GatewayClassRecord] = Store(own_key, self._wake_class)
+        self.definitions: dict[RouteKind, Store[DefinitionRecord]] = {
+            kind: Store(own_key, lambda _key: self.wake_all()) for kind in DEFINITIONS
+        }
         self.templates: dict[TemplateKind, Store[TemplateRecord]] = {
             "MetricTemplate": Store(own_key, lambda key: self._wake_users("MetricTemplate", key)),
             "ClusterMetricTemplate": Store(
@@ -148,6 +152,7 @@ class Cache:
             routes=tuple(chain.from_iterable(store.of(key) for store in self.routes.values())),
             gateways=gateways,
             gateway_classes=self._find_classes(gateways),
+            definitions=self._find_definitions(),
             installed=self.installed,
             templates=self._find_templates(model),
             jobs=self.jobs.of(key) if self._sees("Job", key) else None,
@@ -222,6 +227,11 @@ class Cache:
     def _find_classes(self, gateways: tuple[GatewayRecord, ...]) -> tuple[GatewayClassRecord, ...]:
         found = (self.gateway_classes.get("", name) for name in {g.class_name for g in gateways})
         return tuple(known for known in found if known is not None)
+
+    def _find_definitions(self) -> tuple[DefinitionRecord, ...]:
+        stores = ((store, DEFINITIONS[kind].only) for kind, store in self.definitions.items())
+        found = (store.get("", name) for store, name in stores)
+        return tuple(definition for definition in found if definition is not None)
 
     def _find_templates(self, model: ModelObject) -> tuple[TemplateRecord, ...]:
         found = (self.templates[kind].get(*key) for kind, key in self._template_keys(model))

@@ -95,6 +95,13 @@ def make_error(
     return ERRORS.get(status, ApiError)(status, reason, message)
 
 
+def _select(resource: Resource, selector: str) -> dict[str, str]:
+    """Which objects of a kind are wanted: by their labels, or the one of this name."""
+    by_labels = {"labelSelector": selector} if selector else {}
+    by_name = {"fieldSelector": f"metadata.name={resource.only}"} if resource.only else {}
+    return by_labels | by_name
+
+
 def _refusal(response: aiohttp.ClientResponse, payload: bytes) -> ApiError | UnavailableError:
     return make_error(response.status, payload, response.headers.get("Retry-After"))
 
@@ -336,7 +343,7 @@ class Client:
         self, resource: Resource, namespace: str | None = None, selector: str = ""
     ) -> AsyncIterator[Page]:
         """Every page of a list; each carries the resourceVersion that a watch continues from."""
-        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
+        query = {"limit": str(PAGE_SIZE)} | _select(resource, selector)
         path = resource.path(namespace)
         while True:
             page = _pages.decode(await self._send("GET", "list", resource, path, query=query))
@@ -359,7 +366,7 @@ class Client:
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(timeout_seconds),
-        } | ({"labelSelector": selector} if selector else {})
+        } | _select(resource, selector)
         url = self._url(resource.path(namespace), query)
         begun = time.monotonic()
         try:

@@ -6,7 +6,7 @@ A record keeps what the core owns or needs: full dictionaries cost ten times the
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,7 @@ from canarium.core.names import PREFIX, REVISION_LABEL
 from canarium.core.normalise import canonical_json, metrics_endpoint, normalise_source
 from canarium.core.observed import (
     ContainerState,
+    DefinitionRecord,
     DeploymentRecord,
     EndpointsRecord,
     GatewayClassRecord,
@@ -199,6 +200,10 @@ class _EndpointSlice(_Object):
     endpoints: list[_Endpoint] | None = None
 
 
+_ROUTE_VERSION = "v1"
+"The version of Gateway API's kinds that is written."
+
+
 class _ParentReference(_Wire):
     name: str = ""
     namespace: str | None = None
@@ -235,6 +240,30 @@ class _GatewayStatus(_Wire):
 class _Gateway(_Object):
     spec: _GatewaySpec
     status: _GatewayStatus | None = None
+
+
+class _Schema(_Wire):
+    """A part of a definition's schema: a field's own fields, or those of a list's items."""
+
+    properties: dict[str, _Schema] | None = None
+    items: _Schema | None = None
+
+
+class _VersionSchema(_Wire):
+    whole: _Schema | None = field(name="openAPIV3Schema", default=None)
+
+
+class _DefinitionVersion(_Wire):
+    name: str
+    schema: _VersionSchema | None = None
+
+
+class _DefinitionSpec(_Wire):
+    versions: list[_DefinitionVersion]
+
+
+class _Definition(_Object):
+    spec: _DefinitionSpec
 
 
 class _Feature(_Wire):
@@ -289,6 +318,7 @@ _decode_slice = msgspec.json.Decoder(_EndpointSlice).decode
 _decode_route = msgspec.json.Decoder(_Route).decode
 _decode_class = msgspec.json.Decoder(_GatewayClass).decode
 _decode_gateway = msgspec.json.Decoder(_Gateway).decode
+_decode_definition = msgspec.json.Decoder(_Definition).decode
 _decode_revision = msgspec.json.Decoder(_Revision).decode
 _decode_object = msgspec.json.Decoder(_Object).decode
 
@@ -408,6 +438,33 @@ def project_gateway_class(raw: bytes | Raw) -> GatewayClassRecord:
             item if isinstance(item, str) else item.name for item in status.supported_features or ()
         ),
     )
+
+
+def make_definition_projection(kind: RouteKind) -> Callable[[bytes | Raw], DefinitionRecord]:
+    """Make the projection of the definition of a kind of routes, in the version that we write."""
+
+    def project(raw: bytes | Raw) -> DefinitionRecord:
+        wire = _decode_definition(raw)
+        versions = (item.schema for item in wire.spec.versions if item.name == _ROUTE_VERSION)
+        rule = _find_rule(next(versions, None))
+        return DefinitionRecord(_make_meta(wire.metadata), kind, frozenset(_list_fields(rule)))
+
+    return project
+
+
+def _find_rule(schema: _VersionSchema | None) -> dict[str, _Schema]:
+    """The fields of one of a route's rules."""
+    found = schema.whole if schema else None
+    for name in ("spec", "rules"):
+        found = (found.properties or {}).get(name) if found else None
+    return (found.items.properties or {}) if found and found.items else {}
+
+
+def _list_fields(rule: Mapping[str, _Schema]) -> Iterator[str]:
+    """Those that not every version has, each within another with that one's name."""
+    yield from (name for name in ("name",) if name in rule)
+    session = rule.get("sessionPersistence")
+    yield from (f"sessionPersistence.{name}" for name in (session and session.properties) or ())
 
 
 def project_gateway(raw: bytes | Raw) -> GatewayRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from canarium.core.actions import RouteKind, ScalerKind
@@ -17,6 +17,8 @@ class Resource:
     kind: str
     api_version: str
     plural: str
+    only: str = ""
+    'The one object of the kind that is listed and watched, by its name; "" for all.'
 
     @property
     def root(self) -> str:
@@ -76,6 +78,12 @@ EVENTS = Resource("Event", "events.k8s.io/v1", "events")
 VERSION = Resource("Info", "v1", "version")
 "No object: what the apiserver says of itself at /version."
 
+_CRDS = Resource("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions")
+DEFINITIONS: dict[RouteKind, Resource] = {
+    "HTTPRoute": replace(_CRDS, only="httproutes.gateway.networking.k8s.io"),
+    "GRPCRoute": replace(_CRDS, only="grpcroutes.gateway.networking.k8s.io"),
+}
+"Of the kinds of routes whose fields differ from one installed version to another."
 ROUTES: dict[RouteKind, Resource] = {
     "HTTPRoute": HTTP_ROUTES,
     "GRPCRoute": GRPC_ROUTES,

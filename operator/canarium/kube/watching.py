@@ -11,6 +11,7 @@ from canarium.kube.cache import PROJECTIONS, Cache
 from canarium.kube.client import Api
 from canarium.kube.projections import (
     Projection,
+    make_definition_projection,
     make_template_projection,
     project_deployment,
     project_endpoints,
@@ -23,6 +24,7 @@ from canarium.kube.projections import (
 )
 from canarium.kube.reflector import Reflector
 from canarium.kube.resources import (
+    DEFINITIONS,
     DEPLOYMENTS,
     ENDPOINT_SLICES,
     GATEWAY_CLASSES,
@@ -49,7 +51,9 @@ GRANTED = frozenset({"Job", "PodDisruptionBudget", *SCALERS})
 OPTIONAL = RARE | GRANTED
 ABSENT_SECONDS = {False: 30.0, True: 120.0}
 PARTS: dict[str, frozenset[str]] = {
-    "GatewayAPI": frozenset({"HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass"}),
+    "GatewayAPI": frozenset(
+        {"HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass", "CustomResourceDefinition"}
+    ),
     "Traefik": frozenset({"IngressRoute", "TraefikService"}),
     "Istio": frozenset({"VirtualService"}),
     "HPA": frozenset({"HorizontalPodAutoscaler"}),
@@ -141,6 +145,10 @@ def _list_everybodys(cache: Cache) -> list[tuple[Resource, Store[Any], Projectio
     return [
         (GATEWAYS, cache.gateways, project_gateway),
         (GATEWAY_CLASSES, cache.gateway_classes, project_gateway_class),
+        *(
+            (resource, cache.definitions[kind], make_definition_projection(kind))
+            for kind, resource in DEFINITIONS.items()
+        ),
         _find_templates(cache, "ClusterMetricTemplate"),
     ]
 

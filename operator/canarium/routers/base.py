@@ -32,7 +32,8 @@ class Split:
     router shifts traffic elsewhere: stable, unless it has no share at all. `canary` gets, beside
     its weight (which may be none), the requests with all of `headers`, and copies of `mirror`
     percent of all others; it is "" when it gets neither. `sticky` keeps whoever was led to a
-    revision by its weight there.
+    revision by its weight there. `fields` are those that the installed kind of route has beyond
+    what every version of it has (`routers.definitions`).
     """
 
     model: str
@@ -44,6 +45,7 @@ class Split:
     headers: tuple[HeaderMatch, ...] = ()
     mirror: int = 0
     sticky: Sticky | None = None
+    fields: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ _GATEWAY_API: Mapping[str, tuple[Any, ...]] = {
     "matches": ([{"path": _ANY_PATH}],),
     "method": (),
     "namespace": (),
-    "path": (_ANY_PATH,),
+    "path": (_ANY_PATH, "/"),  # of a match, and of a cookie (Gateway API 1.7)
     "percent": (100,),
     "port": (),
     "queryParams": (),

@@ -22,7 +22,6 @@ from canarium.core.observed import (
 )
 from canarium.core.spec import (
     ParentRef,
-    Protocol,
     Step,
     Sticky,
     Traffic,
@@ -41,6 +40,7 @@ from canarium.routers.base import (
     verify_written,
 )
 from canarium.routers.capabilities import explain_parent
+from canarium.routers.definitions import COOKIE, ROUTE_KINDS, RULE_NAME, explain_definition
 from canarium.routers.parents import describe_parent, find_answers, find_gateway
 
 _REQUIRED = ("Accepted", "ResolvedRefs")
@@ -48,7 +48,6 @@ _UNDATED = (
     "does not say which generation of the route it has taken (observedGeneration, which Gateway "
     "API demands), so no share could be relied on: take a version of it that does"
 )
-_KINDS: Mapping[Protocol, RouteKind] = {"HTTP": "HTTPRoute", "GRPC": "GRPCRoute"}
 
 Json = dict[str, Any]
 
@@ -69,7 +68,7 @@ class GatewayAPI:
 
     def verify(self, split: Split, observed: Observed) -> Verification:
         """Ask the route's own status, for every gateway that it names."""
-        kind = _KINDS[split.traffic.protocol]
+        kind = ROUTE_KINDS[split.traffic.protocol]
         if kind not in observed.installed:
             return Verification(False, "GatewayAPINotInstalled", _not_installed(kind), refused=True)
         if (missing := verify_written(self.make_routes(split), observed)) is not None:
@@ -113,7 +112,12 @@ class GatewayAPI:
         """Ask what the controllers of all the parents can do."""
         if words := explain_sticky_grpc(step, traffic):
             return words
-        route = find_route(observed, Ref(_KINDS[traffic.protocol], observed.model.meta.name))
+        if words := self._explain_parents(step, traffic, observed):
+            return words
+        return explain_definition(step, traffic, observed)
+
+    def _explain_parents(self, step: Step, traffic: Traffic, observed: Observed) -> str:
+        route = find_route(observed, Ref(ROUTE_KINDS[traffic.protocol], observed.model.meta.name))
         refs = traffic.parent_refs
         answers = (explain_parent(step, traffic, ref, observed, route) for ref in refs)
         return next((answer for answer in answers if answer), "")
@@ -137,7 +141,7 @@ def _find_routes(model: str, observed: Observed) -> list[RouteRecord]:
 @lru_cache(maxsize=4096)
 def _make_routes(split: Split) -> tuple[Child, ...]:
     service = make_leading_service(split, primary_selector(split))
-    kind = _KINDS[split.traffic.protocol]
+    kind = ROUTE_KINDS[split.traffic.protocol]
     return (service, make_child(kind, split.model, _make_route_spec(split)))
 
 
@@ -156,33 +160,46 @@ def _make_header_rules(split: Split) -> Iterator[Json]:
         headers = [{"type": h.type, "name": h.name, "value": h.value} for h in split.headers]
         matches = [{**match, "headers": headers} for match in _make_matches(split) or [{}]]
         backends = [_make_backend(split, split.canary, 100)]
-        yield {"matches": matches, "backendRefs": backends, **_make_timeouts(split)}
+        yield {
+            **_make_name(split, "headers"),
+            "matches": matches,
+            "backendRefs": backends,
+            **_make_timeouts(split),
+        }
 
 
 def _make_main_rule(split: Split) -> Json:
     matches = _make_matches(split)
     return {
+        **_make_name(split, "weights"),
         **({"matches": matches} if matches else {}),
         **({"filters": [_make_mirror(split)]} if split.mirror else {}),
         "backendRefs": [
             _make_backend(split, revision, weight) for revision, weight in split.weights
         ],
         **_make_timeouts(split),
-        **(_make_persistence(split.sticky) if split.sticky else {}),
+        **(_make_persistence(split.sticky, split.fields) if split.sticky else {}),
     }
 
 
-def _make_persistence(sticky: Sticky) -> Json:
-    """Of the experimental channel (GEP-1619): where a cookie leads goes before the weights."""
+def _make_name(split: Split, name: str) -> Json:
+    """What policies of others may attach to (their sectionName), where rules have names."""
+    return {"name": name} if RULE_NAME in split.fields else {}
+
+
+def _make_persistence(sticky: Sticky, fields: frozenset[str]) -> Json:
+    """Of the experimental channel (GEP-1619): where a cookie leads goes before the weights.
+
+    In the form that the installed definition has; the older one where it has neither any more, so
+    that the apiserver refuses it instead of a gateway sharing requests where people were meant.
+    """
     hours, seconds = divmod(sticky.seconds, 3600)
-    return {
-        "sessionPersistence": {
-            "sessionName": sticky.cookie,
-            "type": "Cookie",
-            "absoluteTimeout": f"{hours}h{seconds}s" if hours else f"{seconds}s",
-            "cookieConfig": {"lifetimeType": "Permanent"},
-        }
-    }
+    timeout = f"{hours}h{seconds}s" if hours else f"{seconds}s"
+    lifetime = {"lifetimeType": "Permanent"}
+    form: Json = {"sessionName": sticky.cookie, "cookieConfig": lifetime}
+    if COOKIE in fields:
+        form = {"cookie": {"name": sticky.cookie, **lifetime}}
+    return {"sessionPersistence": {"type": "Cookie", "absoluteTimeout": timeout, **form}}
 
 
 def _make_matches(split: Split) -> list[Json]:

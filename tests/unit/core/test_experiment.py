@@ -9,6 +9,7 @@ from canarium.core.observed import ExperimentVerdict, GatewayClassRecord, Meta, 
 from canarium.core.spec import ExperimentSpec, HeaderMatch, RolloutSpec, Sticky, Traffic
 
 from tests.properties.world import GATEWAY_TRAFFIC, World, make_rollout, make_spec, serving
+from tests.unit.routers.routing import make_definition
 
 ENVOY = GatewayClassRecord(
     Meta("", "traefik", "uid-of-the-class", "1"),
@@ -26,7 +27,8 @@ class StickyWorld(World):
     controller: str = ENVOY.controller
 
     def observe(self) -> Observed:
-        return replace(super().observe(), gateway_classes=(ENVOY,))
+        definitions = (make_definition("name", "sessionPersistence.sessionName"),)
+        return replace(super().observe(), gateway_classes=(ENVOY,), definitions=definitions)
 
 
 def terms(experiment: ExperimentSpec = EXPERIMENT, **options: object) -> RolloutSpec:

@@ -10,6 +10,7 @@ from canarium.kube.watching import make_reflectors
 
 from tests.unit.kube.fake import FakeClient
 from tests.unit.kube.wire import REVISION, Json, dump, make_model, make_object
+from tests.unit.routers.routing import make_definition
 
 FRAUD = project_model(make_model())
 HPA, SCALED_OBJECT = "HorizontalPodAutoscaler", "ScaledObject"
@@ -99,4 +100,16 @@ def test_what_is_switched_off_is_not_looked_for() -> None:
     every = {reflector.resource.kind for reflector in make_reflectors(FakeClient(), make_cache())}
     some = make_reflectors(FakeClient(), make_cache(), without=("GatewayAPI", "KEDA", "Jobs"))
     off = {"HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass", "ScaledObject", "Job"}
+    off.add("CustomResourceDefinition")
     assert every - {reflector.resource.kind for reflector in some} == off
+
+
+def test_definitions_of_routes_are_seen_and_a_change_of_them_concerns_every_object() -> None:
+    woken: list[Any] = []
+    cache = Cache(woken.append)
+    cache.models.put(FRAUD)
+    woken.clear()
+    definition = make_definition("name")
+    cache.definitions["HTTPRoute"].put(definition)
+    assert woken == [("risk", "fraud")]
+    assert observe(cache).definitions == (definition,)

@@ -10,7 +10,7 @@ from canarium.errors import (
 )
 from canarium.kube.client import Client, make_error
 from canarium.kube.config import Cluster
-from canarium.kube.resources import DEPLOYMENTS, LEASES, MODEL_DEPLOYMENTS, SERVICES
+from canarium.kube.resources import DEFINITIONS, DEPLOYMENTS, LEASES, MODEL_DEPLOYMENTS, SERVICES
 
 from tests.unit.kube.transcript import Answer, make_refusal, play
 
@@ -45,6 +45,17 @@ async def test_status_is_written_whole_and_only_over_the_version_it_was_decided_
             {"op": "add", "path": "/status", "value": {"phase": "Healthy"}},
         ]
     ]
+
+
+async def test_of_a_kind_of_which_one_object_counts_only_that_is_asked_for() -> None:
+    """Rights for a kind may name single objects: then a list has to name the same."""
+    page = Answer({"metadata": {"resourceVersion": "1"}, "items": []})
+    async with play(page) as (client, apiserver):
+        [_ async for _ in client.list_pages(DEFINITIONS["HTTPRoute"])]
+    assert dict(apiserver.asked[0].query) == {
+        "limit": "500",
+        "fieldSelector": "metadata.name=httproutes.gateway.networking.k8s.io",
+    }
 
 
 async def test_delete_means_exactly_one_object() -> None:

@@ -43,6 +43,8 @@ def _fill_gateway_api(spec: Json, kind: str) -> None:
     for rule in spec["rules"]:
         if kind == "HTTPRoute":
             rule.setdefault("matches", [{"path": {"type": "PathPrefix", "value": "/"}}])
+        if cookie := rule.get("sessionPersistence", {}).get("cookie"):
+            _default(cookie, path="/")
         for backend in [*rule["backendRefs"], *_mirrors(rule)]:
             _default(backend, group="", kind="Service")
 

@@ -10,6 +10,7 @@ from canarium.api import parse_deployment
 from canarium.core.actions import RouteKind
 from canarium.core.names import child_name
 from canarium.core.observed import (
+    DefinitionRecord,
     DeploymentRecord,
     GatewayClassRecord,
     GatewayRecord,
@@ -97,6 +98,12 @@ def make_class(
     return GatewayClassRecord(make_meta("nice", ""), controller, accepted, features)
 
 
+def make_definition(*fields: str, kind: RouteKind = "HTTPRoute") -> DefinitionRecord:
+    """The installed definition of a kind of routes, whose rules have these fields beside others."""
+    name = f"{kind.lower()}s.gateway.networking.k8s.io"
+    return DefinitionRecord(make_meta(name, ""), kind, frozenset(fields))
+
+
 def observe(
     children: Iterable[Child] = (),
     *,
@@ -122,6 +129,7 @@ def observe(
             if c.ref.kind != "Service"
         ),
         "gateways": (make_gateway(),),
+        "definitions": (make_definition("name", "sessionPersistence.sessionName"),),
     }
     model = ModelObject(make_meta(MODEL), None)
     return Observed(model=model, installed=installed, **given | fields)
