@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from canarium.core.profiles import PROFILES
+from canarium.core.profiles import GRPC_PROFILES, PROFILES
 from canarium.core.scaling_queries import make_query
-from canarium.core.spec import ScalingMetric, ScalingType
+from canarium.core.spec import Protocol, ScalingMetric, ScalingType
 from canarium.sources.counters import Parser
 from canarium.sources.prometheus import PrometheusSource
 
@@ -59,7 +59,11 @@ DCGM_FI_DEV_GPU_UTIL{gpu="1",namespace="%(namespace)s",pod="%(pod)s"} 50
 DCGM_FI_DEV_GPU_UTIL{gpu="2",namespace="%(namespace)s",pod="%(second)s"} 10
 DCGM_FI_DEV_GPU_UTIL{gpu="3",namespace="%(namespace)s",pod="other"} 100
 """
+BY_GRPC = METRICS.parent / "grpc_metrics"
+CALLED = {f"grpc-{path.stem}": path for path in sorted(BY_GRPC.iterdir())}
+"The texts of servers that were called by gRPC, by the namespace in which they are scraped."
 TEXTS = {name: (METRICS / f"{name}.txt").read_text() for name in PROFILES} | {
+    **{name: path.read_text() for name, path in CALLED.items()},
     "quiet": QUIET,
     "silent": SILENT,
     "empty": "",
@@ -165,12 +169,17 @@ async def await_scrapes(source: PrometheusSource) -> None:
 
 
 async def measure(
-    source: PrometheusSource, kind: ScalingType, profile: str, namespace: str = ""
+    source: PrometheusSource,
+    kind: ScalingType,
+    profile: str,
+    namespace: str = "",
+    protocol: Protocol = "HTTP",
 ) -> float | None:
     """What a metric comes to in the time between two scrapes."""
     namespace = namespace or profile
     metric = ScalingMetric("load", kind, average="1")
-    query = make_query(metric, profile, namespace=namespace, model="fraud", revision=REVISION)
+    where = {"namespace": namespace, "model": "fraud", "revision": REVISION}
+    query = make_query(metric, profile, protocol=protocol, **where)
     scrapes = f'scalar(rate(scrapes_total{{namespace="{namespace}",pod="{POD}"}}[1m]))'
     return await source.query_gauge(f"({query}) / {scrapes}")
 
@@ -185,6 +194,28 @@ async def test_requests_a_second_are_what_the_operator_counts_itself(
     # KServe counts no requests but in its histogram.
     wanted = {name: counters.requests or 39 for name, counters in counted.items()}
     assert found == pytest.approx(wanted, rel=1e-6)
+
+
+async def test_calls_a_second_are_what_the_operator_counts_itself(
+    source: PrometheusSource,
+) -> None:
+    """One server's REST counters stand beside its gRPC ones, and neither is taken for the other."""
+    found, wanted = dict[str, float | None](), dict[str, float]()
+    for namespace, path in CALLED.items():
+        profile = path.stem
+        found[profile] = await measure(
+            source, "RequestsPerSecond", profile, namespace, protocol="GRPC"
+        )
+        wanted[profile] = Parser(GRPC_PROFILES[profile]).parse(path.read_bytes()).requests
+    assert found == pytest.approx(wanted, rel=1e-6)
+    assert wanted["MLServer"] == 9
+    by_http = await measure(source, "RequestsPerSecond", "MLServer", "grpc-MLServer")
+    assert by_http == pytest.approx(1, rel=1e-6)
+
+
+async def test_the_time_spent_on_calls_is_in_seconds(source: PrometheusSource) -> None:
+    spent = await measure(source, "Concurrency", "RayServe", "grpc-RayServe", protocol="GRPC")
+    assert spent == pytest.approx(0.011, rel=1e-6)
 
 
 @pytest.mark.parametrize(("size", "pod"), CUT.items())

@@ -212,16 +212,21 @@ class RunningLoad:
 
 
 def start_load(
-    gateway: str, host: str, directory: Path, points: Sequence[tuple[float, float]] = STEADY
+    gateway: str,
+    host: str,
+    directory: Path,
+    points: Sequence[tuple[float, float]] = STEADY,
+    client: str = "tests.e2e.traffic",
 ) -> RunningLoad:
     """Send predictions for the iris model through a gateway until stopped, or the ramp ends.
 
-    `points` are those of the ramp: seconds after the beginning, requests a second.
+    `points` are those of the ramp: seconds after the beginning, requests a second. `client` is
+    the module that sends them.
     """
     answers = directory / "answers.jsonl"
     answers.write_text("")
     url = f"{gateway}/v2/models/iris/infer"
-    words = ["tests.e2e.traffic", url, "--host", host, "--body", IRIS]
+    words = [client, url, "--host", host, "--body", IRIS]
     words += ["--ramp", format_ramp(points)]
     return RunningLoad(spawn([*words, "--log", str(answers)], directory / "traffic.log"), answers)
 

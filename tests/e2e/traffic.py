@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -82,12 +82,16 @@ class Schedule:
         return self.began + monotonic - self.began_monotonic
 
 
+Send = Callable[[], Awaitable[tuple[int | None, str, str]]]
+"""Sends one request: the answer's status, or why there is none, and the version that it names."""
+
+
 class Client:
     """Sends a load and writes what became of each request."""
 
-    def __init__(self, load: Load, session: aiohttp.ClientSession, log: TextIO) -> None:
+    def __init__(self, load: Load, send: Send, log: TextIO) -> None:
         self._load = load
-        self._session = session
+        self._send = send
         self._log = log
         self._schedule = Schedule(load.ramp, time.monotonic(), time.time())
 
@@ -119,16 +123,22 @@ class Client:
         start = self._schedule.to_wall(started)
         self._write(Answer(number, planned, start, latency, status, error, version))
 
-    async def _send(self) -> tuple[int | None, str, str]:
+    def _write(self, answer: Answer) -> None:
+        self._log.write(json.dumps(asdict(answer)) + "\n")
+        self._log.flush()
+
+
+def make_sender(load: Load, session: aiohttp.ClientSession) -> Send:
+    """POST the load's body."""
+
+    async def send() -> tuple[int | None, str, str]:
         try:
-            async with self._session.post(self._load.url, data=self._load.body) as response:
+            async with session.post(load.url, data=load.body) as response:
                 return response.status, "", read_version(await response.text())
         except (aiohttp.ClientError, TimeoutError) as error:
             return None, type(error).__name__, ""
 
-    def _write(self, answer: Answer) -> None:
-        self._log.write(json.dumps(asdict(answer)) + "\n")
-        self._log.flush()
+    return send
 
 
 def read_version(body: str) -> str:
@@ -152,7 +162,12 @@ def make_session(load: Load) -> aiohttp.ClientSession:
 async def send_load(load: Load, log: TextIO, stop: asyncio.Event) -> None:
     """Send the load; the last line that is written says how many requests were planned."""
     async with make_session(load) as session:
-        planned = await Client(load, session, log).run(stop)
+        await write_load(load, make_sender(load, session), log, stop)
+
+
+async def write_load(load: Load, send: Send, log: TextIO, stop: asyncio.Event) -> None:
+    """Send it this way; the last line that is written says how many requests were planned."""
+    planned = await Client(load, send, log).run(stop)
     log.write(json.dumps({"finished": True, "planned": planned}) + "\n")
     log.flush()
 
@@ -235,13 +250,16 @@ def parse_arguments(arguments: list[str]) -> tuple[Load, Path]:
     return Load(given.url, given.host, given.ramp, given.body), given.log
 
 
-async def run_client(load: Load, log: Path) -> None:
+SendLoad = Callable[[Load, TextIO, asyncio.Event], Awaitable[None]]
+
+
+async def run_client(load: Load, log: Path, send: SendLoad = send_load) -> None:
     """Send the load until it ends or SIGTERM asks for the end."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with log.open("w") as file:
-        await send_load(load, file, stop)
+        await send(load, file, stop)
 
 
 def go_first() -> None:
