@@ -1,0 +1,160 @@
+"""Models that are called by gRPC: judged and scaled by their calls, through Traefik and Envoy.
+
+Real models, real calls, and a Prometheus that scrapes the pods as people's do. Each scenario's log
+is held against the invariants when it is over (conftest).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.cache import exclusive
+from tests.cluster.fixtures import skipping
+from tests.cluster.progress import Progress
+from tests.cluster.prometheus import run_prometheus
+from tests.e2e.conftest import Theatre
+from tests.e2e.manifests import PUBLIC, Json, image, iris, read_example, rollout
+from tests.e2e.running import start_load
+from tests.e2e.scaling import QUICKLY_DOWN, READY_SECONDS, larger_than, of_size, stable_of
+from tests.e2e.scenario import Scenario, condition, get_condition, phase
+
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
+ENVOY: Json = {"name": "envoy", "namespace": "gateways", "sectionName": "http"}
+CALLS_PER_SECOND = 30.0
+STEADY = ((0.0, CALLS_PER_SECOND), (600.0, CALLS_PER_SECOND))
+MODEL_LABEL = "__meta_kubernetes_pod_label_canarium_dev_model"
+ERRORS: Json = {"name": "error-rate", "max": "5%", "vsStable": {"maxIncrease": "1%"}}
+JUDGED = rollout((50, "10s"), analysis=[ERRORS], guard={"duration": "5s"})
+
+
+@pytest.fixture
+def keda(node: Theatre) -> None:
+    """KEDA runs before the operator does, which looks for it every two minutes only."""
+    with skipping(), exclusive(node.cluster.directory / "keda.lock"):
+        node.cluster.install_keda(Progress())
+
+
+@pytest.fixture(params=["Traefik", "Envoy Gateway"])
+def called(scenario: Scenario, request: pytest.FixtureRequest) -> Scenario:
+    """A scenario whose callers come in through one of the gateways."""
+    if request.param == "Envoy Gateway":
+        scenario.entrance = scenario.cluster.install_envoy_gateway(Progress())
+    return scenario
+
+
+@pytest.fixture
+def triggered(keda: None, called: Scenario) -> Scenario:
+    """Such a one on a cluster with KEDA."""
+    return called
+
+
+def speaking(scenario: Scenario, version: str, **spec: Any) -> Json:
+    """The example, called by gRPC; MLServer listens for it on 8081."""
+    parent = ENVOY if scenario.entrance else PUBLIC
+    traffic = {"protocol": "GRPC", "parentRefs": [parent], "hostnames": [scenario.host]}
+    server = {**read_example(version)["spec"]["server"], "grpcPort": 8081}
+    return iris(version, scenario.host, server=server, traffic=traffic, **spec)
+
+
+def call(scenario: Scenario) -> None:
+    """Begin to call."""
+    entrance = scenario.entrance or scenario.cluster.gateway_url
+    assert entrance is not None
+    client = "tests.e2e.grpc_traffic"
+    scenario.load = start_load(entrance, scenario.host, scenario.directory, STEADY, client)
+
+
+@contextmanager
+def scraping(scenario: Scenario, directory: Path) -> Iterator[str]:
+    """A Prometheus that scrapes the model's pods, with the labels that its discovery gives."""
+    found = {
+        "role": "pod",
+        "kubeconfig_file": str(scenario.cluster.kubeconfig),
+        "namespaces": {"names": [scenario.namespace]},
+    }
+    relabelled: list[Json] = [
+        {"source_labels": [MODEL_LABEL], "regex": "iris", "action": "keep"},
+        {"source_labels": ["__meta_kubernetes_pod_container_port_name"], "regex": "http|"},
+        {
+            "source_labels": ["__meta_kubernetes_pod_ip"],
+            "target_label": "__address__",
+            "replacement": "$1:8082",
+        },
+        {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
+        {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
+    ]
+    relabelled[1]["action"] = "keep"
+    job = {"job_name": "pods", "kubernetes_sd_configs": [found], "relabel_configs": relabelled}
+    often = {"scrape_interval": "2s", "scrape_timeout": "2s"}
+    directory.mkdir()
+    more = {"global": often, "scrape_configs": [job]}
+    with run_prometheus(directory, [], Progress(), more=more) as address:
+        yield address
+
+
+def by_calls(prometheus: str) -> Json:
+    """One to four pods, one for ten calls a second."""
+    metric = {"name": "calls", "type": "RequestsPerSecond", "target": "10"}
+    asked = {"prometheus": {"address": prometheus}, "behavior": QUICKLY_DOWN}
+    return {"minReplicas": 1, "maxReplicas": 4, "metrics": [metric], **asked}
+
+
+def test_by_its_calls_a_good_version_is_promoted_and_a_bad_one_taken_back(
+    called: Scenario,
+) -> None:
+    called.blamed.add(image("v3"))
+    terms: Json = {"scaling": {"replicas": 1}, "rollout": JUDGED}
+    called.apply(speaking(called, "v1", **terms))
+    called.wait(phase("Healthy"), READY_SECONDS)
+    call(called)
+
+    called.apply(speaking(called, "v2", **terms))
+    promoted = called.wait(phase("Healthy"), 240)
+    good = called.load_so_far()
+    called.apply(speaking(called, "v3", **terms))
+    refused = called.wait(phase("RolledBack"), 150)
+    report = called.stop_load()
+
+    assert promoted["status"]["stable"]["version"] == "v2"
+    assert not good.failures, good.describe_failures()
+    assert good.shares().keys() == {"v1", "v2"}
+    assert refused["status"]["stable"]["version"] == "v2"
+    assert get_condition(refused, "Stalled")["reason"] == "ErrorRateTooHigh"
+    passed, failed = read_errors(called, "v2"), read_errors(called, "v3")
+    assert (passed["source"], passed["verdict"], passed["canaryBad"]) == ("Pods", "Pass", 0)
+    assert passed["canaryTotal"] > 0
+    assert (failed["source"], failed["verdict"]) == ("Pods", "Fail")
+    # What its callers saw was counted, and nothing else: of a call that failed they have a code.
+    assert {answer.error for answer in report.failures} == {"INTERNAL"}
+    assert 0 < failed["canaryBad"] <= len(report.failures)
+    assert failed["canaryBad"] < failed["canaryTotal"]
+
+
+def test_a_busy_model_has_the_pods_that_its_calls_need(triggered: Scenario, tmp_path: Path) -> None:
+    with scraping(triggered, tmp_path / "prometheus") as prometheus:
+        terms = {"scaling": by_calls(prometheus), "rollout": JUDGED}
+        triggered.apply(speaking(triggered, "v1", **terms))
+        triggered.wait(phase("Healthy"), READY_SECONDS)
+        triggered.wait(condition("Scaled", "True", "KEDA"), READY_SECONDS)
+        call(triggered)
+
+        name = f"iris-{stable_of(triggered)}"
+        triggered.wait_for("Deployment", name, larger_than(2), READY_SECONDS)
+
+        report = triggered.stop_load()
+        triggered.wait_for("Deployment", name, of_size(1), READY_SECONDS)
+    assert not report.failures, report.describe_failures()
+
+
+def read_errors(scenario: Scenario, version: str) -> Json:
+    """What was found out about a version's errors, as its ModelRevision has it."""
+    (record,) = [
+        each
+        for each in scenario.all_of("ModelRevision")
+        if each["spec"]["source"]["model"]["version"] == version
+    ]
+    rows: list[Json] = record["status"]["evidence"]
+    return next(row for row in rows if (row["metric"], row["check"]) == ("error-rate", "max"))
