@@ -17,13 +17,21 @@ from canarium.core.actions import (
     OWNER_MANAGER,
     SIZING_KINDS,
     Event,
+    Inspect,
     Measure,
     Plan,
     RecordOutcome,
     Ref,
     Write,
 )
-from canarium.core.observed import AnalysisResult, Meta, ModelObject, Observed, WriteFailure
+from canarium.core.observed import (
+    AnalysisResult,
+    Meta,
+    ModelObject,
+    Observed,
+    PodEvent,
+    WriteFailure,
+)
 from canarium.core.report import report_bug
 from canarium.core.status import Status
 from canarium.errors import (
@@ -68,6 +76,24 @@ class Notifying(Protocol):
 
     def notify(self, model: ModelObject, event: Event) -> None:
         """Have an event told soon to those who want to know."""
+
+
+class Inspecting(Protocol):
+    """Who reads what is said of pods that don't get ready."""
+
+    def ensure(self, key: Key, inspect: Inspect | None) -> None:
+        """Have exactly this pod asked about from now on."""
+
+    def said(self, key: Key) -> PodEvent | None:
+        """What was said last of it."""
+
+
+class _Blind:
+    def ensure(self, key: Key, inspect: Inspect | None) -> None:
+        pass
+
+    def said(self, _key: Key) -> PodEvent | None:
+        return None
 
 
 class _Nobody:
@@ -118,6 +144,7 @@ class Controller:
         measurements: Measuring,
         metrics: Metrics | None = None,
         notifier: Notifying | None = None,
+        inspector: Inspecting | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._plan = plan
@@ -128,6 +155,7 @@ class Controller:
         self._measurements = measurements
         self._metrics = metrics or Metrics()
         self._notifier = notifier or _Nobody()
+        self._inspector = inspector or _Blind()
         self._now = now
         self._writer = Writer(client, cache)
         self._boundary = cache.boundary
@@ -195,6 +223,7 @@ class Controller:
             return
         self._queue.prefer(key, plan.urgent)
         self._measurements.ensure(key, plan.measure)
+        self._inspector.ensure(key, plan.inspect)
         try:
             clean = await self._apply(key, model, plan)
         finally:
@@ -219,7 +248,8 @@ class Controller:
         raise StaleError("the children keep changing")
 
     def _observe(self, key: Key, model: ModelObject) -> Observed:
-        return self._cache.observe(model, self._measurements.result(key), self.failures(key))
+        found, said = self._measurements.result(key), self._inspector.said(key)
+        return self._cache.observe(model, found, self.failures(key), said)
 
     async def _report(self, key: Key, model: ModelObject, plan: Plan) -> ModelObject:
         """Write status; the object as it is afterwards."""
@@ -339,6 +369,7 @@ class Controller:
     def _release(self, key: Key) -> None:
         """Forget an object that is gone or going: nothing is written for it any more."""
         self._measurements.ensure(key, None)
+        self._inspector.ensure(key, None)
         self._memories.pop(key, None)
         self._queue.prefer(key, urgent=False)
         self._queue.forget(key)

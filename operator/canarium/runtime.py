@@ -45,6 +45,7 @@ from canarium.kube.connections import open_session
 from canarium.kube.events import Recorder
 from canarium.kube.lease import Lease
 from canarium.kube.metrics import Metrics
+from canarium.kube.pod_events import PodEvents
 from canarium.kube.probes import serve_probes
 from canarium.kube.projections import project_meta
 from canarium.kube.readiness import (
@@ -161,6 +162,7 @@ class Runtime:
         self.metrics.show_use(self.use.rows)
         self.metrics.show_models(self._view_models, self._note_unshown)
         self._leads = False
+        self.pod_events = PodEvents(self.client, self.queue.add)
         self.controller = Controller(
             plan=plan,
             client=self.client,
@@ -170,6 +172,7 @@ class Runtime:
             measurements=self.measurements,
             metrics=self.metrics,
             notifier=self.notifier,
+            inspector=self.pod_events,
             now=self.clock.now,
         )
         self.reflectors = make_reflectors(
@@ -239,6 +242,7 @@ class Runtime:
             finally:
                 await self.notifier.close()
                 await self.measurements.close()
+                await self.pod_events.close()
                 await probes.cleanup()
 
     def problems(self) -> list[str]:

@@ -475,6 +475,15 @@ REJECTIONS_AND_FAULTS = (
         "test_a_clock_set_back_a_day_before_a_takeover_is_said_and_forgiven[Holding]",
     ),
     Mutant(
+        name="words-of-another-pod",
+        wrong="What the kubelet said of a pod that is gone is told of those that are there",
+        file="core/unready.py",
+        old="    if event is None or event.pod not in (pod.meta.name for pod in stuck):\n",
+        new="    if event is None:\n",
+        test="tests/unit/core/test_unready.py::"
+        "test_what_was_said_of_another_pod_is_not_told_of_this_one",
+    ),
+    Mutant(
         name="busy-registry-rejects",
         wrong="A registry that asks for patience gets a good version rejected",
         file="core/kubelet_reasons.py",

@@ -41,6 +41,9 @@
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 {{- if .Values.jobs.enabled }}
 - apiGroups: [batch]
   resources: [jobs]

@@ -22,6 +22,7 @@ from canarium.api.metrics import PrometheusQuery as PrometheusField
 from canarium.api.metrics import WebQuery as WebField
 from canarium.api.notifications import make_receiver
 from canarium.api.nulls import drop_nulls
+from canarium.api.probe_ports import check_ports
 from canarium.api.problems import explain
 from canarium.api.rollout import Analysis, CopiedTerms, Experiment, Rollout, Terms
 from canarium.api.rules import Model, find_problems
@@ -80,7 +81,7 @@ def parse_deployment(body: Json, defaults: Defaults = NO_DEFAULTS) -> Spec:
     metadata = metadata if isinstance(metadata, Mapping) else {}
     written, problems = drop_nulls(body.get("spec")), _check_name(metadata.get("name"))
     spec = _validate(DeploymentSpec, written, "spec", problems)
-    if wrong := tuple(_check_queries(spec.scaling)):
+    if wrong := (*_check_queries(spec.scaling), *check_ports(spec.server, spec.pod)):
         raise SpecError(*wrong)
     filled = fill(written, defaults)
     if filled.given:

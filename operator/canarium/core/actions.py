@@ -149,6 +149,14 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspect:
+    """A pod that doesn't get ready, whose events are to be read."""
+
+    pod: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to do now. Applied, and planned again, it is empty: that is when the object rests.
 
@@ -162,5 +170,6 @@ class Plan:
     confirm: tuple[Ref, ...] = ()
     events: tuple[Event, ...] = ()
     measure: Measure | None = None
+    inspect: Inspect | None = None
     wake_at: float | None = None
     urgent: bool = False

@@ -18,6 +18,7 @@ from canarium.core.phases import awaits_approval, awaits_traffic, is_due, is_pau
 from canarium.core.sizing import Truth, say_scaled
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status
 from canarium.core.undecided import describe_cause, describe_wait
+from canarium.core.unready import describe_unready
 from canarium.core.view import AT_REST, ROLLING, View, parts_of, rollout_of, routed_replicas
 from canarium.core.words import describe_duration, describe_traffic, describe_version, tidy
 from canarium.routers import Verification
@@ -88,8 +89,9 @@ def _is_in_the_way(status: Status, fault: Fault) -> bool:
     return fault.whose != "Revision" and rollout_of(status).state in ("Starting", "Scaling")
 
 
-def _tell_starting(_view: View, _status: Status) -> Headline:
-    return Headline("Starting", "waits for the first pods to become ready")
+def _tell_starting(view: View, status: Status) -> Headline:
+    why = describe_unready(view, status.stable)
+    return Headline("Starting", f"waits for the first pods to become ready{why}")
 
 
 def _tell_scaling(view: View, status: Status) -> Headline:
@@ -97,7 +99,8 @@ def _tell_scaling(view: View, status: Status) -> Headline:
         words = f"the model is idle and the canary warm; waits for requests, or {_promote(status)}"
         return Headline("AwaitingTraffic", f"{_where(view, status)}: {words}")
     replicas = status.canary.replicas if status.canary else 0
-    return Headline("Scaling", f"{_where(view, status)}: waits for {replicas} ready canary pods")
+    words = f"waits for {replicas} ready canary pods{describe_unready(view, status.canary)}"
+    return Headline("Scaling", f"{_where(view, status)}: {words}")
 
 
 def _tell_shifting(view: View, status: Status) -> Headline:
@@ -173,7 +176,7 @@ def _tell_lack(view: View, part: RevisionStatus, needed: int | None = None) -> s
     """How many pods are ready, and what is wrong with the others, if that is known."""
     fault = view.fault(part.revision)
     ready = f"{part.ready_replicas} of {part.replicas if needed is None else needed} pods ready"
-    return f"{ready}; {fault.message}" if fault else ready
+    return f"{ready}; {fault.message}" if fault else ready + describe_unready(view, part)
 
 
 def _tell_shares(status: Status) -> str:

@@ -177,10 +177,19 @@ def _image_fault(pods: Iterable[PodRecord], deployment: DeploymentRecord | None)
     return Fault("Revision", IMAGES_DIFFER, str(difference)) if difference else None
 
 
+def describe_restarts(pod: PodRecord) -> str:
+    """How a container of a pod ended that is tried again, short of a fault; "" if none did."""
+    for state in pod.containers:
+        if state.restarts and not state.ready:
+            return f"{_place(pod, state)}: {_last_exit(state)}"
+    return ""
+
+
 def _last_exit(state: ContainerState) -> str:
     code = "" if state.terminated_exit_code is None else f" with code {state.terminated_exit_code}"
     said = f", saying: {quote(state.terminated_message)}" if state.terminated_message else ""
-    return f"exited{code}, {state.restarts} restarts{said}"
+    times = "1 restart" if state.restarts == 1 else f"{state.restarts} restarts"
+    return f"exited{code}, {times}{said}"
 
 
 def _deployment_fault(deployment: DeploymentRecord | None) -> Fault | None:

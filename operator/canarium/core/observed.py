@@ -85,6 +85,15 @@ class PodRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PodEvent:
+    """What the kubelet said last of a pod that isn't ready, bounded and in one line."""
+
+    pod: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentRecord:
     """A revision's Deployment. `template` is spec.template as the apiserver wrote it (JSON)."""
 
@@ -377,6 +386,8 @@ class Observed:
     "ModelDeployments with older routes for the same host name and path at the same parent."
     prometheus_url: str = ""
     "The operator's own Prometheus; empty for none."
+    pod_event: PodEvent | None = None
+    "Of the pod that the last plan asked about (`Plan.inspect`)."
     watched_since: float = 0.0
     """When somebody began to watch after a time in which nobody did (epoch seconds), else 0: what
     was meanwhile is not known, and how long it was only by clocks that may have jumped."""

@@ -29,6 +29,7 @@ from canarium.core.report import report
 from canarium.core.revision import note_written
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
 from canarium.core.undecided import rewords_at
+from canarium.core.unready import find_inspected, inspected_at
 from canarium.core.view import ROLLING, View, look_again, make_view, rollout_of
 
 
@@ -54,6 +55,7 @@ def plan(observed: Observed, now: float) -> Plan:
         confirm=writes.confirm,
         events=make_events(view, before, after),
         measure=make_measure(view, after),
+        inspect=find_inspected(view, after),
         wake_at=now if moved else _wake_at(view, after),
         urgent=rollout_of(after).state == "Reverting",
     )
@@ -131,5 +133,5 @@ def _moments(view: View, status: Status) -> list[float | None]:
     moments += list_moments(view, status)
     if view.rollout.capacity == "InPlace":
         moments.append(taken_from(view, status))
-    moments.append(drained_at(view, status))
+    moments += [drained_at(view, status), inspected_at(view, status)]
     return moments

@@ -40,6 +40,7 @@ from canarium.core.scaling import is_idle
 from canarium.core.spec import CLOSING_NAME, ExperimentSpec
 from canarium.core.status import RevisionStatus, State, Status
 from canarium.core.undecided import describe_wait
+from canarium.core.unready import describe_unready
 from canarium.core.view import View, began_unsettled, rollout_of
 from canarium.core.words import describe_duration, tidy
 
@@ -531,7 +532,7 @@ def _not_ready(view: View, status: Status, revision: RevisionStatus) -> str:
     ready = view.ready(revision.revision, status)
     seconds, fault = view.rollout.progress_deadline_seconds, view.fault(revision.revision)
     words = f"{ready} of {revision.replicas} pods ready and no progress for {seconds:g} s"
-    return f"{words}; {fault.message}" if fault else words
+    return words + (f"; {fault.message}" if fault else describe_unready(view, revision))
 
 
 def _stable(status: Status) -> RevisionStatus:

@@ -23,14 +23,13 @@ def tidy(text: str) -> str:
 
 def last_words(text: str) -> str:
     """The last line of a log that says something, as it may be quoted; "" when none does."""
-    plain = _COLOURS.sub("", text[-4096:])
-    lines = (tidy(line) for line in reversed(plain.splitlines()))
-    return quote(next((line for line in lines if line), ""))
+    lines = (quote(line) for line in reversed(text[-4096:].splitlines()))
+    return next((line for line in lines if line), "")
 
 
 def quote(text: str) -> str:
     """Words of others within a sentence of ours: one line of at most 256 characters."""
-    line = tidy(text)
+    line = tidy(_COLOURS.sub("", text))
     return line if len(line) <= MOST_QUOTED else line[: MOST_QUOTED - 1] + "…"
 
 

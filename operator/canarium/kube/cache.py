@@ -24,6 +24,7 @@ from canarium.core.observed import (
     JobRecord,
     ModelObject,
     Observed,
+    PodEvent,
     PodRecord,
     RevisionRecord,
     Rival,
@@ -139,6 +140,7 @@ class Cache:
         model: ModelObject,
         analysis: AnalysisResult | None = None,
         failures: tuple[WriteFailure, ...] = (),
+        pod_event: PodEvent | None = None,
     ) -> Observed:
         """Everything that is known about one object now."""
         key, gateways = own_key(model), self._find_gateways(model)
@@ -161,6 +163,7 @@ class Cache:
             budgets=self.budgets.of(key) if self._sees("PodDisruptionBudget", key) else None,
             rivals=self._find_rivals(key),
             prometheus_url=self._prometheus_url,
+            pod_event=pod_event,
             watched_since=self.watched_since,
             analysis=analysis,
             failures=failures,

@@ -170,7 +170,12 @@ class Api(Protocol):
         """Delete exactly this object."""
 
     def list_pages(
-        self, resource: Resource, namespace: str | None = None, selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        selector: str = "",
+        *,
+        fields: str = "",
     ) -> AsyncIterator[Page]:
         """Every page of a list."""
 
@@ -340,10 +345,16 @@ class Client:
         return await self._send("DELETE", "delete", resource, path, body=_encode(body))
 
     async def list_pages(
-        self, resource: Resource, namespace: str | None = None, selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        selector: str = "",
+        *,
+        fields: str = "",
     ) -> AsyncIterator[Page]:
         """Every page of a list; each carries the resourceVersion that a watch continues from."""
         query = {"limit": str(PAGE_SIZE)} | _select(resource, selector)
+        query |= {"fieldSelector": fields} if fields else {}
         path = resource.path(namespace)
         while True:
             page = _pages.decode(await self._send("GET", "list", resource, path, query=query))

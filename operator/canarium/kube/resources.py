@@ -75,6 +75,8 @@ CLUSTER_METRIC_TEMPLATES = Resource(
 SECRETS = Resource("Secret", "v1", "secrets")
 LEASES = Resource("Lease", "coordination.k8s.io/v1", "leases")
 EVENTS = Resource("Event", "events.k8s.io/v1", "events")
+CORE_EVENTS = Resource("Event", "v1", "events")
+"The same objects; by this version they can be selected by what they are about."
 VERSION = Resource("Info", "v1", "version")
 "No object: what the apiserver says of itself at /version."
 

@@ -176,9 +176,16 @@ class Connection:
         )
 
     async def list_pages(
-        self, resource: Resource, namespace: str | None = None, selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        selector: str = "",
+        *,
+        fields: str = "",
     ) -> AsyncIterator[Page]:
-        """The whole list as one page."""
+        """The whole list as one page; nothing is selected by fields."""
+        if fields:
+            raise ApiError(400, "BadRequest", "the simulated apiserver selects nothing by fields")
         await self._travel()
         self._check_allowed(resource)
         found = self._server.list(resource.kind)

@@ -55,6 +55,7 @@ def test_an_image_alone_makes_a_pod_that_drains_and_has_no_power() -> None:
                         "allowPrivilegeEscalation": False,
                         "capabilities": {"drop": ["ALL"]},
                     },
+                    "terminationMessagePolicy": "FallbackToLogsOnError",
                 }
             ],
             "enableServiceLinks": False,
@@ -83,8 +84,9 @@ def test_the_complete_example_renders_everything_that_it_asks_for() -> None:
         "lifecycle",
         "name",
         "ports",
+        "terminationMessagePolicy",
     }
-    assert set(sidecar) == set(beside) | {"restartPolicy"}
+    assert set(sidecar) == set(beside) | {"restartPolicy", "terminationMessagePolicy"}
     assert template["metadata"]["annotations"] == source["pod"]["annotations"]
     assert template["spec"]["terminationGracePeriodSeconds"] == 60
     assert server["readinessProbe"] == asked["readinessProbe"]
@@ -228,6 +230,7 @@ def test_a_sidecar_starts_before_the_server_and_ends_after_it() -> None:
                 "allowPrivilegeEscalation": False,
                 "capabilities": {"drop": ["ALL"]},
             },
+            "terminationMessagePolicy": "FallbackToLogsOnError",
         }
     ]
 

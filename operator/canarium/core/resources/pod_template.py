@@ -21,6 +21,8 @@ NAME_LABEL = "app.kubernetes.io/name"
 DRAIN_SECONDS = 5
 """A pod goes on answering this long after its end was asked for, while gateways forget it."""
 GRACE_SECONDS = 30 + DRAIN_SECONDS
+LAST_WORDS = "FallbackToLogsOnError"
+"The end of a log goes with the pod; so the kubelet keeps it with how the container ended."
 ROOT = 0
 "Whoever writes this as runAsUser asks for root; the default would only keep the pod from starting."
 
@@ -109,6 +111,7 @@ def _make_server(server: Mapping[str, Any]) -> dict[str, Any]:
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
         "name": SERVER_NAME,
         "ports": _make_ports(server),
+        "terminationMessagePolicy": LAST_WORDS,
     }
 
 
@@ -137,6 +140,7 @@ def _make_sidecar(sidecar: Mapping[str, Any]) -> dict[str, Any]:
         **make_container(sidecar),
         "name": sidecar["name"],
         "restartPolicy": "Always",
+        "terminationMessagePolicy": LAST_WORDS,
         **({"ports": ports} if ports else {}),
     }
 
