@@ -76,7 +76,7 @@ def test_a_slow_version_is_taken_back_for_its_latency(scenario: Scenario) -> Non
     ("version", "reason"),
     [
         pytest.param("v5", "CrashLoopBackOff"),
-        pytest.param("v6", "ImagePullBackOff"),
+        pytest.param("v6", "ErrImageNeverPull"),
     ],
 )
 def test_a_version_that_never_answers_is_taken_back_before_the_deadline(

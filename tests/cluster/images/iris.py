@@ -1,6 +1,6 @@
 """The images of examples/iris: five versions of one model, in one archive.
 
-There is no image of v6: that it cannot be pulled is what v6 is about.
+There is no image of v6: that it is on no node is what v6 is about.
 """
 
 from pathlib import Path
