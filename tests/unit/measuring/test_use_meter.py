@@ -45,8 +45,14 @@ class MetricsClient(FakeClient):
     errors: list[CanariumError] = field(default_factory=list)
 
     async def list_pages(
-        self, resource: Resource, namespace: str | None = None, selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        selector: str = "",
+        *,
+        fields: str = "",
     ) -> AsyncIterator[Page]:
+        assert not fields
         self.requests.append(f"list {resource.path(namespace)} {selector}")
         if self.errors:
             raise self.errors.pop(0)
