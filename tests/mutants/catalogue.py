@@ -503,8 +503,8 @@ REJECTIONS_AND_FAULTS = (
         name="injected-container-blames",
         wrong="A proxy that a webhook put into the pods gets the version rejected",
         file="core/faults.py",
-        old="            mine = state.name in template.containers\n",
-        new="            mine = bool(template.containers)\n",
+        old="            mine = state.name in own\n",
+        new="            mine = bool(own)\n",
         test=_FAULTS + "test_a_container_that_somebody_injected_is_the_environments",
     ),
     Mutant(

@@ -53,6 +53,40 @@ def test_an_image_that_nobody_pushed_is_rejected_at_once() -> None:
         assert rejected(play) == [("2", "ImagePullBackOff")]
 
 
+def test_what_was_said_of_a_registry_is_forgotten_when_it_works_again() -> None:
+    """KN#15466: a revision stays ContainerMissing for ever after a 401 that lasted a minute."""
+    with serving(progressDeadline="5m") as play:
+        play.pods.behave("2", Behaviour(failing="Unauthorized"))
+        play.want("2")
+        play.run(60.0)
+        assert (play.phase, play.reason, rejected(play)) == ("Progressing", "ErrImagePull", [])
+        play.pods.behave("2")
+        play.until("Idle", "2")
+        assert (rejected(play), "401" in play.status(KEY)["message"]) == ([], False)
+
+
+def test_pods_that_are_lost_at_rest_degrade_no_version_however_long_it_takes() -> None:
+    """AR#1624: with progressDeadlineAbort, a Rollout at rest is aborted when its pods come late."""
+    with serving() as play:
+        play.pods.behave("1", Behaviour(failing="Unready"))
+        play.pods.evict_all("1")
+        play.run(300.0)
+        assert (play.state(KEY), play.reason, rejected(play)) == ("Idle", "TooFewReplicas", [])
+        play.pods.behave("1")
+        play.run(30.0)
+        assert (play.state(KEY), play.reason) == ("Idle", "Serving")
+
+
+@pytest.mark.parametrize("replicas", [1, 20])
+def test_pods_that_crash_after_a_while_end_a_rollout_before_its_deadline(replicas: int) -> None:
+    """AR#3765 FG#1578: ready pods go up and down, which counts as progress, for a day."""
+    with serving(replicas=replicas, progressDeadline="10m") as play:
+        play.pods.behave("2", Behaviour(failing="Crash", works_seconds=4.0))
+        play.want("2")
+        play.until("Rejected", most_seconds=600.0)
+        assert play.shares == {"1": 1.0}
+
+
 def test_in_the_guard_one_pod_that_a_busy_registry_keeps_from_starting_rejects_nobody() -> None:
     with serving(guard="2m") as play:
         play.want("2")

@@ -64,8 +64,8 @@ def find_fault(
     to have done: blame has to wait until that is over.
     """
     mine = [pod for pod in pods if pod.revision == revision and not pod.meta.deleting]
-    template = _read_template(deployment.template if deployment else b"{}")
-    found = list(_container_faults(mine, template))
+    own = _list_own(deployment.template if deployment else b"{}")
+    found = list(_container_faults(mine, own))
     around = (_pod_fault(pod) for pod in mine)
     return (
         _first(found, "Revision")
@@ -82,43 +82,33 @@ def _first(faults: list[Fault], whose: Whose) -> Fault | None:
     return next((fault for fault in faults if fault.whose == whose), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """What blame depends on of a pod template: who else is in a pod was put there by others."""
-
-    containers: frozenset[str]
-    has_pull_secrets: bool
-
-
 @lru_cache(maxsize=256)
-def _read_template(template: bytes) -> _Template:
+def _list_own(template: bytes) -> frozenset[str]:
+    """The names of a pod template's containers: who else is in a pod was put there by others."""
     spec = json.loads(template).get("spec") or {}
     every = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    names = frozenset(str(each["name"]) for each in every) or frozenset(("server",))
-    return _Template(names, bool(spec.get("imagePullSecrets")))
+    return frozenset(str(each["name"]) for each in every) or frozenset(("server",))
 
 
-def _container_faults(pods: list[PodRecord], template: _Template) -> Iterator[Fault]:
+def _container_faults(pods: list[PodRecord], own: frozenset[str]) -> Iterator[Fault]:
     """What containers say. A pod that has ended, or lost its node, says nothing of its revision."""
     works = any(pod.ready for pod in pods)
     for pod in pods:
         if pod.phase in ENDED or pod.reason in _LOST:
             continue
         for state in pod.containers:
-            mine = state.name in template.containers
-            fault = _own_fault(pod, state, template) if mine else _foreign_fault(pod, state)
+            mine = state.name in own
+            fault = _own_fault(pod, state) if mine else _foreign_fault(pod, state)
             if fault is not None:
                 yield _excuse(fault, state) if works else fault
 
 
-def _own_fault(pod: PodRecord, state: ContainerState, template: _Template) -> Fault | None:
+def _own_fault(pod: PodRecord, state: ContainerState) -> Fault | None:
     if state.terminated_reason == "OOMKilled":
         return Fault("Revision", "OOMKilled", f"{_place(pod, state)}: ran out of its memory limit")
     if state.waiting_reason == "CrashLoopBackOff":
         return _crash(pod, state)
-    whose = judge_waiting(
-        state.waiting_reason, state.waiting_message, has_pull_secrets=template.has_pull_secrets
-    )
+    whose = judge_waiting(state.waiting_reason, state.waiting_message)
     return _waiting(pod, state, whose) if whose else None
 
 
@@ -130,7 +120,7 @@ def _foreign_fault(pod: PodRecord, state: ContainerState) -> Fault | None:
     if reason == "CrashLoopBackOff":
         words = f"{_place(pod, state)}, which is not of this revision: {_last_exit(state)}"
         return Fault("Environment", reason, words)
-    judged = judge_waiting(reason, message, has_pull_secrets=False)
+    judged = judge_waiting(reason, message)
     return _waiting(pod, state, "Environment") if judged else None
 
 

@@ -59,9 +59,8 @@ _NO_SUCH_IMAGE = (
     "manifest unknown",
     "name unknown",
     "no match for platform",
-    "does not exist",
 )
-_NOT_ADMITTED = ("unauthorized", "authorization failed", "forbidden", "denied")
+"Certain. That an image is denied is not: the Secret to pull with may come after the pod."
 _ROOT_REFUSED = ("runAsNonRoot", "non-root")
 "What the kubelet says of an image that would run as root, or as a user whose number isn't known."
 _NODE_BUSY = (*_BUSY, "failed to reserve container name", "sandbox", "lease does not exist")
@@ -78,15 +77,12 @@ _SILENT = {
 }
 
 
-def judge_waiting(reason: str, message: str, *, has_pull_secrets: bool) -> Whose | None:
-    """Whose fault it is that a container waits; None for a reason that is no fault.
-
-    `has_pull_secrets`: the pod names Secrets to pull with, which may come later than the pod.
-    """
+def judge_waiting(reason: str, message: str) -> Whose | None:
+    """Whose fault it is that a container waits; None for a reason that is no fault."""
     if reason in _CERTAIN:
         return "Revision"
     if reason in _PULLS:
-        return _judge_pull(reason, message, has_pull_secrets=has_pull_secrets)
+        return _judge_pull(reason, message)
     if reason == "CreateContainerConfigError":  # a Secret or a ConfigMap may come later
         return "Revision" if is_root_refused(message) else "Unclear"
     if reason in _STARTING:
@@ -99,13 +95,11 @@ def is_start_failure(reason: str, message: str) -> bool:
     return reason in _NEVER_STARTED and _says(message, _NODE_BUSY)
 
 
-def _judge_pull(reason: str, message: str, *, has_pull_secrets: bool) -> Whose:
+def _judge_pull(reason: str, message: str) -> Whose:
     """A first try decides nothing: images are pushed a moment after they are named."""
     if reason != BACKED_OFF or _says(message, _REGISTRY_BUSY):
         return "Unclear"
-    if _says(message, _NOT_ADMITTED) and has_pull_secrets:
-        return "Unclear"
-    return "Revision" if _says(message, (*_NO_SUCH_IMAGE, *_NOT_ADMITTED)) else "Unclear"
+    return "Revision" if _says(message, _NO_SUCH_IMAGE) else "Unclear"
 
 
 def _says(message: str, words: tuple[str, ...]) -> bool:

@@ -27,12 +27,13 @@ NOT_FOUND = (
     'Back-off pulling image "i": ErrImagePull: failed to resolve reference "i": i: not found'
 )
 TOO_MANY = 'Back-off pulling image "i": ErrImagePull: unexpected status: 429 Too Many Requests'
+NOT_FOR_US = 'Back-off pulling image "i": ErrImagePull: unexpected status: 401 Unauthorized'
 AS_ROOT = "container has runAsNonRoot and image will run as root"
 LATE_SECRET = 'secret "late" not found'  # noqa: S105 - the kubelet's words
 
 Failing = Literal[
     "", "Crash", "OutOfMemory", "Unready", "Unschedulable", "ImagePull", "RegistryBusy", "Config",
-    "NoSecret",
+    "NoSecret", "Unauthorized",
 ]  # fmt: skip
 
 
@@ -420,5 +421,6 @@ FAILURES: dict[Failing, Callable[[int], Json]] = {
     "ImagePull": lambda _restarts: _waiting("ImagePullBackOff", "Pending", NOT_FOUND),
     "RegistryBusy": lambda _restarts: _waiting("ImagePullBackOff", "Pending", TOO_MANY),
     "Config": lambda _restarts: _waiting("CreateContainerConfigError", "Pending", AS_ROOT),
+    "Unauthorized": lambda _restarts: _waiting("ImagePullBackOff", "Pending", NOT_FOR_US),
     "NoSecret": lambda _restarts: _waiting("CreateContainerConfigError", "Pending", LATE_SECRET),
 }

@@ -44,7 +44,6 @@ def whose(state: ContainerState, **spec: Any) -> Whose | None:
 
 
 READY = make_pod("ready", ContainerState("server", ready=True), ready=True)
-SECRETS = {"imagePullSecrets": [{"name": "registry"}]}
 
 
 @pytest.mark.parametrize(
@@ -53,13 +52,15 @@ SECRETS = {"imagePullSecrets": [{"name": "registry"}]}
         (f"{RESOLVE}{IMAGE}: not found", "Revision"),
         (f"{RESOLVE}unexpected status from HEAD request: manifest unknown", "Revision"),
         (f"{PULL}no match for platform in manifest: not found", "Revision"),
-        (f"{RESOLVE}unexpected status code [manifests 7]: 401 Unauthorized", "Revision"),
-        (f"{RESOLVE}pull access denied, repository does not exist", "Revision"),
+        (f"{RESOLVE}unexpected status code [manifests 7]: 401 Unauthorized", "Unclear"),
+        ((f"{RESOLVE}pull access denied, repository does not exist or may"
+          " require authorization"), "Unclear"),
         (f"{RESOLVE}unexpected status code [manifests 7]: 429 Too Many Requests", "Unclear"),
         (f"{RESOLVE}unexpected status: 403 Forbidden: toomanyrequests: Rate exceeded", "Unclear"),
         (f"{PULL.replace('fraud', 'denied')}x509: certificate has expired", "Unclear"),
         (f"{RESOLVE}toomanyrequests: You have reached your pull rate limit", "Unclear"),
         (f"{RESOLVE}unexpected status code [manifests 7]: 503 Service Unavailable", "Unclear"),
+        (f"{RESOLVE}unexpected status: 502 Bad Gateway: backend not found", "Unclear"),
         ((f"{RESOLVE}failed to authorize: failed to fetch anonymous token: unexpected status:"
          " 502 Bad Gateway"), "Unclear"),
         (f"{HEAD}dial tcp 192.0.2.7:443: connect: connection refused", "Unclear"),
@@ -81,12 +82,6 @@ def test_an_image_that_cannot_be_pulled_is_blamed_by_what_the_registry_said(
 
 def test_of_older_kubelets_that_only_say_that_they_wait_the_cause_is_not_guessed() -> None:
     assert whose(waiting("ImagePullBackOff", f'Back-off pulling image "{IMAGE}"')) == "Unclear"
-
-
-def test_where_a_pull_secret_is_named_it_may_come_later() -> None:
-    refused = backed_off(f"{RESOLVE}unexpected status code [manifests 7]: 401 Unauthorized")
-    assert whose(refused, **SECRETS) == "Unclear"
-    assert whose(backed_off(f"{RESOLVE}{IMAGE}: not found"), **SECRETS) == "Revision"
 
 
 def test_both_of_the_reasons_that_take_turns_read_the_same() -> None:
