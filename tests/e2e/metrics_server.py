@@ -1,20 +1,21 @@
 """A model server whose counters are what its argument says; runs in a pod by `python -c`.
 
-good: counters of MLServer that grow by ten at each look. The others are what a broken or hostile
-endpoint may answer: garbage, nothing, 50 MB, or nothing for a minute.
+good: counters of MLServer that grow by ten at each look; idle: counters that stay as they are. The
+others are what a broken or hostile endpoint may answer: garbage, nothing, 50 MB, or nothing for a
+minute.
 """
 
+import itertools
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 
 SERIES = (
     'rest_server_requests_total{app_name="mlserver",method="POST",'
     'path="/v2/models/{model_name}/infer",status_code="200"} '
 )
 MEBIBYTE = 1024 * 1024
-LOOKS = count(1)
+LOOKS = itertools.count(1)
 
 
 class Server(BaseHTTPRequestHandler):
@@ -41,8 +42,9 @@ class Server(BaseHTTPRequestHandler):
 
 def make_body(mode: str) -> bytes:
     """What stands at the beginning of an answer."""
-    if mode == "good":
-        return f"# TYPE rest_server_requests_total counter\n{SERIES}{10 * next(LOOKS)}\n".encode()
+    if mode in ("good", "idle"):
+        count = 10 * next(LOOKS) if mode == "good" else 10
+        return f"# TYPE rest_server_requests_total counter\n{SERIES}{count}\n".encode()
     return {"garbage": b"<html>\xff\xfe{{{ no counters here", "healthy": b"ok"}.get(mode, b"")
 
 

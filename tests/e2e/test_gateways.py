@@ -3,7 +3,9 @@
 With a real gateway, and pods that only answer one line, so that they cost next to nothing.
 """
 
+import json
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -74,6 +76,40 @@ def test_a_foreign_route_under_our_name_is_never_touched(scenario: Scenario) -> 
     assert (after["spec"], after["metadata"]["uid"]) == (before["spec"], before["metadata"]["uid"])
     scenario.kubectl("delete", ROUTE)
     scenario.wait(phase("Healthy"), 2 * SECONDS)
+
+
+def ask(scenario: Scenario) -> str:
+    """Which version answers a request through the gateway."""
+    url = scenario.cluster.gateway_url or ""
+    request = Request(url, headers={"Host": scenario.host})  # noqa: S310 - a URL of our own
+    with urlopen(request, timeout=5) as answer:  # noqa: S310
+        return str(json.load(answer)["model_version"])
+
+
+def test_of_two_models_for_one_host_name_the_younger_is_told_that_nobody_comes(
+    scenario: Scenario,
+) -> None:
+    first, second = attached(scenario, PUBLIC), answering("v2", first_traffic(scenario))
+    scenario.apply(first)
+    scenario.wait(phase("Healthy"), SECONDS)
+    scenario.apply({**second, "metadata": {"name": "late"}})
+
+    late = scenario.wait(condition("Ready", "False", "HostnameTaken"), SECONDS, model="late")
+
+    told = get_condition(late, "Ready")["message"]
+    assert told.startswith(f"ModelDeployment iris has {scenario.host}/ at gateways/public already")
+    assert {ask(scenario) for _ in range(10)} == {"v1"}
+    held = scenario.get("ModelDeployment", "iris")
+    assert held is not None
+    assert get_condition(held, "Ready")["status"] == "True"
+
+    scenario.kubectl("delete", "modeldeployment", "iris")
+    scenario.wait(condition("Ready", "True", "Serving"), SECONDS, model="late")
+
+
+def first_traffic(scenario: Scenario) -> Json:
+    """What the other model asks for too."""
+    return {"parentRefs": [PUBLIC], "hostnames": [scenario.host]}
 
 
 def test_a_gateway_deleted_in_mid_rollout_and_created_again_blames_nobody(
