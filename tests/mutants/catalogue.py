@@ -1816,9 +1816,9 @@ WORDS = (
     Mutant(
         name="words-younger-route-wins",
         wrong="Of two routes for one host name the younger is thought to get the requests",
-        file="kube/cache.py",
-        old="self._route_age(each) < own)\n",
-        new="self._route_age(each) > own)\n",
+        file="kube/claims.py",
+        old="            self._ranks[claim] = sorted(self._own(key) for key in routed)\n",
+        new="            self._ranks[claim] = sorted(map(self._own, routed))[::-1]\n",
         test="tests/unit/kube/test_claims.py::"
         "test_who_has_the_older_route_has_no_rival_and_the_other_has_one",
     ),

@@ -6,7 +6,6 @@ compared: routes that somebody else made are not watched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from canarium.core.observed import Rival
@@ -16,7 +15,7 @@ from canarium.core.view import View
 from canarium.core.words import join_sentence
 
 NAMED = 3
-"How many others are named; the rest are counted."
+"How many others are named."
 SHARED = "HostnameShared"
 TAKEN = "HostnameTaken"
 
@@ -66,16 +65,11 @@ def find_collision(view: View, status: Status) -> Collision | None:
 def _describe(view: View, claim: Claim, rivals: tuple[Rival, ...], *, whole: bool) -> str:
     place = f"{claim.hostname or 'any host name'}{claim.path.value} at {_name_parent(claim.parent)}"
     names = list(dict.fromkeys(_name_rival(view, rival) for rival in rivals))
-    named = join_sentence([*names[:NAMED], *_count_more(names)])
+    named = join_sentence([*names[:NAMED], *(["others"] if len(names) > NAMED else [])])
     has = "has" if len(names) == 1 else "have"
     effect = "no request comes here" if whole else "those requests don't come here"
     cure = "write another host name or path in spec.traffic, or take it from the other"
     return f"{named} {has} {place} already, with an older route, so {effect}: {cure}"
-
-
-def _count_more(names: list[str]) -> Iterable[str]:
-    if len(names) > NAMED:
-        yield f"{len(names) - NAMED} more"
 
 
 def _name_parent(parent: ParentRef) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
@@ -27,7 +26,6 @@ from canarium.core.observed import (
     PodEvent,
     PodRecord,
     RevisionRecord,
-    Rival,
     RouteRecord,
     ScalerRecord,
     ServiceRecord,
@@ -161,7 +159,7 @@ class Cache:
             scalers=tuple(chain.from_iterable(store.of(key) for store in self.scalers.values())),
             scaler_kinds=frozenset(kind for kind in SCALERS if self._sees(kind, key)),
             budgets=self.budgets.of(key) if self._sees("PodDisruptionBudget", key) else None,
-            rivals=self._find_rivals(key),
+            rivals=self._claims.rivals(key),
             prometheus_url=self._prometheus_url,
             pod_event=pod_event,
             watched_since=self.watched_since,
@@ -197,31 +195,18 @@ class Cache:
             self._wake(key)
 
     def _take_model(self, key: Key) -> None:
-        """Have it looked at, and those that ask for what it asks for, or did."""
-        before = self._claims.neighbours(key)
-        if self._claims.put(key, self.models.get(*key)):
-            for other in before | self._claims.neighbours(key):
-                self._wake_soon(other)
+        """Have it looked at, and those that get other requests by what it asks for, or did."""
+        for other in self._claims.put(key, self.models.get(*key)):
+            self._wake_soon(other)
         self._wake(key)
 
     def _wake_for_route(self, key: Key) -> None:
         """Whose route is older decides who gets requests that several ask for."""
-        for other in (key, *self._claims.neighbours(key)):
-            self._wake_soon(other)
-
-    def _find_rivals(self, key: Key) -> tuple[Rival, ...]:
-        own = self._route_age(key)
-        shared = self._claims.shared(key)
-        older = (each for each in shared if self._has_route(each) and self._route_age(each) < own)
-        return tuple(Rival(*other, shared[other]) for other in sorted(older, key=self._route_age))
-
-    def _has_route(self, key: Key) -> bool:
-        return any(store.of(key) for store in self.routes.values())
-
-    def _route_age(self, key: Key) -> tuple[float, Key]:
-        """What gateways go by: the time of a route's creation, then namespace and name."""
         routes = (route for store in self.routes.values() for route in store.of(key))
-        return min((route.meta.created_at for route in routes), default=math.inf), key
+        created_at = min((route.meta.created_at for route in routes), default=None)
+        for other in self._claims.note_route(key, created_at):
+            self._wake_soon(other)
+        self._wake_soon(key)
 
     def _find_gateways(self, model: ModelObject) -> tuple[GatewayRecord, ...]:
         found = (self.gateways.get(*key) for key in _gateway_keys(model))

@@ -1,14 +1,20 @@
-"""Which ModelDeployments ask for the same host name and path at the same parent."""
+"""Which ModelDeployments ask for the same host name and path at the same parent, and since when."""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Hashable
 
 from canarium.core.claims import list_claims
-from canarium.core.observed import ModelObject
+from canarium.core.observed import ModelObject, Rival
 from canarium.kube.store import Key
 
 Wanted = tuple[Hashable, ...]
+Rank = tuple[float, Key]
+"What gateways go by: the time of a route's creation, then namespace and name."
+MOST = 4
+"How many rivals are looked at for one claim: whoever crowds at an address costs no more than this."
 
 
 class Claims:
@@ -17,43 +23,75 @@ class Claims:
     def __init__(self) -> None:
         self._wanted: dict[Key, Wanted] = {}
         self._askers: dict[Hashable, set[Key]] = {}
+        self._created: dict[Key, float] = {}
+        "When a model's route was created (epoch seconds); nothing of those without one."
+        self._ranks: dict[Hashable, list[Rank]] = {}
 
-    def put(self, key: Key, model: ModelObject | None) -> bool:
-        """Take in what a model asks for now, None when it is gone; whether that has changed.
+    def put(self, key: Key, model: ModelObject | None) -> set[Key]:
+        """Take in what a model asks for now, None when it is gone: whom that concerns.
 
         One whose spec is of no use goes on serving, and with what it asked for before.
         """
         if model is not None and model.spec is None:
-            return False
+            return set()
         spec = model.spec if model is not None else None
         wanted = list_claims(spec.traffic, key[0]) if spec is not None else ()
         before = self._wanted.get(key, ())
         if wanted == before:
-            return False
+            return set()
+        concerned = self._younger(key)
         self._forget(key, before)
         if wanted:
             self._wanted[key] = wanted
         for claim in wanted:
             self._askers.setdefault(claim, set()).add(key)
-        return True
+            self._ranks.pop(claim, None)
+        return concerned | self._younger(key)
+
+    def note_route(self, key: Key, created_at: float | None) -> set[Key]:
+        """Take in since when a model has a route, None for not: whom that concerns."""
+        if self._created.get(key) == created_at:
+            return set()
+        concerned = self._younger(key)
+        if created_at is None:
+            self._created.pop(key, None)
+        else:
+            self._created[key] = created_at
+        for claim in self._wanted.get(key, ()):
+            self._ranks.pop(claim, None)
+        return concerned | self._younger(key)
+
+    def rivals(self, key: Key) -> tuple[Rival, ...]:
+        """Those with older routes for some of the same, the oldest first."""
+        shared: dict[Rank, Wanted] = {}
+        for claim in self._wanted.get(key, ()):
+            ranks = self._rank(claim)
+            for rank in ranks[: min(MOST, bisect_left(ranks, self._own(key)))]:
+                shared[rank] = (*shared.get(rank, ()), claim)
+        return tuple(Rival(*rank[1], shared[rank]) for rank in sorted(shared))
+
+    def _own(self, key: Key) -> Rank:
+        return self._created.get(key, math.inf), key
+
+    def _rank(self, claim: Hashable) -> list[Rank]:
+        """Whoever has a route for it, the oldest first."""
+        if claim not in self._ranks:
+            routed = (key for key in self._askers.get(claim, ()) if key in self._created)
+            self._ranks[claim] = sorted(self._own(key) for key in routed)
+        return self._ranks[claim]
+
+    def _younger(self, key: Key) -> set[Key]:
+        """The others for whom it makes a difference: who was there before loses nothing."""
+        if key not in self._created:
+            return set()
+        others = (other for claim in self._wanted.get(key, ()) for other in self._askers[claim])
+        return {other for other in others if self._own(other) > self._own(key)}
 
     def _forget(self, key: Key, wanted: Wanted) -> None:
         self._wanted.pop(key, None)
         for claim in wanted:
+            self._ranks.pop(claim, None)
             askers = self._askers[claim]
             askers.discard(key)
             if not askers:
                 del self._askers[claim]
-
-    def shared(self, key: Key) -> dict[Key, Wanted]:
-        """The others that ask for some of the same, each with what both ask for."""
-        found: dict[Key, Wanted] = {}
-        for claim in self._wanted.get(key, ()):
-            for other in self._askers[claim]:
-                if other != key:
-                    found[other] = (*found.get(other, ()), claim)
-        return found
-
-    def neighbours(self, key: Key) -> set[Key]:
-        """The others that ask for some of the same."""
-        return set(self.shared(key))

@@ -71,7 +71,7 @@ def test_of_another_namespace_nothing_but_the_namespace_is_said_and_of_many_only
     assert "secret-plan" not in world.status.message
     assert world.status.message.startswith(
         "version 1 is ready; a ModelDeployment of namespace marketing, ModelDeployment a,"
-        " ModelDeployment b and 2 more have models.example.com/risk at gateways/public already"
+        " ModelDeployment b and others have models.example.com/risk at gateways/public already"
     )
 
 

@@ -109,13 +109,13 @@ def test_whoever_shared_something_is_looked_at_when_it_is_given_up() -> None:
     assert estate.rivals("young") == ()
 
 
-def test_whoever_shared_something_is_looked_at_when_the_model_or_its_route_goes() -> None:
+@pytest.mark.parametrize("goes", ["route", "model"])
+def test_whoever_shared_something_is_looked_at_when_the_model_or_its_route_goes(goes: str) -> None:
     estate = crowd()
-    estate.cache.routes["HTTPRoute"].drop("risk", "old")
+    store = estate.cache.routes["HTTPRoute"] if goes == "route" else estate.cache.models
+    store.drop("risk", "old")
     assert set(estate.woken) == {("risk", "old"), ("risk", "young")}
-    estate.woken.clear()
-    estate.cache.models.drop("risk", "old")
-    assert ("risk", "young") in estate.woken
+    assert estate.rivals("young") == ()
 
 
 def test_a_model_of_no_use_keeps_what_it_asked_for_since_its_route_goes_on() -> None:
@@ -124,3 +124,25 @@ def test_a_model_of_no_use_keeps_what_it_asked_for_since_its_route_goes_on() -> 
     broken["spec"]["server"] = {}
     estate.put(broken)
     assert [each.name for each in estate.rivals("young")] == ["old"]
+
+
+def test_a_change_of_a_route_that_decides_nothing_wakes_nobody_else() -> None:
+    """Weights are shifted all the time; a crowd at one address must not be woken each time."""
+    estate = crowd()
+    moved = make_route("old", "2026-01-01T00:00:00Z")
+    moved["metadata"]["resourceVersion"] = "7"
+    moved["spec"] = {"rules": []}
+    estate.cache.routes["HTTPRoute"].put(PROJECTIONS["HTTPRoute"](dump(moved)))
+    assert estate.woken == [("risk", "old")]
+
+
+def test_who_comes_last_wakes_nobody_and_looks_at_the_oldest_few() -> None:
+    estate = crowd()
+    for number in range(50):
+        estate.put(make_model(f"m{number:02}"))
+        estate.route(f"m{number:02}", f"2026-01-03T00:00:{number:02}Z")
+    estate.woken.clear()
+    estate.put(make_model("last"))
+    estate.route("last", "2026-01-04T00:00:00Z")
+    assert set(estate.woken) == {("risk", "last")}
+    assert [each.name for each in estate.rivals("last")] == ["old", "young", "m00", "m01"]
