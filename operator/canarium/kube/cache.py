@@ -47,6 +47,7 @@ from canarium.kube.projections import (
 from canarium.kube.resources import DEFINITIONS, ROUTES, SCALERS
 from canarium.kube.scaling import make_scaler_projection, project_budget, scaler_key
 from canarium.kube.store import Key, Store, own_key
+from canarium.routers.gatewayapi import GatewayAPI
 
 PROJECTIONS: dict[str, Projection] = {
     "ModelRevision": project_revision,
@@ -201,8 +202,8 @@ class Cache:
         self._wake(key)
 
     def _wake_for_route(self, key: Key) -> None:
-        """Whose route is older decides who gets requests that several ask for."""
-        routes = (route for store in self.routes.values() for route in store.of(key))
+        """Whose route is older decides who gets requests that several ask for: in Gateway API."""
+        routes = (route for kind in GatewayAPI.route_kinds for route in self.routes[kind].of(key))
         created_at = min((route.meta.created_at for route in routes), default=None)
         for other in self._claims.note_route(key, created_at):
             self._wake_soon(other)

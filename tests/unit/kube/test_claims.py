@@ -23,10 +23,10 @@ def make_model(name: str, version: int = 1, **traffic: Any) -> Json:
     return body
 
 
-def make_route(name: str, created: str) -> Json:
+def make_route(name: str, created: str, kind: str = "HTTPRoute") -> Json:
     labels = {"canarium.dev/model": name}
     about = {"labels": labels, "creationTimestamp": created}
-    return make_object("HTTPRoute", name, metadata=about, spec={})
+    return make_object(kind, name, metadata=about, spec={})
 
 
 class Estate:
@@ -146,3 +146,12 @@ def test_who_comes_last_wakes_nobody_and_looks_at_the_oldest_few() -> None:
     estate.route("last", "2026-01-04T00:00:00Z")
     assert set(estate.woken) == {("risk", "last")}
     assert [each.name for each in estate.rivals("last")] == ["old", "young", "m00", "m01"]
+
+
+def test_routes_of_other_makers_take_nothing_from_gateway_apis() -> None:
+    """Istio's Gateways may have the names of Gateway API's, and are others."""
+    estate = crowd()
+    estate.put(make_model("mesh"))
+    route = make_route("mesh", "2025-01-01T00:00:00Z", "VirtualService")
+    estate.cache.routes["VirtualService"].put(PROJECTIONS["VirtualService"](dump(route)))
+    assert estate.rivals("old") == ()
