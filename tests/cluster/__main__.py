@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import get_args
 
-from tests.cluster import envoy_gateway, keda, lifecycle, metrics_server
+from tests.cluster import envoy_gateway, flux, keda, lifecycle, metrics_server
 from tests.cluster.binaries import (
     COREDNS,
     GITOPS,
@@ -114,12 +114,14 @@ def run_kubectl(arguments: argparse.Namespace) -> int:
 def run_build(arguments: argparse.Namespace) -> None:
     """Fill the cache."""
     progress = Progress()
-    for program in (KUBEBIN, KWOK_PROGRAM, PAUSE, COREDNS, GITOPS, HELM):
+    for program in (KUBEBIN, KWOK_PROGRAM, PAUSE, COREDNS, HELM):
         build(program, progress)
     fetch_kwok_stages(progress)
     fetch_kinds(progress)
     find_traefik(progress)
     find_sdk(progress)
+    flux.prepare(progress)
+    build(GITOPS, progress)
     envoy_gateway.prepare(progress)
     metrics_server.prepare(progress)
     keda.prepare(progress)

@@ -71,7 +71,17 @@ KWOK_PROGRAM = GoProgram(
     "kwok", "sigs.k8s.io/kwok/cmd/kwok", f"kwok {KWOK.removeprefix('v')}, which simulates nodes"
 )
 PAUSE = GoProgram("pause", ".", "the pause program")
-GITOPS = GoProgram("gitops", ".", "Flux's and Argo CD's view of objects (2 minutes the first time)")
+GITOPS = GoProgram("gitops", ".", "Flux's and Argo CD's view of objects")
+FLUX = {
+    name: GoProgram(
+        name,
+        f"github.com/fluxcd/{name}",
+        f"Flux's {name} (minutes the first time)",
+        module="gitops",
+    )
+    for name in ("source-controller", "kustomize-controller")
+}
+ARGO_CD = GoProgram("argocd", ".", "Argo CD's two parts that sync (minutes the first time)")
 COREDNS = GoProgram("coredns", ".", "CoreDNS (about a minute the first time)")
 ENVOY_GATEWAY = GoProgram(
     "envoy-gateway",

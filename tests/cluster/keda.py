@@ -4,7 +4,6 @@ It runs where something needs it. Its three parts share one certificate, which i
 the operator makes and keeps in a Secret: all are servers, and the adapter is the operator's client.
 """
 
-import http.client
 import shutil
 from base64 import b64encode
 from pathlib import Path
@@ -20,14 +19,14 @@ from tests.cluster.extensions import (
     fetch_manifests,
     turn_to_processes,
 )
+from tests.cluster.health import await_ready
 from tests.cluster.ports import find_free_ports
-from tests.cluster.processes import ClusterError, spawn, wait_until
+from tests.cluster.processes import spawn
 from tests.cluster.progress import Progress
 
 NAMESPACE = "keda"
 API_SERVICE = "v1beta1.external.metrics.k8s.io"
 OPERATOR, ADAPTER, WEBHOOKS = "keda-operator", "keda-metrics-apiserver", "keda-admission-webhooks"
-READY_SECONDS = 60.0
 ENVIRONMENT = MappingProxyType(
     {
         "WATCH_NAMESPACE": "",
@@ -128,24 +127,6 @@ def make_adapter_flags(
         f"--metrics-service-address=127.0.0.1:{ports[OPERATOR]}",
         *CLIENT_LIMITS,
     ]
-
-
-def await_ready(cluster: Cluster, name: str, port: int) -> None:
-    """Wait until a part says that it is ready."""
-    if not wait_until(lambda: is_ready(port), READY_SECONDS):
-        raise ClusterError(f"{name} is not ready: see {cluster.logs / f'{name}.log'}")
-
-
-def is_ready(port: int) -> bool:
-    """Whether /readyz on this port of loopback answers 200."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def prepare(progress: Progress) -> None:

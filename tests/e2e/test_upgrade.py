@@ -41,14 +41,19 @@ def upgraded(
     node: Theatre, slot: Place, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Scenario]:
     """A scenario whose operator is the earlier version."""
-    name = f"{OPERATOR.reference.rpartition(':')[0]}:{TAG}"
-    progress = Progress()
-    load_once(node.cluster, make_earlier(build_operator(progress), name), progress)
+    load_earlier(node)
     found = set_up(node, tmp_path, request.node.name)
     operator = serve_one(node.cluster, node.apiserver, found.namespace)
     operator.values |= EARLIER
     operator.tested = False
     yield from play(found, operator, slot)
+
+
+def load_earlier(node: Theatre) -> None:
+    """Make the earlier version's image known to the node."""
+    name = f"{OPERATOR.reference.rpartition(':')[0]}:{TAG}"
+    progress = Progress()
+    load_once(node.cluster, make_earlier(build_operator(progress), name), progress)
 
 
 def test_upgrade_and_downgrade_in_a_rollout_restart_no_pod_and_lose_no_rollout(
@@ -132,8 +137,8 @@ def names_of_children(scenario: Scenario) -> set[tuple[str, str]]:
     return {(kind, found["metadata"]["name"]) for kind in kinds for found in scenario.all_of(kind)}
 
 
-def assert_no_pod_was_made_twice(scenario: Scenario, replicas: int) -> None:
-    """By the witness: three revisions with so many pods each, none of which was ever restarted."""
+def assert_no_pod_was_made_twice(scenario: Scenario, replicas: int, revisions: int = 3) -> None:
+    """By the witness: so many revisions and pods of each, none of which was ever restarted."""
     pods: dict[str, set[str]] = {}
     for seen in scenario.changes():
         if seen.kind == "Pod":
@@ -141,4 +146,4 @@ def assert_no_pod_was_made_twice(scenario: Scenario, replicas: int) -> None:
             statuses = seen.object.get("status", {}).get("containerStatuses", ())
             assert [status["restartCount"] for status in statuses if status["restartCount"]] == []
     assert {revision: len(uids) for revision, uids in pods.items()} == dict.fromkeys(pods, replicas)
-    assert len(pods) == 3
+    assert len(pods) == revisions

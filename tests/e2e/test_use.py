@@ -10,9 +10,9 @@ import pytest
 from tests.cluster.processes import wait_until
 from tests.cluster.progress import Progress
 from tests.e2e.manifests import Json, answering
+from tests.e2e.person import Person
 from tests.e2e.running import Operator
 from tests.e2e.scenario import Scenario, phase
-from tests.e2e.test_cli import Person
 
 pytestmark = [pytest.mark.timeout(240, func_only=True)]
 SECONDS = 90.0

@@ -1,0 +1,301 @@
+"""The life of a model in Git: what a person commits, and what has to come of it, whatever syncs it.
+
+Real pods under real traffic. Each sync tool plays it with its own words for what it shows
+(test_flux.py, test_argo_cd.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Protocol
+
+import yaml
+
+from tests.cluster.cluster import make_manifest
+from tests.cluster.git_repository import GitRepository
+from tests.cluster.processes import wait_until
+from tests.e2e.changes import revision_of
+from tests.e2e.manifests import METRICS, Json, image, iris
+from tests.e2e.person import Person
+from tests.e2e.scenario import (
+    Holds,
+    Scenario,
+    condition,
+    get_condition,
+    named,
+    phase,
+    serves,
+    weight,
+)
+
+SECONDS = 120.0
+PATH = "production"
+MODEL = f"{PATH}/iris.yaml"
+ONE: Json = {"replicas": 1}
+TERMS: Json = {
+    "steps": [
+        {"name": "fifth", "weight": 20, "hold": "8s"},
+        {"name": "half", "weight": 50, "approval": "Manual"},
+    ],
+    "analysis": {"metrics": METRICS, "minRequests": 20},
+    "guard": {"duration": "3s"},
+}
+CURE = "kubectl scale --replicas=1 takes"
+BY_CPU: Json = {
+    "minReplicas": 2,
+    "maxReplicas": 3,
+    "metrics": [{"name": "cpu", "type": "CPU", "target": "70%"}],
+}
+
+
+def keep_something(git: GitRepository) -> None:
+    """Begin with a file that stays: a folder of Git's is never empty."""
+    kept = make_manifest("v1", "ConfigMap", "kept", data={"why": "it stays when models go"})
+    git.commit("something beside the models", {f"{PATH}/kept.yaml": yaml.safe_dump(kept)})
+
+
+class Tool(Protocol):
+    """What syncs the folder `production` of the repository into the scenario's namespace."""
+
+    def wait_done(self, commit: str) -> None:
+        """Wait until it calls a commit done."""
+
+    def wait_failed(self, commit: str) -> None:
+        """Wait until it calls a commit failed, and names the model as what has failed."""
+
+    def wait_refused(self, commit: str, why: str) -> None:
+        """Wait until it says that the apiserver refuses a commit, in these words of it."""
+
+    def wait_paused(self, commit: str) -> None:
+        """Wait until it shows of a commit what it has for something that waits for a person."""
+
+    def begin_of_done(self, commit: str) -> float:
+        """When it first called a commit done, in seconds since the epoch."""
+
+    def sync(self, times: int) -> None:
+        """Have it apply what it has, so many times, and wait for each."""
+
+    def announced(self) -> str:
+        """The version that was announced by what waits for the model."""
+
+    def announcement(self, version: str) -> Mapping[str, str]:
+        """The file that announces a version once the model is done."""
+
+
+@dataclass
+class Story:
+    """The person, the repository, the tool; each method is a chapter that leaves all at rest."""
+
+    scenario: Scenario
+    git: GitRepository
+    tool: Tool
+    stable: dict[str, str] = field(default_factory=dict)
+    "The revision of each version that served."
+
+    def commit(self, version: str, **spec: object) -> str:
+        """Commit the example's manifest of a version and the announcement of it."""
+        found = iris(version, self.scenario.host, **{"rollout": TERMS, "scaling": ONE, **spec})
+        if found["spec"]["scaling"] is None:
+            del found["spec"]["scaling"]
+        self.scenario.models.add("iris")
+        text = yaml.safe_dump(found, sort_keys=False)
+        return self.git.commit(f"iris {version}", {MODEL: text, **self.tool.announcement(version)})
+
+    def is_announced(self, version: str) -> bool:
+        """Whether what waits for the model has gone on to a version."""
+        return wait_until(lambda: self.tool.announced() == version, SECONDS)
+
+    def edit(self, patch: Json) -> None:
+        """`kubectl edit` of the live object by somebody who doesn't know of Git."""
+        words = ("patch", "mdep/iris", "--type=merge", "--field-manager=kubectl-edit")
+        self.scenario.kubectl(*words, "-p", json.dumps(patch))
+
+    def sync_an_example(self) -> None:
+        """The first version comes from Git, and serves."""
+        commit = self.commit("v1")
+        found = self.scenario.wait(serves("v1"), SECONDS)
+        self.stable["v1"] = found["status"]["stable"]["revision"]
+        self.tool.wait_done(commit)
+        assert self.is_announced("v1")
+        self.scenario.start_load()
+
+    def roll_out_with_an_approval(self) -> None:
+        """v2: syncs in mid-step change nothing, and what depends on it waits for an approval."""
+        commit = self.commit("v2")
+        held = self.scenario.wait(weight(20, "Holding"), SECONDS)
+        self.tool.sync(times=3)
+        waiting = self.scenario.wait(condition("UpToDate", "False", "AwaitingApproval"), SECONDS)
+        self.tool.wait_paused(commit)
+        self.tool.sync(times=1)
+        self.tool.wait_paused(commit)
+        assert self.tool.announced() == "v1"
+        assert waiting["metadata"]["generation"] == held["metadata"]["generation"]
+        assert 8 <= self.held_seconds(20) <= 13, "the hold took its time, and no longer"
+
+        self.person("promote", "iris")
+        done = self.scenario.wait(serves("v2"), SECONDS)
+        self.stable["v2"] = done["status"]["stable"]["revision"]
+        self.tool.wait_done(commit)
+        assert self.is_announced("v2")
+        assert self.tool.begin_of_done(commit) >= self.promoted_at("v2")
+
+    def refuse_a_bad_version(self) -> None:
+        """v3 is taken back; neither ten syncs nor the healing of an edit have it tried again."""
+        self.scenario.blamed = {image("v3")}
+        commit = self.commit("v3")
+        found = self.scenario.wait(phase("RolledBack"), SECONDS)
+        (rejected,) = found["status"]["rejected"]
+        assert rejected["reason"] == "ErrorRateTooHigh"
+        self.tool.wait_failed(commit)
+
+        self.tool.sync(times=10)
+        self.edit({"spec": {"rollout": {"progressDeadline": "77s"}}})
+        self.scenario.wait(has_deadline(None), SECONDS)
+        healed = self.scenario.wait(phase("RolledBack"), SECONDS)
+
+        self.tool.wait_failed(commit)
+        assert healed["status"]["rejected"] == [rejected]
+        assert healed["metadata"]["generation"] == found["metadata"]["generation"] + 2
+        assert self.count_tried(rejected["revision"]) == 1
+        assert self.tool.announced() == "v2"
+
+    def revert(self) -> None:
+        """`git revert` of the bad version: nothing is rolled out, and the tool is content."""
+        commit = self.git.revert()
+        found = self.scenario.wait(serves("v2"), SECONDS)
+        self.tool.wait_done(commit)
+        assert found["status"]["stable"]["revision"] == self.stable["v2"]
+
+    def roll_back_by_hand(self) -> None:
+        """`kubectl canarium rollback` in the night: syncs leave it, and it is shown as it is."""
+        self.person("rollback", "iris", "--to", self.stable["v1"])
+        found = self.scenario.wait(condition("UpToDate", "False", "Overridden"), SECONDS)
+        commit = self.git.head()
+        self.tool.wait_failed(commit)
+        self.tool.sync(times=3)
+        after = self.scenario.wait(phase("RolledBack"), SECONDS)
+        assert after["status"]["stable"]["revision"] == self.stable["v1"]
+        assert after["metadata"]["generation"] == found["metadata"]["generation"]
+
+        self.person("retry", "iris")
+        self.scenario.wait(serves("v2"), SECONDS)
+        self.tool.wait_done(commit)
+
+    def leave_replicas_out(self) -> None:
+        """Without `scaling` in Git, sizes are whose who sets them; then an autoscaler's.
+
+        Bounds beside a size that somebody has set are refused with the cure (docs/scaling.md).
+        """
+        self.tool.wait_done(self.commit("v2", scaling=None))
+        self.scenario.kubectl("scale", "mdep/iris", "--replicas=2")
+        self.scenario.wait(is_of_size(2), SECONDS)
+        self.tool.sync(times=3)
+        assert is_of_size(2)(self.scenario.wait(phase("Healthy"), SECONDS))
+
+        bounds = self.commit("v2", scaling=BY_CPU)
+        self.tool.wait_refused(bounds, CURE)
+        self.scenario.kubectl("scale", "mdep/iris", "--replicas=1")
+        self.tool.sync(times=1)
+        self.tool.wait_done(bounds)
+        self.scenario.wait(is_of_size(2), SECONDS)
+        name = f"iris-{self.stable['v2']}"
+        scaler = self.scenario.get("HorizontalPodAutoscaler", name)
+        self.tool.sync(times=3)
+        assert scaler is not None
+        assert scaler["spec"]["minReplicas"] == 2
+        after = self.scenario.get("HorizontalPodAutoscaler", name)
+        assert after is not None
+        assert after["spec"] == scaler["spec"]
+        assert self.sizes("v2")[-1] == 2
+
+    def prune(self) -> None:
+        """The file goes from Git, and the model with all that was made for it."""
+        report = self.scenario.stop_load()
+        assert {answer.version for answer in report.failures} <= {"v3", ""}
+        assert {answer.status for answer in report.failures} <= {500}, report.describe_failures()
+        made = [
+            (kind, found["metadata"]["name"])
+            for kind in ("Deployment", "Service", "HTTPRoute", "ModelRevision")
+            for found in self.scenario.all_of(kind)
+        ]
+        assert made
+        self.tool.wait_done(self.git.commit("no more iris", {MODEL: None}))
+        self.scenario.wait_gone("ModelDeployment", "iris", SECONDS)
+        for kind, name in made:
+            self.scenario.wait_gone(kind, name, SECONDS)
+
+    def person(self, *words: str) -> None:
+        """`kubectl canarium …`, which has to succeed."""
+        said = Person(self.scenario).run(*words)
+        assert said.code == 0, said.err or said.out
+
+    def statuses(self) -> list[tuple[float, Json]]:
+        """What the model's status said when, by the witness."""
+        return [
+            (change.time, dict(change.object.get("status", {})))
+            for change in self.scenario.changes()
+            if change.kind == "ModelDeployment" and change.name == "iris"
+        ]
+
+    def held_seconds(self, share: int) -> float:
+        """How long the canary held its first share, from when it was given until the next step."""
+        told = [(when, share_of(status), state_of(status)) for when, status in self.statuses()]
+        held = [when for when, has, state in told if (has, state) == (share, "Holding")]
+        return next(when for when, _, _ in told if when > held[-1]) - held[0]
+
+    def promoted_at(self, version: str) -> float:
+        """When a version was UpToDate for the first time."""
+        return next(
+            when
+            for when, status in self.statuses()
+            if status.get("stable", {}).get("version") == version
+            and get_condition({"status": status}, "UpToDate").get("status") == "True"
+        )
+
+    def count_tried(self, revision: str) -> int:
+        """How often a revision began to get traffic."""
+        tried = [
+            share_of(status) > 0 and status["canary"]["revision"] == revision
+            for _, status in self.statuses()
+        ]
+        return sum(now and not before for before, now in pairwise([False, *tried]))
+
+    def sizes(self, version: str) -> list[int]:
+        """The sizes that a version's Deployment was given, in order, by the witness."""
+        return [
+            int(change.object["spec"]["replicas"])
+            for change in self.scenario.changes()
+            if change.kind == "Deployment"
+            and not change.deleted
+            and revision_of(change.object) == self.stable[version]
+        ]
+
+
+def share_of(status: Json) -> int:
+    """The canary's share of the traffic, in percent."""
+    return int(status.get("canary", {}).get("weight", 0))
+
+
+def state_of(status: Json) -> str:
+    """The state of the rollout."""
+    return str(status.get("rollout", {}).get("state", ""))
+
+
+def is_of_size(size: int) -> Holds:
+    """Holds of a model at rest that has so many pods."""
+
+    def holds(found: Json) -> bool:
+        return phase("Healthy")(found) and found["status"].get("replicas") == size
+
+    return named(holds, f"{size} pods at rest")
+
+
+def has_deadline(deadline: str | None) -> Holds:
+    """Holds of a model whose spec says this of the deadline."""
+    return named(
+        lambda found: found["spec"]["rollout"].get("progressDeadline") == deadline,
+        f"progressDeadline {deadline}",
+    )
