@@ -60,6 +60,9 @@ cluster-down: $(STAMP) ## Take it down
 e2e: $(STAMP) ## End-to-end tests; K=expression picks some
 	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/e2e $(if $(K),-k "$(K)")
 
+e2e-argocd: $(STAMP) ## Argo CD itself, and an upgrade by each sync tool (builds for minutes; needs redis)
+	@CANARIUM_ARGO_CD=1 $(BIN)/pytest -q tests/e2e/test_argo_cd.py tests/e2e/test_flux.py
+
 image: $(STAMP) ## The operator's image as an archive, without an engine (root on Debian, or docker)
 	@$(BIN)/python -m tests.cluster.images operator
 
@@ -103,4 +106,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra stats -o requirements-stats.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group image -o requirements-image.lock
 
-.PHONY: image sbom chart help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-use bench-takeback bench-reaction bench-scaling record lock
+.PHONY: e2e-argocd image sbom chart help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-use bench-takeback bench-reaction bench-scaling record lock

@@ -33,8 +33,6 @@ from tests.e2e.stage import (
 )
 
 Place = AbstractContextManager[None]
-collect_ignore = [] if "CANARIUM_ARGO_CD" in os.environ else ["test_argo_cd.py"]
-"By hand, by `make e2e-argocd`: building it takes longer than anything else."
 LONGEST_FIRST = (
     "test_scaling_node",
     "test_envoy",
@@ -51,10 +49,16 @@ LAST = "test_installed_by_default"
 "It has the node for itself: best when the others are done with it."
 
 
+BY_HAND = "CANARIUM_ARGO_CD"
+"With it in the environment the tests that are marked `by_hand` are there: `make e2e-argocd`."
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left alone with one."""
     order = {name: number for number, name in enumerate(LONGEST_FIRST)}
     order[LAST] = len(order) + 1
+    if BY_HAND not in os.environ:
+        items[:] = [item for item in items if item.get_closest_marker("by_hand") is None]
     items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST_FIRST)))
 
 
