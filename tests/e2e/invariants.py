@@ -305,13 +305,17 @@ def check_spec_is_the_persons(
                 yield _violation("6 ownership", change, problem)
 
 
+OF_DELETION = {"foregroundDeletion", "orphan"}
+"What the apiserver puts there for whoever deletes so; Argo CD prunes in the foreground."
+
+
 def _ownership_problems(change: Change) -> Iterator[str]:
     for entry in change.metadata.get("managedFields", []):
         written = sorted(set(entry.get("fieldsV1", {})) - {"f:status"})
         if written and not _is_persons(entry):
             yield f"{entry['manager']} wrote {', '.join(written)}"
-    if change.metadata.get("finalizers"):
-        yield f"finalizers {change.metadata['finalizers']}"
+    if finalizers := set(change.metadata.get("finalizers") or ()) - OF_DELETION:
+        yield f"finalizers {sorted(finalizers)}"
     for name in change.metadata.get("annotations") or {}:
         prefix, _, verb = name.rpartition("/")
         if "kopf" in prefix or (f"{prefix}/" == PREFIX and verb not in PEOPLES):

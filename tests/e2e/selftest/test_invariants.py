@@ -273,6 +273,7 @@ SCALE = {"subresource": "scale"}
         (written("canarium-capacity", "f:spec", **SCALE), ["canarium-capacity wrote f:spec"]),
         (written("kubectl-client-side-apply", "f:spec"), []),
         ({"finalizers": ["kopf.zalando.org/x"]}, ["finalizers ['kopf.zalando.org/x']"]),
+        ({"finalizers": ["foregroundDeletion"]}, []),
         ({"annotations": {"canarium.dev/step": "2"}}, ["annotation canarium.dev/step"]),
         ({"annotations": {"kopf.zalando.org/last": "2"}}, ["annotation kopf.zalando.org/last"]),
         ({"annotations": {"canarium.dev/retry": "v2@1", "team": "risk"}}, []),
