@@ -9,10 +9,11 @@ neither for sure: Kubernetes cuts them at 63 characters.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from canarium.core.inference_series import Matchers, select_inference
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
-from canarium.core.profiles import PROFILES, UNITS, Profile
+from canarium.core.profiles import GRPC_PROFILES, PROFILES, UNITS, Profile
 
 from observability.rules import Record
 
@@ -32,15 +33,36 @@ LATENCY = {
 }
 
 
+_SERVICE = r"inference\.GRPCInferenceService"
+"MLServer's. Its series have the names that interceptors in general write, but not their meaning."
+_CALLED = {
+    **GRPC_PROFILES,
+    "MLServer": replace(GRPC_PROFILES["MLServer"], labels=(("grpc_service", _SERVICE),)),
+    "Prometheus": replace(
+        GRPC_PROFILES["Prometheus"],
+        not_routes=f"{GRPC_PROFILES['Prometheus'].not_routes}|^{_SERVICE}$",
+    ),
+}
+SERVERS = {
+    **PROFILES,
+    **{
+        f"{name}-gRPC": profile
+        for name, profile in _CALLED.items()
+        if profile.requests != PROFILES[name].requests
+    },
+}
+"All profiles, those that count gRPC by itself under a name of their own."
+
+
 def make_server_rules() -> Iterator[Record]:
     """Requests, errors and latency of each revision, by every profile that tells them."""
-    for name, profile in PROFILES.items():
+    for name, profile in SERVERS.items():
         yield Record(REQUESTS, make_requests(profile), {"profile": name})
-    for name, profile in PROFILES.items():
+    for name, profile in SERVERS.items():
         if profile.counts_errors:
             yield Record(ERRORS, make_errors(name, profile), {"profile": name})
     for quantile, record in LATENCY.items():
-        for name, profile in PROFILES.items():
+        for name, profile in SERVERS.items():
             if profile.duration is not None:
                 yield Record(record, make_latency(profile, quantile), {"profile": name})
 
@@ -56,8 +78,19 @@ def make_requests(profile: Profile) -> str:
 
 def make_errors(name: str, profile: Profile) -> str:
     """Failed requests a second of each revision; 0 where requests are counted and none failed."""
+    if profile.successes:
+        return _leave_over(profile)
     found = sum_by_revision([*_list_failures(profile)])
     return f'{found} or 0 * sum by ({OWN}) ({REQUESTS}{{profile="{name}"}})'
+
+
+def _leave_over(profile: Profile) -> str:
+    """What of all requests is not among those that went well."""
+    failed = escape(f".*(?:{profile.error_status}).*")
+    well = [f'{label}!~"{failed}"' for label in profile.status_labels]
+    asked = make_requests(profile)
+    good = sum_by_revision(list_rates(profile, str(profile.successes), well))
+    return f"clamp_min({asked} - ({good} or 0 * {asked}), 0)"
 
 
 def _list_failures(profile: Profile) -> Iterator[str]:
