@@ -63,6 +63,9 @@ e2e: $(STAMP) ## End-to-end tests; K=expression picks some
 e2e-argocd: $(STAMP) ## Argo CD itself, and an upgrade by each sync tool (builds for minutes; needs redis)
 	@CANARIUM_ARGO_CD=1 $(BIN)/pytest -q tests/e2e/test_argo_cd.py tests/e2e/test_flux.py
 
+fuzz: $(STAMP) ## Any objects that an apiserver takes, beside a healthy one (OBJECTS=20000: some 20 minutes)
+	@FUZZ_OBJECTS=$(or $(OBJECTS),20000) $(BIN)/pytest -q -s tests/fuzz
+
 image: $(STAMP) ## The operator's image as an archive, without an engine (root on Debian, or docker)
 	@$(BIN)/python -m tests.cluster.images operator
 
@@ -106,4 +109,4 @@ lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra stats -o requirements-stats.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group image -o requirements-image.lock
 
-.PHONY: e2e-argocd image sbom chart help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-use bench-takeback bench-reaction bench-scaling record lock
+.PHONY: fuzz e2e-argocd image sbom chart help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-use bench-takeback bench-reaction bench-scaling record lock

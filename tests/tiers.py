@@ -64,6 +64,7 @@ TIERS = (
             "loadfile",
             "--no-loadscope-reorder",
             "tests/e2e",
+            "tests/fuzz",
             "--ignore=tests/e2e/selftest",
         ),
     ),

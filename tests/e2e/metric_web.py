@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from tests.loopback import QuietHandler, listening
 
 Answer = Callable[[str, str], Any]
-"Of a path and a PromQL query (empty when it isn't one), the JSON to answer."
+"Of a path and a PromQL query (empty when it isn't one), the JSON to answer; bytes as they are."
 
 
 @dataclass
@@ -33,7 +33,7 @@ def answering(answer: Answer) -> Iterator[Web]:
             form = parse_qs(self.read_body().decode())
             found = answer(self.path, form.get("query", [""])[0])
             web.authorizations.append(self.headers.get("Authorization", ""))
-            self.answer(json.dumps(found))
+            self.answer(found.decode() if isinstance(found, bytes) else json.dumps(found))
 
     with listening(Handler) as address:
         web.url = f"http://{address}"

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.e2e.manifests import PUBLIC, Json, rollout, simulated
+from tests.e2e.metric_web import answering
 from tests.e2e.scenario import (
     Holds,
     Scenario,
@@ -303,3 +304,63 @@ def wait_until_refused(cluster: Cluster, namespace: str) -> None:
                 return
         time.sleep(0.3)
     raise AssertionError("the admission policy never came into force")
+
+
+# --- one object never stops another
+
+
+def test_what_is_raised_about_one_object_stays_with_it(rehearsal: Scenario) -> None:
+    """Each of these ended the operator, or kept a core and whom it asks busy, and was then found.
+
+    A quantity of 17 digits, a time that is rounded to the year 10000, a JSONPath that compares with
+    infinity, and JSON that is nested 50,000 deep.
+    """
+    deep = b'{"status":"success","data":{"resultType":"vector","result":' + b"[" * 50_000
+    asked = list[str]()
+
+    def answer(path: str, query: str) -> Any:
+        asked.append(path)
+        return deep if query else {"a": 1}
+
+    with answering(answer) as web:
+        metrics: list[Json] = [
+            {"name": "far", "web": {"url": web.url, "value": "$[?@.a==1e400]"}, "max": "1"},
+            {"name": "deep", "prometheus": {"address": web.url, "query": "up"}, "max": "1"},
+        ]
+        judged = rollout((50, "60s"), analysis=[{**each, "interval": "1s"} for each in metrics])
+        huge = simulated("v1")
+        huge["spec"]["server"]["resources"] = {"limits": {"memory": 10**16}}
+        huge["metadata"] = {
+            "name": "huge",
+            "annotations": {"canarium.dev/commit-time": "9999-12-31T23:59:59.999999Z"},
+        }
+        rehearsal.apply(simulated("v1"), huge, named_model("odd", simulated("v1")))
+        rehearsal.wait(phase("Healthy"), SECONDS)
+        rehearsal.wait(phase("Healthy"), SECONDS, model="odd")
+        rehearsal.apply(named_model("odd", simulated("v2", rollout=judged)))
+        rehearsal.wait(says("far", "not a JSONPath (OverflowError)"), SECONDS, model="odd")
+        rehearsal.wait(says("deep", "nested too deeply"), SECONDS, model="odd")
+        time.sleep(5)  # a time in which a storm would show; there is no event to wait for
+        count = len(asked)
+        rehearsal.apply(simulated("v2"))
+        rehearsal.wait(phase("Healthy"), SECONDS)
+
+    assert count < 60
+    huge = rehearsal.wait(phase("Pending"), SECONDS, model="huge")
+    assert huge["status"]["reason"] == "Unschedulable"
+    assert rehearsal.operator is not None
+    assert rehearsal.operator.alive
+
+
+def says(metric: str, words: str) -> Holds:
+    """Holds of a model whose canary's analysis has these words of a metric."""
+
+    def holds(found: Json) -> bool:
+        rows = found.get("status", {}).get("canary", {}).get("analysis", [])
+        return any(row["metric"] == metric and words in row.get("message", "") for row in rows)
+
+    return named(holds, f"{metric}: {words}")
+
+
+def named_model(name: str, model: Json) -> Json:
+    return {**model, "metadata": {"name": name}}

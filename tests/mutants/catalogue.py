@@ -1535,6 +1535,35 @@ SEEING = (
     ),
 )
 
+TAKING_OVER = (
+    Mutant(
+        name="takeover-forgets-the-counters",
+        wrong="What was answered while nobody led is not counted",
+        file="measuring/measurements.py",
+        old="            meter.resume(kept)\n",
+        new="            pass\n",
+        test=_SIMULATED + "test_what_a_bad_canary_answered_while_nobody_led_counts_against_it",
+    ),
+    Mutant(
+        name="kept-counters-count-twice",
+        wrong="What was kept of a pod is counted from again when the pod is looked at anew",
+        file="sources/kept.py",
+        old="        self._kept = later\n",
+        new="",
+        test=_SOURCES
+        + "test_kept.py::test_what_was_answered_since_the_saved_reading_is_counted_once",
+    ),
+    Mutant(
+        name="shares-of-some-pods",
+        wrong="Of a reading that knows only some pods it is judged who answered how much",
+        file="measuring/session.py",
+        old="            share = None if measurement.resumed else share\n",
+        new="",
+        test=_MEASURING
+        + "test_measuring.py::test_a_reading_that_goes_back_to_a_saved_one_tells_nothing_of_shares",
+    ),
+)
+
 ONE_OBJECT_ALONE = (
     Mutant(
         name="unreadable-object-goes-unsaid",
@@ -1860,6 +1889,7 @@ MUTANTS = (
     *SIZES,
     *USE,
     *SEEING,
+    *TAKING_OVER,
     *ONE_OBJECT_ALONE,
     *BESIDE_THE_WORK,
     *OTHERS_OBJECTS,

@@ -342,6 +342,32 @@ def test_bad_answers_take_a_version_back_in_seconds() -> None:
         assert play.traffic.lost(KEY) == 0
 
 
+def take_back_after_an_outage(away_seconds: float, rate: float) -> tuple[float, int]:
+    """A bad canary, an operator that is killed and stays away: seconds until it is taken back after
+    the next one began, and answers by which it was judged.
+    """
+    with serving(judged=True, steps=((20, "10m"),)) as play:
+        play.traffic.rate = rate
+        play.want("2")
+        play.until("Holding")
+        play.run_until(lambda: "counters" in play.status(KEY)["rollout"].get("tests", ""), 60.0)
+        play.traffic.answer("2", Answers(error_rate=0.3))
+        play.kill_operator()
+        play.run(away_seconds)
+        served = play.traffic.served(KEY)[play.revision("2")]
+        play.start_operator()
+        seconds = play.run_until(lambda: play.weights == {"1": 100}, 900.0)
+        play.until("Rejected")
+        return seconds, play.traffic.served(KEY)[play.revision("2")] - served
+
+
+def test_what_a_bad_canary_answered_while_nobody_led_counts_against_it() -> None:
+    """It kept its share for two minutes: the next leader needs no new answers to know enough."""
+    seconds, answers = take_back_after_an_outage(120.0, rate=2.0)
+    assert seconds < 3.0
+    assert answers < 3
+
+
 def test_slow_answers_take_a_version_back() -> None:
     """The same by latency."""
     metrics = [{"name": "latency-p90", "vsStable": {"maxRatio": "1.2"}}]

@@ -31,12 +31,14 @@ from canarium.kube.store import Key
 from canarium.measuring.credentials import Secrets
 from canarium.measuring.feeds import Asker, Sources, make_asker
 from canarium.measuring.profiles import OwnProfiles
-from canarium.measuring.results import EXPERIMENT
+from canarium.measuring.results import COUNTERS, EXPERIMENT
 from canarium.measuring.session import Means, Meter, Readers, Session
 from canarium.sources.addresses import Network, check_address, make_guarded_session
 from canarium.sources.auth import Credentials
+from canarium.sources.counters import Counters
 from canarium.sources.errors import SourceError
 from canarium.sources.gateway import GatewayMeter, GatewaySource
+from canarium.sources.kept import load_counters
 from canarium.sources.pods import PodsMeter, PodsSource, make_session
 from canarium.sources.prices import read_prices
 
@@ -224,9 +226,16 @@ class Measurements:
         )
 
     def _make_readers(self, measure: Measure, before: Session | None) -> Readers:
-        """New ones; but counting goes on with the same canary's pods."""
-        keeps = before is not None and _is_same_canary(before.measure, measure)
-        return Readers(before.readers.meter if before and keeps else self._make_meter())
+        """New ones; but counting goes on with the same canary's pods.
+
+        Who takes the step over goes on from where their counters stood when it was saved.
+        """
+        if before is not None and _is_same_canary(before.measure, measure):
+            return Readers(before.readers.meter)
+        meter = self._make_meter()
+        if before is None and (kept := _load_counters(measure)):
+            meter.resume(kept)
+        return Readers(meter)
 
     def _stop(self, key: Key) -> None:
         _session, task = self._sessions.pop(key, (None, None))
@@ -314,6 +323,12 @@ def _begin_experiment(measure: Measure) -> judge.Experiment | None:
     saved = _decode(measure.resume) if measure.resume else None
     kept = saved.get(EXPERIMENT) if isinstance(saved, dict) else None
     return judge.load_experiment(kept, higher_is_better=feed.metric.higher_is_better)
+
+
+def _load_counters(measure: Measure) -> dict[str, Counters]:
+    """Where the pods' counters stood at the reading that was saved."""
+    saved = _decode(measure.resume) if measure.resume else None
+    return load_counters(saved.get(COUNTERS)) if isinstance(saved, dict) else {}
 
 
 def _decode(text: str) -> object:

@@ -11,9 +11,13 @@ from canarium import judge
 from canarium.core.actions import Measure
 from canarium.core.observed import AnalysisResult
 from canarium.measuring.feeds import describe_source
+from canarium.sources.counters import Counters
+from canarium.sources.kept import dump_counters
 
 EXPERIMENT = "experiment"
 "Under which name an experiment is kept beside the other tests."
+COUNTERS = "counters"
+"Under which name the pods' counters are kept, as they stood at the reading that was judged last."
 PROBLEMS = 5
 "How many troubles are told at once."
 
@@ -23,8 +27,9 @@ def make_result(
     analysis: judge.Analysis,
     experiment: judge.Experiment | None,
     problems: Sequence[str],
+    counted: Mapping[str, Counters],
 ) -> AnalysisResult:
-    """What the core gets to see of an analysis."""
+    """What the core gets to see of an analysis; `counted` is where the pods' counters stand."""
     over = measure.hold_over
     found, rows = judge.verdict(analysis, hold_over=over), judge.rows(analysis, hold_over=over)
     decisive = next((row for row in rows if row.verdict == found), None)
@@ -32,6 +37,8 @@ def make_result(
     if experiment is not None:
         rows = (*rows, judge.make_experiment_row(experiment, measure.experiment))
         state[EXPERIMENT] = judge.dump_experiment(experiment)
+    if (kept := dump_counters(counted)) is not None:
+        state[COUNTERS] = kept
     return AnalysisResult(
         key=measure.key,
         verdict=found,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,6 +25,7 @@ from canarium.kube.store import Key
 from canarium.measuring.feeds import Answers, Asker
 from canarium.measuring.results import make_result
 from canarium.sources.auth import NOBODY, Credentials
+from canarium.sources.counters import Counters
 from canarium.sources.counting import flip
 from canarium.sources.errors import SourceError, take_for_failed
 from canarium.sources.gateway import Backend, GatewayMeter
@@ -40,7 +41,13 @@ SILENT_READINGS = 5
 
 
 class Meter(Protocol):
-    """What reads both sides' counters; the first reading is only where counting starts."""
+    """What reads both sides' counters; the first reading is only where counting starts.
+
+    But for pods of which it is told where their counters stood.
+    """
+
+    def resume(self, kept: Mapping[str, Counters]) -> None:
+        """Count on from here; counters by the identity of the pods' processes."""
 
     async def measure(
         self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
@@ -93,6 +100,7 @@ class Session:
         self.analysis = analysis
         self.experiment = experiment
         self._means = means
+        self._counted: Mapping[str, Counters] = {}
         self._silent = 0
         self._problems: dict[str, tuple[str, ...]] = {}
 
@@ -143,7 +151,9 @@ class Session:
         share = None if self.measure.gateway else self.measure.share
         try:
             measurement = await self._measure_pods()
+            share = None if measurement.resumed else share
             self.analysis = judge.observe(self.analysis, measurement.reading, PODS, share)
+            self._counted = measurement.counted
         except Exception as error:  # noqa: BLE001 - whatever is raised is this reading's failure
             problem = self._fail(PODS, PODS, error)
             self._problems[PODS] = (problem,)
@@ -265,7 +275,8 @@ class Session:
 
     def _publish(self) -> None:
         problems = tuple(problem for found in self._problems.values() for problem in found)
-        self._means.publish(make_result(self.measure, self.analysis, self.experiment, problems))
+        result = make_result(self.measure, self.analysis, self.experiment, problems, self._counted)
+        self._means.publish(result)
 
 
 def _observe(
@@ -333,10 +344,16 @@ def make_targets(
             revision,
             protocol,
             who.authorization,
+            identify(pod),
         )
         for pod in pods
         if pod.revision == revision and pod.ready and pod.ip and not pod.meta.deleting
     ]
+
+
+def identify(pod: PodRecord) -> str:
+    """Name the processes of a pod: what they have counted goes when one of them is restarted."""
+    return f"{pod.meta.uid}/{sum(each.restarts for each in pod.containers if not each.init)}"
 
 
 def explain_missing(missing: Missing, version: str) -> str:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from urllib.parse import urlsplit
 
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
-from canarium.judge import Reading, Sample
+from canarium.judge import Reading
 from canarium.sim.apiserver import ApiServer, Change, Key, is_ready, labels_of
 from canarium.sim.endpoints import Endpoints
 from canarium.sim.fields import Json
 from canarium.sim.gateway import Gateway, Rule, main_rule
+from canarium.sources.counters import Counters, Tracker
+from canarium.sources.kept import KeptCounters
 from canarium.sources.pods import Measurement, PodTarget, ScrapeError
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, math.inf)
@@ -271,13 +274,21 @@ def _selected(service: Json) -> str:
 
 
 class CountsMeter:
-    """Reads what both revisions have answered since the last reading (`measuring.Meter`)."""
+    """Reads what both revisions have answered since the last reading (`measuring.Meter`).
+
+    All pods of a revision are one here, so the one that is read first stands for all of them.
+    """
 
     def __init__(self, traffic: Traffic, now: Callable[[], float]) -> None:
         self._traffic = traffic
         self._now = now
         self._read_at: float | None = None
-        self._before: dict[str, tuple[int, int, list[int]]] = {}
+        self._tracker = Tracker()
+        self._kept = KeptCounters({})
+
+    def resume(self, kept: Mapping[str, Counters]) -> None:
+        """Count on from where the counters stood."""
+        self._kept = KeptCounters(kept)
 
     async def measure(
         self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
@@ -291,19 +302,21 @@ class CountsMeter:
             for target in (*stable, *canary)
             if self._traffic.read(target) is None
         ]
-        reading = Reading(seconds, self._sample(stable), self._sample(canary))
-        return Measurement(reading, tuple(errors))
+        counted = {**self._count(stable), **self._count(canary)}
+        resumed = self._kept.take_up(
+            self._tracker, ((name, name, each) for name, each in counted.items())
+        )
+        reading = Reading(
+            seconds,
+            self._tracker.compute_sample(self._count(stable)),
+            self._tracker.compute_sample(self._count(canary)),
+        )
+        return Measurement(reading, tuple(errors), (), counted, resumed)
 
-    def _sample(self, targets: Sequence[PodTarget]) -> Sample | None:
+    def _count(self, targets: Sequence[PodTarget]) -> dict[str, Counters]:
+        """What a revision has counted, by its name; nothing when none of its pods says."""
         found = next((c for t in targets if (c := self._traffic.read(t)) is not None), None)
         if found is None:
-            return None
-        revision = targets[0].revision
-        before = self._before.get(revision)
-        self._before[revision] = found.requests, found.errors, list(found.buckets)
-        if before is None:
-            return None
-        requests, failed, buckets = before
-        new = [now - was for now, was in zip(found.buckets, buckets, strict=True)]
-        heights = tuple((bound, sum(new[: i + 1])) for i, bound in enumerate(BOUNDS))
-        return Sample(found.requests - requests, found.errors - failed, heights)
+            return {}
+        heights = tuple(zip(BOUNDS, accumulate(found.buckets), strict=True))
+        return {targets[0].revision: Counters(found.requests, found.errors, heights)}

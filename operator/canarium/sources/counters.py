@@ -255,6 +255,10 @@ class Tracker:
         self._last.update(counted)
         return reduce(_add_samples, known) if known else None
 
+    def begin_from(self, pod: str, then: Counters) -> bool:
+        """Count a pod on from where its counters stood then; whether it isn't counted already."""
+        return self._last.setdefault(pod, then) is then
+
     def forget_others(self, pods: Iterable[str]) -> None:
         """Forget the pods that are no longer among those that are looked at."""
         self._last = {pod: self._last[pod] for pod in pods if pod in self._last}
@@ -309,6 +313,15 @@ def _compute_latency(before: Buckets | None, now: Buckets | None) -> Buckets | N
         return now
     old = dict(before)
     return tuple((bound, count - old[bound]) for bound, count in now if bound in old)
+
+
+def has_fallen(before: Counters, now: Counters) -> bool:
+    """Tell whether anything has that only grows while a process lives."""
+    if now.requests < before.requests or now.errors < before.errors:
+        return True
+    if not now.errors_beside and _has_restarted(before, now):
+        return True
+    return _has_restarted_histogram(before.latency, now.latency)
 
 
 def _has_restarted(before: Counters, now: Counters) -> bool:

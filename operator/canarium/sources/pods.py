@@ -6,8 +6,9 @@ followed, nothing of ours is sent along. Whatever goes wrong is a value, one for
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Literal
 
 import aiohttp
@@ -18,6 +19,7 @@ from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
 from canarium.sources.errors import SourceError, make_printable, take_for_failed
 from canarium.sources.fetching import explain, read_body
+from canarium.sources.kept import KeptCounters
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class PodTarget:
     protocol: Protocol = "HTTP"
     authorization: str | None = field(default=None, repr=False)
     """The header that proves who asks; None sends nothing of ours along."""
+    identity: str = field(default="", compare=False)
+    """Of the pod's processes: another one when any of them was restarted. "" is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,18 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A reading, the pods that are left out of it, and what those that were read don't count."""
+    """A reading, the pods that are left out of it, and what those that were read don't count.
+
+    `counted` is where the counters of the pods that were read stand now, by the identity of their
+    processes. `resumed`: the reading goes back to counters that were kept, those of some pods only,
+    so it says nothing of how the answers were shared out.
+    """
 
     reading: Reading
     errors: tuple[ScrapeError, ...] = ()
     missing: tuple[Missing, ...] = ()
+    counted: Mapping[str, Counters] = field(default_factory=dict, compare=False)
+    resumed: bool = False
 
 
 def make_session() -> aiohttp.ClientSession:
@@ -177,12 +188,21 @@ class PodsMeter:
         self._source = source
         self._clock = clock
         self._tracker = Tracker()
+        self._kept = KeptCounters({})
         self._read_at: float | None = None
+
+    def resume(self, kept: Mapping[str, Counters]) -> None:
+        """Count on from where the counters of pods stood, by the identity of their processes."""
+        self._kept = KeptCounters(kept)
 
     async def measure(
         self, stable_targets: Sequence[PodTarget], canary_targets: Sequence[PodTarget]
     ) -> Measurement:
-        """Read both revisions at once. A pod's first reading is its baseline and tells nothing."""
+        """Read both revisions at once.
+
+        A pod's first reading is its baseline and tells nothing, unless it is known where its
+        counters stood.
+        """
         stable, canary = await asyncio.gather(
             self._source.fetch(stable_targets), self._source.fetch(canary_targets)
         )
@@ -191,14 +211,29 @@ class PodsMeter:
         self._read_at = now
         scrapes = (*stable, *canary)
         self._tracker.forget_others(scrape.target.pod for scrape in scrapes)
+        resumed = self._kept.take_up(
+            self._tracker,
+            ((each.target.pod, each.target.identity, each.counters) for each in scrapes),
+        )
         reading = Reading(seconds, self._compute_sample(stable), self._compute_sample(canary))
         missing = (*_list_missing_from(stable), *_list_missing_from(canary))
-        return Measurement(reading, _list_errors(scrapes), missing)
+        counted = {
+            each.target.identity: each.counters
+            for each in _by_turns(canary, stable)
+            if each.counters
+        }
+        return Measurement(reading, _list_errors(scrapes), missing, counted, resumed)
 
     def _compute_sample(self, scrapes: Sequence[Scrape]) -> Sample | None:
         return self._tracker.compute_sample(
             {scrape.target.pod: scrape.counters for scrape in scrapes if scrape.counters}
         )
+
+
+def _by_turns(first: Sequence[Scrape], second: Sequence[Scrape]) -> Iterator[Scrape]:
+    """One of each after the other: what has room for some only has it for both alike."""
+    pairs = zip_longest(first, second)
+    return (each for pair in pairs for each in pair if each is not None)
 
 
 def _list_missing_from(scrapes: Sequence[Scrape]) -> tuple[Missing, ...]:

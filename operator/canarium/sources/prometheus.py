@@ -91,6 +91,13 @@ def read_result(answer: Answer) -> dict[Labels, float]:
 
     Raises SourceError for anything else than one number a series.
     """
+    try:
+        return _read_result(answer)
+    except RecursionError:
+        raise SourceError("an answer that is nested too deeply to be Prometheus'") from None
+
+
+def _read_result(answer: Answer) -> dict[Labels, float]:
     body = _decode(answer)
     if body.status != "success" or body.data is None:
         raise SourceError(f"the query was refused: {body.error or 'no reason given'}")

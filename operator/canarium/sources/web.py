@@ -55,13 +55,11 @@ def read_number(answer: Answer, path: str) -> float | None:
 
 
 def _find(path: str, data: object) -> list[Any]:
-    from jsonpath import JSONPathError  # noqa: PLC0415  # only where such a metric exists
-
     if isinstance(data, str):  # which the library would take for JSON once more
         return [data] if path.strip() == "$" else []
     try:
         return _compile(path).findall(data)  # type: ignore[no-any-return]
-    except (JSONPathError, RecursionError) as error:
+    except Exception as error:
         raise SourceError(f"{path} can't be followed: {type(error).__name__}") from error
 
 
@@ -110,6 +108,7 @@ def _compile(path: str) -> Any:
 
     try:
         return JSONPathEnvironment(strict=True).compile(path)
-    except JSONPathError as error:
-        words = getattr(error, "message", None) or type(error).__name__
+    except Exception as error:
+        known = isinstance(error, JSONPathError) and getattr(error, "message", None)
+        words = known or type(error).__name__
         raise ValueError(f"not a JSONPath ({words}); write one such as $.data.score") from error

@@ -1,18 +1,19 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from canarium.core.actions import Measure
-from canarium.core.observed import AnalysisResult, Meta, PodRecord
+from canarium.core.observed import AnalysisResult, ContainerState, Meta, PodRecord
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric, Reading, Sample
 from canarium.kube.store import Key
 from canarium.measuring import SILENT_READINGS, Measurements, make_targets
-from canarium.measuring.session import Session
+from canarium.measuring.session import Session, identify
 from canarium.sim.loop import VirtualLoop
+from canarium.sources.counters import Counters
 from canarium.sources.pods import Measurement, PodTarget, ScrapeError
 
 FRAUD = ("risk", "fraud")
@@ -47,6 +48,12 @@ class ScriptedMeter:
     errors: tuple[ScrapeError, ...] = ()
     asked: list[tuple[list[str], list[str]]] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    kept: Mapping[str, Counters] = field(default_factory=dict)
+    counted: Mapping[str, Counters] = field(default_factory=dict)
+    resumed: bool = False
+
+    def resume(self, kept: Mapping[str, Counters]) -> None:
+        self.kept = kept
 
     async def measure(
         self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]
@@ -56,7 +63,8 @@ class ScriptedMeter:
             self.over.set()
             await asyncio.Event().wait()
         sample = self.canary.pop(0)
-        return Measurement(Reading(1.0, GOOD if sample else None, sample), self.errors)
+        reading = Reading(1.0, GOOD if sample else None, sample)
+        return Measurement(reading, self.errors, (), self.counted, self.resumed)
 
 
 class Stage:
@@ -273,6 +281,40 @@ async def test_measuring_that_cannot_begin_is_told_and_hinders_nobody(
     assert result is not None
     assert (result.key, result.verdict) == ("step-1", "NoData")
     assert "an internal error (KeyError" in result.problems[0]
+
+
+async def test_who_takes_over_goes_on_from_where_the_counters_stood() -> None:
+    counted = {"s-1/0": Counters(100, 0), "c-1/0": Counters(20, 10)}
+    first = ScriptedMeter([GOOD], counted=counted)
+    async with stage(first) as it:
+        it.measurements.ensure(FRAUD, STEP)
+        await played(first)
+        result = it.result()
+    assert result is not None
+    after = ScriptedMeter([])
+    async with stage(after) as it:
+        it.measurements.ensure(FRAUD, replace(STEP, resume=result.state))
+        await played(after)
+    assert after.kept == counted
+
+
+async def test_a_reading_that_goes_back_to_a_saved_one_tells_nothing_of_shares() -> None:
+    """Only of pods that didn't restart is it known, so that a canary may seem to answer nothing."""
+    hanging = Sample(0, 0)
+    for resumed, verdict in ((True, "NoData"), (False, "Fail")):
+        meter = ScriptedMeter([hanging] * 10, resumed=resumed)
+        async with stage(meter) as it:
+            it.measurements.ensure(FRAUD, replace(STEP, answers=True, share=0.5))
+            await played(meter)
+            result = it.result()
+        assert result is not None
+        assert result.verdict == verdict
+
+
+def test_a_pod_is_another_when_one_of_its_containers_was_restarted() -> None:
+    begun = ContainerState("server", restarts=1)
+    twice = replace(PODS[0], containers=(begun, ContainerState("init", init=True, restarts=5)))
+    assert (identify(PODS[0]), identify(twice)) == ("s-1/0", "s-1/1")
 
 
 def test_only_ready_pods_of_the_revision_are_asked_and_addresses_may_be_of_ip_version_6() -> None:

@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,7 @@ from canarium.measuring.feeds import Answers
 from canarium.measuring.session import Means, Readers, Session
 from canarium.sim.loop import VirtualLoop
 from canarium.sources.auth import Credentials
+from canarium.sources.counters import Counters
 from canarium.sources.errors import SourceError
 from canarium.sources.gateway import Backend
 from canarium.sources.pods import Measurement, Missing, PodTarget
@@ -62,6 +63,9 @@ class Pods:
     """What the pods are asked with."""
 
     asked: list[PodTarget] = field(default_factory=list)
+
+    def resume(self, kept: Mapping[str, Counters]) -> None:
+        raise AssertionError("a session has its meter already")
 
     async def measure(
         self, stable: Sequence[PodTarget], canary: Sequence[PodTarget]

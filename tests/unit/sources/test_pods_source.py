@@ -1,8 +1,10 @@
 """Scraping real servers, most of which behave badly."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -12,6 +14,7 @@ from canarium.core.profiles import Profile
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters
 from canarium.sources.errors import MAX_MESSAGE, make_printable
+from canarium.sources.kept import dump_counters, load_counters
 from canarium.sources.own_profiles import parse_profiles
 from canarium.sources.pods import (
     Measurement,
@@ -336,3 +339,24 @@ async def test_a_new_meter_begins_with_a_baseline(session: aiohttp.ClientSession
         assert (await measure(restarted, url, [], ["c1"])).reading.canary is None
         cluster.pods = {"c1": (204, 101)}
         assert (await measure(restarted, url, [], ["c1"])).reading.canary == Sample(4, 1)
+
+
+async def test_a_meter_that_takes_over_counts_what_was_answered_meanwhile(
+    session: aiohttp.ClientSession,
+) -> None:
+    cluster, source = Cluster(), make_source(session)
+    async with serving(cluster.answer) as url:
+        new, restarted = (
+            replace(target(url + pod, pod, "new"), identity=f"{pod}/0") for pod in ("c1", "c2")
+        )
+        cluster.pods = {"c1": (100, 5), "c2": (100, 5)}
+        before = PodsMeter(source)
+        saved = (await before.measure([], [new, restarted])).counted
+        cluster.pods = {"c1": (140, 45), "c2": (120, 5)}
+        after = PodsMeter(source)
+        after.resume(load_counters(json.loads(json.dumps(dump_counters(saved)))))
+        first = await after.measure([], [new, replace(restarted, identity="c2/1")])
+        cluster.pods = {"c1": (141, 45), "c2": (121, 5)}
+        second = await after.measure([], [new, replace(restarted, identity="c2/1")])
+    assert (first.resumed, first.reading.canary) == (True, Sample(40, 40))
+    assert (second.resumed, second.reading.canary) == (False, Sample(2, 0))

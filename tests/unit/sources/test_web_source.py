@@ -79,6 +79,7 @@ def test_several_values_are_an_error() -> None:
         ("$.", "not a JSONPath"),
         ("$['a", "not a JSONPath"),
         ("$[?@.a == ]", "not a JSONPath"),
+        ("$[?@.a==1e400]", "not a JSONPath"),
         ("$" + ".a" * MAX_PATH, "more than 200 characters"),
         ("$[0,0][0,0]", "a path with a list of selectors"),
         ("$..a..b", "one .. outside of filters"),
