@@ -100,6 +100,10 @@ bench-scaling: $(STAMP) ## Load from 1 to 60 requests a second and back on the n
 crash: $(STAMP) ## SIGKILL at every write, and an apiserver that errs
 	@$(BIN)/pytest -q -n 2 --dist loadfile -s tests/crash
 
+.PHONY: formats-newest
+formats-newest: $(STAMP) ## What is written for others, against the newest release of their definitions
+	@CANARIUM_FORMATS=newest $(BIN)/pytest tests/cluster/test_route_definitions.py tests/cluster/test_scaler_definitions.py tests/cluster/test_chart.py -k "not operator_may_read"
+
 record: $(STAMP) ## Record anew what docs/gitops is tested on (tests/golden/gitops)
 	@$(BIN)/python -m tests.e2e.record
 

@@ -62,6 +62,13 @@ ISTIO = Definitions(
     "h1:5Yb5ihcz4YQsCkciusK7DnFpBMwRB6EFWeUKH1Atuyk=",
     "kubernetes/customresourcedefinitions.gen.yaml",
 )
+KEDA = Definitions(
+    "KEDA's definition of ScaledObjects",
+    "github.com/kedacore/keda/v2",
+    "v2.21.0",
+    "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=",
+    "config/crd/bases/keda.sh_scaledobjects.yaml",
+)
 # Of these no program runs in the tests: their definitions check what we write for them.
 # Of the Prometheus operator's, ServiceMonitors and PrometheusRules: the others are large.
 PROMETHEUS_OPERATOR = Definitions(
