@@ -18,6 +18,7 @@ from canarium.sim.traffic import Answers, read_version
 
 from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL, needed, revision_of
 from tests.e2e.invariants import OURS, SLACK_SECONDS
+from tests.e2e.reach import Reach, read_reach, wanted_reach
 
 Json = dict[str, Any]
 Shares = dict[str, int]
@@ -48,6 +49,8 @@ class Watched:
     refused: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     "Revisions that were rolled back, with the commands that had been given before."
     served: set[str] = field(default_factory=set)
+    reaches: set[Reach] = field(default_factory=set)
+    "The ways in (host names, paths, …) that the person has asked for."
 
 
 class Observer:
@@ -105,6 +108,8 @@ class Observer:
         given = change.body["metadata"].get("annotations") or {}
         asked = {verb: given.get(f"canarium.dev/{verb}", "") for verb in ("retry", "rollback")}
         watched.asked |= set(asked.items())
+        wanted = wanted_reach(change.body)
+        watched.reaches |= {wanted} if wanted else set()
         watched.size = min(watched.size, self._wanted_size(change.key))
         if watched.trial:
             watched.trial.excused = "a person's act"
@@ -133,10 +138,18 @@ class Observer:
             if watched.trial:
                 watched.trial.excused = "somebody else wrote the route"
             return
+        self._check_reach(change, key, watched)
         self._check_rules(key, read_rules(change.body["spec"]))
         self._check_raises(key, watched, spec_was, change.body["spec"])
         self._check_fall(key, watched, before, after)
         self._try(key, watched, after)
+
+    def _check_reach(self, change: Change, key: Key, watched: Watched) -> None:
+        """10: what a stranger wrote into the route is never written by us."""
+        written = read_reach(change.body, key[1])
+        assert not watched.reaches or written in watched.reaches, (
+            f"10: nobody has asked for {change.body['spec']}"
+        )
 
     def _shares(self, key: Key, spec: Json) -> Shares:
         """The weights of ordinary requests by revision."""

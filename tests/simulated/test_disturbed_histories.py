@@ -66,6 +66,7 @@ NETWORK_TROUBLE = (
 )
 WRECKING = (
     one_of("edit_route", st.integers(0, 100)),
+    one_of("edit_hosts"),
     one_of("lose_status"),
     one_of("delete"),
 )
@@ -235,6 +236,14 @@ class DisturbedHistory(RuleBasedStateMachine):
         """Somebody writes other weights into the route's main rule."""
         if self.play.server.find("HTTPRoute", KEY) is not None:
             self.play.server.write("HTTPRoute", KEY, lambda body: reweigh(body, weight), "kubectl")
+
+    def do_edit_hosts(self) -> None:
+        """Somebody writes another host name into the route."""
+        if self.play.server.find("HTTPRoute", KEY) is not None:
+            theirs = {"hostnames": ["theirs.example.com"]}
+            self.play.server.write(
+                "HTTPRoute", KEY, lambda b: {**b, "spec": {**b["spec"], **theirs}}, "kubectl"
+            )
 
     def do_lose_status(self) -> None:
         self.play.server.merge("ModelDeployment", KEY, {"status": None}, "kubectl", "status")

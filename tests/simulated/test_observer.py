@@ -78,6 +78,13 @@ def write_elsewhere(play: Play) -> None:
     play.server.create("Service", "elsewhere", {"metadata": about, "spec": {}}, "canarium")
 
 
+def adopt(play: Play) -> None:
+    def change(body: Json) -> Json:
+        return {**body, "spec": {**body["spec"], "hostnames": ["theirs.example.com"]}}
+
+    play.server.write("HTTPRoute", KEY, change, "canarium")
+
+
 FORGERIES: dict[str, tuple[str, Forgery]] = {
     "weights that don't sum to 100": ("1:", overshoot),
     "a revision that isn't there": ("1:", name_nobody),
@@ -88,6 +95,7 @@ FORGERIES: dict[str, tuple[str, Forgery]] = {
     "a Service taken from who is routed": ("4:", delete_early),
     "a spec written by us": ("6:", write_spec),
     "an object in another namespace": ("6:", write_elsewhere),
+    "a host name that nobody asked for": ("10:", adopt),
 }
 
 

@@ -586,3 +586,46 @@ def test_a_first_version_that_broke_gives_its_places_to_the_fix() -> None:
         play.until("Idle", "2")
         play.rest()
         assert play.shares == {"2": 1.0}
+
+
+@pytest.mark.parametrize("late", [0.0, 1.0])
+def test_what_somebody_else_writes_into_the_route_is_put_right_however_late_it_is_seen(
+    late: float,
+) -> None:
+    with serving() as play:
+        play.want("2")
+        play.until("Holding")
+        play.network.lags["HTTPRoute"] = late
+        before = (play.server.find("HTTPRoute", KEY) or {})["spec"]
+        edited = {**before, "hostnames": ["theirs.example.com"]}
+        play.server.write("HTTPRoute", KEY, lambda body: {**body, "spec": edited}, "kubectl")
+        play.run(late + 1.0)
+        assert (play.server.find("HTTPRoute", KEY) or {})["spec"] == before
+        assert "ExternalChangeReverted" in play.story()
+
+
+def test_two_who_write_the_route_in_turns_write_ever_more_rarely() -> None:
+    """A tool that syncs from elsewhere at once, as a GitOps controller with self-heal does."""
+    with serving() as play:
+        theirs = ["theirs.example.com"]
+
+        def write(change: Change) -> None:
+            if change.kind == "HTTPRoute" and change.by == "canarium" and play.now() < end:
+                play.loop.call_later(0.05, sync)
+
+        def sync() -> None:
+            play.server.write(
+                "HTTPRoute",
+                KEY,
+                lambda body: {**body, "spec": {**body["spec"], "hostnames": theirs}},
+                "argocd-controller",
+            )
+
+        end = play.now() + 300.0
+        play.observe(write)
+        sync()
+        play.run(300.0)
+        assert play.condition("Ready") == ("False", "RouteContested")
+        assert 10 <= play.story().count("ExternalChangeReverted") <= 20
+        play.run(120.0)
+        assert play.condition("Ready") == ("True", "Serving")
