@@ -25,6 +25,7 @@ from canarium.kube.resources import DEFINITIONS
 from canarium.routers import ROUTERS, Split
 from canarium.routers.base import Child, is_current
 from canarium.routers.definitions import COOKIE, ROUTE_KINDS, RULE_NAME, SESSION_NAME
+from canarium.routers.drift import find_added
 
 from tests.cluster.cluster import Cluster, make_manifest
 from tests.cluster.definitions import (
@@ -148,6 +149,29 @@ def test_a_route_is_taken_as_it_is_and_left_alone(plane: Cluster, router: str, c
 def test_rules_have_names_in_every_version(plane: Cluster) -> None:
     assert RULE_NAME in read_fields(plane)
     assert RULE_NAME in read_fields(plane, "GRPCRoute")
+
+
+def test_what_others_add_stays_after_an_apply_and_goes_when_it_is_taken_away_before(
+    plane: Cluster,
+) -> None:
+    """A server-side apply leaves what its manager never wrote."""
+    case = next(c.values[1] for c in STANDARD if c.values[0] == "Istio")
+    *_, route = ROUTERS["Istio"].make_routes(read_split(cast("Json", case)))
+    write(plane, route)
+    theirs = {"tcp": [{"route": [{"destination": {"host": "theirs"}}]}]}
+    patch = ("-n", NAMESPACE, "patch", f"virtualservice/{MODEL}", "--type=merge", "-p")
+    plane.kubectl(*patch, json.dumps({"spec": theirs}), "--field-manager=stranger")
+
+    write(plane, route)
+    get = ("-n", NAMESPACE, "get", f"virtualservice/{MODEL}", "-o", "json")
+    live = plane.kubectl(*get, "--show-managed-fields").encode()
+    still = make_route_projection("VirtualService")(live)
+    assert find_added("VirtualService", still.spec, route.text) == (("tcp",),)
+    assert still.writers == ("stranger",)
+
+    plane.kubectl(*patch, json.dumps({"spec": {"tcp": None}}), "--field-manager=canarium")
+    observed = show((route,), [write(plane, route)])
+    assert is_current(observed, route)
 
 
 def test_a_route_of_no_sense_is_refused(plane: Cluster) -> None:

@@ -1791,6 +1791,14 @@ ROUTES_OF_OURS = (
         test=_TRAFFIC + "test_what_is_in_force_is_stored_before_a_route_is_written_by_it",
     ),
     Mutant(
+        name="what-others-add-stays",
+        wrong="What a stranger adds beside our fields stays in the route, and is fought for ever",
+        file="core/children.py",
+        old="    return Apply(ref, body, found.meta.resource_version, removes=removes)\n",
+        new="    return Apply(ref, body, found.meta.resource_version)\n",
+        test=_TRAFFIC + "test_an_edit_is_put_right_at_once_in_every_state[Istio-tcp-Holding]",
+    ),
+    Mutant(
         name="a-fight-without-pauses",
         wrong="Against somebody who keeps writing a route is put right as often as they write",
         file="core/contest.py",

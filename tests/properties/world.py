@@ -216,6 +216,8 @@ class World:
     writes: list[str] = field(default_factory=list)
     edited: bool = False
     "Whether somebody else wrote the route last."
+    theirs: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    "The fields of routes' specs that strangers added, which an apply leaves as they are."
     before_edit: dict[str, int] = field(default_factory=dict)
     "The weights that were live before that: to put them back raises nothing."
     crash_after: int | None = None
@@ -381,6 +383,8 @@ class World:
         number = str(self._next())
         meta = replace(route.meta, resource_version=number, generation=route.meta.generation + 1)
         edited = replace(route, meta=meta, spec=spec, writers=("kubectl-patch",))
+        added = json.loads(spec).keys() - json.loads(route.spec).keys()
+        self.theirs.setdefault((route.kind, route.meta.name), set()).update(added)
         self._store(route.kind)[route.meta.name] = edited
         self.edited = True
 
@@ -611,7 +615,10 @@ class World:
             template = json.dumps(spec["template"]).encode()
             self.deployments[name] = replace(live, meta=meta, template=template)
         else:
-            self._store(kind)[name] = replace(live, meta=meta, spec=json.dumps(spec).encode())
+            added = self.theirs.get((kind, name), set()) - {path[0] for path in write.removes}
+            left = {k: v for k, v in json.loads(live.spec).items() if k in added and k not in spec}
+            whole = json.dumps({**spec, **left}).encode()
+            self._store(kind)[name] = replace(live, meta=meta, spec=whole)
 
     def _record(self, name: str, write: RecordOutcome) -> None:
         live, change = self.revisions[name], write.status

@@ -629,3 +629,14 @@ def test_two_who_write_the_route_in_turns_write_ever_more_rarely() -> None:
         assert 10 <= play.story().count("ExternalChangeReverted") <= 20
         play.run(120.0)
         assert play.condition("Ready") == ("True", "Serving")
+
+
+def test_what_somebody_adds_beside_our_fields_is_taken_away_and_not_fought_for_ever() -> None:
+    with serving() as play:
+        before = (play.server.find("HTTPRoute", KEY) or {})["spec"]
+        added = {**before, "useDefaultGateways": "All"}
+        play.server.write("HTTPRoute", KEY, lambda body: {**body, "spec": added}, "kubectl")
+        play.run(1.0)
+        assert (play.server.find("HTTPRoute", KEY) or {})["spec"] == before
+        play.run(30.0)
+        assert play.story().count("ExternalChangeReverted") == 1

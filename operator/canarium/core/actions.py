@@ -50,13 +50,15 @@ class Create:
 class Apply:
     """Server-side apply, forced, preconditioned on the resourceVersion that was decided on.
 
-    `manager` is `canarium`, or `canarium-capacity` for a Deployment's replicas.
+    `manager` is `canarium`, or `canarium-capacity` for a Deployment's replicas. `removes` are
+    paths below spec of what others added: an apply leaves them, so they are removed before it.
     """
 
     ref: Ref
     body: Mapping[str, Any]
     resource_version: str
     manager: str = OWNER_MANAGER
+    removes: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ from canarium.routers.base import (
     is_current,
     make_revision_service,
 )
+from canarium.routers.drift import find_added
 
 SETTLED = ("Idle", "Rejected", "Scaling", "Holding", "Guarding", "Starting", "Broken")
 
@@ -224,13 +225,17 @@ def _make_route(view: View, child: Child) -> Write:
     model, ref = view.observed.model, child.ref
     if ref.kind == "Service":
         return _put(view, ref, make_service(model, ref.name, "", child.spec))
-    return _put(view, ref, make_route(model, cast("RouteKind", ref.kind), ref.name, child.spec))
+    body = make_route(model, cast("RouteKind", ref.kind), ref.name, child.spec)
+    found = find_route(view.observed, ref)
+    if found is None:
+        return Create(ref, body)
+    removes = find_added(ref.kind, found.spec, child.text)
+    return Apply(ref, body, found.meta.resource_version, removes=removes)
 
 
 def _put(view: View, ref: Ref, body: Mapping[str, Any]) -> Write:
-    """Create an object, or write over the one that lives."""
-    is_service = ref.kind == "Service"
-    found = find_service(view.observed, ref.name) if is_service else find_route(view.observed, ref)
+    """Create a Service, or write over the one that lives."""
+    found = find_service(view.observed, ref.name)
     return Apply(ref, body, found.meta.resource_version) if found else Create(ref, body)
 
 

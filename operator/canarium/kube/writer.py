@@ -134,8 +134,24 @@ class Writer:
         raise RefusedError("NameConflict", _describe_conflict(ref, found))
 
     async def _apply(self, namespace: str, write: Apply) -> None:
-        body = _precondition(write.body, write.resource_version)
+        version = await self._remove(namespace, write) if write.removes else write.resource_version
+        body = _precondition(write.body, version)
         await self._put(namespace, write.ref, body, write.manager, force=True)
+
+    async def _remove(self, namespace: str, write: Apply) -> str:
+        """Take away what others added; the resourceVersion after that."""
+        spec: dict[str, Any] = {}
+        for path in write.removes:
+            part = spec
+            for key in path[:-1]:
+                part = part.setdefault(key, {})
+            part[path[-1]] = None
+        body = _precondition({"spec": spec}, write.resource_version)
+        answer = await self._client.merge(
+            CHILDREN[write.ref.kind], namespace, write.ref.name, body, manager=write.manager
+        )
+        self._take(write.ref, answer)
+        return project_meta(answer).resource_version
 
     async def _delete(self, namespace: str, write: Delete) -> None:
         ref, store = write.ref, self._cache.children(write.ref.kind)

@@ -8,7 +8,7 @@ neither is drift, or we would write for ever. Results are remembered by value.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -36,6 +36,7 @@ _GATEWAY_API: Mapping[str, tuple[Any, ...]] = {
     "sectionName": (),
     "sessionPersistence": (),
     "timeouts": (),
+    "useDefaultGateways": ("None",),
 }
 _TRAEFIK: Mapping[str, tuple[Any, ...]] = {
     "failover": (),
@@ -44,31 +45,46 @@ _TRAEFIK: Mapping[str, tuple[Any, ...]] = {
     "middlewares": (),
     "mirroring": (),
     "namespace": (),
+    "parentRefs": (),
+    "passHostHeader": (True,),
     "percent": (),
     "port": (),
     "priority": (0,),
     "scheme": (),
+    "serversTransport": (),
     "sticky": (),
     "syntax": (),
     "weight": (),
     "weighted": (),
 }
 _ISTIO: Mapping[str, tuple[Any, ...]] = {
+    "authority": (),
     "delegate": (),
     "directResponse": (),
     "fault": (),
+    "gateways": (),
     "headers": (),
+    "ignoreUriCase": (False,),
     "match": (),
+    "method": (),
     "mirror": (),
     "mirrorPercentage": (),
     "mirrors": (),
+    "port": (),
+    "queryParams": (),
     "redirect": (),
     "rewrite": (),
     "route": (),
+    "scheme": (),
+    "sourceLabels": (),
+    "sourceNamespace": (),
     "subset": (),
+    "tcp": (),
     "timeout": (),
+    "tls": (),
     "uri": (),
     "weight": (0,),
+    "withoutHeaders": (),
 }
 _TELLING: Mapping[Kind, Mapping[str, tuple[Any, ...]]] = {
     "HTTPRoute": _GATEWAY_API,
@@ -108,7 +124,40 @@ def _says(live: Any, ours: Any, telling: Mapping[str, tuple[Any, ...]]) -> bool:
 def _says_fields(
     live: dict[str, Any], ours: dict[str, Any], telling: Mapping[str, tuple[Any, ...]]
 ) -> bool:
-    added = (key for key in live if key not in ours and key in telling)
-    return all(_says(live.get(key), value, telling) for key, value in ours.items()) and all(
-        live[key] in (*_EMPTY, *telling[key]) for key in added
-    )
+    ours_are_there = all(_says(live.get(key), value, telling) for key, value in ours.items())
+    return ours_are_there and not any(_list_added(live, ours, telling))
+
+
+def _list_added(
+    live: dict[str, Any], ours: dict[str, Any], telling: Mapping[str, tuple[Any, ...]]
+) -> Iterator[str]:
+    """The fields beside ours that lead requests elsewhere."""
+    for key, value in live.items():
+        if key in ours or key not in telling:
+            continue
+        if value not in (*_EMPTY, *telling[key]):
+            yield key
+
+
+@lru_cache(maxsize=4096)
+def find_added(kind: Kind, live: bytes, ours: str) -> tuple[tuple[str, ...], ...]:
+    """The paths of what others added to a spec and that has to be taken away.
+
+    Server-side apply leaves what one never wrote. Within lists nothing has to be taken away: they
+    are ours as a whole.
+    """
+    if kind not in _TELLING:
+        return ()
+    return tuple(_walk(json.loads(live), json.loads(ours), _TELLING[kind], ()))
+
+
+def _walk(
+    live: dict[str, Any],
+    ours: dict[str, Any],
+    telling: Mapping[str, tuple[Any, ...]],
+    path: tuple[str, ...],
+) -> Iterator[tuple[str, ...]]:
+    yield from ((*path, key) for key in _list_added(live, ours, telling))
+    for key, value in ours.items():
+        if isinstance(value, dict) and isinstance(live.get(key), dict):
+            yield from _walk(live[key], value, telling, (*path, key))

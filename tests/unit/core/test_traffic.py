@@ -38,16 +38,24 @@ BEFORE_STABLE: Json = {
     },
     "Istio": {"route": [{"destination": {"host": "theirs"}, "weight": 100}]},
 }
+COOKIE: Json = {"cookie": {"name": "theirs"}}
 EDITS: list[tuple[str, RouteKind, str, Edit]] = [
     ("GatewayAPI", "HTTPRoute", "path", lambda s: _matches(s)["path"].update(value="/theirs")),
     ("GatewayAPI", "HTTPRoute", "host", lambda s: s.update(hostnames=["theirs.example.com"])),
     ("GatewayAPI", "HTTPRoute", "parent", lambda s: s["parentRefs"][0].update(name="theirs")),
     ("GatewayAPI", "HTTPRoute", "timeout", lambda s: s["rules"][-1].pop("timeouts")),
     ("GatewayAPI", "HTTPRoute", "rule", lambda s: _put_first(s, "rules", "GatewayAPI")),
+    ("GatewayAPI", "HTTPRoute", "gateways", lambda s: s.update(useDefaultGateways="All")),
+    ("Traefik", "IngressRoute", "parent", lambda s: s.update(parentRefs=[{"name": "theirs"}])),
+    ("Traefik", "TraefikService", "failover", lambda s: s.update(failover={"service": "x"})),
+    ("Traefik", "TraefikService", "cookie", lambda s: s["weighted"].update(sticky=COOKIE)),
     ("Traefik", "IngressRoute", "path", lambda s: s["routes"][-1].update(match="Path(`/x`)")),
     ("Traefik", "IngressRoute", "host", lambda s: s["routes"][-1].update(match="Host(`x.y`)")),
     ("Traefik", "IngressRoute", "rule", lambda s: _put_first(s, "routes", "Traefik")),
     ("Traefik", "TraefikService", "scheme", lambda s: _shares(s)[0].update(scheme="h2c")),
+    ("Istio", "VirtualService", "tcp", lambda s: s.update(tcp=[{"route": []}])),
+    ("Istio", "VirtualService", "method", lambda s: _narrow(s, method={"exact": "POST"})),
+    ("Istio", "VirtualService", "source", lambda s: _narrow(s, sourceNamespace="theirs")),
     ("Istio", "VirtualService", "path", lambda s: s["http"][-1]["match"][0].update(uri={})),
     ("Istio", "VirtualService", "host", lambda s: s.update(hosts=["theirs.example.com"])),
     ("Istio", "VirtualService", "parent", lambda s: s.update(gateways=["theirs/public"])),
@@ -67,6 +75,10 @@ def _matches(spec: Json) -> Json:
 def _shares(spec: Json) -> list[Json]:
     found: list[Json] = spec["weighted"]["services"]
     return found
+
+
+def _narrow(spec: Json, **match: Any) -> None:
+    spec["http"][-1]["match"][0].update(match)
 
 
 def _put_first(spec: Json, where: str, router: str) -> None:
