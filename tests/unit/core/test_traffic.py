@@ -440,3 +440,59 @@ def test_names_of_field_managers_are_few_short_and_harmless() -> None:
     assert len(kept) == 3
     assert all(len(name) <= 63 and name.isprintable() for name in kept)
     assert all(len(e.message) <= 400 and e.message.isprintable() for e in world.told[-6:])
+
+
+# What is reported of others, tried on ours
+
+
+def test_a_virtual_service_that_somebody_deletes_is_written_again() -> None:
+    """kserve/kserve#451: one that is modified or deleted stays so."""
+    world = rolling("Istio")
+    before = world.reach()
+    world.others["VirtualService"].clear()
+    world.settle()
+    assert (world.reach(), world.events.count("ExternalChangeReverted")) == (before, 1)
+
+
+def test_a_header_that_somebody_adds_goes_at_once_and_not_hours_later_without_a_word() -> None:
+    """knative/serving#15580: it is taken for kept, and is gone after a few hours."""
+    world = rolling("Istio")
+    headers = {"response": {"set": {"x-auth": "1"}}}
+    world.edit_route("VirtualService", lambda s: s["http"][-1].update(headers=headers))
+    world.settle()
+    (spec,) = world.reach().values()
+    assert "headers" not in spec["http"][-1]
+    assert world.told[-1].message == (
+        f"VirtualService {NAME} was changed by kubectl-patch; it is put right"
+    )
+
+
+@pytest.mark.parametrize("router", ["GatewayAPI", "Istio"])
+def test_host_names_that_the_spec_leaves_out_again_leave_the_route(router: str) -> None:
+    """fluxcd/flagger#1464: gateways and hosts that were taken out of the Canary stay."""
+    world = rolling(router, "Idle")
+    world.apply(spec_for(router, "1", hostnames=()))
+    world.settle()
+    (spec,) = (s for name, s in world.reach().items() if not name.startswith("Traefik"))
+    assert "fraud.example.com" not in [*spec.get("hostnames", []), *spec.get("hosts", [])]
+
+
+def test_a_service_that_somebody_turns_during_a_pause_is_turned_back() -> None:
+    """fluxcd/flagger#1471: nothing corrects it while the Canary is suspended."""
+    world = rolling("GatewayAPI")
+    world.apply(spec_for("GatewayAPI", "2", replace(MANUAL, paused=True)))
+    world.settle()
+    before = world.services[NAME].spec
+    world.edit_selector({"canarium.dev/model": NAME, "canarium.dev/revision": world.revision("2")})
+    world.settle()
+    assert (world.status.phase, world.services[NAME].spec) == ("Paused", before)
+
+
+def test_weights_that_somebody_resets_in_the_middle_of_a_rollout_stop_nothing() -> None:
+    """fluxcd/flagger#1692: reset weights of a TraefikService kept a promotion in a loop."""
+    world = rolling("Traefik")
+    world.edit_route("TraefikService", lambda s: [b.update(weight=100) for b in _shares(s)])
+    world.run(1.0)
+    assert world.routed() == {world.revision("1"): 80, world.revision("2"): 20}
+    world.run_until("Idle")
+    assert world.stable == "2"
