@@ -1807,12 +1807,12 @@ ROUTES_OF_OURS = (
         test=_TRAFFIC + "test_against_somebody_who_keeps_writing_it_is_put_right_ever_more_rarely",
     ),
     Mutant(
-        name="a-rollback-waits-for-a-contest",
+        name="a-step-waits-for-a-contest",
         wrong="What is decided anew waits as long as what somebody else wrote",
         file="core/contest.py",
         old="    if not _is_changed(view, status):\n        return -math.inf\n",
         new="",
-        test=_TRAFFIC + "test_a_rollback_waits_for_no_contest",
+        test=_TRAFFIC + "test_a_step_that_is_due_is_written_in_the_middle_of_a_contest",
     ),
     Mutant(
         name="a-contest-holds-weight-to-stable-up",
