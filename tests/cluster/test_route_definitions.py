@@ -155,7 +155,7 @@ def test_what_others_add_stays_after_an_apply_and_goes_when_it_is_taken_away_bef
     plane: Cluster,
 ) -> None:
     """A server-side apply leaves what its manager never wrote."""
-    case = next(c.values[1] for c in STANDARD if c.values[0] == "Istio")
+    case = next(c.values[1] for c in CASES if c.values[0] == "Istio")
     *_, route = ROUTERS["Istio"].make_routes(read_split(cast("Json", case)))
     write(plane, route)
     theirs = {"tcp": [{"route": [{"destination": {"host": "theirs"}}]}]}
