@@ -171,6 +171,14 @@ def test_what_starts_in_one_pod_is_not_blamed_for_another_that_cannot_start(
         assert fault.whose == blamed
 
 
+def test_no_pod_excuses_itself() -> None:
+    """The kubelet may tell of a container before it tells that the pod isn't ready any more."""
+    pod = make_pod("one", waiting("CreateContainerError", "no command specified"), ready=True)
+    fault = find_fault(REVISION, [pod], make_deployment())
+    assert fault is not None
+    assert fault.whose == "Revision"
+
+
 @pytest.mark.parametrize("reason", ["CrashLoopBackOff", "ImagePullBackOff", "CreateContainerError"])
 def test_a_container_that_somebody_injected_is_the_environments(reason: str) -> None:
     proxy = waiting(reason, name="istio-proxy", restarts=5, terminated_exit_code=1)
