@@ -71,10 +71,14 @@ class Application:
         words = ("patch", f"application/{self._name}", "--type=merge", "-p", json.dumps(patch))
         self._cluster.kubectl("-n", NAMESPACE, *words)
 
+    def terminate(self) -> None:
+        """`argocd app terminate-op`."""
+        self.merge({"status": {"operationState": {"phase": "Terminating"}}})
+
     def sync(self, resources: list[Json]) -> None:
         """`argocd app sync`, of these objects or of all; returns when everything was applied."""
         if phase_of(self.seen) == "Running" and is_on_its_way(self.seen):
-            self.merge({"status": {"operationState": {"phase": "Terminating"}}})
+            self.terminate()
         self.followed.wait(is_over, SECONDS, "the end of its operation")
         before = self.seen["status"].get("operationState", {}).get("startedAt")
         asked: Json = {"syncStrategy": {"apply": {}}}
@@ -174,6 +178,10 @@ class ArgoCD:
             degraded = self.application.seen["status"].get("health", {}).get("status") == "Degraded"
             self.application.sync([IRIS] if degraded else [])
 
+    def end_wait(self) -> None:
+        """`argocd app terminate-op`: while an operation waits before a wave, no other begins."""
+        self.application.terminate()
+
     def announced(self) -> str:
         """What the later wave has applied."""
         words = ("get", "configmap", ANNOUNCED, "--ignore-not-found", "-o")
@@ -207,6 +215,7 @@ def story(argo_cd: None, scenario: Scenario, tmp_path: Path) -> Iterator[Story]:
 
 def test_argo_cd_follows_a_model_through_its_life(story: Story) -> None:
     story.sync_an_example()
+    story.change_the_mind()
     story.roll_out_with_an_approval()
     story.refuse_a_bad_version()
     story.revert()

@@ -121,6 +121,9 @@ class Flux:
             self.scenario.kubectl(*words, f"{REQUESTED}={asked}")
             self.followed.wait(Sync(asked), SECONDS, f"a sync at {asked}")
 
+    def end_wait(self) -> None:
+        """Nothing: with CancelHealthCheckOnNewRevision a new commit does it."""
+
     def announced(self) -> str:
         """What the Kustomization that depends on the models has applied."""
         found = self.scenario.kubectl(
@@ -182,6 +185,7 @@ def story(flux: None, scenario: Scenario, tmp_path: Path) -> Iterator[Story]:
 
 def test_flux_follows_a_model_through_its_life(story: Story) -> None:
     story.sync_an_example()
+    story.change_the_mind()
     story.roll_out_with_an_approval()
     story.refuse_a_bad_version()
     story.revert()
