@@ -19,11 +19,12 @@ from tests.e2e.manifests import iris
 from tests.e2e.repeat import stage
 from tests.e2e.running import start_witness
 from tests.e2e.scaling import (
-    BY_CPU,
     LIMIT,
     READY_SECONDS,
+    by_cpu,
     follow_load,
     limited,
+    measure_target,
     read_looks,
     stable_of,
 )
@@ -91,8 +92,11 @@ def make_stairs() -> Iterator[tuple[float, float]]:
 def play_follow(scenario: Scenario, picture: Path | None) -> int:
     """Play a load that rises and falls, say how the pods followed, and draw it."""
     scenario.cluster.install_metrics_server(Progress())
-    scenario.apply(iris("v1", scenario.host, scaling=BY_CPU))
+    scenario.apply(iris("v1", scenario.host, scaling={"replicas": 1}))
     scenario.wait(phase("Healthy"), READY_SECONDS)
+    target = measure_target(scenario)
+    print(f"a pod is to use {target} of processor time")
+    scenario.apply(iris("v1", scenario.host, scaling=by_cpu(target)))
     scenario.wait(condition("Scaled", "True", "HPA"), READY_SECONDS)
     revision = stable_of(scenario)
     follow_load(scenario)

@@ -1,8 +1,12 @@
 """Models that scale: the terms, what a person does, and what the witness has to say of it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from canarium.core.quantities import parse_quantity
+
+from tests.cluster.processes import wait_until
 from tests.e2e.capacity import Look, find_looks, find_size_at
 from tests.e2e.changes import Change
 from tests.e2e.manifests import Json, iris, read_example, rollout
@@ -11,13 +15,15 @@ from tests.e2e.scenario import Holds, Scenario, named
 READY_SECONDS = 120.0
 QUICKLY_DOWN: Json = {"scaleDown": {"stabilizationWindowSeconds": 15}}
 "Instead of Kubernetes' five minutes."
-BY_CPU: Json = {
-    "minReplicas": 1,
-    "maxReplicas": 8,
-    "metrics": [{"name": "cpu", "type": "CPU", "target": "70%"}],
-    "behavior": QUICKLY_DOWN,
-}
-"70 % of the 50m that the example requests."
+AT_REST = 1.0
+"Requests a second that one pod is to be enough for, however slow the machine is."
+ENOUGH = 3
+"""How many times as much as one pod at rest uses it is to use before there are more of them.
+
+Two pods at rest use less than twice that, and `RISE_AND_FALL` takes more than six times that:
+what a request costs and what a pod uses at rest grow alike on a slower machine."""
+SAME = 0.2
+"By how much, of the larger, two looks at the same use may differ."
 RISE_AND_FALL = ((0.0, 1.0), (5.0, 1.0), (35.0, 60.0), (75.0, 60.0), (95.0, 1.0), (240.0, 1.0))
 "Requests a second over time; who plays it stops when the pods are gone again."
 
@@ -44,6 +50,50 @@ def limited(version: str, host: str, scaling: Mapping[str, Any]) -> Json:
     resources = {**server["resources"], "limits": limits}
     spec = {"server": {**server, "resources": resources}, "rollout": UNDER_LOAD}
     return iris(version, host, scaling=scaling, **spec)
+
+
+def by_cpu(target: str) -> Json:
+    """One to eight pods, each of which is to use `target` of processor time."""
+    metric = {"name": "cpu", "type": "CPU", "target": target}
+    return {"minReplicas": 1, "maxReplicas": 8, "metrics": [metric], "behavior": QUICKLY_DOWN}
+
+
+def measure_target(scenario: Scenario) -> str:
+    """The target by which one pod is enough at rest, from what this machine's pod uses then.
+
+    The only pod of the model is asked a little; its use is looked at until two looks of
+    metrics-server, one after the other, say the same: it has got over its start by then.
+    """
+    scenario.start_load(((0.0, AT_REST), (600.0, AT_REST)))
+    looks: dict[str, int] = {}
+    if not wait_until(lambda: is_steady(looks, read_use(scenario)), READY_SECONDS):
+        raise AssertionError(f"what a pod uses at rest did not become steady: {looks}")
+    scenario.stop_load()
+    return f"{ENOUGH * [*looks.values()][-1]}m"
+
+
+def is_steady(looks: dict[str, int], latest: Mapping[str, int]) -> bool:
+    """Take in the latest look, in millicores by its time; whether it says what the last one did."""
+    looks.update(latest)
+    if len(looks) < 2:
+        return False
+    before, now = [*looks.values()][-2:]
+    return abs(now - before) <= SAME * max(now, before)
+
+
+def read_use(scenario: Scenario) -> dict[str, int]:
+    """What the server of the only pod uses, in millicores, by the time of the look.
+
+    Nothing while there is no figure.
+    """
+    path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{scenario.namespace}/pods"
+    items = scenario.apiserver.get(path)["items"]
+    return {
+        item["timestamp"]: math.ceil(1000 * parse_quantity(container["usage"]["cpu"]))
+        for item in items
+        for container in item["containers"]
+        if container["name"] == "server"
+    }
 
 
 def follow_load(scenario: Scenario) -> None:

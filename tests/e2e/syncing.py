@@ -19,16 +19,42 @@ AUTOSCALER = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
 CAPACITY = "canarium-capacity"
 
 
+class Syncs:
+    """How often a sync was done, for whoever waits for it."""
+
+    def __init__(self) -> None:
+        self._done = 0
+        self._failure: Exception | None = None
+        self._changed = threading.Condition()
+
+    def add(self, failure: Exception | None = None) -> None:
+        """One more was done, or the last one failed."""
+        with self._changed:
+            self._done += failure is None
+            self._failure = failure
+            self._changed.notify_all()
+
+    def wait_for(self, number: int, seconds: float) -> None:
+        """Wait until so many were done; a failure of one is raised here."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._done >= number or self._failure, seconds)
+            if self._failure is not None:
+                raise self._failure
+            assert self._done >= number, f"{self._done} of {number} syncs in {seconds} s"
+
+
 @contextmanager
-def syncing(run: Callable[[], None], every: float = 1.0) -> Iterator[Counter[str]]:
-    """Sync every so many seconds until the block ends; counts how often it was done."""
-    done: Counter[str] = Counter()
-    ended = threading.Event()
+def syncing(run: Callable[[], None], every: float = 1.0) -> Iterator[Syncs]:
+    """Sync every so many seconds until the block ends, and once more with what was under way."""
+    done, ended = Syncs(), threading.Event()
 
     def repeat() -> None:
-        while not ended.wait(every):
-            run()
-            done["syncs"] += 1
+        try:
+            while not ended.wait(every):
+                run()
+                done.add()
+        except Exception as error:  # noqa: BLE001 - raised in the test's own thread
+            done.add(error)
 
     thread = threading.Thread(target=repeat)
     thread.start()
@@ -36,7 +62,8 @@ def syncing(run: Callable[[], None], every: float = 1.0) -> Iterator[Counter[str
         yield done
     finally:
         ended.set()
-        thread.join(30)
+        thread.join()
+    done.wait_for(0, 0)
 
 
 def sync_server_side(scenario: Scenario, manifest: Json) -> None:

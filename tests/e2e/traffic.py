@@ -2,6 +2,10 @@
 
 It runs as a process of its own (`python -m tests.e2e.traffic …`), so that nothing else disturbs
 its clock, and writes one JSON line a request. Nothing is retried; what fails is counted.
+
+Beside its requests it asks a bystander, a server that has nothing to do with what is tested. A
+request that ran out of time while the bystander was silent too tells of the machine, not of the
+product: it is set apart (`Report.stalled`), and a run with many of those proves nothing.
 """
 
 import argparse
@@ -12,7 +16,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,6 +27,10 @@ from tests.e2e.ramp import Ramp, parse_ramp
 
 LATE_SECONDS = 1.0
 "A request that cannot leave within this time of its plan is given up: it counts as not sent."
+LOOK_SECONDS = 0.1
+"How often the bystander is asked."
+STALL_SECONDS = 0.5
+"A bystander that is silent for so long was not given a processor; it answers within 10 ms."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,21 @@ class Answer:
     def ok(self) -> bool:
         """Whether the client got what it asked for."""
         return self.status == 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A time in which the machine stood still, in seconds since the epoch."""
+
+    begin: float
+    end: float
+
+    def covers(self, answer: Answer) -> bool:
+        """Whether a request was under way while it lasted, for as long as makes one late."""
+        if answer.start is None or answer.latency is None:
+            return False
+        overlap = min(self.end, answer.start + answer.latency) - max(self.begin, answer.start)
+        return overlap >= STALL_SECONDS
 
 
 @dataclass(slots=True)
@@ -167,9 +190,65 @@ async def send_load(load: Load, log: TextIO, stop: asyncio.Event) -> None:
 
 async def write_load(load: Load, send: Send, log: TextIO, stop: asyncio.Event) -> None:
     """Send it this way; the last line that is written says how many requests were planned."""
-    planned = await Client(load, send, log).run(stop)
+    async with run_bystander() as (_, port), watching(port, log):
+        planned = await Client(load, send, log).run(stop)
     log.write(json.dumps({"finished": True, "planned": planned}) + "\n")
     log.flush()
+
+
+@contextlib.asynccontextmanager
+async def run_bystander() -> AsyncIterator[tuple[int, int]]:
+    """A bystander beside this process; yields its pid and port. It ends with us, however we end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.e2e.bystander",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        preexec_fn=weigh_as_others,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.pid, int(await process.stdout.readline())
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def watching(port: int, log: TextIO) -> AsyncIterator[None]:
+    """Ask the bystander all the while, and write down when it was silent."""
+    task = asyncio.create_task(watch_bystander(port, log))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def watch_bystander(port: int, log: TextIO) -> None:
+    """Ask one time after the other; each silence is a line with its begin and its end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        while True:
+            with noting_silence(log):
+                writer.write(b"?\n")
+                await reader.readline()
+            await asyncio.sleep(LOOK_SECONDS)
+    finally:
+        writer.close()
+
+
+@contextlib.contextmanager
+def noting_silence(log: TextIO) -> Iterator[None]:
+    """Write down that the block took long, also where it is cancelled meanwhile."""
+    begin, started = time.time(), time.monotonic()
+    try:
+        yield
+    finally:
+        seconds = time.monotonic() - started
+        if seconds >= STALL_SECONDS:
+            log.write(json.dumps({"stall": [begin, begin + seconds]}) + "\n")
+            log.flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +257,7 @@ class Report:
 
     planned: int
     answers: tuple[Answer, ...]
+    stalls: tuple[Stall, ...] = ()
 
     @property
     def sent(self) -> tuple[Answer, ...]:
@@ -196,13 +276,31 @@ class Report:
 
     @property
     def failures(self) -> tuple[Answer, ...]:
-        """The requests that left and didn't end in a 200, in the order in which they left."""
-        return tuple(answer for answer in self.sent if not answer.ok)
+        """The requests that left and didn't end in a 200, in the order in which they left.
+
+        Without those that ran out of time while the machine stood still.
+        """
+        return tuple(a for a in self.sent if not a.ok and not self._is_stalled(a))
+
+    @property
+    def stalled(self) -> tuple[Answer, ...]:
+        """The requests that ran out of time while a bystander got no answer out either."""
+        return tuple(answer for answer in self.sent if self._is_stalled(answer))
+
+    @property
+    def proven_share(self) -> float:
+        """How much of the plan was sent and tells of the product, 0 to 1."""
+        told = len(self.sent) - len(self.stalled)
+        return told / self.planned if self.planned else 0.0
+
+    def _is_stalled(self, answer: Answer) -> bool:
+        late = answer.status is None and answer.error.endswith("TimeoutError")
+        return late and any(stall.covers(answer) for stall in self.stalls)
 
     def between(self, begin: float, end: float) -> "Report":
         """Only what left within these seconds since the epoch."""
         chosen = tuple(a for a in self.sent if a.start is not None and begin <= a.start < end)
-        return Report(len(chosen), chosen)
+        return Report(len(chosen), chosen, self.stalls)
 
     def shares(self) -> dict[str, float]:
         """The share of the good answers, 0 to 1, that each version gave."""
@@ -220,22 +318,28 @@ class Report:
             f"#{a.number} at {a.start:.3f}: {a.status or a.error} after {a.latency:.3f} s"
             for a in self.failures[:most]
         ]
-        head = f"{len(self.failures)} of {len(self.sent)} failed, worst lag {self.worst_lag:.3f} s"
+        head = (
+            f"{len(self.failures)} of {len(self.sent)} failed, worst lag {self.worst_lag:.3f} s, "
+            f"{len(self.stalls)} times the machine stood still ({len(self.stalled)} requests)"
+        )
         return "\n".join([head, *lines])
 
 
 def read_report(log: Path) -> Report:
     """Read what a client wrote; a last line that is only half there is passed over."""
-    planned, answers = 0, []
+    planned, answers, stalls = 0, [], []
     for line in log.read_text().splitlines(keepends=True):
         if not line.endswith("\n"):
             continue
         row: dict[str, Any] = json.loads(line)
         if "finished" in row:
             planned = row["planned"]
+        elif "stall" in row:
+            stalls.append(Stall(*row["stall"]))
         else:
             answers.append(Answer(**row))
-    return Report(planned, tuple(sorted(answers, key=lambda answer: answer.number)))
+    in_order = tuple(sorted(answers, key=lambda answer: answer.number))
+    return Report(planned, in_order, tuple(stalls))
 
 
 def parse_arguments(arguments: list[str]) -> tuple[Load, Path]:
@@ -266,6 +370,11 @@ def go_first() -> None:
     """Let the clock of the measurement be disturbed by nobody, where one may ask for that."""
     with contextlib.suppress(PermissionError):
         os.nice(-10)
+
+
+def weigh_as_others() -> None:
+    """Be as important as any other process: the bystander has to stand still when they do."""
+    os.nice(-os.nice(0))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,27 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from tests.e2e.ramp import steady
-from tests.e2e.traffic import Answer, Load, Report, read_report, read_version, send_load
+from tests.e2e.traffic import (
+    STALL_SECONDS,
+    Answer,
+    Load,
+    Report,
+    Stall,
+    read_report,
+    read_version,
+    run_bystander,
+    send_load,
+    watching,
+)
 
 
 class Model:
@@ -17,9 +30,11 @@ class Model:
 
     def __init__(self) -> None:
         self.status, self.delay, self.asked = 200, 0.0, 0
+        self.when_asked: dict[int, Callable[[], None]] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked += 1
+        self.when_asked.get(self.asked, lambda: None)()
         assert request.headers["Host"] == "iris.example.com"
         assert request.content_type == "application/json"
         await asyncio.sleep(self.delay)
@@ -92,6 +107,42 @@ async def test_a_late_answer_is_a_failure(tmp_path: Path, url: str, model: Model
     ] == ["TimeoutError"] * 20
 
 
+async def test_a_bystander_that_gets_no_processor_is_written_down(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        async with run_bystander() as (process, port), watching(port, file):
+            os.kill(process, signal.SIGSTOP)
+            await asyncio.sleep(2 * STALL_SECONDS)
+            os.kill(process, signal.SIGCONT)
+
+    (stall,) = read_report(log).stalls
+    assert stall.end - stall.begin >= STALL_SECONDS
+
+
+def test_a_request_that_ran_out_of_time_while_the_machine_stood_still_tells_nothing() -> None:
+    late = Answer(0, 10.0, 10.0, 2.0, None, "TimeoutError")
+    refused = Answer(1, 10.0, 10.0, 2.0, None, "ClientConnectorError")
+    failed = Answer(2, 10.0, 10.0, 2.0, 503)
+    hung = Answer(3, 20.0, 20.0, 2.0, None, "ServerTimeoutError")
+    good = [Answer(number, 30.0, 30.0, 0.1, 200) for number in range(4, 100)]
+
+    report = Report(100, (late, refused, failed, hung, *good), (Stall(10.5, 11.5),))
+
+    assert report.stalled == (late,)
+    assert report.failures == (refused, failed, hung)
+    assert (report.sent_share, report.proven_share) == (1.0, 0.99)
+    assert report.between(5.0, 15.0).failures == (refused, failed)
+    assert "1 times the machine stood still (1 requests)" in report.describe_failures()
+
+
+def test_a_blink_of_the_machine_excuses_nothing() -> None:
+    late = Answer(0, 10.0, 10.0, 2.0, None, "TimeoutError")
+
+    report = Report(1, (late,), (Stall(9.0, 10.1),))
+
+    assert report.failures == (late,)
+
+
 async def test_a_refused_connection_is_a_failure(tmp_path: Path, unused_tcp_port: int) -> None:
     report = await run(tmp_path, f"http://127.0.0.1:{unused_tcp_port}/infer")
 
@@ -103,12 +154,12 @@ async def test_the_client_stops_when_asked_and_says_how_many_were_planned(
     tmp_path: Path, url: str, model: Model
 ) -> None:
     stop, log = asyncio.Event(), tmp_path / "log"
-    asyncio.get_running_loop().call_later(0.2, stop.set)
+    model.when_asked[10] = stop.set
 
     with log.open("w") as file:
         await send_load(Load(url, "iris.example.com", steady(50.0, 60.0), "{}"), file, stop)
 
-    assert 8 <= read_report(log).planned == model.asked <= 12
+    assert 10 <= read_report(log).planned == model.asked < 100
 
 
 def test_the_span_of_failures_runs_from_the_first_answer_to_the_last() -> None:
