@@ -27,6 +27,8 @@ from tests.e2e.ramp import Ramp, parse_ramp
 
 LATE_SECONDS = 1.0
 "A request that cannot leave within this time of its plan is given up: it counts as not sent."
+LATE_ERRORS = ("TimeoutError", "DEADLINE_EXCEEDED")
+"How the errors of requests that ran out of time end, by HTTP and by gRPC."
 LOOK_SECONDS = 0.1
 "How often the bystander is asked."
 STALL_SECONDS = 0.5
@@ -294,7 +296,7 @@ class Report:
         return told / self.planned if self.planned else 0.0
 
     def _is_stalled(self, answer: Answer) -> bool:
-        late = answer.status is None and answer.error.endswith("TimeoutError")
+        late = answer.status is None and answer.error.endswith(LATE_ERRORS)
         return late and any(stall.covers(answer) for stall in self.stalls)
 
     def between(self, begin: float, end: float) -> "Report":

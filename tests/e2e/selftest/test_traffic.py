@@ -121,18 +121,19 @@ async def test_a_bystander_that_gets_no_processor_is_written_down(tmp_path: Path
 
 def test_a_request_that_ran_out_of_time_while_the_machine_stood_still_tells_nothing() -> None:
     late = Answer(0, 10.0, 10.0, 2.0, None, "TimeoutError")
+    call = Answer(4, 10.0, 10.0, 2.0, None, "DEADLINE_EXCEEDED")
     refused = Answer(1, 10.0, 10.0, 2.0, None, "ClientConnectorError")
     failed = Answer(2, 10.0, 10.0, 2.0, 503)
     hung = Answer(3, 20.0, 20.0, 2.0, None, "ServerTimeoutError")
-    good = [Answer(number, 30.0, 30.0, 0.1, 200) for number in range(4, 100)]
+    good = [Answer(number, 30.0, 30.0, 0.1, 200) for number in range(5, 100)]
 
-    report = Report(100, (late, refused, failed, hung, *good), (Stall(10.5, 11.5),))
+    report = Report(100, (late, refused, failed, hung, call, *good), (Stall(10.5, 11.5),))
 
-    assert report.stalled == (late,)
+    assert report.stalled == (late, call)
     assert report.failures == (refused, failed, hung)
-    assert (report.sent_share, report.proven_share) == (1.0, 0.99)
+    assert (report.sent_share, report.proven_share) == (1.0, 0.98)
     assert report.between(5.0, 15.0).failures == (refused, failed)
-    assert "1 times the machine stood still (1 requests)" in report.describe_failures()
+    assert "1 times the machine stood still (2 requests)" in report.describe_failures()
 
 
 def test_a_blink_of_the_machine_excuses_nothing() -> None:
