@@ -92,8 +92,9 @@ def _list_own(template: bytes) -> frozenset[str]:
 
 def _container_faults(pods: list[PodRecord], own: frozenset[str]) -> Iterator[Fault]:
     """What containers say. A pod that has ended, or lost its node, says nothing of its revision."""
+    ready = sum(pod.ready for pod in pods)
     for pod in pods:
-        works = any(other.ready for other in pods if other is not pod)
+        works = ready > pod.ready  # another one is
         if pod.phase in ENDED or pod.reason in _LOST:
             continue
         for state in pod.containers:
