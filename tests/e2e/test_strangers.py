@@ -1,0 +1,59 @@
+"""Others write what requests come in by in the middle of a rollout: it is put right at once."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.e2e.manifests import rollout, simulated
+from tests.e2e.scenario import Scenario, phase, weight
+
+pytestmark = [pytest.mark.timeout(300, func_only=True)]
+Json = dict[str, Any]
+HOLD = rollout((50, "600s"))
+MOST_SECONDS = 2.0
+STRANGER = "--field-manager=stranger"
+PATCH = ("patch", "service/iris", "--type=merge", STRANGER, "-p")
+THEIRS = json.dumps({"spec": {"selector": {"app": "theirs"}}})
+
+
+def test_a_service_that_others_turn_is_turned_back_and_they_are_named(rehearsal: Scenario) -> None:
+    scenario = rehearsal
+    scenario.apply(simulated("v1", rollout=HOLD))
+    scenario.wait(phase("Healthy"), 90)
+    scenario.apply(simulated("v2", rollout=HOLD))
+    scenario.wait(weight(50, "Holding"), 90)
+    before = selector_of(scenario)
+
+    scenario.kubectl(*PATCH, THEIRS)
+    edited = time.monotonic()
+    while selector_of(scenario) != before:
+        assert time.monotonic() < edited + 20, scenario.tell()
+        time.sleep(0.02)
+    assert time.monotonic() - edited <= MOST_SECONDS
+
+    end = time.monotonic() + 30
+    while not is_contested(scenario):
+        assert time.monotonic() < end, scenario.tell()
+        if selector_of(scenario) == before:
+            scenario.kubectl(*PATCH, THEIRS)
+    found = scenario.wait(lambda model: "stranger" in json.dumps(model["status"]["conditions"]), 5)
+    canary = str(found["status"]["canary"]["revision"])
+    scenario.command("abort", canary)
+    scenario.wait(phase("RolledBack"), 30)
+    assert selector_of(scenario)["canarium.dev/revision"] != canary
+
+
+def selector_of(scenario: Scenario) -> Json:
+    found = scenario.get("Service", "iris")
+    assert found is not None
+    selector: Json = found["spec"]["selector"]
+    return selector
+
+
+def is_contested(scenario: Scenario) -> bool:
+    """Whether Ready is False because others keep writing."""
+    found = scenario.get("ModelDeployment", "iris")
+    conditions = ((found or {}).get("status") or {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["reason"] == "RouteContested" for c in conditions)
