@@ -37,7 +37,9 @@ class _Target(_Wire):
 
 
 class _Aim(_Wire):
-    scale_target_ref: _Target
+    """Somebody else's autoscaler may lack even this; then it aims at nothing."""
+
+    scale_target_ref: _Target | None = None
 
 
 class _Condition(_Wire):
@@ -73,7 +75,7 @@ def make_scaler_projection(kind: ScalerKind) -> Callable[[bytes | Raw], ScalerRe
 
     def project(raw: bytes | Raw) -> ScalerRecord:
         wire = _decode_scaler(raw)
-        target = _find_target(_decode_aim(wire.spec).scale_target_ref)
+        target = _find_target(_decode_aim(wire.spec).scale_target_ref or _Target())
         conditions = wire.status.conditions if wire.status else None
         return ScalerRecord(
             meta=project_meta(raw),
