@@ -29,6 +29,7 @@ _USE = "tests/unit/core/test_use.py::"
 _FAULTS = "tests/unit/core/test_faults.py::"
 _SHELL = "tests/unit/test_controller.py::"
 _TRAFFIC = "tests/unit/core/test_traffic.py::"
+_EMERGENCY = "tests/unit/core/test_emergency.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
 
 PODS_BEFORE_TRAFFIC = (
@@ -85,7 +86,7 @@ PODS_BEFORE_TRAFFIC = (
         name="nobody-ready-moves-weights",
         wrong="With no ready pod anywhere, weight is moved from one dead revision to the other",
         file="core/states.py",
-        old="    if lost and not view.stable_is_dead(status):\n",
+        old="    if lost and not view.stable_is_away(status):\n",
         new="    if lost:\n",
         test=_SCENARIOS + "test_with_none_ready_anywhere_weights_stay",
     ),
@@ -268,8 +269,8 @@ STEPS_AND_TIME = (
         name="hold-runs-while-paused",
         wrong="The hold's clock runs on in a pause",
         file="core/states.py",
-        old="_run_clock(view, status, paused=view.paused or _is_short(view, status))",
-        new="_run_clock(view, status, paused=_is_short(view, status))",
+        old="    return view.paused or alone or (_is_short(view, status) and not cramped)\n",
+        new="    return alone or (_is_short(view, status) and not cramped)\n",
         test=_STATES + "test_a_pause_stops_the_clock_and_does_not_start_it_anew",
     ),
     Mutant(
@@ -325,8 +326,8 @@ STEPS_AND_TIME = (
         name="nobody-wakes",
         wrong="A step that may be tried again is not, until something else happens",
         file="core/plan.py",
-        old="    moments.append(resumes_at(rollout))\n",
-        new="",
+        old="    moments += [resumes_at(rollout), returns_at(rollout)]\n",
+        new="    moments.append(returns_at(rollout))\n",
         test=_SCENARIOS + "test_wake_ups_alone_bring_a_step_to_be_tried_again_after_a_retreat",
     ),
     Mutant(
@@ -884,7 +885,8 @@ ORDER_OF_WRITES = (
         name="intent-and-write-in-one-pass",
         wrong="Routes are written in the pass that decides them, before the intent is stored",
         file="core/plan.py",
-        old="    writes = Writes() if moved else make_writes(view, after)\n",
+        old="    writes = Writes(confirm=_before_decision(view, before)) if moved"
+        " else make_writes(view, after)\n",
         new="    writes = make_writes(view, after)\n",
         test=_SCENARIOS + "test_a_pass_either_means_something_else_or_writes_what_is_meant",
     ),
@@ -1778,8 +1780,8 @@ ROUTES_OF_OURS = (
         name="a-strangers-service-is-adopted",
         wrong="A Service that a stranger turned to a refused canary stays so until that is gone",
         file="core/view.py",
-        old='        if state != "Reverting" or not self._may_have_turned(status):\n',
-        new='        if state != "Reverting":\n',
+        old="        if not self._goes_back(status) or not self._may_have_turned(status):\n",
+        new="        if not self._goes_back(status):\n",
         test=_TRAFFIC + "test_a_service_that_somebody_turned_to_a_refused_canary_is_turned_back",
     ),
     Mutant(
@@ -1879,6 +1881,58 @@ WORDS = (
     ),
 )
 
+EMERGENCIES = (
+    Mutant(
+        name="emergency-at-a-blink",
+        wrong="Stable counts as dead as soon as none of its pods is ready",
+        file="core/view.py",
+        old="        return self.now - since >= self.rollout.emergency_seconds\n",
+        new="        return True\n",
+        test=_EMERGENCY + "test_nothing_moves_before_stable_was_gone_for_its_time",
+    ),
+    Mutant(
+        name="emergency-undone-at-once",
+        wrong="What an emergency decides is taken back for want of pods, and decided again",
+        file="core/states.py",
+        old="    if not emergency and _is_short(view, status) and not view.is_written(status):\n",
+        new="    if _is_short(view, status) and not view.is_written(status):\n",
+        test=_EMERGENCY + "test_a_stable_that_dies_under_a_canary_of_one_pod_is_no_livelock",
+    ),
+    Mutant(
+        name="emergency-skips-steps-at-an-edit",
+        wrong="Edited steps go on from what a canary got in an emergency",
+        file="core/decide.py",
+        old="    weight = earned_weight(status)\n",
+        new="    weight = status.canary.weight if status.canary else 0\n",
+        test=_EMERGENCY + "test_an_edit_of_the_steps_in_an_emergency_skips_none",
+    ),
+    Mutant(
+        name="every-rollout-is-a-fix",
+        wrong="In an emergency nothing is held of any canary, as if it were a fix",
+        file="core/moves.py",
+        old='emergency: Emergency = "Fix" if fix else ""',
+        new='emergency: Emergency = "Fix"',
+        test=_EMERGENCY
+        + "test_a_canary_that_stable_dies_under_right_after_its_begin_is_held_as_ever",
+    ),
+    Mutant(
+        name="flapping-stable-is-always-believed",
+        wrong="A stable that comes and goes gets its traffic back each time at once",
+        file="core/clock.py",
+        old="    if rollout.emergency_at is None or (rollout.emergencies or 0) < 2:",
+        new="    if True:",
+        test=_EMERGENCY + "test_a_stable_that_comes_and_goes_is_believed_ever_later",
+    ),
+    Mutant(
+        name="lost-status-promotes",
+        wrong="A status that is lost in an emergency makes the canary stable",
+        file="core/decide.py",
+        old="    return [*kept, *sorted(routed, key=lambda d: -weights[d.revision])]\n",
+        new="    return sorted(routed, key=lambda d: -weights[d.revision]) or kept\n",
+        test=_EMERGENCY + "test_a_lost_status_in_an_emergency_promotes_nobody",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -1903,4 +1957,5 @@ MUTANTS = (
     *OTHERS_OBJECTS,
     *ROUTES_OF_OURS,
     *WORDS,
+    *EMERGENCIES,
 )

@@ -23,6 +23,9 @@ VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 WEIGHTS = st.sampled_from([(), (20,), (20, 50), (5, 25, 75), (50,), (1, 99)])
 ROOM_ENOUGH = 100
 "Places that nobody runs out of."
+BLINKS = st.sampled_from([2.0, 4.0, 12.0, 20.0])
+"Seconds: less than it takes until stable counts as dead, and more."
+PASS_SECONDS = 0.01
 HOLDBACKS = st.sampled_from([0, 1, 10, 50])
 OUTCOMES = st.sampled_from(get_args(ExperimentVerdict))
 THEIRS = {"name": "theirs", "port": 80, "weight": 1}
@@ -50,19 +53,26 @@ class History(RuleBasedStateMachine):
         replicas=st.integers(1, 4),
         weights=WEIGHTS,
         guard=st.sampled_from([(0, 0), (30, 0), (30, 10)]),
+        gated=st.booleans(),
     )
     def begin(
-        self, routed: bool, replicas: int, weights: tuple[int, ...], guard: tuple[int, int]
+        self,
+        routed: bool,
+        replicas: int,
+        weights: tuple[int, ...],
+        guard: tuple[int, int],
+        gated: bool,
     ) -> None:
         self._begin(routed, replicas, weights, guard)
-        self.world = World(self._spec())
+        self.gated = gated
+        self.world = World(self._spec(), pass_seconds=PASS_SECONDS)
 
     def _begin(
         self, routed: bool, replicas: int, weights: tuple[int, ...], guard: tuple[int, int]
     ) -> None:
         self.options: dict[str, Any] = {"guard": guard[0], "deadline": 120.0}
         self.weights, self.replicas, self.holdback = weights, replicas, guard[1]
-        self.experiments = False
+        self.experiments, self.gated = False, False
         self.traffic = GATEWAY_TRAFFIC if routed else Traffic()
         self.version = "1"
 
@@ -73,7 +83,11 @@ class History(RuleBasedStateMachine):
         tried = ExperimentSpec("error-rate", highest, min_seconds=5.0, max_seconds=60.0)
         experiment = tried if self.experiments and highest + holdback <= 100 else None
         rollout = make_rollout(
-            *self.weights, holdback=holdback, experiment=experiment, **self.options
+            *self.weights,
+            holdback=holdback,
+            experiment=experiment,
+            approval=self.weights if self.gated else (),
+            **self.options,
         )
         return make_spec(
             self.version, replicas=self.replicas, traffic=self.traffic, rollout=rollout
@@ -120,6 +134,27 @@ class History(RuleBasedStateMachine):
     def unready_pods(self, version: str, bad: bool) -> None:
         (self.world.unready.add if bad else self.world.unready.discard)(version)
         self.world.make_pods()
+
+    @rule(versions=st.sets(VERSIONS, min_size=1), seconds=BLINKS, times=st.integers(1, 3))
+    def flap_pods(self, versions: set[str], seconds: float, times: int) -> None:
+        """Pods of one version, or of several, are not ready for a while, again and again."""
+        for _ in range(times):
+            self.world.unready |= versions
+            self.world.make_pods()
+            self.world.run(seconds, tick=1.0)
+            self.world.unready -= versions
+            self.world.make_pods()
+            self.world.run(seconds, tick=1.0)
+
+    @rule(versions=st.sets(VERSIONS, min_size=2), seconds=BLINKS)
+    def crash_all(self, versions: set[str], seconds: float) -> None:
+        """Several versions crash at once, and recover one by one."""
+        self.world.crashing |= versions
+        self.world.make_pods()
+        for version in sorted(versions):
+            self.world.run(seconds, tick=1.0)
+            self.world.crashing.discard(version)
+            self.world.make_pods()
 
     @rule(version=VERSIONS)
     def lose_node(self, version: str) -> None:
@@ -211,7 +246,7 @@ class History(RuleBasedStateMachine):
         world.verdicts.clear()
         world.outcomes = dict.fromkeys(("1", "2", "3", "4"), "CanaryBetter")
         world.restore_gateway()
-        self.options["paused"] = False
+        self.options["paused"], self.gated = False, False
         world.apply(self._spec())
         world.run(60.0, tick=3.0)
         world.run(600.0, tick=15.0)
@@ -241,7 +276,7 @@ class InPlaceHistory(History):
     ) -> None:
         self._begin(routed, replicas, weights, guard)
         self.options["capacity"] = "InPlace"
-        self.world = World(self._spec(), room=replicas + spare)
+        self.world = World(self._spec(), room=replicas + spare, pass_seconds=PASS_SECONDS)
 
     @rule(replicas=st.integers(2, 5))
     def scale(self, replicas: int) -> None:

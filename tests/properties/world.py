@@ -214,6 +214,16 @@ class World:
     "Their reasons."
     told: list[Event] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
+    rescued: set[str] = field(default_factory=set)
+    "The canaries that got more in an emergency than their step gives them."
+    approved: set[str] = field(default_factory=set)
+    "The revisions that a person promoted, with effect."
+    ungated: set[str] = field(default_factory=set)
+    "The canaries whose steps ever asked for nobody's approval."
+    pass_seconds: float = 0.0
+    "How long a pass takes: what is written at another moment is another status."
+    decided: list[tuple[object, ...]] = field(default_factory=list)
+    "What was decided, one after the other, since there was last anything new to see."
     edited: bool = False
     "Whether somebody else wrote the route last."
     theirs: dict[tuple[str, str], set[str]] = field(default_factory=dict)
@@ -226,6 +236,7 @@ class World:
     "What the gateway works by, as in `demands`."
     lingering: tuple[tuple[float, dict[str, int]], ...] = ()
     "The same of rules that were replaced: until when they may still be worked by."
+    _seen: tuple[object, ...] = ()
     _parsed: tuple[dict[str, Any], Status] | None = None
 
     def __post_init__(self) -> None:
@@ -466,9 +477,12 @@ class World:
         self.events.extend(event.reason for event in made.events)
         self.told.extend(made.events)
         if made.status is not None and self._survives("status"):
+            before = self.status
             self.status_raw = json.loads(json.dumps(made.status))
             self._next()
             self.check_status()
+            self.check_promotion(before)
+            self.check_decision(before)
             if (
                 not self.routes
             ):  # where pods share a Service, what is meant is what is reckoned with
@@ -505,6 +519,7 @@ class World:
             made = self.step()
             if made.status is None and not made.writes:
                 return
+            self.now += self.pass_seconds
         raise AssertionError(f"the operator does not come to rest: {made}")
 
     def run(self, seconds: float, *, tick: float = 1.0) -> None:
@@ -666,10 +681,19 @@ class World:
             or after.get(canary.revision, 0) >= before.get(canary.revision, 0)
         ):
             return
+        if self._is_given_back(canary.revision):
+            return
         lost = self._ready({REVISION_LABEL: canary.revision}) == 0
         retreats = self.status.rollout is not None and self.status.rollout.retreats > 0
         taken_back = lost or retreats or self.state == "Reverting"
         assert taken_back, f"{before} -> {after} in {self.state}"
+
+    def _is_given_back(self, canary: str) -> bool:
+        """Whether it falls because stable is back after an emergency, by which it had risen."""
+        given = canary in self.rescued
+        if self.status.rollout is None or self.status.rollout.emergency_at is None:
+            self.rescued.discard(canary)
+        return given
 
     def check_status(self) -> None:
         """Invariants 1 and 5, and that a rejected revision is not on trial."""
@@ -679,9 +703,45 @@ class World:
         assert all(0 <= weight <= 100 for weight in weights)
         assert sum(weights) in (0, 100), weights
         assert status.stable is None or not (status.stable.mirror or status.stable.headers)
+        if status.rollout and status.canary and status.rollout.emergency_at is not None:
+            self.rescued.add(status.canary.revision)
         if status.rollout and status.rollout.state in ("Scaling", "Shifting", "Holding"):
             trial = status.canary.revision if status.canary else ""
             assert trial not in {r.revision for r in status.rejected}
+
+    def check_promotion(self, before: Status) -> None:
+        """No canary becomes stable past a person's approval, whatever became of stable."""
+        status, canary, spec = self.status, before.canary, self.spec
+        handled = status.last_handled_commands.get("promote", "")
+        new = handled != before.last_handled_commands.get("promote", "")
+        if new and "promote" not in status.ignored_commands:
+            self.approved.add(handled.partition("@")[0].partition(":")[0])
+        if canary is None or status.stable is None:
+            return
+        if spec is not None and not any(step.approval for step in spec.rollout.steps):
+            self.ungated.add(canary.revision)
+        record = next((r for r in self.revisions.values() if r.revision == canary.revision), None)
+        if status.stable.revision != canary.revision or (record and record.stable_at is not None):
+            return
+        free = self.approved | self.ungated
+        assert canary.revision in free, f"{canary.revision} is promoted and nobody approved"
+
+    def check_decision(self, before: Status) -> None:
+        """Invariant 11: nothing that was decided is taken back without something new to see."""
+        seen = (
+            *(self.spec, dict(self.commands), tuple(self.pods.values()), self.gateway),
+            tuple(route.parents for route in self.routes.values()),
+            *(dict(self.verdicts), dict(self.outcomes), dict(self.loads), self.failures),
+        )
+        if seen != self._seen or before.rollout is None:
+            self.decided.clear()
+            self.decided.append(_decisions(before))
+        self._seen, now = seen, _decisions(self.status)
+        if now == self.decided[-1]:
+            return
+        taken_back = now in self.decided
+        self.decided.append(now)
+        assert not taken_back, f"decided, and taken back: {self.decided}"
 
     def check_capacity(self, before: dict[str, int]) -> None:
         """Invariant 4: what a rule names exists, and keeps a pod unless none is wanted."""
@@ -812,6 +872,16 @@ class World:
     def replicas(self, version: str) -> int:
         revision = self.revision(version)
         return next(d.replicas for d in self.deployments.values() if d.revision == revision)
+
+
+def _decisions(status: Status) -> tuple[object, ...]:
+    """What a status decides, without when."""
+    rollout = status.rollout
+    parts = (status.stable, status.canary, status.previous)
+    return (
+        *((p.revision, p.weight, p.mirror, p.headers, p.replicas) for p in parts if p),
+        rollout and (rollout.state, rollout.step, rollout.ending, rollout.emergency),
+    )
 
 
 def _revision_in(backend: dict[str, Any]) -> str:

@@ -82,9 +82,12 @@ class WalkedWorld(World):
         made = plan(self.observe(), self.now)
         self.last_plan = made
         if made.status is not None:
+            before = self.status
             self.status_raw = dict(made.status)
             self._next()
             self.check_status()
+            self.check_promotion(before)
+            self.check_decision(before)
         for write in made.writes:
             self._land_checked(write)
         return made
@@ -121,6 +124,10 @@ def copy(world: WalkedWorld) -> WalkedWorld:
         commands={},
         verdicts={},
         outcomes={},
+        rescued=set(world.rescued),
+        approved=set(world.approved),
+        ungated=set(world.ungated),
+        decided=[],
         events=[],
         writes=[],
         silent=False,
@@ -318,9 +325,10 @@ def _describe_override(status: Status) -> str:
 
 
 def _describe_part(status: Status, part: RevisionStatus) -> tuple[object, ...]:
+    away = part.unavailable_since is not None
     if status.rollout is None or status.rollout.state not in (*ROLLING, "Guarding"):
-        return (_describe_share(part.weight), part.replicas > 0)
-    return (_describe_share(part.weight), part.replicas, part.mirror, bool(part.headers))
+        return (_describe_share(part.weight), part.replicas > 0, away)
+    return (_describe_share(part.weight), part.replicas, part.mirror, bool(part.headers), away)
 
 
 def _describe_share(weight: int | None) -> str:
@@ -339,6 +347,8 @@ def describe(world: World) -> tuple[object, ...]:
 
 def _describe_rollout(rollout: Rollout) -> tuple[object, ...]:
     if rollout.state not in ROLLING:
-        return (rollout.state, rollout.ending, rollout.verified_at is not None)
+        settled = rollout.verified_at is not None
+        return (rollout.state, rollout.ending, settled, rollout.emergency)
     at = (rollout.step, rollout.verified_at is not None, rollout.retreats > 0)
-    return (rollout.state, rollout.step_name, *at, bool(rollout.ending))
+    emergency = (rollout.emergency, _describe_share(rollout.earned_weight))
+    return (rollout.state, rollout.step_name, *at, bool(rollout.ending), *emergency)

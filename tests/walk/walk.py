@@ -37,6 +37,8 @@ NOTHING = "nothing"
 "The state of an object whose status says nothing."
 MOST_PASSES = 12
 "Passes after which everything that can be done at one moment is done."
+PASS_SECONDS = 0.02
+"How long a pass takes; with time standing still two that undo each other would seem at rest."
 Edge = tuple[str, str]
 Decide = Callable[[View, Status], Status]
 
@@ -142,7 +144,10 @@ def _violate(found: Walk, what: str, way: Way) -> None:
 
 
 def _check_rest(found: Walk, world: WalkedWorld, way: Way) -> None:
-    """Plans are functions; made again and again at this moment, they come to an end."""
+    """Plans are functions; made again and again, as time goes by, they come to an end.
+
+    And nothing that was decided is taken back: there is nothing new to see.
+    """
     resting = copy(world)
     resting.commands = dict(world.commands)
     resting.verdicts, resting.silent = dict(world.verdicts), world.silent
@@ -155,6 +160,7 @@ def _check_rest(found: Walk, world: WalkedWorld, way: Way) -> None:
         if made.status is None and not made.writes:
             return
         expected = None
+        resting.now += PASS_SECONDS
     _violate(found, "it does not come to rest", way)
 
 

@@ -68,7 +68,15 @@ Json = Mapping[str, Any]
 
 SOURCE_FIELDS = ("model", "server", "pod")
 
-COPIED_FIELDS = ("steps", "experiment", "analysis", "progressDeadline", "guard", "capacity")
+COPIED_FIELDS = (
+    "steps",
+    "experiment",
+    "analysis",
+    "progressDeadline",
+    "emergencyAfter",
+    "guard",
+    "capacity",
+)
 
 
 def parse_deployment(body: Json, defaults: Defaults = NO_DEFAULTS) -> Spec:
@@ -268,6 +276,7 @@ def _make_rollout(terms: Terms, written: Json, defaulted: tuple[str, ...]) -> Ro
         "experiment": terms.experiment and _make_experiment(terms.experiment),
         "analysis": terms.analysis and _make_analysis(terms.analysis),
         "progress_deadline_seconds": _seconds(terms.progress_deadline),
+        "emergency_seconds": _seconds(terms.emergency_after),
         "guard_seconds": _seconds(terms.guard.duration if terms.guard else None),
         "holdback": terms.guard.holdback if terms.guard else None,
         "capacity": terms.capacity,

@@ -161,7 +161,9 @@ _SHARE = "(has(self.experiment.weight) ? self.experiment.weight : 50)"
 _HAS_HEADERS = "(has(self.experiment.sticky) && has(self.experiment.sticky.headers))"
 
 
-DefaultedField = Literal["steps", "analysis", "progressDeadline", "guard", "capacity"]
+DefaultedField = Literal[
+    "steps", "analysis", "progressDeadline", "emergencyAfter", "guard", "capacity"
+]
 DEFAULTED_FIELDS: tuple[DefaultedField, ...] = get_args(DefaultedField)
 "What defaults of a cluster may give of all that is copied when a rollout starts."
 
@@ -270,6 +272,9 @@ class Terms(Model):
     "What the canary is judged by; left out, by its pods' health alone."
     progress_deadline: Annotated[Duration, at_least(1)] | None = None
     "How long nothing may progress before a version counts as broken; 10m when left out."
+    emergency_after: Annotated[Duration, at_least(1)] | None = None
+    """How long the stable version must be without a single ready pod before the version that is
+    being rolled out gets its traffic, as an emergency and no promotion; 10s when left out."""
     guard: Guard | None = None
     "How long the previous version stays warm after promotion; 15m when left out."
     capacity: Literal["Surge", "InPlace"] | None = None

@@ -183,6 +183,8 @@ class RevisionStatus(Model):
     "The cookie by which people stay with the revision that they were led to, as intended."
     restarted_at: Time | None = None
     "When a person last had its pods replaced one by one."
+    unavailable_since: Time | None = None
+    "Of the stable revision: since when none of its pods is ready."
     analysis: list[AnalysisRow] | None = None
     "How it is judged: one row for each check of each metric."
 
@@ -235,6 +237,15 @@ class RolloutStatus(Model):
     "The size that the stable version must not fall below until the guard ends."
     progress_at: Time | None = None
     "When something last progressed."
+    emergency: Literal["Canary", "Fix"] | None = None
+    """That the canary gets stable's traffic since stable is dead: it died under the Canary, or it
+    was dead already when the canary was begun, which is then a Fix."""
+    emergency_at: Time | None = None
+    "Since when the canary has that traffic."
+    emergencies: int | None = None
+    "How often that happened in this rollout."
+    earned_weight: int | None = None
+    "What the canary has by its step meanwhile, in percent."
     ending: Literal["Rejected", "Canceled", "Superseded"] | None = None
     "What a rollout that is being reverted ends as."
     reason: str | None = None

@@ -102,9 +102,12 @@ def judged_revision(status: Status) -> RevisionStatus | None:
 
 
 def compared_revision(status: Status) -> RevisionStatus | None:
-    """What serves beside the revision on trial: stable, or in the guard what is held back."""
+    """What serves beside the revision on trial: stable, or in the guard what is held back.
+
+    Nothing in an emergency: a dead stable is nothing to compare with.
+    """
     if status.canary is not None:
-        return status.stable
+        return None if rollout_of(status).emergency else status.stable
     previous = status.previous
     return previous if previous is not None and previous.weight > 0 else None
 
@@ -205,11 +208,16 @@ def has_failed(view: View, status: Status) -> AnalysisResult | None:
 def may_pass(view: View, status: Status) -> bool:
     """Whether the judge has nothing against the next step; without an analysis nobody asks."""
     if analysis_in_force(view, status) is None:
-        return True
+        return not _waits_for_stable(view, status)
     if unusable_metrics(view, status):
         return False
     result = current_result(view, status)
     return result is not None and result.verdict == "Pass"
+
+
+def _waits_for_stable(view: View, status: Status) -> bool:
+    """Whether all that was asked for is a comparison, and stable died; a fix is not compared."""
+    return rollout_of(status).emergency == "Canary" and view.rollout.analysis is not None
 
 
 @dataclass(frozen=True, slots=True)

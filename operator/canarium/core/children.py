@@ -217,7 +217,7 @@ def _may_get(view: View, status: Status, part: RevisionStatus) -> bool:
     if ready >= view.needed(part, status):
         return True
     pods = view.observed.pods
-    others = any(p.ready and p.revision != part.revision for p in pods)
+    others = any(p.ready and not p.meta.deleting and p.revision != part.revision for p in pods)
     return ready > 0 and (not others or not any(view.live_weights(status).values()))
 
 
@@ -245,8 +245,10 @@ def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[
         return
     reverting = rollout_of(status).state == "Reverting"
     first = status.stable if reverting or status.canary is None else status.canary
+    emergency = rollout_of(status).emergency != ""
     for part in parts_of(status):
-        if part is first or view.is_raised(part, status):
+        hinges = emergency and part is status.stable
+        if part is first or hinges or view.is_raised(part, status):
             yield Ref("Deployment", child_name(view.model, part.revision))
 
 

@@ -73,6 +73,18 @@ def resumes_at(rollout: Rollout) -> float:
     return rollout.step_started_at + wait
 
 
+def returns_at(rollout: Rollout) -> float:
+    """When a stable that is ready again gets its traffic back after an emergency.
+
+    At once the first time; after the second one 10 s from when it began, then twice as long each
+    time, up to 5 minutes: pods that crash under traffic are ready in between.
+    """
+    if rollout.emergency_at is None or (rollout.emergencies or 0) < 2:
+        return 0.0
+    wait = RETREAT_SECONDS * 2.0 ** ((rollout.emergencies or 0) - 1)
+    return rollout.emergency_at + min(RETREAT_MOST_SECONDS, wait)
+
+
 def ends_at(rollout: Rollout, seconds: float) -> float | None:
     """When `seconds` will have been held; None while the clock stands."""
     if rollout.verified_at is None:

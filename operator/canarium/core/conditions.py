@@ -16,7 +16,7 @@ from canarium.core.faults import IMAGES_DIFFER, Fault
 from canarium.core.jobs import RUNNING
 from canarium.core.phases import awaits_approval, awaits_traffic, is_due, is_paused, is_up_to_date
 from canarium.core.sizing import Truth, say_scaled
-from canarium.core.status import Condition, Rejection, RevisionStatus, Status
+from canarium.core.status import Condition, Rejection, RevisionStatus, Status, format_time
 from canarium.core.undecided import describe_cause, describe_wait
 from canarium.core.unready import describe_unready
 from canarium.core.view import AT_REST, ROLLING, View, parts_of, rollout_of, routed_replicas
@@ -57,6 +57,8 @@ def _find_headline(view: View, status: Status, phase: str) -> Headline:
     obstacle = find_obstacle(view, status)
     if obstacle is not None:
         return obstacle
+    if (emergency := _tell_emergency(view, status)) is not None:
+        return emergency
     if is_paused(view, status):
         return Headline("Paused", "waits for spec.rollout.paused to become false")
     return _STORIES.get(rollout_of(status).state, _tell_rest)(view, status)
@@ -138,6 +140,40 @@ def _tell_unjudged(view: View, status: Status) -> str:
     over = held_seconds(rollout_of(status), view.now) >= view.step(status).hold_seconds
     wait = describe_wait(view, status) if over else None
     return f"; it has not been judged: {wait[1]}" if wait else ""
+
+
+def _tell_emergency(view: View, status: Status) -> Headline | None:
+    """That stable has no ready pod while another version could serve, and who does."""
+    rollout, canary, stable = rollout_of(status), status.canary, status.stable
+    if rollout.emergency_at is not None and canary is not None and stable is not None:
+        who = f"{describe_version(canary)} serves {canary.weight} % as an emergency"
+        why = f"and is not promoted: {describe_version(stable)} had no ready pod"
+        return Headline("EmergencyTraffic", f"{who} {why}; {_tell_way_out(view, status)}")
+    if rollout.ending == "Rejected" or rollout.state not in (*ROLLING, "Guarding", "Reverting"):
+        return None
+    other = canary or status.previous
+    if stable is None or other is None or stable.unavailable_since is None:
+        return None
+    since = format_time(stable.unavailable_since)
+    said = f"{describe_version(stable)} has had no ready pod since {since}"
+    return Headline("StableUnavailable", f"{said}; {_tell_rescue(view, status, other)}")
+
+
+def _tell_way_out(view: View, status: Status) -> str:
+    if awaits_approval(view, status):
+        return f"to make it stable {_promote(status)}"
+    if view.stable_is_away(status):
+        return f"it goes on with {_where(view, status)}, and gives the traffic back when it may"
+    return "traffic goes back"
+
+
+def _tell_rescue(view: View, status: Status, other: RevisionStatus) -> str:
+    lasts = describe_duration(view.rollout.emergency_seconds)
+    if view.paused and status.canary is not None:
+        return f"{describe_version(other)} does not take its traffic, since the rollout is paused"
+    if view.stable_is_dead(status):
+        return f"{describe_version(other)} gets its traffic as soon as one of its own pods is ready"
+    return f"if that lasts {lasts}, {describe_version(other)} gets its traffic as an emergency"
 
 
 def _promote(status: Status) -> str:

@@ -9,12 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from canarium.core.clock import bring_back
-from canarium.core.moves import begin_first, lift_override, reenter_step, set_weights
+from canarium.core.emergency import follow_stable
+from canarium.core.moves import (
+    begin_first,
+    describe,
+    earned_weight,
+    lift_override,
+    reenter_step,
+    set_weights,
+)
 from canarium.core.observed import DeploymentRecord
 from canarium.core.orders import dismiss_commands, take_orders
 from canarium.core.scaling import stable_size
 from canarium.core.states import STATES
-from canarium.core.status import Rejection, RevisionStatus, Rollout, Status
+from canarium.core.status import Rejection, Rollout, Status
 from canarium.core.traffic import follow_traffic
 from canarium.core.view import ROLLING, View, copied_rollout, is_at_rest, rollout_of
 
@@ -35,7 +43,7 @@ def decide(view: View) -> Status:
     ordered = take_orders(view, status)
     if ordered.override != status.override:
         return ordered  # what is wanted changes with it, so the next pass goes on
-    status = _follow_clock(view, _follow_spec(view, ordered))
+    status = follow_stable(view, _follow_clock(view, _follow_spec(view, ordered)))
     if _is_edited(view, status):
         return _adopt_edits(view, status)
     return dismiss_commands(view, _settle(view, status))
@@ -77,7 +85,7 @@ def _recover(view: View, status: Status) -> Status | None:
     found = replace(status, rejected=_find_rejections(view), last_handled_commands=handled)
     if not routed:
         return begin_first(view, found, view.wanted) if view.wanted else None
-    stable, *others = (_describe(view, deployment) for deployment in routed)
+    stable, *others = (describe(view, deployment) for deployment in routed)
     back = Rollout(
         state="Reverting",
         ending="Canceled",
@@ -96,14 +104,17 @@ def _find_routed(view: View, status: Status) -> list[DeploymentRecord]:
     """The Deployments that a live rule names: proven ones first, then by weight.
 
     Where the rules send nobody anywhere (they were deleted too, or edited), what was stable last.
+    That comes first, too, where they name only what was never stable: in an emergency, say.
     """
     weights = view.live_weights(status)
     proven = {r.revision: r.stable_at for r in view.observed.revisions if r.stable_at is not None}
     routed = [d for d in view.observed.deployments if weights.get(d.revision)]
-    if routed:
-        return sorted(routed, key=lambda d: (d.revision not in proven, -weights[d.revision]))
     known = [d for d in view.observed.deployments if d.revision in proven]
-    return sorted(known, key=lambda d: -proven[d.revision])[:1]
+    last = sorted(known, key=lambda d: -proven[d.revision])[:1]
+    if any(d.revision in proven for d in routed):
+        return sorted(routed, key=lambda d: (d.revision not in proven, -weights[d.revision]))
+    kept = [d for d in last if d.replicas > 0 or not routed]
+    return [*kept, *sorted(routed, key=lambda d: -weights[d.revision])]
 
 
 def _find_rejections(view: View) -> tuple[Rejection, ...]:
@@ -111,18 +122,6 @@ def _find_rejections(view: View) -> tuple[Rejection, ...]:
     refused = [r for r in view.observed.revisions if r.outcome == "RolledBack"]
     words = "it was rolled back before the status was lost"
     return tuple(Rejection(r.revision, r.version, "RolledBack", words, view.now) for r in refused)
-
-
-def _describe(view: View, deployment: DeploymentRecord) -> RevisionStatus:
-    records = {record.revision: record for record in view.observed.revisions}
-    record = records.get(deployment.revision)
-    return RevisionStatus(
-        revision=deployment.revision,
-        version=record.version if record else "",
-        image=record.image if record else "",
-        digest=record.digest if record else "",
-        replicas=deployment.replicas,
-    )
 
 
 def _follow_spec(view: View, status: Status) -> Status:
@@ -195,7 +194,7 @@ def _adopt_edits(view: View, status: Status) -> Status:
 
 
 def _find_step(view: View, status: Status) -> int:
-    weight = status.canary.weight if status.canary else 0
+    weight = earned_weight(status)
     last = view.steps[-1].weight
     first = next((s.weight for s in view.steps if s.weight >= weight), last)
     numbers = [number for number, step in enumerate(view.steps, 1) if step.weight == first]

@@ -15,6 +15,7 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "steps": ("steps", "strategy"),
     "analysis": ("analysis",),
     "progressDeadline": ("progress_deadline_seconds",),
+    "emergencyAfter": ("emergency_seconds",),
     "guard": ("guard_seconds", "holdback"),
     "capacity": ("capacity",),
 }

@@ -18,7 +18,7 @@ from canarium.core.normalise import list_unrequested
 from canarium.core.notices import Notice
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import View, rollout_of
-from canarium.core.words import describe_traffic, tidy
+from canarium.core.words import describe_duration, describe_traffic, tidy
 
 
 def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
@@ -26,6 +26,7 @@ def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
     events = (
         *_tell_phase(before, after),
         *_tell_state(view, before, after),
+        *_tell_emergency(view, before, after),
         *_tell_resources(view, before, after),
         *_tell_holdback(view, before, after),
         *_tell_commands(before, after),
@@ -99,7 +100,8 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
     if _is_new(before.canary, after.canary) and new.state != "Reverting":
         words = f"rolling out {version}"
         yield _about(after.canary, "Normal", "RolloutStarted", "Rollout", words, notice="Started")
-    if new.state in ("Shifting", "Holding") and after.canary is not None:
+    ordinary = new.emergency_at is None
+    if new.state in ("Shifting", "Holding") and after.canary is not None and ordinary:
         yield from _tell_shift(view, before.canary, after)
     if new.state == "Scaling" and new.retreats > old.retreats:
         words = f"{version} has no ready pod left; its traffic goes back until it has"
@@ -116,6 +118,34 @@ def _tell_state(view: View, before: Status, after: Status) -> Iterator[Event]:
         yield _about(
             after.canary or after.stable, "Warning", new.reason, "Start", words, notice="Failed"
         )
+
+
+def _tell_emergency(view: View, before: Status, after: Status) -> Iterator[Event]:
+    """That stable has no ready pod in the middle of something, and who has its traffic for that."""
+    old, new = rollout_of(before), rollout_of(after)
+    stable, canary, other = after.stable, after.canary, after.canary or after.previous
+    if stable is None or other is None:
+        return
+    was_there = before.stable is None or before.stable.unavailable_since is None
+    if stable.unavailable_since is not None and was_there:
+        words = f"{_name(stable)} has no ready pod; {_name(other)} is there"
+        yield _about(stable, "Warning", "StableUnavailable", "Wait", words)
+    if new.emergency_at is not None and new.emergency_at != old.emergency_at:
+        lasted = describe_duration(view.rollout.emergency_seconds)
+        words = (
+            f"{_name(canary)} gets all traffic as an emergency, which is no promotion:"
+            f" {_name(stable)} has had no ready pod for {lasted}"
+        )
+        yield _about(canary, "Warning", "EmergencyTraffic", "Rescue", words, notice="Waiting")
+    elif old.emergency_at is not None and _is_given_back(before.canary, canary):
+        words = f"{_name(stable)} has ready pods again and gets {stable.weight} %"
+        yield _about(stable, "Normal", "StableAvailable", "Rescue", words)
+
+
+def _is_given_back(was: RevisionStatus | None, canary: RevisionStatus | None) -> bool:
+    if was is None or canary is None or was.revision != canary.revision:
+        return False
+    return was.weight > canary.weight
 
 
 def _tell_resources(view: View, before: Status, after: Status) -> Iterator[Event]:

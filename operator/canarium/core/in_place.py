@@ -31,8 +31,24 @@ def make_room(view: View, status: Status) -> Status:
     return replace(status, stable=_take(view, status, stable, left))
 
 
+def use_dead_places(view: View, status: Status) -> Status:
+    """In an emergency: pods of a dead stable go for the canary's; by one it is seen to be back."""
+    stable, canary = status.stable, status.canary
+    if stable is None or canary is None or not view.lacks_room(canary):
+        return status
+    left = rollout_of(status).peak_replicas - view.ready(canary.revision, status) - 1
+    return replace(status, stable=_take(view, status, stable, max(1, left)))
+
+
+def give_back_in_step(view: View, status: Status) -> Status:
+    """The same in a step, where the canary keeps what the step needs."""
+    after, needed = give_back(view, status), view.needed_by_step(status)
+    canary = after.canary
+    return replace(after, canary=canary and replace(canary, replicas=max(needed, canary.replicas)))
+
+
 def give_back(view: View, status: Status) -> Status:
-    """In Reverting: stable gets its size again, and takes the canary's pods one by one for it."""
+    """Going back: stable gets its size again, and takes the canary's pods one by one for it."""
     stable, canary, size = status.stable, status.canary, rollout_of(status).peak_replicas
     if stable is None or canary is None or view.rollout.capacity != "InPlace":
         return status
@@ -41,6 +57,15 @@ def give_back(view: View, status: Status) -> Status:
         return status
     left = size - view.ready(stable.revision, status) - 1
     return replace(status, canary=_take(view, status, canary, left))
+
+
+def ask_for_less(view: View, status: Status) -> Status:
+    """After an emergency the canary asks for no more places than its step needs."""
+    canary = status.canary
+    if canary is None or not view.lacks_room(canary) or not _may_take(view, status):
+        return status
+    needed = max(view.needed_by_step(status), view.needed(canary, status))
+    return replace(status, canary=replace(canary, replicas=min(needed, canary.replicas)))
 
 
 def _take(view: View, status: Status, part: RevisionStatus, left: int) -> RevisionStatus:

@@ -12,9 +12,11 @@ from typing import Any
 from canarium.core.capacity import step_replicas
 from canarium.core.clock import stop_clock
 from canarium.core.commands import Command
+from canarium.core.observed import DeploymentRecord
 from canarium.core.revision import Wanted
 from canarium.core.spec import Step
 from canarium.core.status import (
+    Emergency,
     Ending,
     Override,
     Rejection,
@@ -35,6 +37,19 @@ def enter(view: View, status: Status, state: State, **changes: Any) -> Status:
     return replace(status, rollout=rollout)
 
 
+def describe(view: View, deployment: DeploymentRecord) -> RevisionStatus:
+    """The place in status of a revision that has none, by its Deployment and ModelRevision."""
+    records = {record.revision: record for record in view.observed.revisions}
+    record = records.get(deployment.revision)
+    return RevisionStatus(
+        revision=deployment.revision,
+        version=record.version if record else "",
+        image=record.image if record else "",
+        digest=record.digest if record else "",
+        replicas=deployment.replicas,
+    )
+
+
 def begin_first(view: View, status: Status, wanted: Wanted) -> Status:
     """Serve the first revision ever, or the one that replaces a broken first one."""
     size = view.spec.replicas if view.spec else 1
@@ -48,16 +63,19 @@ def begin_first(view: View, status: Status, wanted: Wanted) -> Status:
 def begin(view: View, status: Status, wanted: Wanted) -> Status:
     """Start to roll a revision out.
 
-    One that was stable before, or that finds a dead stable, goes straight to the closing step.
+    One that was stable before goes straight to the closing step. One that is begun while stable has
+    no ready pod is a fix, unless stable comes back: it gets all as soon as stable counts as dead.
     """
     size = max(1, status.stable.replicas if status.stable else 1)
     known = wanted.record is not None and wanted.record.stable_at is not None
-    straight = known or view.stable_is_dead(status)
-    number = len(view.steps) if straight else 1
-    canary = wanted.status(replicas=step_replicas(view.steps[number - 1], size))
+    number = len(view.steps) if known else 1
+    fix = view.stable_is_away(status)
+    needed = step_replicas(view.steps[number - 1], size)
+    canary = wanted.status(replicas=size if view.stable_is_dead(status) else needed)
     before = rollout_of(status)
     returns = before.returns if before.returned == wanted.revision else 0
-    fresh = Rollout(peak_replicas=size, returns=returns)
+    emergency: Emergency = "Fix" if fix else ""
+    fresh = Rollout(peak_replicas=size, returns=returns, emergency=emergency)
     tried = replace(status, canary=canary, previous=None, rollout=fresh)
     return _enter_step(view, set_weights(tried, 0), number)
 
@@ -72,14 +90,24 @@ def begin_unsettled(view: View, status: Status, wanted: Wanted) -> Status:
 
 
 def advance(view: View, status: Status) -> Status:
-    """Go to the next step."""
-    fresh = replace(status, rollout=replace(rollout_of(status), retreats=0))
-    return _enter_step(view, fresh, rollout_of(status).step + 1)
+    """Go to the next step; a fix for a dead stable to the next that asks for approval."""
+    rollout = rollout_of(status)
+    fresh = replace(status, rollout=replace(rollout, retreats=0))
+    number = rollout.step + 1
+    if rollout.emergency == "Fix":
+        later = enumerate(view.steps[number - 1 :], number)
+        number = next((n for n, step in later if step.approval), len(view.steps))
+    return _enter_step(view, fresh, number)
 
 
 def jump_to_closing(view: View, status: Status) -> Status:
-    """Go to 100: what there was to protect is gone."""
+    """Go to 100, since a person says so."""
     return _enter_step(view, status, len(view.steps))
+
+
+def reenter(view: View, status: Status) -> Status:
+    """Begin the step anew that the rollout is in."""
+    return _enter_step(view, status, rollout_of(status).step)
 
 
 def reenter_step(view: View, status: Status, number: int) -> Status:
@@ -133,10 +161,14 @@ def grow_canary(status: Status, replicas: int) -> Status:
 
 
 def shift(view: View, status: Status) -> Status:
-    """Intend the traffic of the step."""
+    """Intend the traffic of the step; in an emergency the canary keeps what it has got."""
     step = view.step(status)
     moved = enter(view, status, "Shifting", verified_at=None, step_started_at=view.now)
     moved = _keep_progress(moved, rollout_of(status))
+    had = status.canary.weight if status.canary else 0
+    if rollout_of(status).emergency_at is not None:
+        earned = replace(rollout_of(moved), earned_weight=step.weight)
+        return set_weights(replace(moved, rollout=earned), max(step.weight, had))
     shared = set_weights(moved, step.weight)
     canary = shared.canary
     extras: dict[str, Any] = {"headers": step.headers, "sticky": step.sticky}
@@ -163,7 +195,7 @@ def set_weights(status: Status, canary_weight: int) -> Status:
 def retreat(view: View, status: Status, returns: int) -> Status:
     """Take the canary's traffic back because it has no pod left; it may try the step again."""
     rollout = rollout_of(status)
-    back = _enter_step(view, set_weights(status, 0), rollout.step)
+    back = reenter(view, set_weights(end_emergency(status), 0))
     retreats = rollout.retreats + 1
     counted = replace(rollout_of(back), verified_at=None, retreats=retreats, returns=returns)
     return replace(back, rollout=counted)
@@ -173,7 +205,7 @@ def withdraw(view: View, status: Status) -> Status:
     """Take back an intent that was not written yet: its pods went away meanwhile."""
     canary = status.canary
     live = view.written_share(canary, status) if canary else 0
-    back = _enter_step(view, set_weights(status, live), rollout_of(status).step)
+    back = reenter(view, set_weights(status, live))
     back = _keep_progress(back, rollout_of(status))
     return replace(back, rollout=replace(rollout_of(back), verified_at=None))
 
@@ -181,9 +213,26 @@ def withdraw(view: View, status: Status) -> Status:
 def promote(view: View, status: Status) -> Status:
     """The canary is stable now; the one before stays warm, with what is held back on it."""
     stable = status.stable
-    moved = enter(view, status, "Guarding", step=0, step_name="", step_started_at=view.now)
+    moved = enter(
+        view, end_emergency(status), "Guarding", step=0, step_name="", step_started_at=view.now
+    )
     previous = stable and replace(stable, analysis=())
     return replace(moved, stable=status.canary, canary=None, previous=previous)
+
+
+def end_emergency(status: Status) -> Status:
+    """Stable is back, or there is a new one."""
+    rollout = rollout_of(status)
+    over = replace(rollout, emergency="", emergency_at=None, earned_weight=None)
+    return replace(status, rollout=over)
+
+
+def earned_weight(status: Status) -> int:
+    """What the canary has by its step: in an emergency it has more, and has not earned that."""
+    earned = rollout_of(status).earned_weight
+    if earned is not None:
+        return earned
+    return status.canary.weight if status.canary else 0
 
 
 def lower_holdback(view: View, status: Status, percent: int) -> Status:
@@ -216,8 +265,9 @@ def refuse(view: View, status: Status) -> Status:
 
 def revert(view: View, status: Status, ending: Ending, reason: str, message: str) -> Status:
     """Go back to stable; a rejected revision is remembered at once."""
+    over, words = end_emergency(status), tidy(message)
     moved = enter(
-        view, status, "Reverting", ending=ending, reason=reason, message=tidy(message),
+        view, over, "Reverting", ending=ending, reason=reason, message=words,
         verified_at=None, held_seconds=0,
     )  # fmt: skip
     if ending != "Rejected" or status.canary is None:

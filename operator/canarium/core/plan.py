@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from canarium.core.actions import Plan
+from canarium.core.actions import Plan, Ref
 from canarium.core.analysis import make_measure
 from canarium.core.children import (
     Writes,
@@ -19,18 +19,20 @@ from canarium.core.children import (
     make_writes,
     turned_at,
 )
-from canarium.core.clock import ends_at, resumes_at
+from canarium.core.clock import ends_at, resumes_at, returns_at
 from canarium.core.contest import list_moments, record_routes
 from canarium.core.decide import decide
+from canarium.core.emergency import follow_stable
 from canarium.core.happenings import make_events
 from canarium.core.in_place import taken_from
+from canarium.core.names import child_name
 from canarium.core.observed import Observed
 from canarium.core.report import report
 from canarium.core.revision import note_written
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
 from canarium.core.undecided import rewords_at
 from canarium.core.unready import find_inspected, inspected_at
-from canarium.core.view import ROLLING, View, look_again, make_view, rollout_of
+from canarium.core.view import ROLLING, View, look_again, make_view, parts_of, rollout_of
 
 
 def plan(observed: Observed, now: float) -> Plan:
@@ -48,7 +50,7 @@ def plan(observed: Observed, now: float) -> Plan:
     writes_routes = not moved and bool(list_route_writes(view, decided))
     decided = record_routes(view, decided, writes=writes_routes)
     after = report(view, decided)
-    writes = Writes() if moved else make_writes(view, after)
+    writes = Writes(confirm=_before_decision(view, before)) if moved else make_writes(view, after)
     return Plan(
         status=dump(after) if after != before else None,
         writes=writes.writes,
@@ -102,10 +104,21 @@ def _decisions(rollout: Rollout | None) -> tuple[object, ...] | None:
         rollout.verified_at,
         rollout.held_seconds,
         rollout.peak_replicas,
+        rollout.emergency,
+        rollout.emergency_at,
+        rollout.earned_weight,
         rollout.ending,
         rollout.reason,
         rollout.message,
     )
+
+
+def _before_decision(view: View, before: Status) -> tuple[Ref, ...]:
+    """What is read live before anything is decided while stable counts as dead."""
+    followed = follow_stable(view, before)
+    if not view.stable_is_dead(followed):
+        return ()
+    return tuple(Ref("Deployment", child_name(view.model, p.revision)) for p in parts_of(followed))
 
 
 def _wake_at(view: View, status: Status) -> float | None:
@@ -129,8 +142,10 @@ def _moments(view: View, status: Status) -> list[float | None]:
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
     moments += [left_until(view, status), turned_at(view, status), rewords_at(view, status)]
-    moments.append(resumes_at(rollout))
+    moments += [resumes_at(rollout), returns_at(rollout)]
     moments += list_moments(view, status)
+    if status.stable is not None and status.stable.unavailable_since is not None:
+        moments.append(status.stable.unavailable_since + view.rollout.emergency_seconds)
     if view.rollout.capacity == "InPlace":
         moments.append(taken_from(view, status))
     moments += [drained_at(view, status), inspected_at(view, status)]

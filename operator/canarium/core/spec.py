@@ -328,6 +328,8 @@ class RolloutSpec:
     experiment: ExperimentSpec | None = None
     analysis: AnalysisSpec | None = None
     progress_deadline_seconds: float = 600.0
+    emergency_seconds: float = 10.0
+    "How long stable must be without a ready pod before that is an emergency."
     guard_seconds: float = 900.0
     capacity: Literal["Surge", "InPlace"] = "Surge"
     holdback: int = 0

@@ -12,6 +12,7 @@ from dataclasses import replace
 from canarium.core.analysis import find_outcome, has_failed, has_no_data, is_proven, may_pass
 from canarium.core.clock import MOST_RETURNS, held_seconds, resumes_at, start_clock, stop_clock
 from canarium.core.commands import Verb
+from canarium.core.emergency import rescue, share_places
 from canarium.core.in_place import beyond_stable, give_back, make_room, release_previous
 from canarium.core.moves import (
     advance,
@@ -41,7 +42,7 @@ from canarium.core.spec import CLOSING_NAME, ExperimentSpec
 from canarium.core.status import RevisionStatus, State, Status
 from canarium.core.undecided import describe_wait
 from canarium.core.unready import describe_unready
-from canarium.core.view import View, began_unsettled, rollout_of
+from canarium.core.view import ALL, View, began_unsettled, rollout_of
 from canarium.core.words import describe_duration, tidy
 
 UNREADY = "UnreadyUnderTraffic"
@@ -145,16 +146,14 @@ def rejected(view: View, status: Status) -> Status:
 def scaling(view: View, status: Status) -> Status:
     """The canary gets the capacity that the step needs."""
     status = _note_taken(view, status)
-    if (interrupted := _interrupt(view, status)) is not None:
+    if (interrupted := _interrupt(view, status) or rescue(view, status)) is not None:
         return interrupted
-    status = grow_canary(status, view.needed_by_step(status))
+    status = share_places(view, grow_canary(status, view.needed_by_step(status)))
     canary = _canary(status)
     ready = view.ready(canary.revision, status)
-    if view.stable_is_dead(status) and ready > 0 and not view.paused:
-        return shift(view, jump_to_closing(view, status))
     if view.has_capacity(status):
         return _use_capacity(view, status)
-    if canary.is_routed and not ready and not view.stable_is_dead(status):
+    if canary.is_routed and not ready and not view.stable_is_away(status):
         return _retreat(view, status)
     if view.is_overdue(status) and view.is_unready(canary.revision) and not view.paused:
         words = _not_ready(view, status, canary)
@@ -181,16 +180,27 @@ def shifting(view: View, status: Status) -> Status:
     """The route is written; the router has to take it."""
     if status.canary is None:
         return _shifting_first(view, status)
-    if (interrupted := _interrupt(view, status) or _lose(view, status)) is not None:
+    if (interrupted := _interrupt_traffic(view, status)) is not None:
         return interrupted
-    status = _run_clock(view, status, paused=False)
+    status = _run_clock(view, share_places(view, status), paused=False)
     if not _is_settled(view, status):
         return status
-    if _canary(status).weight < view.step(status).weight:  # in place: as far as pods were ready
+    if _is_incomplete(view, status):
         return enter(view, status, "Scaling")
     if view.is_closing(status):
         return promote(view, status)
     return enter(view, status, "Holding", verified_at=rollout_of(status).verified_at)
+
+
+def _is_incomplete(view: View, status: Status) -> bool:
+    """Whether more has to come: in place traffic goes as far as pods are ready.
+
+    In an emergency the canary got its traffic before it had the pods to be promoted.
+    """
+    if _canary(status).weight < view.step(status).weight:
+        return True
+    early = rollout_of(status).emergency != "" and view.is_closing(status)
+    return early and not view.has_capacity(status)
 
 
 def _shifting_first(view: View, status: Status) -> Status:
@@ -204,35 +214,60 @@ def _shifting_first(view: View, status: Status) -> Status:
 
 def holding(view: View, status: Status) -> Status:
     """The step's traffic flows and is judged."""
-    if (interrupted := _interrupt(view, status) or _lose(view, status)) is not None:
+    if (interrupted := _interrupt_traffic(view, status)) is not None:
         return interrupted
-    canary, step = _canary(status), view.step(status)
-    if view.stable_is_dead(status) and view.ready(canary.revision, status) and not view.paused:
-        return jump_to_closing(view, status)
-    promoted, status = _take(view, status, "promote", canary.revision)
+    promoted, status = _take(view, status, "promote", _canary(status).revision)
     if promoted:
         return advance(view, status)
-    status = _run_clock(view, status, paused=view.paused or _is_short(view, status))
-    held = held_seconds(rollout_of(status), view.now)
-    over = held >= step.hold_seconds or (held > 0 and is_proven(view, status))
-    if view.paused or rollout_of(status).verified_at is None or not over:
+    status = _run_clock(view, share_places(view, status), paused=_stands(view, status))
+    if view.paused or rollout_of(status).verified_at is None or not _is_held(view, status):
         return status
     return _end_hold(view, status)
 
 
+def _stands(view: View, status: Status) -> bool:
+    """Whether the clock of a hold stands: an experiment has nothing to compare in an emergency.
+
+    In place pods come one by one, and the clock tells when the next may.
+    """
+    emergency = rollout_of(status).emergency != ""
+    alone = emergency and view.experiment(status) is not None
+    cramped = emergency and view.rollout.capacity == "InPlace"
+    return view.paused or alone or (_is_short(view, status) and not cramped)
+
+
+def _is_held(view: View, status: Status) -> bool:
+    """Whether the hold is over; of a fix for a dead stable nothing is held."""
+    rollout = rollout_of(status)
+    held = held_seconds(rollout, view.now)
+    if rollout.emergency:
+        return rollout.emergency == "Fix" or held >= view.step(status).hold_seconds
+    return held >= view.step(status).hold_seconds or (held > 0 and is_proven(view, status))
+
+
 def _end_hold(view: View, status: Status) -> Status:
-    """What follows when the hold is over: of an experiment, that it may be decided."""
+    """What follows when the hold is over: of an experiment, that it may be decided.
+
+    In an emergency no experiment is, and nothing else while stable is there again.
+    """
     analysis = view.rollout.analysis
     if has_no_data(view, status) and analysis is not None and analysis.on_no_data == "Rollback":
         wait = describe_wait(view, status)
         cause = f": {wait[1]}" if wait else ""
         words = f"there was nothing to judge the canary by at the end of the hold{cause}"
         return revert(view, status, "Rejected", "NoData", words)
+    if _is_unfit_to_decide(view, status):
+        return status
     if (experiment := view.experiment(status)) is not None:
         return _end_experiment(view, status, experiment)
     if view.step(status).approval or not may_pass(view, status):
         return status
     return advance(view, status)
+
+
+def _is_unfit_to_decide(view: View, status: Status) -> bool:
+    emergency = rollout_of(status).emergency != ""
+    return emergency and (not view.stable_is_away(status) or view.experiment(status) is not None)
 
 
 def _end_experiment(view: View, status: Status, experiment: ExperimentSpec) -> Status:
@@ -347,12 +382,38 @@ def reverting(view: View, status: Status) -> Status:
         return begin_unsettled(view, status, fix)
     weight = _weight_left(view, status, stable, canary) if canary else 0
     if canary and (weight != canary.weight or canary.has_extras):
-        stopped = replace(rollout_of(status), verified_at=None, progress_at=view.now)
-        return set_weights(replace(status, rollout=stopped), weight)
+        return _move_back(view, status, weight)
     status = _run_clock(view, status, paused=False)
     if weight > 0:
         return give_back(view, status) if _is_settled(view, status) else status
     return _end_revert(view, status) if _is_settled(view, status) else status
+
+
+def _move_back(view: View, status: Status, weight: int) -> Status:
+    """Leave the canary so much; all only in an emergency, which lasts while it has all."""
+    rollout, saves = rollout_of(status), _may_save(view, status)
+    stopped = replace(
+        rollout,
+        verified_at=None,
+        progress_at=view.now,
+        emergency="Canary" if saves else "",
+        emergency_at=view.now if saves else None,
+    )
+    moved = set_weights(replace(status, rollout=stopped), weight)
+    return grow_canary(moved, rollout.peak_replicas) if saves else moved
+
+
+def _may_save(view: View, status: Status) -> bool:
+    """Whether a canary that is taken back through no fault of its own gets a dead stable's traffic.
+
+    One that was rejected keeps what it has while nobody else has a ready pod, and gets no more.
+    """
+    canary = status.canary
+    if canary is None or view.paused or rollout_of(status).ending == "Rejected":
+        return False
+    if not view.stable_is_dead(status) or view.own_fault(canary.revision) is not None:
+        return False
+    return view.ready(canary.revision, status) > 0
 
 
 def _find_fix(view: View, status: Status) -> Wanted | None:
@@ -369,6 +430,8 @@ def _weight_left(view: View, status: Status, stable: RevisionStatus, canary: Rev
     Never more than was meant: what is live beyond that, or rules that send nobody anywhere, are
     somebody's edit, to be put right.
     """
+    if _may_save(view, status):
+        return ALL
     carried, live = view.carried(stable, status), view.written_share(canary, status)
     if view.ready(canary.revision, status) == 0:
         return 0 if carried else live
@@ -391,6 +454,11 @@ STATES: dict[State, Callable[[View, Status], Status]] = {
     "Rejected": rejected,
     "Broken": broken,
 }
+
+
+def _interrupt_traffic(view: View, status: Status) -> Status | None:
+    """The same of one that has traffic, and what becomes of that when pods are gone."""
+    return _interrupt(view, status) or _lose(view, status) or rescue(view, status)
 
 
 def _interrupt(view: View, status: Status) -> Status | None:
@@ -474,9 +542,10 @@ def _lose(view: View, status: Status) -> Status | None:
     """What happens when the canary's pods go away, which is nobody's fault that is known."""
     canary = _canary(status)
     lost = canary.is_routed and view.ready(canary.revision, status) == 0
-    if lost and not view.stable_is_dead(status):
+    if lost and not view.stable_is_away(status):
         return _retreat(view, status)
-    if _is_short(view, status) and not view.is_written(status):
+    emergency = rollout_of(status).emergency_at is not None  # then any ready pod will do
+    if not emergency and _is_short(view, status) and not view.is_written(status):
         return withdraw(view, status)
     return None
 

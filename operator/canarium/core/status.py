@@ -43,6 +43,8 @@ T = TypeVar("T")
 ALWAYS = {"always": True}
 "Marks a field that is written even when it is empty, because the schema requires it."
 Ending = Literal["", "Rejected", "Canceled", "Superseded"]
+Emergency = Literal["", "Canary", "Fix"]
+"Stable died under the canary; or the canary was begun for a stable without a ready pod: a fix."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class RevisionStatus:
     headers: tuple[HeaderMatch, ...] = ()
     sticky: Sticky | None = None
     restarted_at: float | None = None
+    unavailable_since: float | None = None
+    "Of stable: since when none of its pods is ready, though it should have some."
     analysis: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -155,6 +159,13 @@ class Rollout:
     most_ready: int = 0
     "The most pods of what is tried that were ready in this step; only more than that is progress."
     progress_at: float | None = None
+    emergency: Emergency = ""
+    emergency_at: float | None = None
+    "Since when the canary has the traffic of a stable that is dead."
+    emergencies: int | None = None
+    "How often that happened in this rollout."
+    earned_weight: int | None = None
+    "What the canary has by its step while an emergency gives it more."
     ending: Ending = ""
     reason: str = ""
     message: str = ""
@@ -251,7 +262,7 @@ def parse_time(text: str) -> float:
 
 
 def _is_time(name: str) -> bool:
-    return name == "at" or name.endswith(("_at", "_time"))
+    return name == "at" or name.endswith(("_at", "_time", "_since"))
 
 
 def _outside(name: str) -> str:

@@ -210,6 +210,10 @@ class View:
             return ALL
         return carried_weight(ready, max(1, size))
 
+    def carried_by_stable(self, status: Status) -> int:
+        """The same of stable."""
+        return self.carried(status.stable, status) if status.stable else 0
+
     def lacks_room(self, part: RevisionStatus) -> bool:
         """Whether pods are to be replaced in place, and there is no place for this revision's."""
         return self.rollout.capacity == "InPlace" and self.is_shut_out(part)
@@ -220,15 +224,29 @@ class View:
         return fault is not None and fault.reason in NO_ROOM
 
     def stable_is_dead(self, status: Status) -> bool:
-        """Whether stable should have pods, and none of them is ready: it protects nothing.
+        """Whether stable has been without a ready pod for so long that it protects nothing.
+
+        A restart, a drain or a person's delete is no death: those pods are back in seconds.
+        """
+        since = status.stable.unavailable_since if status.stable else None
+        if since is None or not self.stable_is_away(status):
+            return False
+        return self.now - since >= self.rollout.emergency_seconds
+
+    def stable_is_away(self, status: Status) -> bool:
+        """Whether stable should have pods, and none of them is ready at this moment.
 
         By its pods alone: while another router takes over, its Service may not know them yet.
-        One that may be idle and isn't at fault is only waking up.
+        Its Deployment may know better, since that is what is read live. One that may be idle and
+        isn't at fault is only waking up.
         """
         stable = status.stable
         if stable is None or stable.replicas == 0:
             return False
+        deployment = self.deployment(stable.revision)
         if any(pod.ready for pod in self.pods(stable.revision)):
+            return False
+        if deployment is not None and deployment.ready_replicas > 0:
             return False
         return not self.may_idle or self.own_fault(stable.revision) is not None
 
@@ -391,18 +409,25 @@ class View:
         whole = parts[-1].weight >= self.step(status).weight  # less in place, until the last pods
         if status.stable not in parts or (closing and whole):
             return newest
-        if state != "Reverting" or not self._may_have_turned(status):
+        if not self._goes_back(status) or not self._may_have_turned(status):
             return status.stable.revision
         service = find_service(self.observed, self.model)
         led = read_selector(service).get(REVISION_LABEL) if service else None
         return newest if led == newest else status.stable.revision
 
+    def _goes_back(self, status: Status) -> bool:
+        """Whether traffic may be on its way to stable: after a rollout, or an emergency in it."""
+        rollout = rollout_of(status)
+        return rollout.state == "Reverting" or rollout.emergency != ""
+
     def _may_have_turned(self, status: Status) -> bool:
         """Whether it was decided in this rollout that the Service turns: by then, or in the guard.
 
-        Only then is the live one asked how far that has come; else it was somebody's edit.
+        Or in an emergency. Only then is the live one asked how far that has come; else it was
+        somebody's edit.
         """
-        return rollout_of(status).step == 0 or self.is_closing(status)
+        rollout = rollout_of(status)
+        return rollout.step == 0 or self.is_closing(status) or rollout.emergencies is not None
 
     def live_share(self, revision: str, status: Status) -> int:
         """The percentage that a revision gets by the live rules, whatever is intended."""

@@ -411,6 +411,7 @@ def complete() -> dict[str, Any]:
                 },
             },
             "progressDeadline": "20m",
+            "emergencyAfter": "30s",
             "guard": {"duration": "30m", "holdback": 10},
             "capacity": "InPlace",
             "paused": True,
@@ -1382,6 +1383,7 @@ BAD_SPECS = [
         "at most 20 entries are allowed",
         server_says="Too many: 21: must have at most 20 items",
     ),
+    bad({"rollout.emergencyAfter": "0s"}, "rollout.emergencyAfter", "must be at least 1s"),
     bad({"rollout.progressDeadline": "0s"}, "rollout.progressDeadline", "must be at least 1s"),
     bad(
         {"rollout.guard": {}},

@@ -17,6 +17,7 @@ EVERYTHING: Json = {
     "steps": STEPS,
     "analysis": ANALYSIS,
     "progressDeadline": "20m",
+    "emergencyAfter": "30s",
     "guard": {"duration": "1h"},
     "capacity": "InPlace",
     "revisionHistoryLimit": 3,
@@ -33,14 +34,16 @@ def read(defaults: Json, server: Json | None = None, **rollout: Any) -> RolloutS
 def test_an_object_that_says_nothing_is_rolled_out_by_the_defaults() -> None:
     rollout, written = read(EVERYTHING), read({}, **EVERYTHING)
     assert rollout == written
-    assert rollout.defaulted == ("steps", "analysis", "progressDeadline", "guard", "capacity")
+    assert rollout.defaulted == (
+        *("steps", "analysis", "progressDeadline", "emergencyAfter", "guard", "capacity"),
+    )
     assert rollout.raw == {**written.raw, "defaulted": list(rollout.defaulted)}
 
 
 def test_what_an_object_writes_is_its_own_and_whole() -> None:
     rollout = read(EVERYTHING, guard={"duration": "5m"}, analysis={**ANALYSIS, "minRequests": 7})
     assert (rollout.guard_seconds, rollout.analysis and rollout.analysis.min_requests) == (300, 7)
-    assert rollout.defaulted == ("steps", "progressDeadline", "capacity")
+    assert rollout.defaulted == ("steps", "progressDeadline", "emergencyAfter", "capacity")
 
 
 @pytest.mark.parametrize("own", [{"strategy": "Rolling"}, {"steps": []}])

@@ -225,6 +225,7 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                 on_no_data="Rollback",
             ),
             progress_deadline_seconds=1200.0,
+            emergency_seconds=30.0,
             guard_seconds=1800.0,
             holdback=10,
             capacity="InPlace",

@@ -56,6 +56,7 @@ REVISION = core.RevisionStatus(
     headers=(HeaderMatch("x-canary", "1"),),
     sticky=Sticky("canarium-variant", 3600),
     restarted_at=1_700_000_000.5,
+    unavailable_since=1_700_000_000.0,
     analysis=(
         {
             "metric": "error-rate",
@@ -118,6 +119,10 @@ FULL = core.Status(
         most_ready=3,
         peak_replicas=4,
         progress_at=1_700_000_001.0,
+        emergency="Canary",
+        emergency_at=1_700_000_000.5,
+        emergencies=2,
+        earned_weight=5,
         ending="Rejected",
         reason="ErrorRateTooHigh",
         message="9 of 30 failed",

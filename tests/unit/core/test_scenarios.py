@@ -1374,6 +1374,8 @@ def test_a_fix_for_a_dead_stable_takes_no_pods_from_whom_the_gateway_may_still_a
     world.answer_routes()
     world.unready.add("1")
     world.make_pods()
+    world.settle()
+    world.now += 11.0
     world.apply(make_spec("3", replicas=4))
     world.settle()
     assert (world.state, world.canary, world.replicas("2")) == ("Scaling", "3", 2)
