@@ -170,6 +170,15 @@ OPERATOR = (
         "Each is tried again; the log has a line for each, with the object.",
     ),
     Alert(
+        "CanariumStatusChangesTooOften",
+        "sum by (namespace, job) (rate(canarium_status_writes_delayed_total[5m])) > 0.5",
+        "5m",
+        "warning",
+        "What the operator decides changes many times a second",
+        "Its writes of status are delayed, and nothing else; an event StatusChangesTooOften says of"
+        " which object. Somebody writes it in a loop, or decisions undo each other.",
+    ),
+    Alert(
         "CanariumQueueSlow",
         "histogram_quantile(0.99, sum by (namespace, job, le)"
         " (rate(canarium_queue_wait_seconds_bucket[10m]))) > 5",

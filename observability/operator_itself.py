@@ -77,10 +77,12 @@ WORK = (
     ),
     Panel(
         "Passes",
-        "Passes over one object a second, and those that failed and are tried again.",
+        "Passes over one object a second, those that failed and are tried again, and those that"
+        " had to wait, since the object's status changed too often.",
         [
             Query(f"sum(rate(canarium_reconcile_duration_seconds_count{{{I}}}{RATE}))", "passes"),
             Query(f"sum(rate(canarium_reconcile_errors_total{{{I}}}{RATE}))", "failed"),
+            Query(f"sum(rate(canarium_status_writes_delayed_total{{{I}}}{RATE}))", "delayed"),
         ],
         unit="ops",
     ),

@@ -42,6 +42,7 @@ from canarium.errors import (
     describe_bug,
 )
 from canarium.kube.backoff import Backoff
+from canarium.kube.brake import Brake, find_cause
 from canarium.kube.cache import Cache
 from canarium.kube.client import Api
 from canarium.kube.metrics import Metrics
@@ -56,6 +57,13 @@ logger = logging.getLogger(__name__)
 
 IN_THE_WAY = ("Wait", "Route")
 "Actions of warnings that tell of a fault around us; all other events are decisions."
+BRAKED = Event(
+    "Warning",
+    "StatusChangesTooOften",
+    "Wait",
+    "what is decided changes many times a second; from now on it is written more rarely, commands"
+    " and rollbacks first. Unless somebody else writes in a loop, this is a bug: report it",
+)
 CONFIRM_ROUNDS = 4
 "Each round of live reads can bring up another wish; then the pass begins anew."
 RETRY = Backoff(first_seconds=0.5, longest_seconds=60.0)
@@ -158,6 +166,7 @@ class Controller:
         self._inspector = inspector or _Blind()
         self._now = now
         self._writer = Writer(client, cache)
+        self._brake = Brake(queue.time)
         self._boundary = cache.boundary
         self._memories: dict[Key, _Memory] = {}
 
@@ -216,6 +225,8 @@ class Controller:
             return
         plan = await self._decide(key, model)
         before = model.status
+        if self._is_braked(key, model, plan):
+            return
         model = await self._report(key, model, plan)
         _log_pass(key, plan)
         _log_events(key, plan, before, model.status)
@@ -233,6 +244,23 @@ class Controller:
         self._wake_later(key, plan)
         if clean:
             self._queue.forget(key)
+
+    def _is_braked(self, key: Key, model: ModelObject, plan: Plan) -> bool:
+        """Whether status changed so often lately that this has to wait: it is planned again then.
+
+        Nothing is carried out either, since the intent goes first.
+        """
+        if plan.status is None:
+            return False
+        wait = self._brake.spend(key, find_cause(model.status, plan))
+        if not wait:
+            return False
+        self._metrics.status_writes_delayed.inc()
+        self._queue.add_in(key, wait)
+        if self._brake.is_news(key):
+            logger.warning("%s", BRAKED.message, extra={"object": "/".join(key)})
+            self._recorder.record(model.meta, BRAKED)
+        return True
 
     async def _decide(self, key: Key, model: ModelObject) -> Plan:
         """Plan; what the plan wants confirmed is read live, and then it is made once more."""
@@ -371,6 +399,7 @@ class Controller:
         self._measurements.ensure(key, None)
         self._inspector.ensure(key, None)
         self._memories.pop(key, None)
+        self._brake.forget(key)
         self._queue.prefer(key, urgent=False)
         self._queue.forget(key)
 

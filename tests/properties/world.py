@@ -733,7 +733,7 @@ class World:
             tuple(route.parents for route in self.routes.values()),
             *(dict(self.verdicts), dict(self.outcomes), dict(self.loads), self.failures),
         )
-        if seen != self._seen or before.rollout is None:
+        if seen != self._seen or before.rollout is None or not self.decided:
             self.decided.clear()
             self.decided.append(_decisions(before))
         self._seen, now = seen, _decisions(self.status)

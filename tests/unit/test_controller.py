@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,6 +126,22 @@ async def test_status_goes_before_children_and_events_come_last() -> None:
         "create Service fraud",
     ]
     assert shell.events == [SHIFTED]
+
+
+async def test_a_planner_that_changes_its_mind_in_every_pass_is_braked_and_told_of() -> None:
+    shell = Shell()
+    minds = itertools.count()
+    shell.controller._plan = lambda _observed, now: Plan(  # type: ignore[method-assign]
+        status={"phase": "Healthy", "reason": f"Mind{next(minds)}"}, wake_at=now
+    )
+    shell.queue.add(FRAUD)
+    end, requests = shell.clock.time() + 60.0, 0
+    while shell.clock.time() < end:
+        requests += len(await shell.run())
+        shell.clock.advance(0.02)
+    assert 30 + 3 * 55 <= requests <= 30 + 3 * 62
+    told = [event for event in shell.events if event.reason == "StatusChangesTooOften"]
+    assert [event.type for event in told] == ["Warning"]
 
 
 async def test_an_event_is_sent_when_what_it_tells_of_is_done() -> None:

@@ -135,9 +135,18 @@ def copy(world: WalkedWorld) -> WalkedWorld:
 
 
 def offer(world: WalkedWorld) -> Iterator[Circumstances]:
-    """The ordinary, each circumstance, and pairs of those that are about the same decision."""
+    """The ordinary, each circumstance, and pairs of those that are about the same decision.
+
+    While stable has no ready pod, everything else comes together with that: the ordinary is that
+    it is back.
+    """
     single = list(_offer_single(world))
     yield ()
+    stable = world.status.stable
+    if stable is not None and stable.unavailable_since is not None:
+        yield (DEAD_STABLE,)
+        yield from ((one, DEAD_STABLE) for one in single if one[0] != DEAD_STABLE[0])
+        return
     yield from ((one,) for one in single)
     for one, two in combinations(single, 2):
         if _belong_together(world.state, one, two):

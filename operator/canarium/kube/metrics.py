@@ -145,6 +145,10 @@ class Metrics:
         self.write_failures = self._count(
             "canarium_write_failures", "Writes of children that were refused.", "kind", "reason"
         )
+        self.status_writes_delayed = self._count(
+            "canarium_status_writes_delayed",
+            "Passes that had to wait, since their object's status changed too often.",
+        )
         self.rollouts = self._count(
             "canarium_rollouts", "Rollouts that ended, by how they ended.", "outcome"
         )

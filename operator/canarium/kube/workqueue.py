@@ -71,6 +71,10 @@ class WorkQueue:
         """How many keys wait to be worked on now."""
         return len(self._dirty)
 
+    def time(self) -> float:
+        """Seconds on the clock that keys become due by, which never goes back."""
+        return self._clock.time()
+
     def add(self, key: Key, *, urgent: bool = False) -> None:
         """Ask for the key to be worked on; if it is being worked on, once more afterwards."""
         queued = self._dirty.get(key)
