@@ -23,6 +23,7 @@ from tests.e2e.reach import Reach, read_reach, wanted_reach
 Json = dict[str, Any]
 Shares = dict[str, int]
 Ready = Mapping[str, int]
+ALL = 100
 
 
 @dataclass(slots=True)
@@ -32,6 +33,8 @@ class Trial:
     revision: str
     beside: frozenset[str] = frozenset()
     "Who served before it: what one could go back to."
+    rescued_from: int | None = None
+    "The share it had before it got all, since none of those that served before had a ready pod."
     excused: str = ""
     "Why its share may fall: its own fault, the environment's, or a person's act."
 
@@ -142,7 +145,7 @@ class Observer:
         self._check_rules(key, read_rules(change.body["spec"]))
         self._check_raises(key, watched, spec_was, change.body["spec"])
         self._check_fall(key, watched, before, after)
-        self._try(key, watched, after)
+        self._try(key, watched, before, after)
 
     def _check_reach(self, change: Change, key: Key, watched: Watched) -> None:
         """10: what a stranger wrote into the route is never written by us."""
@@ -197,6 +200,8 @@ class Observer:
         trial = watched.trial
         if trial is None or after.get(trial.revision, 0) >= before.get(trial.revision, 0):
             return
+        if trial.rescued_from is not None and after.get(trial.revision, 0) >= trial.rescued_from:
+            return  # those that served before are back
         risen = {r for r, share in after.items() if share > before.get(r, 0)}
         if before[trial.revision] == 100 and not risen & trial.beside:
             return  # it won, and another one's trial begins
@@ -220,14 +225,26 @@ class Observer:
         tried = "experiment" in body["spec"].get("rollout", {})
         return tried and self._sim.script.outcome(version) != "CanaryBetter"
 
-    def _try(self, key: Key, watched: Watched, after: Shares) -> None:
+    def _try(self, key: Key, watched: Watched, before: Shares, after: Shares) -> None:
         """Note whose trial begins with this write, or ends; a share given back is no new trial."""
         for revision in {r for r, share in after.items() if share} - watched.served:
             self._check_forgiven(key, watched, revision)
             watched.trial = Trial(revision, frozenset(watched.served))
+        self._note_rescue(watched, before, after)
         watched.served = {r for r, share in after.items() if share}
+        if watched.trial and watched.trial.rescued_from is not None:
+            watched.served |= watched.trial.beside  # they get their share back
         if watched.trial and watched.trial.revision not in watched.served:
             watched.trial = None
+
+    def _note_rescue(self, watched: Watched, before: Shares, after: Shares) -> None:
+        """An emergency: all to the canary while nobody else has a ready pod."""
+        trial, looks = watched.trial, self._recent(watched)
+        if trial is None or after.get(trial.revision, 0) != ALL or trial.rescued_from is not None:
+            return
+        others = min(sum(look.get(r, 0) for r in trial.beside) for look in looks)
+        if not others:
+            trial.rescued_from = before.get(trial.revision, 0)
 
     # The leading Service
 
