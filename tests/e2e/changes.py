@@ -119,6 +119,12 @@ class World:
         """Whether pods may make place for others, so that one is missing at a time."""
         return bool(self._spec.get("rollout", {}).get("capacity") == "InPlace")
 
+    @property
+    def rollout(self) -> Json:
+        """How the person has new versions rolled out."""
+        found: Json = self._spec.get("rollout", {})
+        return found
+
     def needed(self, share: int) -> int:
         """Pods that must be there for a share in percent.
 

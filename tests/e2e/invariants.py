@@ -7,6 +7,8 @@ objects cannot be written in one transaction, `SLACK_SECONDS` says how old a loo
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from canarium.api.durations import parse_duration
+
 from tests.e2e.changes import (
     MODEL_LABEL,
     ROUTE_KINDS,
@@ -150,11 +152,13 @@ class _Capacity:
 def check_falls(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
     """3: a canary's share falls only for its own fault, or after the person changed something.
 
-    The canary is the revision that was first given traffic last since the person's last act.
+    The canary is the revision that was first given traffic last since the person's last act. What
+    it got in an emergency it gives back when others have ready pods again.
     """
-    canary, served = "", set[str]()
+    canary, served, rescued = "", set[str](), _Rescued()
     act: tuple[str, ...] = ()
     for world, change in replay(changes, expected.model):
+        rescued.look(world, change)
         if change.kind == "ModelDeployment" and _person_act(change) != act:
             act, canary = _person_act(change), ""
         if change.kind not in ROUTE_KINDS or change.deleted or change.name != expected.model:
@@ -162,9 +166,91 @@ def check_falls(changes: Sequence[Change], expected: Expectation) -> Iterator[Vi
         for before, after in _share_pairs(world, change):
             canary = next((n for n, share in after.items() if share and n not in served), canary)
             served |= {name for name, share in after.items() if share}
-            if after.get(canary, 0) < before.get(canary, 0) and canary not in expected.blamed:
+            fell = after.get(canary, 0) < before.get(canary, 0)
+            given_back = after.get(canary, 0) >= rescued.had.get(canary, 101)
+            if fell and not given_back and canary not in expected.blamed:
                 words = f"{canary} fell from {before.get(canary)} to {after.get(canary, 0)}"
                 yield _violation("3 falls", change, f"{words} without a cause")
+
+
+@dataclass(slots=True)
+class _Rescued:
+    """Who got all traffic since nobody else had a ready endpoint, and what it had before."""
+
+    had: Shares = field(default_factory=dict)
+    first: dict[str, float] = field(default_factory=dict)
+    "When each revision first got traffic."
+    fixes: set[str] = field(default_factory=set)
+    "Those that got none before: stable was dead already."
+    whole: set[str] = field(default_factory=set)
+    "Those that had all otherwise, so that they were stable once."
+    seen: "_Capacity" = field(
+        default_factory=lambda: _Capacity(("EndpointSlice", "Service"), World.ready)
+    )
+
+    def look(self, world: World, change: Change) -> None:
+        if change.kind in ROUTE_KINDS and _is_ours(change, world) and not change.deleted:
+            for before, after in _share_pairs(world, change):
+                for revision, share in after.items():
+                    if share > before.get(revision, 0):
+                        self._note_raise(revision, share, before.get(revision, 0), change.time)
+        self.seen.look(world, change)
+
+    def _note_raise(self, revision: str, share: int, before: int, now: float) -> None:
+        self.first.setdefault(revision, now)
+        if share != 100:
+            return
+        looks = self.seen.since(now - SLACK_SECONDS)
+        if min(sum(look.values()) - look.get(revision, 0) for look in looks):
+            self.whole.add(revision)
+        elif len(self.first) > 1 and revision not in self.whole:
+            self.had.setdefault(revision, before)
+            self.fixes |= set() if before else {revision}
+        else:
+            self.whole.add(revision)
+
+
+def check_promotions(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """12: who got all traffic in an emergency becomes stable only by what its steps ask for.
+
+    It is stable when the pods of those that served before are taken: holds have to have passed by
+    then, unless a person promoted it or it was a fix, and a person has to have approved it.
+    """
+    rescued, promoted = _Rescued(), set[str]()
+    for world, change in replay(changes, expected.model):
+        rescued.look(world, change)
+        if change.kind == "ModelDeployment":
+            command = (change.metadata.get("annotations") or {}).get(f"{PREFIX}promote", "")
+            promoted.add(command.partition("@")[0].partition(":")[0])
+        left = _left(world, change)
+        if left is None or left[1] or change.metadata["uid"] in world.doomed:
+            continue
+        served = left[0] in rescued.first
+        waiting = set(rescued.had) - {left[0]} - rescued.whole - promoted if served else set()
+        for revision in _served_wholly(world) & waiting:
+            if problem := _gate_problem(world, rescued, revision, change.time):
+                yield _violation("12 emergency", change, f"{revision} is stable, and {problem}")
+
+
+def _served_wholly(world: World) -> set[str]:
+    """The revisions that have all traffic by a route of the model's."""
+    routes = [world.find(kind, world.model) for kind in ROUTE_KINDS]
+    shares = [share for route in routes if route for share in world.shares(route)]
+    return {revision for share in shares for revision, weight in share.items() if weight == 100}
+
+
+def _gate_problem(world: World, rescued: _Rescued, revision: str, now: float) -> str:
+    """What of its steps a revision has not passed; "" when nothing is known."""
+    rollout = world.rollout
+    steps = rollout.get("steps", [])
+    if any(step.get("approval") == "Manual" for step in steps):
+        return "nobody approved it"
+    early = rollout.get("analysis", {}).get("decide") == "Early"
+    if early or revision in rescued.fixes:
+        return ""
+    held = sum(parse_duration(step.get("hold", "0s")) for step in steps)
+    passed = now - rescued.first[revision]
+    return f"its steps hold {held:g} s, of which {passed:.0f} had passed" if passed < held else ""
 
 
 def check_release(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
@@ -365,6 +451,7 @@ CHECKS: tuple[Check, ...] = (
     check_release,
     check_canaries,
     check_rejected,
+    check_promotions,
     check_spec_is_the_persons,
 )
 "What is checked of what we write, without what strangers wrote into a route in between."

@@ -12,6 +12,7 @@ from tests.e2e.selftest.witnessed import (
     Log,
     canary,
     promoted,
+    rescued,
     rolled_back,
     serving,
 )
@@ -192,6 +193,55 @@ def test_a_fall_without_a_cause_is_found() -> None:
     log = canary().accept().wait(9).route(v1=100, v2=0)
 
     assert violated(log) == ["3 falls: v2 fell from 20 to 0 without a cause"]
+
+
+APPROVED = {"name": "some", "weight": 20, "approval": "Manual"}
+HELD = {"name": "some", "weight": 20, "hold": "1h"}
+
+
+@pytest.mark.parametrize("step", [APPROVED, HELD])
+def test_what_a_canary_got_in_an_emergency_it_may_give_back(step: dict[str, str]) -> None:
+    assert (
+        violated(
+            rescued(step).ready("v1", 1).route(v1=50, v2=50).ready("v1", 2).route(v1=80, v2=20)
+        )
+        == []
+    )
+
+
+def test_less_than_what_it_had_is_a_fall_even_so() -> None:
+    log = rescued(HELD).ready("v1", 2).route(v1=90, v2=10)
+
+    assert violated(log) == ["3 falls: v2 fell from 100 to 10 without a cause"]
+
+
+@pytest.mark.parametrize(
+    ("step", "want"),
+    [(APPROVED, "nobody approved it"), (HELD, "its steps hold 3600 s, of which 29 had passed")],
+)
+def test_a_canary_that_an_emergency_makes_stable_is_found(step: dict[str, str], want: str) -> None:
+    log = rescued(step).scale("v1", 0)
+
+    assert violated(log) == [f"12 emergency: v2 is stable, and {want}"]
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        pytest.param(rescued(HELD).wait(3600).scale("v1", 0), id="held"),
+        pytest.param(
+            rescued(APPROVED).stepped(
+                APPROVED, generation=2, annotations={"canarium.dev/promote": "v2:1@1"}
+            ).scale("v1", 0), id="approved",
+        ),
+        pytest.param(
+            serving().stepped(HELD, generation=2).ready("v1", 0).wait(11).revision("v2")
+            .route(v1=0, v2=100).accept().wait(9).scale("v1", 0), id="a fix",
+        ),
+    ],
+)  # fmt: skip
+def test_a_canary_that_passes_its_gates_in_an_emergency_becomes_stable(log: Log) -> None:
+    assert violated(log) == []
 
 
 def test_a_fall_back_after_promotion_is_found() -> None:

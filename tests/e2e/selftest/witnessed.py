@@ -26,6 +26,12 @@ class Log:
     def model(self, *, replicas: int = 2, generation: int = 1, **metadata: Any) -> "Log":
         return self._model({"replicas": replicas}, generation, **metadata)
 
+    def stepped(self, *steps: Json, generation: int = 1, **metadata: Any) -> "Log":
+        """A model of two pods with steps."""
+        spec = {"scaling": {"replicas": 2}, "rollout": {"steps": list(steps)}}
+        found = {"generation": generation, **metadata}
+        return self._write("ModelDeployment", MODEL, {"spec": spec}, None, **found)
+
     def scaled_model(self, *, least: int, generation: int = 1) -> "Log":
         """One that an autoscaler sizes."""
         return self._model({"minReplicas": least, "maxReplicas": 9}, generation)
@@ -170,3 +176,9 @@ def promoted() -> Log:
 def rolled_back() -> Log:
     """v2 had its traffic taken away again, and then its pods."""
     return canary().accept().wait(9).route(v1=100, v2=0).accept().wait(9).scale("v2", 0)
+
+
+def rescued(step: Json) -> Log:
+    """v2 had 20 percent of a step, v1 died, and v2 got all with its one pod."""
+    log = serving().stepped(step, generation=2).revision("v2", pods=1).route(v1=80, v2=20).accept()
+    return log.wait(9).ready("v1", 0).wait(11).route(v1=0, v2=100).accept().wait(9)
