@@ -131,7 +131,7 @@ async def test_status_goes_before_children_and_events_come_last() -> None:
 async def test_a_planner_that_changes_its_mind_in_every_pass_is_braked_and_told_of() -> None:
     shell = Shell()
     minds = itertools.count()
-    shell.controller._plan = lambda _observed, now: Plan(  # type: ignore[method-assign]
+    shell.controller._plan = lambda _observed, now: Plan(
         status={"phase": "Healthy", "reason": f"Mind{next(minds)}"}, wake_at=now
     )
     shell.queue.add(FRAUD)
