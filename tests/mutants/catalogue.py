@@ -242,6 +242,58 @@ TRAFFIC_BEFORE_PODS = (
     ),
 )
 
+EMERGENCIES = (
+    Mutant(
+        name="emergency-at-a-blink",
+        wrong="Stable counts as dead as soon as none of its pods is ready",
+        file="core/view.py",
+        old="        return self.now - since >= self.rollout.emergency_seconds\n",
+        new="        return True\n",
+        test=_EMERGENCY + "test_nothing_moves_before_stable_was_gone_for_its_time",
+    ),
+    Mutant(
+        name="emergency-undone-at-once",
+        wrong="What an emergency decides is taken back for want of pods, and decided again",
+        file="core/states.py",
+        old="    if not emergency and _is_short(view, status) and not view.is_written(status):\n",
+        new="    if _is_short(view, status) and not view.is_written(status):\n",
+        test=_EMERGENCY + "test_a_stable_that_dies_under_a_canary_of_one_pod_is_no_livelock",
+    ),
+    Mutant(
+        name="emergency-skips-steps-at-an-edit",
+        wrong="Edited steps go on from what a canary got in an emergency",
+        file="core/decide.py",
+        old="    weight = earned_weight(status)\n",
+        new="    weight = status.canary.weight if status.canary else 0\n",
+        test=_EMERGENCY + "test_an_edit_of_the_steps_in_an_emergency_skips_none",
+    ),
+    Mutant(
+        name="every-rollout-is-a-fix",
+        wrong="In an emergency nothing is held of any canary, as if it were a fix",
+        file="core/moves.py",
+        old='emergency: Emergency = "Fix" if fix else ""',
+        new='emergency: Emergency = "Fix"',
+        test=_EMERGENCY
+        + "test_a_canary_that_stable_dies_under_right_after_its_begin_is_held_as_ever",
+    ),
+    Mutant(
+        name="flapping-stable-is-always-believed",
+        wrong="A stable that comes and goes gets its traffic back each time at once",
+        file="core/clock.py",
+        old="    if rollout.emergency_at is None or (rollout.emergencies or 0) < 2:",
+        new="    if True:",
+        test=_EMERGENCY + "test_a_stable_that_comes_and_goes_is_believed_ever_later",
+    ),
+    Mutant(
+        name="lost-status-promotes",
+        wrong="A status that is lost in an emergency makes the canary stable",
+        file="core/decide.py",
+        old="    return [*kept, *sorted(routed, key=lambda d: -weights[d.revision])]\n",
+        new="    return sorted(routed, key=lambda d: -weights[d.revision]) or kept\n",
+        test=_EMERGENCY + "test_a_lost_status_in_an_emergency_promotes_nobody",
+    ),
+)
+
 STEPS_AND_TIME = (
     Mutant(
         name="hold-starts-anew",
@@ -1881,61 +1933,10 @@ WORDS = (
     ),
 )
 
-EMERGENCIES = (
-    Mutant(
-        name="emergency-at-a-blink",
-        wrong="Stable counts as dead as soon as none of its pods is ready",
-        file="core/view.py",
-        old="        return self.now - since >= self.rollout.emergency_seconds\n",
-        new="        return True\n",
-        test=_EMERGENCY + "test_nothing_moves_before_stable_was_gone_for_its_time",
-    ),
-    Mutant(
-        name="emergency-undone-at-once",
-        wrong="What an emergency decides is taken back for want of pods, and decided again",
-        file="core/states.py",
-        old="    if not emergency and _is_short(view, status) and not view.is_written(status):\n",
-        new="    if _is_short(view, status) and not view.is_written(status):\n",
-        test=_EMERGENCY + "test_a_stable_that_dies_under_a_canary_of_one_pod_is_no_livelock",
-    ),
-    Mutant(
-        name="emergency-skips-steps-at-an-edit",
-        wrong="Edited steps go on from what a canary got in an emergency",
-        file="core/decide.py",
-        old="    weight = earned_weight(status)\n",
-        new="    weight = status.canary.weight if status.canary else 0\n",
-        test=_EMERGENCY + "test_an_edit_of_the_steps_in_an_emergency_skips_none",
-    ),
-    Mutant(
-        name="every-rollout-is-a-fix",
-        wrong="In an emergency nothing is held of any canary, as if it were a fix",
-        file="core/moves.py",
-        old='emergency: Emergency = "Fix" if fix else ""',
-        new='emergency: Emergency = "Fix"',
-        test=_EMERGENCY
-        + "test_a_canary_that_stable_dies_under_right_after_its_begin_is_held_as_ever",
-    ),
-    Mutant(
-        name="flapping-stable-is-always-believed",
-        wrong="A stable that comes and goes gets its traffic back each time at once",
-        file="core/clock.py",
-        old="    if rollout.emergency_at is None or (rollout.emergencies or 0) < 2:",
-        new="    if True:",
-        test=_EMERGENCY + "test_a_stable_that_comes_and_goes_is_believed_ever_later",
-    ),
-    Mutant(
-        name="lost-status-promotes",
-        wrong="A status that is lost in an emergency makes the canary stable",
-        file="core/decide.py",
-        old="    return [*kept, *sorted(routed, key=lambda d: -weights[d.revision])]\n",
-        new="    return sorted(routed, key=lambda d: -weights[d.revision]) or kept\n",
-        test=_EMERGENCY + "test_a_lost_status_in_an_emergency_promotes_nobody",
-    ),
-)
-
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
+    *EMERGENCIES,
     *STEPS_AND_TIME,
     *REJECTIONS_AND_FAULTS,
     *VERDICTS,
@@ -1957,5 +1958,4 @@ MUTANTS = (
     *OTHERS_OBJECTS,
     *ROUTES_OF_OURS,
     *WORDS,
-    *EMERGENCIES,
 )
