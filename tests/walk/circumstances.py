@@ -43,6 +43,11 @@ SECONDS = {"soon": 0.5, "late": 2 * DEADLINE_SECONDS}
 PAUSED = ("spec", "paused")
 DEAD_STABLE = ("stable", "none")
 DESPITE_A_PAUSE = {("fault", "own"), ("verdict", "Fail"), ("canary", "none"), DEAD_STABLE}
+BESIDE_THE_DEAD = {
+    *DESPITE_A_PAUSE,
+    *(PAUSED, ("spec", "edited"), ("verdict", "NoData"), ("gateway", "silent")),
+    *(("status", "lost"), ("previous", "none")),
+} - {DEAD_STABLE}
 STEPS = (
     Step("copies", 0, hold_seconds=HOLD_SECONDS, mirror=20),
     Step("testers", 0, hold_seconds=HOLD_SECONDS, headers=(HeaderMatch("x-canary", "1"),)),
@@ -145,12 +150,19 @@ def offer(world: WalkedWorld) -> Iterator[Circumstances]:
     stable = world.status.stable
     if stable is not None and stable.unavailable_since is not None:
         yield (DEAD_STABLE,)
-        yield from ((one, DEAD_STABLE) for one in single if one[0] != DEAD_STABLE[0])
+        yield from ((one, DEAD_STABLE) for one in single if _matters_to_the_dead(one))
         return
     yield from ((one,) for one in single)
     for one, two in combinations(single, 2):
         if _belong_together(world.state, one, two):
             yield one, two
+
+
+def _matters_to_the_dead(one: Circumstance) -> bool:
+    """Whether what is decided about a dead stable may hang on this."""
+    kind, how = one
+    told = kind == "command" and how.partition(" ")[0] in ("abort", "promote", "rollback")
+    return told or kind == "wanted" or one in BESIDE_THE_DEAD
 
 
 def _belong_together(state: str, one: Circumstance, two: Circumstance) -> bool:
