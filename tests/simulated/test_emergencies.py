@@ -125,3 +125,60 @@ def test_a_persons_abort_gets_in_though_the_planner_changes_its_mind_in_every_pa
         assert [each["reason"] for each in play.status(KEY)["rejected"]] == ["Aborted"]
         play.until("Rejected", most_seconds=30.0)
         assert play.shares == {"1": 1.0}
+
+
+# What was reported of others
+
+
+def test_a_stable_whose_image_is_gone_keeps_no_fix_from_being_rolled_out() -> None:
+    """AR#1774, AR#3110 and Flagger#639: the fix waits for ever for a stable that cannot come."""
+    with serving(replicas=3, guard="0s") as play:
+        play.pods.behave("1", Behaviour(failing="ImagePull"))
+        play.pods.evict_all("1")
+        play.run(30.0)
+        play.want("2")
+        play.until("Idle", "2", most_seconds=120.0)
+        play.rest()
+
+
+def test_a_fix_that_fails_too_is_refused_once_and_nothing_goes_round() -> None:
+    """AR#1416: between a bad stable and a bad canary there is no way out, and no loop either."""
+    with serving(replicas=2) as play:
+        kill(play, "1")
+        play.run(30.0)
+        play.pods.behave("2", CRASHING)
+        play.want("2")
+        play.run(300.0)
+        assert [each["version"] for each in play.status(KEY)["rejected"]] == ["2"]
+        assert count_status_writes(play, 120.0) < 10
+        play.want("3")
+        play.until_weight(100)
+        play.run(30.0)
+        assert play.shares == {"3": 1.0}
+
+
+def test_a_third_version_while_stable_is_down_takes_no_pods_from_whom_the_route_names() -> None:
+    """AR#4390: the old canary was scaled down while the route still led to it."""
+    with serving(replicas=4, steps=((50, "1h"),), guard="0s") as play:
+        play.want("2")
+        play.until("Holding")
+        kill(play, "1")
+        play.run(30.0)
+        assert play.shares == {"2": 1.0}
+        lost = play.traffic.lost(KEY)
+        play.want("3")
+        play.until("Idle", "3", most_seconds=300.0)
+        assert play.traffic.lost(KEY) == lost
+        play.rest()
+
+
+def test_a_promoted_version_that_loses_its_pods_for_good_goes_back_to_what_is_warm() -> None:
+    """Flagger#1898: all traffic stayed with a new primary that never came up."""
+    with serving(replicas=2, guard="10m") as play:
+        play.want("2")
+        play.until("Guarding", "2")
+        play.run(5.0)
+        play.pods.behave("2", Behaviour(failing="Unready"))
+        play.pods.evict_all("2")
+        play.run(30.0)
+        assert play.shares == {"1": 1.0}
