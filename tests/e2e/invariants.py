@@ -211,7 +211,7 @@ class _Rescued:
 
 
 def check_promotions(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
-    """12: who got all traffic in an emergency becomes stable only by what its steps ask for.
+    """13: who got all traffic in an emergency becomes stable only by what its steps ask for.
 
     It is stable when the pods of those that served before are taken: holds have to have passed by
     then, unless a person promoted it or it was a fix, and a person has to have approved it.
@@ -229,7 +229,7 @@ def check_promotions(changes: Sequence[Change], expected: Expectation) -> Iterat
         waiting = set(rescued.had) - {left[0]} - rescued.whole - promoted if served else set()
         for revision in _served_wholly(world) & waiting:
             if problem := _gate_problem(world, rescued, revision, change.time):
-                yield _violation("12 emergency", change, f"{revision} is stable, and {problem}")
+                yield _violation("13 emergency", change, f"{revision} is stable, and {problem}")
 
 
 def _served_wholly(world: World) -> set[str]:

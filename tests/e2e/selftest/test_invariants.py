@@ -222,7 +222,7 @@ def test_less_than_what_it_had_is_a_fall_even_so() -> None:
 def test_a_canary_that_an_emergency_makes_stable_is_found(step: dict[str, str], want: str) -> None:
     log = rescued(step).scale("v1", 0)
 
-    assert violated(log) == [f"12 emergency: v2 is stable, and {want}"]
+    assert violated(log) == [f"13 emergency: v2 is stable, and {want}"]
 
 
 @pytest.mark.parametrize(
