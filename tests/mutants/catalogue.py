@@ -28,7 +28,7 @@ _MEASURING = "tests/unit/measuring/"
 _USE = "tests/unit/core/test_use.py::"
 _FAULTS = "tests/unit/core/test_faults.py::"
 _SHELL = "tests/unit/test_controller.py::"
-_TRAFFIC = "tests/unit/core/test_traffic.py::"
+_TRAFFIC = "tests/unit/core/test_traffic_in_force.py::"
 _EMERGENCY = "tests/unit/core/test_emergency.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
 

@@ -12,6 +12,9 @@ from pydantic import ConfigDict, Field
 from canarium.api.rules import Model, keyed
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Text = Annotated[str, Field(json_schema_extra={"default": ""})]
+"""Required, as Kubernetes' conventions have it. An earlier operator leaves an empty text out, and
+has to be able to write its status in mid-upgrade: the apiserver fills it in."""
 
 
 class Condition(Model):
@@ -24,7 +27,7 @@ class Condition(Model):
     "Whether it holds."
     reason: str
     "Why, in one CamelCase word."
-    message: str
+    message: Text
     "Why, in plain words."
     observed_generation: int | None = None
     "The metadata.generation that this was said about."

@@ -91,6 +91,7 @@ def test_every_metric_of_models_is_on_a_dashboard() -> None:
         "canarium_rollout_step_started_timestamp_seconds",  # for alerts
         "canarium_rollout_step_hold_seconds",
         "canarium_revision_pods",  # beside replicas
+        "canarium_internal_errors_total",  # a fault of the operator's own, told of its object
         "canarium_revision_measured_pods",
         "canarium_revision_gpus_requested",  # few have any
         "canarium_revision_gpus_used",
