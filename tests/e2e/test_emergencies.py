@@ -155,7 +155,7 @@ def test_pods_of_stable_that_a_person_deletes_promote_nobody(
     back = scenario.wait(has_ready("stable", 2), 60)
     took = time.time() - deleted_at
     time.sleep(15.0)  # longer than emergencyAfter: what was to come of the blink has come
-    found = scenario.get("modeldeployment", "iris")
+    found = scenario.get("ModelDeployment", "iris")
     scenario.stop_load()
 
     assert took < BACK_SECONDS

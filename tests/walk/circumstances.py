@@ -143,12 +143,14 @@ def offer(world: WalkedWorld) -> Iterator[Circumstances]:
     """The ordinary, each circumstance, and pairs of those that are about the same decision.
 
     While stable has no ready pod, everything else comes together with that: the ordinary is that
-    it is back.
+    it is back. Of places with a third version, which are many, that is all that follows.
     """
     single = list(_offer_single(world))
     yield ()
     stable = world.status.stable
     if stable is not None and stable.unavailable_since is not None:
+        if sum(describe_version(world, version) != () for version in VERSIONS) == len(VERSIONS):
+            return
         yield (DEAD_STABLE,)
         yield from ((one, DEAD_STABLE) for one in single if _matters_to_the_dead(one))
         return
