@@ -179,6 +179,15 @@ OPERATOR = (
         " which object. Somebody writes it in a loop, or decisions undo each other.",
     ),
     Alert(
+        "CanariumInternalErrors",
+        "sum by (namespace, job, part) (increase(canarium_internal_errors_total[15m])) > 0",
+        "",
+        "warning",
+        "Something that nobody expected was raised in the operator: {{ $labels.part }}",
+        "It is kept to one object, whose status and the log say what it was. It is a bug:"
+        " report it.",
+    ),
+    Alert(
         "CanariumQueueSlow",
         "histogram_quantile(0.99, sum by (namespace, job, le)"
         " (rate(canarium_queue_wait_seconds_bucket[10m]))) > 5",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from typing import Literal
+from typing import Literal, get_args
 
 from canarium.errors import describe_bug
 from canarium.kube.metrics import Metrics
@@ -25,6 +25,9 @@ class Boundary:
 
     def __init__(self, metrics: Metrics | None = None) -> None:
         self._metrics = metrics
+        if metrics is not None:
+            for part in get_args(Part):  # from 0 on, or an alert would not see the first one
+                metrics.internal_errors.labels(part)
         self._told: OrderedDict[tuple[Part, str], str] = OrderedDict()
 
     def note(self, part: Part, about: str, error: Exception) -> str:
