@@ -4,6 +4,7 @@ Real models, real calls, and a Prometheus that scrapes the pods as people's do. 
 is held against the invariants when it is over (conftest).
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,12 @@ from tests.e2e.manifests import PUBLIC, Json, image, iris, read_example, rollout
 from tests.e2e.running import start_load
 from tests.e2e.scaling import QUICKLY_DOWN, READY_SECONDS, larger_than, of_size, stable_of
 from tests.e2e.scenario import Holds, Scenario, condition, get_condition, named, phase
+from tests.e2e.syncing import syncing
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]
 ENVOY: Json = {"name": "envoy", "namespace": "gateways", "sectionName": "http"}
 CALLS_PER_SECOND = 30.0
 STEADY = ((0.0, CALLS_PER_SECOND), (600.0, CALLS_PER_SECOND))
-MODEL_LABEL = "__meta_kubernetes_pod_label_canarium_dev_model"
 ERRORS: Json = {"name": "error-rate", "max": "5%", "vsStable": {"maxIncrease": "1%"}}
 JUDGED = rollout((50, "10s"), analysis=[ERRORS], guard={"duration": "5s"})
 
@@ -69,30 +70,37 @@ def call(scenario: Scenario) -> None:
 
 @contextmanager
 def scraping(scenario: Scenario, directory: Path) -> Iterator[str]:
-    """A Prometheus that scrapes the model's pods, with the labels that its discovery gives."""
-    found = {
-        "role": "pod",
-        "kubeconfig_file": str(scenario.cluster.kubeconfig),
-        "namespaces": {"names": [scenario.namespace]},
-    }
-    relabelled: list[Json] = [
-        {"source_labels": [MODEL_LABEL], "regex": "iris", "action": "keep"},
-        {"source_labels": ["__meta_kubernetes_pod_container_port_name"], "regex": "http|"},
-        {
-            "source_labels": ["__meta_kubernetes_pod_ip"],
-            "target_label": "__address__",
-            "replacement": "$1:8082",
-        },
-        {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
-        {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
-    ]
-    relabelled[1]["action"] = "keep"
-    job = {"job_name": "pods", "kubernetes_sd_configs": [found], "relabel_configs": relabelled}
-    often = {"scrape_interval": "2s", "scrape_timeout": "2s"}
+    """A Prometheus that scrapes the model's pods, with the labels that discovery gives them.
+
+    Debian's knows no discovery but by files.
+    """
     directory.mkdir()
+    targets = directory / "pods.json"
+    write_targets(scenario, targets)
+    job = {"job_name": "pods", "file_sd_configs": [{"files": [str(targets)]}]}
+    often = {"scrape_interval": "2s", "scrape_timeout": "2s"}
     more = {"global": often, "scrape_configs": [job]}
-    with run_prometheus(directory, [], Progress(), more=more) as address:
+    with (
+        run_prometheus(directory, [], Progress(), more=more) as address,
+        syncing(lambda: write_targets(scenario, targets), every=2.0),
+    ):
         yield address
+
+
+def write_targets(scenario: Scenario, targets: Path) -> None:
+    """Write down the pods that have an address by now."""
+    pods = json.loads(scenario.kubectl("get", "pods", "-o", "json"))["items"]
+    labelled = [
+        {
+            "targets": [f"{pod['status']['podIP']}:8082"],
+            "labels": {"namespace": scenario.namespace, "pod": pod["metadata"]["name"]},
+        }
+        for pod in pods
+        if pod["status"].get("podIP") and pod["metadata"]["name"].startswith("iris-")
+    ]
+    written = targets.with_suffix(".new")
+    written.write_text(json.dumps(labelled))
+    written.replace(targets)
 
 
 def by_calls(prometheus: str) -> Json:
