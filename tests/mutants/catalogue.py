@@ -1864,7 +1864,7 @@ ROUTES_OF_OURS = (
         name="a-step-waits-for-a-contest",
         wrong="What is decided anew waits as long as what somebody else wrote",
         file="core/contest.py",
-        old="    if not _is_changed(view, status):\n        return -math.inf\n",
+        old="    if not is_changed(view, status):\n        return -math.inf\n",
         new="",
         test=_TRAFFIC + "test_a_step_that_is_due_is_written_in_the_middle_of_a_contest",
     ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 from canarium.sim.autoscaling import AUTOSCALER
@@ -11,6 +12,7 @@ from tests.properties.scaled_play import Engine, ScaledPlay, make_scaling, scale
 from tests.simulated.play import KEY
 
 Forgery = Callable[[ScaledPlay], None]
+Json = dict[str, Any]
 CAPACITY = "canarium-capacity"
 
 
@@ -56,6 +58,13 @@ def test_what_must_never_happen_to_a_size_is_found(state: str, words: str, forge
             play.run(2.0)
 
 
+def share_anew(route: Json, weights: Mapping[str, int]) -> Json:
+    """The same route, whose only rule shares requests like this."""
+    (rule,) = route["spec"]["rules"]
+    backends = [{**found, "weight": weights[found["name"]]} for found in rule["backendRefs"]]
+    return {**route, "spec": {**route["spec"], "rules": [{**rule, "backendRefs": backends}]}}
+
+
 def test_a_share_without_its_pods_is_found_by_a_size_that_nobody_fixed() -> None:
     """Six pods serve, three are ready for the half that the route is about to give away."""
     with scaled(load=60.0, steps=((50, "30s"),)) as play:
@@ -63,12 +72,10 @@ def test_a_share_without_its_pods_is_found_by_a_size_that_nobody_fixed() -> None
         play.want("2")
         play.until("Holding")
         play.kill_operator()
-        names = [f"fraud-{play.revision(version)}" for version in ("1", "2")]
-        backends = [{"name": n, "weight": w} for n, w in zip(names, (40, 60), strict=True)]
+        weights = dict(zip((f"fraud-{play.revision(v)}" for v in "12"), (40, 60), strict=True))
 
         def reweigh() -> None:
-            spec = {"rules": [{"backendRefs": backends}]}
-            play.server.write("HTTPRoute", KEY, lambda body: {**body, "spec": spec}, "canarium")
+            play.server.write("HTTPRoute", KEY, lambda body: share_anew(body, weights), "canarium")
 
         play.loop.call_later(1.0, reweigh)
         with pytest.raises(AssertionError, match=r"^2: 2 was raised with 3 of 4 ready"):

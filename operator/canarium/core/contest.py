@@ -41,7 +41,7 @@ def record_routes(view: View, status: Status, *, writes: bool) -> Status:
         return replace(
             status, routes=replace(kept, written=_digest(view.router_name(status), split))
         )
-    if not writes or not _is_changed(view, status) or view.failures:
+    if not writes or not is_changed(view, status) or view.failures:
         return status
     reverted = replace(
         routes,
@@ -81,7 +81,7 @@ def waits_until(view: View, status: Status) -> float:
     routes = view.observed.model.status.routes
     if routes is None or routes.reverted_at is None or routes.reverts < AT_ONCE:
         return -math.inf
-    if not _is_changed(view, status):
+    if not is_changed(view, status):
         return -math.inf
     wait = min(LONGEST_SECONDS, 2.0 ** (routes.reverts - AT_ONCE))
     if _goes_back(view, status):
@@ -120,7 +120,7 @@ def find_writers(view: View, child: Child) -> tuple[str, ...]:
     return tuple(tidy(name)[:MOST_CHARACTERS] for name in found.writers) if found else ()
 
 
-def _is_changed(view: View, status: Status) -> bool:
+def is_changed(view: View, status: Status) -> bool:
     """Whether routes that were in place as they are meant now say something else."""
     split, routes = view.split(status), view.observed.model.status.routes
     if split is None or routes is None or view.is_written(status):

@@ -308,6 +308,17 @@ def test_a_cookie_and_a_header_that_are_in_force_are_put_right() -> None:
     assert world.routes[NAME].spec == before
 
 
+def test_a_rule_after_ours_goes_though_no_pod_is_ready_anywhere() -> None:
+    world = rolling("GatewayAPI")
+    world.unready |= {"1", "2"}
+    world.make_pods()
+    world.settle()
+    before = world.reach()
+    world.edit_route("HTTPRoute", lambda s: s["rules"].append(BEFORE_STABLE["GatewayAPI"]))
+    world.settle()
+    assert world.reach() == before
+
+
 # Against somebody who keeps writing
 
 
