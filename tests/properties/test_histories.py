@@ -178,6 +178,8 @@ class History(RuleBasedStateMachine):
         """
         world = self.world
         world.settle()
+        if not world.status_raw or world.status.traffic is None:
+            return  # the status was lost while the spec was of no use: nobody knows the wish
         before = world.reach()
         for _ in range(times):
             contested = (
