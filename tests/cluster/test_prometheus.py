@@ -10,7 +10,8 @@ import yaml
 from aiohttp import web
 from canarium.api import parse_template
 from canarium.cli.templates import read_templates
-from canarium.core.promql import Template
+from canarium.core.names import pod_names
+from canarium.core.promql import Pattern, Template
 from canarium.judge.sequential import Counts
 from canarium.sources.counting import CountsTracker, Labels
 from canarium.sources.errors import SourceError
@@ -163,7 +164,12 @@ async def test_a_shipped_template_is_a_query_that_prometheus_takes(
 ) -> None:
     spec = parse_template(yaml.safe_load(SHIPPED[name])["spec"])
     values = {argument.name: argument.default or "0.25" for argument in spec.arguments}
-    given = {"namespace": "risk", "service": "fraud-5d8f7c9b64", "model": "fraud"}
+    given: dict[str, str] = {
+        "namespace": "risk",
+        "service": "fraud-5d8f7c9b64",
+        "model": "fraud",
+    }
+    given["pods"] = Pattern(pod_names("fraud-5d8f7c9b64"))
     for text in spec.query.texts:
         query = Template(text).render({**given, "revision": "5d8f7c9b64", **values})
         assert await source.query_series(query) == {}
