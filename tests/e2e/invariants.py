@@ -4,6 +4,7 @@ Each check is a pure function from the changes of one namespace to what was viol
 objects cannot be written in one transaction, `SLACK_SECONDS` says how old a look may be.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -60,6 +61,8 @@ class Expectation:
 
     model: str
     blamed: frozenset[str] = frozenset()
+    returns: int = 0
+    "How often such a one may lose its traffic and get it back before it is rejected."
     settle_seconds: float = SETTLE_SECONDS
 
 
@@ -342,8 +345,12 @@ def check_canaries(changes: Sequence[Change], expected: Expectation) -> Iterator
 
 
 def check_rejected(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
-    """5b: what was taken back is tried again only by a retry that no earlier try has used up."""
+    """5b: what was taken back is tried again only by a retry that no earlier try has used up.
+
+    What loses its pods under traffic may come back so often as is expected before it is rejected.
+    """
     down: set[str] = set()
+    returns: Counter[str] = Counter()
     used: dict[str, set[str]] = {}
     retry = ""
     for world, change in replay(changes, expected.model):
@@ -352,8 +359,12 @@ def check_rejected(changes: Sequence[Change], expected: Expectation) -> Iterator
         down |= _taken_back(world, change) & expected.blamed
         for revision in _tried(world, change) & expected.blamed:
             known = used.setdefault(revision, set())
-            if revision in down and retry in known:
-                yield _violation("5 rejected", change, f"{revision} is tried again")
+            if retry not in known:
+                returns[revision] = 0
+            elif revision in down:
+                returns[revision] += 1
+                if returns[revision] > expected.returns:
+                    yield _violation("5 rejected", change, f"{revision} is tried again")
             known.add(retry)
             down.discard(revision)
 

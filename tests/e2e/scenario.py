@@ -42,6 +42,8 @@ class Scenario:
     load: RunningLoad | None = None
     entrance: str | None = None
     blamed: set[str] = field(default_factory=set)
+    returns: int = 0
+    "How often what is blamed may lose its traffic and get it back before it is rejected."
     models: set[str] = field(default_factory=set)
 
     @property
@@ -175,7 +177,10 @@ class Scenario:
         """What was violated in this namespace so far."""
         changes = self.changes()
         blamed = frozenset(find_revision(changes, image) for image in self.blamed) - {""}
-        checks = (find_violations(changes, Expectation(m, blamed)) for m in sorted(self.models))
+        checks = (
+            find_violations(changes, Expectation(m, blamed, self.returns))
+            for m in sorted(self.models)
+        )
         return [violation for found in checks for violation in found]
 
     def tell(self) -> str:

@@ -141,7 +141,7 @@ def test_a_probe_that_never_passes_is_quoted(scenario: Scenario) -> None:
 def test_a_canary_whose_readiness_comes_and_goes_is_rejected_the_third_time(
     scenario: Scenario,
 ) -> None:
-    scenario.blamed = {image("v2")}
+    scenario.blamed, scenario.returns = {image("v2")}, 2
     terms = rollout((20, "2m"))
     serve(scenario, "v1", terms)
     flapping = iris("v2", scenario.host, rollout=terms, scaling={"replicas": 1})

@@ -24,8 +24,9 @@ from tests.e2e.syncing import SERVER_SIDE, read_entries, syncing
 pytestmark = [pytest.mark.timeout(180, func_only=True)]
 SECONDS = 45.0
 TRIES = 5
+STEPS = rollout((50, "6s"), guard={"duration": "2s"})
 SYNCS = 4
-STEPS: Json = {
+ASKED: Json = {
     "steps": [
         {"name": "half", "weight": 50, "hold": "6s"},
         {"name": "asked", "weight": 50, "approval": "Manual"},
@@ -151,10 +152,10 @@ def test_a_sync_of_the_same_manifest_during_a_rollout_changes_nothing(
     models, begun = ("quiet", "synced"), time.time()
     for tag in ("v1", "v2"):
         for name in models:
-            sync(rehearsal, named(name, simulated(tag, rollout=STEPS)), words)
+            sync(rehearsal, named(name, simulated(tag, rollout=ASKED)), words)
         for name in models if tag == "v1" else ():
             wait_for_rest(rehearsal, name)
-    manifest = named("synced", simulated("v2", rollout=STEPS))
+    manifest = named("synced", simulated("v2", rollout=ASKED))
     with syncing(lambda: sync(rehearsal, manifest, words)) as done:
         canaries = [rehearsal.wait(phase("Paused"), SECONDS, model=name) for name in models]
         done.wait_for(SYNCS, SECONDS)

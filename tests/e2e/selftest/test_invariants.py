@@ -377,3 +377,12 @@ def test_a_strangers_edit_that_stays_is_found(edited: Callable[[Log], Log]) -> N
 def test_a_host_that_the_person_asked_for_before_may_stay_while_a_rollout_goes_on() -> None:
     log = exposed().exposed_model("new.b", generation=2).wait(99).exposed_route("a.b").wait(99)
     assert violated(log.exposed_route("new.b").wait(99).ready("v1", 2)) == []
+
+
+def test_what_may_return_once_is_found_when_it_returns_again() -> None:
+    expected = Expectation(MODEL, frozenset(("v2",)), returns=1)
+    once = canary().route(v1=100, v2=0).route(v1=80, v2=20)
+    assert find_violations(once.changes, expected) == []
+
+    again = once.route(v1=100, v2=0).route(v1=80, v2=20)
+    assert [v.message for v in find_violations(again.changes, expected)] == ["v2 is tried again"]

@@ -1222,7 +1222,6 @@ BAD_SPECS = [
             {"traffic": {"parentRefs": [{"name": "public", **ref}]}},
             "traffic.parentRefs[0].group",
             'write group: "" for a Service, and leave group out for a Gateway or a ListenerSet',
-            server_names="spec.traffic.parentRefs[0]",
         )
         for ref in (
             {"kind": "Service"},
