@@ -43,6 +43,7 @@ FILES = ROOT / "charts" / "canarium" / "files"
 RECORDED = (ROOT / "tests/unit/sources/metrics/MLServer.txt").read_text()
 MADE_UP = {"Mirrored", "CPU", "Memory", "Cost"}
 "Panels of the dashboard of a model whose series are not of this rollout."
+EVIDENCE = "canarium_analysis_evidence / canarium_analysis_evidence_limit"
 MADE = "made"
 "The model that has them."
 
@@ -161,13 +162,16 @@ def tell_pods(rehearsal: Scenario, expositions: Any) -> None:
         expositions.add_pod(rehearsal.namespace, meta["name"], labels)
 
 
-def play(rehearsal: Scenario, address: str, expositions: Any) -> None:
-    """v1 serves, v2 is promoted, v3 taken back."""
+def play(rehearsal: Scenario, address: str, expositions: Any, prometheus: str) -> None:
+    """v1 serves, v2 is promoted once Prometheus has seen it judged, v3 taken back."""
+    begun = time.time()
     rehearsal.apply(simulated("v1"))
     rehearsal.wait(phase("Healthy"), 30)
-    rehearsal.apply(simulated("v2", rollout=terms(address, "4s")))
-    rehearsal.wait(in_state("Holding"), 30)
+    rehearsal.apply(simulated("v2", rollout=terms(address, "10m")))
+    canary = rehearsal.wait(in_state("Holding"), 30)["status"]["canary"]["revision"]
     tell_pods(rehearsal, expositions)
+    assert wait_until(lambda: has_data(ask(prometheus, EVIDENCE, begun)), 60)
+    rehearsal.command("promote", canary)
     rehearsal.wait(phase("Healthy"), 30)
     rehearsal.apply(simulated("v3", rollout=terms(address, "60s")))
     rehearsal.wait(phase("RolledBack"), 60)
@@ -193,7 +197,7 @@ def test_every_query_of_every_dashboard_has_an_answer(rehearsal: Scenario, tmp_p
         directory = tmp_path / "prometheus"
         directory.mkdir()
         with run_prometheus(directory, [], Progress(), more=more) as prometheus:
-            play(rehearsal, web.url, expositions)
+            play(rehearsal, web.url, expositions, prometheus)
             values = {
                 "namespace": rehearsal.namespace,
                 "model": "iris",
