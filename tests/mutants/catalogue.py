@@ -261,18 +261,18 @@ EMERGENCIES = (
     ),
     Mutant(
         name="emergency-skips-steps-at-an-edit",
-        wrong="Edited steps go on from what a canary got in an emergency",
+        wrong="Edited steps go on from half of what a canary got in an emergency",
         file="core/decide.py",
         old="    weight = earned_weight(status)\n",
-        new="    weight = status.canary.weight if status.canary else 0\n",
+        new="    weight = status.canary.weight // 2 if status.canary else 0\n",
         test=_EMERGENCY + "test_an_edit_of_the_steps_in_an_emergency_skips_none",
     ),
     Mutant(
         name="every-rollout-is-a-fix",
         wrong="In an emergency nothing is held of any canary, as if it were a fix",
-        file="core/moves.py",
-        old='emergency: Emergency = "Fix" if fix else ""',
-        new='emergency: Emergency = "Fix"',
+        file="core/emergency.py",
+        old='emergency=rollout.emergency or "Canary",',
+        new='emergency="Fix",',
         test=_EMERGENCY
         + "test_a_canary_that_stable_dies_under_right_after_its_begin_is_held_as_ever",
     ),
