@@ -13,6 +13,8 @@ GIVEN = ("clusterIP", "clusterIPs")
 "Fields that the cluster fills in as it likes."
 TIMES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 DIGESTS = re.compile(r"\b[0-9a-f]{64}\b")
+ROUTES = re.compile(r'("written": )"[0-9a-f]{10}"')
+"The digest of the routes that are in place, in which the model's name is."
 PODS = re.compile(r"(<model>-[0-9a-f]{10})-[0-9a-z]{1,10}-[0-9a-z]{5}\b")
 PASSING = ("heldSeconds",)
 "How long something took is no part of how it ended."
@@ -25,7 +27,8 @@ def read_ending(mirror: Mirror, namespace: str, model: str) -> Json:
         for kind, item in mirror.all_of(namespace, *OURS)
         if _belongs(item, model)
     ]
-    text = _number_digests(TIMES.sub("<time>", json.dumps(dict(found))))
+    text = TIMES.sub("<time>", ROUTES.sub(r'\1"<routes>"', json.dumps(dict(found))))
+    text = _number_digests(text)
     ending: Json = json.loads(PODS.sub(r"\1-<pod>", re.sub(rf"\b{model}\b", "<model>", text)))
     return ending
 
