@@ -204,7 +204,6 @@ async def run_bystander() -> AsyncIterator[tuple[int, int]]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.e2e.bystander",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        preexec_fn=weigh_as_others,
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None
@@ -372,11 +371,6 @@ def go_first() -> None:
     """Let the clock of the measurement be disturbed by nobody, where one may ask for that."""
     with contextlib.suppress(PermissionError):
         os.nice(-10)
-
-
-def weigh_as_others() -> None:
-    """Be as important as any other process: the bystander has to stand still when they do."""
-    os.nice(-os.nice(0))
 
 
 if __name__ == "__main__":

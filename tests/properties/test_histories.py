@@ -180,6 +180,8 @@ class History(RuleBasedStateMachine):
         world.settle()
         if not world.status_raw or world.status.traffic is None:
             return  # the status was lost while the spec was of no use: nobody knows the wish
+        if not any(pod.ready for pod in world.pods.values()):
+            return  # a rule after ours looks as if we had no share: it waits for a ready pod
         before = world.reach()
         for _ in range(times):
             contested = (

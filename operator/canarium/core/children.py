@@ -30,7 +30,7 @@ from canarium.core.autoscalers import (
     retire,
 )
 from canarium.core.clock import AHEAD_SECONDS
-from canarium.core.contest import is_changed, waits_until
+from canarium.core.contest import waits_until
 from canarium.core.drift import contains, read_restart
 from canarium.core.history import make_prunes, make_records
 from canarium.core.jobs import make_job_writes
@@ -206,14 +206,8 @@ def _created_at(view: View, at: float) -> float:
 
 
 def _may_write(view: View, status: Status) -> bool:
-    """Whether no share would be raised above what ready pods carry, unless nobody else has any.
-
-    Where nobody has, what others changed is put right all the same: that raises nobody above what
-    was in force, and a rule of theirs can look as if ours had no share.
-    """
-    if all(_may_get(view, status, part) for part in parts_of(status)):
-        return True
-    return is_changed(view, status) and not any(pod.ready for pod in view.observed.pods)
+    """Whether no share would be raised above what ready pods carry, unless nobody else has any."""
+    return all(_may_get(view, status, part) for part in parts_of(status))
 
 
 def _may_get(view: View, status: Status, part: RevisionStatus) -> bool:
