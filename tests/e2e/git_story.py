@@ -215,7 +215,8 @@ class Story:
         self.scenario.kubectl("scale", "mdep/iris", "--replicas=1")
         self.tool.sync(times=1)
         self.tool.wait_done(bounds)
-        self.scenario.wait(is_of_size(2), SECONDS)
+        self.scenario.wait(is_scaled_within(2, 3), SECONDS)
+        handed_over = len(self.sizes("v2")) - 1
         name = f"iris-{self.stable['v2']}"
         scaler = self.scenario.get("HorizontalPodAutoscaler", name)
         self.tool.sync(times=3)
@@ -224,7 +225,9 @@ class Story:
         after = self.scenario.get("HorizontalPodAutoscaler", name)
         assert after is not None
         assert after["spec"] == scaler["spec"]
-        assert self.sizes("v2")[-1] == 2
+        # How many of its two or three pods the autoscaler wants depends on how busy the machine is.
+        # A sync that had a say in it would have put back the one pod that was there before.
+        assert set(self.sizes("v2")[handed_over:]) <= {2, 3}
 
     def prune(self) -> None:
         """The file goes from Git, and the model with all that was made for it."""
@@ -308,6 +311,15 @@ def is_of_size(size: int) -> Holds:
         return phase("Healthy")(found) and found["status"].get("replicas") == size
 
     return named(holds, f"{size} pods at rest")
+
+
+def is_scaled_within(least: int, most: int) -> Holds:
+    """Holds of a model at rest that has a size within these bounds."""
+
+    def holds(found: Json) -> bool:
+        return phase("Healthy")(found) and least <= found["status"].get("replicas", 0) <= most
+
+    return named(holds, f"{least} to {most} pods at rest")
 
 
 def has_deadline(deadline: str | None) -> Holds:

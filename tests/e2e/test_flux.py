@@ -258,7 +258,6 @@ class SyncedByFlux:
         self.node.cluster.kubectl("-n", self.home, *words, stdin=stdin)
 
 
-@pytest.mark.by_hand
 def test_flux_upgrades_the_operator_in_a_rollout_and_no_request_is_lost(
     upgraded: Scenario,
 ) -> None:
