@@ -168,6 +168,12 @@ class Cache:
             failures=failures,
         )
 
+    def project(self, kind: str, raw: bytes | Raw) -> Any:
+        """The record of an object of a kind that we write."""
+        if kind == "ModelRevision":
+            return project_revision(raw, self.boundary)
+        return PROJECTIONS[kind](raw)
+
     def project_model(
         self, raw: bytes | Raw | Mapping[str, Any], known: ModelObject | None
     ) -> ModelObject:

@@ -97,7 +97,9 @@ def _find_each(
     """The samples of one model after the other, so that one that breaks takes none from others."""
     for view in views:
         try:
-            yield from tuple(family.find((view,), now))
+            samples = tuple(family.find((view,), now))
+            render_gauge(family.name, family.text, family.labels, samples)
+            yield from samples
         except Exception as error:  # noqa: BLE001 - see above
             note(f"{view.model.meta.namespace}/{view.model.meta.name}", error)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
@@ -482,12 +482,16 @@ def project_gateway(raw: bytes | Raw) -> GatewayRecord:
     )
 
 
-def project_revision(raw: bytes | Raw) -> RevisionRecord:
-    """A ModelRevision; one whose source makes no sense gets no canonical form, so matches none."""
+def project_revision(raw: bytes | Raw, boundary: Boundary | None = None) -> RevisionRecord:
+    """A ModelRevision; one whose source makes no sense gets no canonical form, so matches none.
+
+    `boundary` hears what was raised about its source, or about its copy of the rollout's terms.
+    """
     wire = _decode_revision(raw)
     status = wire.status or _RevisionStatus()
-    canonical, version, image, metrics = _read_source(bytes(wire.spec.source))
-    meta = _make_meta(wire.metadata)
+    meta, boundary = _make_meta(wire.metadata), boundary or Boundary()
+    canonical, version, image, metrics = _make_source(meta, bytes(wire.spec.source), boundary)
+    terms = wire.spec.rollout if status.rollout is UNSET else status.rollout
     return RevisionRecord(
         meta=meta,
         revision=meta.labels.get(REVISION_LABEL, ""),
@@ -497,7 +501,7 @@ def project_revision(raw: bytes | Raw) -> RevisionRecord:
         metrics=metrics,
         version=version,
         image=image,
-        rollout=_make_rollout(wire.spec.rollout if status.rollout is UNSET else status.rollout),
+        rollout=_make_rollout(meta, terms, boundary),
         outcome=status.outcome,
         started_at=_seconds(status.started_at) or meta.created_at,
         stable_at=_seconds(status.stable_at),
@@ -745,26 +749,37 @@ def _make_status(meta: Meta, raw: Mapping[str, Any], boundary: Boundary) -> Stat
         return Status()
 
 
-@lru_cache(maxsize=1024)
-def _read_source(raw: bytes) -> tuple[str, str, str, MetricsEndpoint | None]:
-    """The canonical form, version, image and metrics endpoint of a revision's source."""
+_Source: TypeAlias = tuple[str, str, str, MetricsEndpoint | None]
+"The canonical form, version, image and metrics endpoint of a revision's source."
+
+
+def _make_source(meta: Meta, raw: bytes, boundary: Boundary) -> _Source:
     try:
-        source = msgspec.json.decode(raw)
-        normal = normalise_source(source)
-        found, image = metrics_endpoint(normal), str(normal["server"].get("image") or "")
-        version = str(normal.get("model", {}).get("version") or "") or image_version(image)
-        endpoint = None if found is None else MetricsEndpoint(**found)
-        return canonical_json(normal), version, image, endpoint
-    except Exception:  # noqa: BLE001 - whatever it is, it makes no sense: see project_revision
+        return _read_source(raw)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it makes no sense
+        boundary.note("Projecting", f"source of {meta.namespace}/{meta.name}", error)
         return "", "", "", None
 
 
-def _make_rollout(raw: dict[str, Any] | UnsetType) -> RolloutSpec | None:
+@lru_cache(maxsize=1024)
+def _read_source(raw: bytes) -> _Source:
+    normal = normalise_source(msgspec.json.decode(raw))
+    found, image = metrics_endpoint(normal), str(normal["server"].get("image") or "")
+    version = str(normal.get("model", {}).get("version") or "") or image_version(image)
+    endpoint = None if found is None else MetricsEndpoint(**found)
+    return canonical_json(normal), version, image, endpoint
+
+
+def _make_rollout(
+    meta: Meta, raw: dict[str, Any] | UnsetType, boundary: Boundary
+) -> RolloutSpec | None:
+    """The terms that a rollout was begun by; without those that can be read the spec's hold."""
     if raw is UNSET:
         return None
     try:
         return parse_rollout(raw)
-    except Exception:  # noqa: BLE001 - terms that cannot be read are none: the spec's hold
+    except Exception as error:  # noqa: BLE001 - one object must not stop the others
+        boundary.note("Projecting", f"terms of {meta.namespace}/{meta.name}", error)
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from canarium.core.spec import TemplateKind
@@ -19,7 +20,6 @@ from canarium.kube.projections import (
     project_gateway_class,
     project_job,
     project_pod,
-    project_revision,
     project_service,
 )
 from canarium.kube.reflector import Reflector
@@ -126,7 +126,7 @@ def make_reflectors(
 def _list_namespaced(cache: Cache) -> list[tuple[Resource, Store[Any], Projection, str]]:
     """What is watched in the namespaces that are served, each with its label selector."""
     return [
-        (MODEL_REVISIONS, cache.revisions, project_revision, OURS),
+        (MODEL_REVISIONS, cache.revisions, partial(cache.project, "ModelRevision"), OURS),
         (DEPLOYMENTS, cache.deployments, project_deployment, OURS),
         (PODS, cache.pods, project_pod, OURS),
         (SERVICES, cache.services, project_service, OURS),

@@ -22,7 +22,7 @@ from canarium.core.actions import (
 from canarium.core.names import REVISION_LABEL
 from canarium.core.observed import Meta, ModelObject
 from canarium.errors import CanariumError, ConflictError, NotFoundError
-from canarium.kube.cache import PROJECTIONS, Cache
+from canarium.kube.cache import Cache
 from canarium.kube.client import Api
 from canarium.kube.projections import project_meta
 from canarium.kube.resources import CHILDREN
@@ -195,7 +195,7 @@ class Writer:
             return None
 
     def _take(self, ref: Ref, raw: bytes) -> None:
-        self._cache.children(ref.kind).put(PROJECTIONS[ref.kind](raw))
+        self._cache.children(ref.kind).put(self._cache.project(ref.kind, raw))
 
 
 def _describe_conflict(ref: Ref, found: Meta) -> str:

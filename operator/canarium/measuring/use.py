@@ -107,9 +107,9 @@ class UseMeter:
             while True:
                 try:
                     await self.measure()
-                except Exception:
+                except Exception as error:  # noqa: BLE001 - the next time it may go well
                     self._rows = ()
-                    logger.exception("measuring what revisions use")
+                    self._cache.boundary.note("Use", "all models", error)
                 spread = random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
                 await self._pause(INTERVAL_SECONDS * spread)
         finally:

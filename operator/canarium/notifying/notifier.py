@@ -116,8 +116,7 @@ class Notifier:
                     news = make_news(model, event, notice, self._now())
                     self._queue(_Letter(receiver, news, model.meta, time.monotonic()))
                 except Exception as error:  # noqa: BLE001 - the object's pass has more to do
-                    about = f"{model.meta.namespace}/{model.meta.name}"
-                    self._boundary.note("Notifying", about, error)
+                    self._boundary.note("Notifying", _name(model.meta), error)
 
     async def close(self) -> None:
         """Give what is on its way a moment, and end; what is left is lost, and that is said."""
@@ -180,9 +179,10 @@ class Notifier:
                 return await post(self._open(), destination, message)
         except SourceError as error:  # the Secret or its Role may be on its way
             return Outcome(str(error))
-        except Exception:
-            logger.exception("notification %s broke", letter.receiver.name)
-            return Outcome("a bug of the operator's, which its log tells", final=True)
+        except Exception as error:  # noqa: BLE001 - the receiver's other letters can be sent
+            about = f"{_name(letter.meta)} {letter.receiver.name}"
+            words = self._boundary.note("Notifying", about, error)
+            return Outcome(f"an internal error ({words})", final=True)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -193,7 +193,11 @@ class Notifier:
         receiver, news = letter.receiver, letter.news
         words = f"{receiver.name} ({receiver.channel}) was not told {news.notice}: {problem}"
         self._metrics.notifications.labels(receiver.channel, outcome).inc()
-        about = {"object": f"{letter.meta.namespace}/{letter.meta.name}"}
+        about = {"object": _name(letter.meta)}
         logger.warning("%s", words, extra={**about, "reason": "NotificationFailed"})
         event = Event("Warning", "NotificationFailed", "Notify", words)
         self._recorder.record(letter.meta, event)
+
+
+def _name(meta: Meta) -> str:
+    return f"{meta.namespace}/{meta.name}"

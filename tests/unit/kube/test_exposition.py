@@ -105,6 +105,18 @@ def test_a_model_whose_series_cannot_be_made_takes_none_from_the_others() -> Non
     assert set(noted) == {"risk/broken"}
 
 
+def test_a_model_whose_samples_cannot_be_written_takes_none_from_the_others() -> None:
+    metrics, noted = Metrics(), list[str]()
+    whole = ModelView(ModelObject(Meta("risk", "fraud", "u", "1"), None))
+    broken = replace(whole, model=replace(whole.model, meta=replace(whole.model.meta, name=7)))  # type: ignore[arg-type]
+    metrics.show_models(lambda: [broken, whole], lambda about, _error: noted.append(about))
+
+    told = render(metrics)
+
+    assert 'canarium_model_ready{namespace="risk",model="fraud"} 0.0' in told
+    assert set(noted) == {"risk/7"}
+
+
 def test_every_metric_that_is_rendered_is_in_the_reference_with_its_type_and_labels() -> None:
     metrics = Metrics()
     metrics.show_models(tuple)

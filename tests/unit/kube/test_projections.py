@@ -24,6 +24,9 @@ from canarium.core.origin import Origin
 from canarium.core.spec import MetricsEndpoint
 from canarium.core.status import Status
 from canarium.errors import Problem
+from canarium.kube.boundary import Boundary
+from canarium.kube.cache import Cache
+from canarium.kube.metrics import Metrics
 from canarium.kube.projections import (
     make_route_projection,
     project_deployment,
@@ -48,6 +51,8 @@ from tests.unit.kube.wire import (
     make_object,
     owned_by,
 )
+
+SOURCE: Json = {"server": {"image": "registry/fraud:7"}}
 
 
 def meta(name: str, **changes: Any) -> Meta:
@@ -342,6 +347,34 @@ def test_a_revision_whose_source_makes_no_sense_is_none_that_a_spec_can_name(sou
             dump(make_object("ModelRevision", "r", spec={"source": {"server": {"image": "a"}}}))
         ).canonical
     )
+
+
+@pytest.mark.parametrize(
+    ("broken", "about"),
+    [
+        ({"source": {"server": "x"}}, "source of risk/r"),
+        ({"source": SOURCE, "rollout": {"steps": "many"}}, "terms of risk/r"),
+        ({"source": SOURCE, "rollout": {"steps": [{"hold": "soon"}]}}, "terms of risk/r"),
+    ],
+)
+def test_what_cannot_be_read_of_a_revision_is_logged_once_and_counted(
+    broken: Json, about: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Metrics()
+    cache = Cache(*(lambda _key: None,) * 3, boundary=Boundary(metrics))
+    raw = dump(make_object("ModelRevision", "r", spec=broken))
+
+    for _ in range(3):
+        record = cache.project("ModelRevision", raw)
+
+    assert (record.meta.name, record.rollout) == ("r", None)
+    assert [each.object for each in caplog.records] == [about]  # type: ignore[attr-defined]
+    assert metrics.internal_errors.labels("Projecting")._value.get() == 3.0
+
+
+def test_a_revision_that_can_be_read_is_noted_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    project_revision(dump(make_object("ModelRevision", "r", spec={"source": SOURCE})))
+    assert caplog.records == []
 
 
 def test_a_revision_tells_how_its_rollout_went() -> None:

@@ -19,6 +19,7 @@ from canarium.core.observed import (
 from canarium.core.spec import MetricsEndpoint
 from canarium.core.use import Amounts, PriceList, Prices, RevisionUse, Use
 from canarium.errors import ApiError, CanariumError, NotFoundError, UnavailableError
+from canarium.kube.boundary import Boundary
 from canarium.kube.cache import Cache
 from canarium.kube.client import ListMeta, Page
 from canarium.kube.metrics import Metrics
@@ -171,6 +172,30 @@ async def test_what_cannot_be_read_of_one_takes_no_figures_from_the_others() -> 
     meter = make_meter(client, cache, Settings(prices=PRICES))
     await meter.measure()
     assert [(row.version, row.use.measured_pods) for row in meter.rows()] == [("v6", 1)]
+
+
+async def test_a_measurement_that_breaks_is_noted_once_and_made_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = RuntimeError("hunter2")
+    client = MetricsClient(items=[used("a")], errors=[broken, broken])  # type: ignore[list-item]
+    metrics, turns, measured = Metrics(), list[float](), asyncio.Event()
+    cache = make_cache(make_pod("a"))
+    cache.boundary = Boundary(metrics)
+
+    async def pause(seconds: float) -> None:
+        turns.append(seconds)
+        if len(turns) == 3:
+            measured.set()
+            await asyncio.Event().wait()
+
+    meter = make_meter(client, cache, pause=pause)
+    async with running(meter):
+        await measured.wait()
+        assert [row.version for row in meter.rows()] == ["v6"]
+
+    assert metrics.internal_errors.labels("Use")._value.get() == 2.0
+    assert len(caplog.records) == 1
 
 
 async def test_nobody_is_asked_when_there_are_no_pods() -> None:

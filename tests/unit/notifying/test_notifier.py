@@ -155,6 +155,29 @@ async def test_only_what_a_receiver_asks_for_is_sent() -> None:
     assert types == ["dev.canarium.rollout.failed.v1", "dev.canarium.rollout.rolledback.v1"]
 
 
+async def test_what_is_raised_in_sending_is_noted_and_its_letter_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_receiver: Receiver, _news: object) -> None:
+        raise RuntimeError("hunter2")
+
+    inbox = Inbox()
+    async with serving(inbox.answer) as url, office(make_secret(url=url)) as it:
+        with monkeypatch.context() as patch:
+            patch.setattr(notifier_module, "make_message", fail)
+            it.notify(CHAT)
+            it.notify(CHAT)
+            assert await it.settle(2) == {"GivenUp": 2.0}
+        it.notify(CHAT)
+        assert await it.settle(3) == {"GivenUp": 2.0, "Delivered": 1.0}
+
+    noted = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert [each.object for each in noted] == ["risk/fraud ops"]  # type: ignore[attr-defined]
+    assert it.metrics.internal_errors.labels("Notifying")._value.get() == 2.0
+    assert it.events[0].startswith(f"{UNTOLD}: an internal error (RuntimeError at ")
+    assert "hunter2" not in it.events[0]
+
+
 async def test_what_fails_is_sent_again_under_the_same_id() -> None:
     inbox = Inbox(statuses=[500, 429, 200])
     it, outcomes = await deliver(inbox)
