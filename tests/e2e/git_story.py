@@ -167,8 +167,9 @@ class Story:
         self.tool.wait_failed(commit)
 
         self.tool.sync(times=10)
-        self.edit({"spec": {"rollout": {"progressDeadline": "77s"}}})
-        self.scenario.wait(has_deadline(None), SECONDS)
+        # A field that Git has too: what Git doesn't say is no difference to Argo CD.
+        self.edit({"spec": {"rollout": {"guard": {"duration": "77s"}}}})
+        self.scenario.wait(is_guarded_for(TERMS["guard"]["duration"]), SECONDS)
         healed = self.scenario.wait(phase("RolledBack"), SECONDS)
 
         self.tool.wait_failed(commit)
@@ -322,9 +323,9 @@ def is_scaled_within(least: int, most: int) -> Holds:
     return named(holds, f"{least} to {most} pods at rest")
 
 
-def has_deadline(deadline: str | None) -> Holds:
-    """Holds of a model whose spec says this of the deadline."""
+def is_guarded_for(duration: str) -> Holds:
+    """Holds of a model whose spec says this of the guard."""
     return named(
-        lambda found: found["spec"]["rollout"].get("progressDeadline") == deadline,
-        f"progressDeadline {deadline}",
+        lambda found: found["spec"]["rollout"]["guard"]["duration"] == duration,
+        f"a guard of {duration}",
     )

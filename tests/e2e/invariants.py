@@ -1,10 +1,12 @@
-"""The design's invariants, checked on a witness's log alone; the operator's status is never read.
+"""The design's invariants, checked on a witness's log alone.
+
+The operator's status is never believed: of what it says only a fault of its own is read.
 
 Each check is a pure function from the changes of one namespace to what was violated. Where two
 objects cannot be written in one transaction, `SLACK_SECONDS` says how old a look may be.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -40,6 +42,10 @@ SETTLE_SECONDS = 2.0
 
 CONTEST_SECONDS = 35.0
 "Against somebody who keeps writing there are pauses of up to 30 s before a route is put right."
+QUIET_SECONDS = 10.0
+MOST_DECIDED = 2
+MOST_STATUSES = 40
+"Of one model within that time: the busiest rollouts of our tests write twelve."
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,6 +460,63 @@ def check_reach(changes: Sequence[Change], expected: Expectation) -> Iterator[Vi
             since = (since or change) if theirs else None
 
 
+def check_quiet(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """11: status isn't written over and over: what is undecided in there would not show elsewhere.
+
+    That it was written counts, not what it says.
+    """
+    act: tuple[str, ...] = ()
+    written: deque[float] = deque()
+    for _, change in replay(changes, expected.model):
+        if change.kind != "ModelDeployment" or change.name != expected.model:
+            continue
+        if _person_act(change) != act:
+            act = _person_act(change)
+            continue
+        written.append(change.time)
+        while change.time - written[0] > QUIET_SECONDS:
+            written.popleft()
+        if len(written) > MOST_STATUSES:
+            words = f"{len(written)} statuses were written within {QUIET_SECONDS:.0f} s"
+            yield _violation("11 decisions", change, words)
+            written.clear()
+
+
+def check_cycles(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """11: shares aren't given, taken and given again while nothing new could be seen.
+
+    To go back once is a verdict's doing, which no watch shows; a second time there is none left.
+    """
+    seen: Counter[str] = Counter()
+    act: tuple[str, ...] = ()
+    for world, change in replay(changes, expected.model):
+        if change.kind in ROUTE_KINDS and _is_ours(change, world) and not change.deleted:
+            pairs = _share_pairs(world, change)
+            if any(before != after for before, after in pairs):
+                decided = str([sorted(after.items()) for _, after in pairs])
+                seen[decided] += 1
+                if seen[decided] > MOST_DECIDED:
+                    yield _violation("11 decisions", change, f"for the third time: {decided}")
+                    seen.clear()
+                continue
+        elif change.kind == "ModelDeployment":
+            if _person_act(change) == act:
+                continue
+            act = _person_act(change)
+        elif change.kind == "Event":
+            continue
+        seen.clear()
+
+
+def check_faults(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:
+    """12: nothing that an object holds is a fault of the operator's; it says so where it is."""
+    for _, change in replay(changes, expected.model):
+        if change.kind == "ModelDeployment" and not change.deleted:
+            status = change.object.get("status", {})
+            if status.get("reason") == "InternalError":
+                yield _violation("12 faults", change, str(status.get("message")))
+
+
 CHECKS: tuple[Check, ...] = (
     check_weights,
     check_capacity,
@@ -464,6 +527,9 @@ CHECKS: tuple[Check, ...] = (
     check_rejected,
     check_promotions,
     check_spec_is_the_persons,
+    check_quiet,
+    check_cycles,
+    check_faults,
 )
 "What is checked of what we write, without what strangers wrote into a route in between."
 

@@ -381,8 +381,52 @@ def test_a_host_that_the_person_asked_for_before_may_stay_while_a_rollout_goes_o
 
 def test_what_may_return_once_is_found_when_it_returns_again() -> None:
     expected = Expectation(MODEL, frozenset(("v2",)), returns=1)
-    once = canary().route(v1=100, v2=0).route(v1=80, v2=20)
+    once = canary().ready("v2", 0).route(v1=100, v2=0).ready("v2", 1).route(v1=80, v2=20)
     assert find_violations(once.changes, expected) == []
 
-    again = once.route(v1=100, v2=0).route(v1=80, v2=20)
+    again = once.ready("v2", 0).route(v1=100, v2=0).ready("v2", 1).route(v1=80, v2=20)
     assert [v.message for v in find_violations(again.changes, expected)] == ["v2 is tried again"]
+
+
+def test_a_status_that_is_written_over_and_over_is_found() -> None:
+    busy = serving()
+    for _ in range(40):
+        busy.wait(0.25).model()
+    assert violated(busy) == []
+    assert violated(busy.model(generation=2, annotations={"canarium.dev/abort": "v2@1"})) == []
+    assert violated(busy.model(generation=2, annotations={"canarium.dev/abort": "v2@1"})) == [
+        "11 decisions: 41 statuses were written within 10 s"
+    ]
+
+
+def test_statuses_at_leisure_are_none_too_many() -> None:
+    log = serving()
+    for _ in range(200):
+        log.wait(0.5).model()
+    assert violated(log) == []
+
+
+def undecided(news: Callable[[Log], Log]) -> list[str]:
+    log = canary()
+    for _ in range(2):
+        news(log).route(v1=100, v2=0)
+        news(log).route(v1=80, v2=20)
+    expected = Expectation(MODEL, frozenset(("v2",)), returns=9)
+    return [v.message for v in find_violations(log.changes, expected)]
+
+
+def test_shares_that_are_given_and_taken_with_nothing_new_to_see_are_found() -> None:
+    found = "for the third time: [[('v1', 80), ('v2', 20)]]"
+    assert undecided(lambda log: log) == [found]
+    assert undecided(lambda log: log.model(generation=2)) == [found], "a status is no news"
+    assert undecided(lambda log: log.ready("v2", 0).ready("v2", 1)) == []
+    assert undecided(Log.accept) == []
+
+
+def test_a_fault_of_the_operators_own_is_found() -> None:
+    def log(reason: str) -> Log:
+        body = {"spec": {}, "status": {"reason": reason, "message": "the operator failed"}}
+        return Log()._write("ModelDeployment", MODEL, body, None)
+
+    assert violated(log("Healthy")) == []
+    assert violated(log("InternalError")) == ["12 faults: the operator failed"]
