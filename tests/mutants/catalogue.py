@@ -1722,6 +1722,25 @@ BESIDE_THE_WORK = (
         test="tests/unit/test_cli.py::"
         "test_nothing_that_others_wrote_looks_like_a_line_or_steers_a_terminal",
     ),
+    Mutant(
+        name="escape-codes-on-a-terminal",
+        wrong="What rich draws goes to the terminal as others wrote it",
+        file="cli/terminal.py",
+        old="Segment(fit(piece.text, self.encoding), piece.style)",
+        new="Segment(piece.text, piece.style)",
+        test="tests/unit/cli/test_door.py::"
+        "test_a_console_lets_its_own_colours_pass_and_nothing_of_others",
+    ),
+    Mutant(
+        name="forged-lines-on-a-terminal",
+        wrong="A line break in what others wrote begins a line of what a command prints",
+        file="cli/connection.py",
+        old="        made: Json = found if self.exact else flatten(found)\n",
+        new="        made: Json = found\n",
+        test="tests/unit/cli/test_door.py::"
+        "test_no_command_prints_what_steers_a_terminal_or_forges_a_line"
+        "[pause fraud --timeout 300ms-file]",
+    ),
 )
 
 OTHERS_OBJECTS = (

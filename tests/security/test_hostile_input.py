@@ -90,6 +90,14 @@ FLOODS: dict[str, tuple[Json, str]] = {
     "steps": (steps(10_000), "spec.rollout.steps: Too many: 10000: must have at most 20 items"),
     "zero-interval": (judged(interval="0s"), "spec.rollout.analysis.metrics[0].interval"),
     "tiny-interval": (judged(interval="1ms"), "spec.rollout.analysis.metrics[0].interval"),
+    "header": (
+        {
+            "rollout": {
+                "steps": [{"name": "a", "headers": [{"name": "x", "value": "a\x1b]0;b\x07"}]}]
+            }
+        },
+        "spec.rollout.steps[0].headers[0].value in body should match",
+    ),
     "metrics": (
         {"rollout": {"analysis": {"metrics": [{"name": f"m{n}"} for n in range(1_000)]}}},
         "spec.rollout.analysis.metrics: Too many: 1000",

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from canarium.api.rules import Model, Rule, keyed, matching
+from canarium.api.rules import Model, Rule, keyed, matching, shaped
 from canarium.api.scalars import DnsLabel, Duration, IntOrText
 from canarium.core.spec import CLOSING_NAME, EXPERIMENT_NAME
 
@@ -49,8 +49,15 @@ class HeaderMatch(Model):
         matching("[A-Za-z0-9!#$%&*+.^_|~-]+", "write a header's name, such as x-canary"),
     ]
     "Its name; upper and lower case are the same."
-    value: Annotated[str, Field(min_length=1, max_length=1024)]
-    "Its value."
+    value: Annotated[
+        str,
+        Field(min_length=1, max_length=1024),
+        shaped(
+            "[!-~]([ -~]*[!-~])?",
+            "write letters, digits and signs of ASCII, with no space at the beginning or the end",
+        ),
+    ]
+    "Its value: ASCII that can be printed, and no space at the beginning or the end."
     type: Literal["Exact", "RegularExpression"] | None = None
     "How value is meant: Exact (when left out) or RegularExpression."
 

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from canarium.cli.output import open_door
+
 SHELLS = ("bash", "zsh", "fish")
 NAMES = ("canarium", "kubectl-canarium")
 _NO_FILES = ":4"
@@ -52,10 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
 def complete_for_kubectl(words: Sequence[str] | None = None) -> int:
     """Answer kubectl: `words` are those after `kubectl canarium`, the last one unfinished."""
     given = list(sys.argv[1:] if words is None else words) or [""]
-    found = suggest_words(given)
     files = given[0] == "explain" and len(given) > 1 and not given[-1].startswith("-")
-    sys.stdout.write("".join(f"{word}\n" for word in found))
-    sys.stdout.write(f"{_FILES if files else _NO_FILES}\n")
+    with open_door():
+        sys.stdout.write("".join(f"{word}\n" for word in suggest_words(given)))
+        sys.stdout.write(f"{_FILES if files else _NO_FILES}\n")
     return 0
 
 

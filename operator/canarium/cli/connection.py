@@ -20,6 +20,7 @@ import aiohttp
 import yaml
 from kubernetes.aio import client, config
 
+from canarium.cli.output import flatten
 from canarium.cli.refusals import Kind, Request, explain_refusal, explain_unreachable
 from canarium.errors import CommandError, UnavailableError
 
@@ -48,10 +49,14 @@ class WatchEndedError(Exception):
 
 @dataclass(slots=True)
 class Connection:
-    """Requests to one cluster. `namespace` is the one asked for, or the context's own."""
+    """Requests to one cluster. `namespace` is the one asked for, or the context's own.
+
+    `exact` leaves strings as they are, for programs; else none ends a line (`flatten`).
+    """
 
     api: client.ApiClient
     namespace: str
+    exact: bool = False
 
     async def get(self, kind: Kind, name: str) -> Json:
         """One object of the namespace."""
@@ -84,7 +89,7 @@ class Connection:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     raise WatchEndedError
-                yield event["type"], event["object"]
+                yield event["type"], self._read(event["object"])
         except (aiohttp.ClientError, TimeoutError):
             return  # it is begun anew, and fails then if the cluster is really away
         finally:
@@ -92,8 +97,11 @@ class Connection:
 
     async def _send(self, request: Request) -> Json:
         async with await self._open(request) as response:
-            answer: Json = json.loads(await response.read())
-            return answer
+            return self._read(json.loads(await response.read()))
+
+    def _read(self, found: Json) -> Json:
+        made: Json = found if self.exact else flatten(found)
+        return made
 
     async def _open(self, request: Request) -> aiohttp.ClientResponse:
         """Send a request; the response with its body still to be read."""
@@ -139,7 +147,8 @@ async def connect(arguments: argparse.Namespace) -> AsyncGenerator[Connection]:
         raise CommandError(f"the kubeconfig cannot be used: {error}") from error
     api.user_agent = MANAGER
     async with api:
-        yield Connection(api, arguments.namespace or namespace or "default")
+        exact = getattr(arguments, "output", None) is not None
+        yield Connection(api, arguments.namespace or namespace or "default", exact)
 
 
 async def _load(settings: client.Configuration, kubeconfig: str | None, context: str | None) -> str:

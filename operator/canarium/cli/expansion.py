@@ -11,6 +11,7 @@ from rich.text import Text
 
 from canarium.api import format_duration, parse_deployment
 from canarium.api.defaults import NO_DEFAULTS, Defaults
+from canarium.cli.output import flatten
 from canarium.cli.report import tell_headers
 from canarium.cli.terminal import align
 from canarium.cli.tree import describe_extras
@@ -115,7 +116,9 @@ def _need(step: Step, size: int) -> Need:
 def tell_expansion(expansion: Expansion) -> Iterator[Text]:
     """The lines that people read."""
     strategy = f", strategy {expansion.strategy}" if expansion.strategy else ""
-    yield Text.assemble((expansion.name, "bold"), f"{strategy}: {_pods(expansion.replicas)} stable")
+    yield Text.assemble(
+        (flatten(expansion.name), "bold"), f"{strategy}: {_pods(expansion.replicas)} stable"
+    )
     header = ["", "STEP", "WEIGHT", "BESIDE", "CANARY", "ENDS"]
     steps = expansion.rollout.all_steps
     rows = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from canarium.cli.exits import Exit
 from canarium.cli.options import add_output
+from canarium.cli.output import flatten
 from canarium.errors import CommandError, SpecError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         except SpecError as error:
             code = Exit.REFUSED
             for problem in error.problems:
-                sys.stderr.write(f"{arguments.file}: {_name(manifest)}: {problem}\n")
+                sys.stderr.write(f"{flatten(f'{arguments.file}: {_name(manifest)}: {problem}')}\n")
     _print(explained, arguments.output)
     return code
 

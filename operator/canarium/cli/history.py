@@ -89,7 +89,7 @@ def make_rows(told: Sequence[Past], now: float) -> list[list[str | Text]]:
     """The table's rows, header first; `now` in seconds since the epoch."""
     from canarium.cli.terminal import format_age, phase  # noqa: PLC0415
 
-    header = ["REVISION", "VERSION", "OUTCOME", "REASON", "STARTED", "TOOK", "FROM"]
+    header = ["REVISION", "VERSION", "OUTCOME", "REASON", "STARTED", "TOOK", "SAID FROM"]
     rows: list[list[str | Text]] = [[*header]]
     for one in told:
         started = one.started_at

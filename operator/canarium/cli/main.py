@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from canarium import __version__
+from canarium.cli.output import flatten, open_door
 from canarium.errors import CanariumError, CommandError
 
 COMMANDS = {
@@ -42,6 +43,11 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None, prog: str = "canarium") -> int:
     """Run one command; the exit code. What a person can mend is one sentence on stderr."""
+    with open_door():
+        return _main(arguments, prog)
+
+
+def _main(arguments: Sequence[str] | None, prog: str) -> int:
     if "_ARGCOMPLETE" in os.environ:
         _complete(prog)
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -53,7 +59,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "canarium") -> int:
     try:
         return _run(chosen)
     except CanariumError as error:
-        sys.stderr.write(f"{prog}: {error}\n")
+        sys.stderr.write(f"{prog}: {flatten(str(error))}\n")
         return error.code if isinstance(error, CommandError) else 2
 
 

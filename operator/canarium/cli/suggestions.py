@@ -17,6 +17,7 @@ from canarium.cli.connection import (
     find_kubeconfigs,
     read_kubeconfig,
 )
+from canarium.cli.output import flatten
 from canarium.cli.report import read_revision
 from canarium.cli.scene import fetch_records
 from canarium.errors import CanariumError
@@ -25,14 +26,17 @@ PATIENCE_SECONDS = 2.0
 
 
 def suggest(what: str, prefix: str, arguments: argparse.Namespace) -> list[str]:
-    """Names that begin so: `what` is models, revisions, namespaces or contexts."""
+    """Names that begin so: `what` is models, revisions, namespaces or contexts.
+
+    One that no terminal should see is none: the shell would put it into the line that is typed.
+    """
     for option in ("kubeconfig", "context", "namespace"):
         arguments.__dict__.setdefault(option, None)
     try:
         found = _contexts(arguments) if what == "contexts" else asyncio.run(_ask(what, arguments))
     except (CanariumError, TimeoutError):
         return []
-    return sorted(name for name in found if name.startswith(prefix))
+    return sorted(name for name in found if name.startswith(prefix) and flatten(name) == name)
 
 
 def _contexts(arguments: argparse.Namespace) -> list[str]:

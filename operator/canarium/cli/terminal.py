@@ -5,15 +5,16 @@ Colours only on a terminal, and none with NO_COLOR; ASCII where the terminal can
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import IO, Any
 
-import yaml
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+
+from canarium.cli.output import dump_json, dump_yaml, fit, flatten, look_behind
 
 MARKS = {
     "Done": ("✔", "+", "green"),
@@ -47,18 +48,26 @@ COLOURS = {
 _UNITS = (("y", 365 * 86400), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
+class CleanConsole(Console):
+    """A console whose colours pass the door, and nothing else that steers a terminal."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Clean every piece of text; what moves the cursor is rich's own."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(fit(piece.text, self.encoding), piece.style)
+
+
 def make_console(file: IO[str] | None = None, width: int | None = None) -> Console:
     """A console that prints what it is given: no markup, no guesses what is a number."""
-    return Console(file=file, width=width, markup=False, emoji=False, highlight=False)
+    stream = file if file is not None else look_behind(sys.stdout)
+    return CleanConsole(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
 def print_value(value: Any, form: str) -> None:
     """Print a value for programs, as json or yaml."""
-    if form == "json":
-        json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
-    else:
-        yaml.safe_dump(value, sys.stdout, sort_keys=False, allow_unicode=True)
+    sys.stdout.write(dump_json(value) if form == "json" else dump_yaml(value))
 
 
 def mark(word: str, *, ascii_only: bool) -> Text:
@@ -87,7 +96,9 @@ def format_age(seconds: float | None) -> str:
 
 def align(rows: Sequence[Sequence[str | Text]], *, gap: int = 2) -> list[Text]:
     """Each row as one line, with the columns below each other."""
-    made = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    made = [
+        [Text(flatten(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows
+    ]
     columns = zip_longest(*made, fillvalue=Text())
     widths = [max(cell.cell_len for cell in column) for column in columns]
     return [_join(row, widths, gap) for row in made]

@@ -406,6 +406,14 @@ def test_a_wrong_field_is_named_with_its_cure(case: Bad) -> None:
     assert problems_of(case.body) == (Problem(case.field, case.says),)
 
 
+@pytest.mark.parametrize("value", ["a\x1b[2J", "a\u202eb", "é", " a", "a ", "a\tb", "a\n", "\x9b"])
+def test_the_value_of_a_header_is_what_can_be_printed(value: str) -> None:
+    steps = [{"name": "a", "headers": [{"name": "x-a", "value": value}]}]
+    (problem,) = problems_of(plain(spec__rollout={"steps": steps}))
+    assert problem.field == "spec.rollout.steps[0].headers[0].value"
+    assert problem.message.startswith("write letters, digits and signs of ASCII")
+
+
 def test_every_problem_is_told_at_once() -> None:
     wrong = changed(
         plain(),

@@ -32,6 +32,7 @@ STRUCTURAL = {
     "maxProperties",
     "minimum",
     "minItems",
+    "pattern",
     "minLength",
     "properties",
     "required",
