@@ -35,6 +35,8 @@ class Lane:
     child: Child | None = field(default=None, init=False)
     address: str = field(default="", init=False)
     "Where its probes are, as host:port."
+    _said: int = field(default=0, init=False)
+    "Bytes of the log that are of those before it."
 
     def start(self) -> None:
         """Start the operator; that it works shows in what it does."""
@@ -42,6 +44,7 @@ class Lane:
         words += ["--namespace", self.namespace, "--lease-namespace", self.namespace]
         self.address = f"127.0.0.1:{find_free_ports(1)[0]}"
         words += ["--probe-address", self.address, *WITHOUT, *self.words]
+        self._said = self.log.stat().st_size if self.log.exists() else 0
         self.child = spawn(words, self.log)
 
     def kill(self) -> None:
@@ -81,11 +84,13 @@ class Lane:
             self.start()
 
     async def stop(self) -> None:
-        """Ask it to end; it has to do so well."""
+        """Ask it to end; it has to do so well, if it had got as far as to listen."""
         if self.child is None:
             return
         child, self.child = self.child, None
         code = await asyncio.to_thread(child.end)
+        if code == -signal.SIGTERM and self.log.stat().st_size == self._said:
+            return  # started anew a moment ago: the interpreter was still reading its modules
         if code != 0:
             raise NotRunningError(f"the operator did not end well ({code}): {child.tail()}")
 

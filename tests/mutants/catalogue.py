@@ -1880,6 +1880,14 @@ ROUTES_OF_OURS = (
         test=_TRAFFIC + "test_against_somebody_who_keeps_writing_it_is_put_right_ever_more_rarely",
     ),
     Mutant(
+        name="a-write-of-ours-is-taken-for-anothers",
+        wrong="What was in place before a decision still counts as in place once that is undone",
+        file="core/contest.py",
+        old='    if routes.written not in ("", wanted):\n',
+        new="    if False:\n",
+        test=_TRAFFIC + "test_a_write_of_ours_that_is_undone_at_once_is_nobodys_edit",
+    ),
+    Mutant(
         name="a-step-waits-for-a-contest",
         wrong="What is decided anew waits as long as what somebody else wrote",
         file="core/contest.py",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -156,6 +157,9 @@ def print_metrics(arguments: argparse.Namespace) -> int:
 
 def run_operator(arguments: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM (exit code 0), or until it cannot go on (1)."""
+    # From the first moment on: the kernel drops a SIGTERM that the first process of a container
+    # doesn't handle, and the kubelet sends one only. The runtime takes it over once it is up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     configure_logging(arguments.log_format, arguments.log_level)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:

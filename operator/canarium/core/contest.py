@@ -35,12 +35,14 @@ def record_routes(view: View, status: Status, *, writes: bool) -> Status:
     split, routes = view.split(status), status.routes or RoutesStatus()
     if split is None:
         return status
+    wanted = _digest(view.router_name(status), split)
     if view.is_written(status):
         over = routes.reverts and not _lasts(view, routes)
         kept = RoutesStatus() if over else routes
-        return replace(
-            status, routes=replace(kept, written=_digest(view.router_name(status), split))
-        )
+        return replace(status, routes=replace(kept, written=wanted))
+    if routes.written not in ("", wanted):
+        # Before it is written: what undoes it may be decided before it was seen in place.
+        return replace(status, routes=replace(routes, written=""))
     if not writes or not is_changed(view, status) or view.failures:
         return status
     reverted = replace(

@@ -179,9 +179,9 @@ class Rollout:
 class RoutesStatus:
     """What became of the route objects that were written.
 
-    `written` is a digest of them as they were last seen in place. `reverts` says how often they
-    were put right since others (`managers`, the latest first) began to write them, `reverted_at`
-    when last.
+    `written` is a digest of them as they were last seen in place, "" while others are to be
+    written in their place. `reverts` says how often they were put right since others (`managers`,
+    the latest first) began to write them, `reverted_at` when last.
     """
 
     written: str = ""

@@ -377,6 +377,20 @@ def test_what_a_later_version_writes_otherwise_is_nobodys_edit() -> None:
     assert world.events.count("ExternalChangeReverted") == 0
 
 
+@pytest.mark.parametrize("router", ROUTERS)
+def test_a_write_of_ours_that_is_undone_at_once_is_nobodys_edit(router: str) -> None:
+    world = rolling(router, "Scaling")
+    world.unready.clear()
+    while len(world.routed()) == 1:
+        world.step()
+        world.tick(0.25)
+    world.command("abort", "2")
+    world.run_until("Rejected")
+    world.run(3.0)
+    assert world.routed() == {world.revision("1"): 100}
+    assert world.events.count("ExternalChangeReverted") == 0
+
+
 def test_against_somebody_who_keeps_writing_it_is_put_right_ever_more_rarely() -> None:
     world = rolling("GatewayAPI")
     times = fight(world, 150.0)
