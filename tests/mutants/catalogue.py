@@ -1723,6 +1723,24 @@ BESIDE_THE_WORK = (
         "test_nothing_that_others_wrote_looks_like_a_line_or_steers_a_terminal",
     ),
     Mutant(
+        name="what-answers-is-repeated",
+        wrong="A connection that came to nothing is told in words that quote the answer",
+        file="failures.py",
+        old="    (aiohttp.ClientResponseError, _explain_response),\n",
+        new="    (aiohttp.ClientResponseError, str),\n",
+        test="tests/unit/sources/test_hostile_servers.py::"
+        "test_no_word_of_whoever_answers_is_repeated[web-banner]",
+    ),
+    Mutant(
+        name="prometheus-is-quoted",
+        wrong="Why a Prometheus refuses a query is told in its own words",
+        file="sources/prometheus.py",
+        old='        words = _REFUSALS.get(body.error_type, "the query was refused")\n',
+        new="        words = body.error\n",
+        test="tests/unit/sources/test_hostile_servers.py::"
+        "test_no_word_of_whoever_answers_is_repeated[prometheus-prometheus-bad-data]",
+    ),
+    Mutant(
         name="escape-codes-on-a-terminal",
         wrong="What rich draws goes to the terminal as others wrote it",
         file="cli/terminal.py",

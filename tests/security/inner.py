@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -41,6 +43,24 @@ def inner(status: int = 200, body: str = '{"score": 1}', **headers: str) -> Iter
     with listening(Handler) as address:
         found.url = f"http://{address}"
         yield found
+
+
+@contextmanager
+def speaking(said: bytes) -> Iterator[str]:
+    """Say this to whoever connects, HTTP or not, and hang up; gives the address."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            with suppress(ConnectionError):
+                self.request.sendall(said)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
 
 
 def try_out(place: Place, **metric: Any) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -145,7 +146,13 @@ def test_what_it_may_connect_to_is_what_it_needs() -> None:
     assert {port["port"] for port in names["ports"]} == {53}
     assert {port["port"] for port in apiserver["ports"]} == {443, 6443}
     blocks = [block["ipBlock"] for block in apiserver["to"]]
-    assert {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]} in blocks
+    assert [block["cidr"] for block in blocks] == ["0.0.0.0/0", "::/0"]
+    left_out = [ip_network(network) for block in blocks for network in block["except"]]
+    for metadata in ("169.254.169.254", "100.100.100.200", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"):
+        assert any(ip_address(metadata) in network for network in left_out)
+    for block in blocks:
+        inside = ip_network(block["cidr"])
+        assert all(ip_network(one).subnet_of(inside) for one in block["except"])  # type: ignore[arg-type]
     ours = {"key": "canarium.dev/model", "operator": "Exists"}
     (where,) = models["to"]
     assert where["podSelector"]["matchExpressions"] == [ours]

@@ -8,13 +8,14 @@ from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
+from canarium.failures import NO_HTTP
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.progress import Progress
 from tests.e2e.manifests import Json, gateway, rollout, simulated
 from tests.e2e.scenario import Holds, condition, get_condition, named, phase
 from tests.security.estate import OPERATOR, Estate, Place, apply_all, make_namespace, until
-from tests.security.inner import OPEN, inner, score, try_out
+from tests.security.inner import OPEN, inner, score, speaking, try_out
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
 SECONDS = 45.0
@@ -84,7 +85,7 @@ INSIDE = {
     "http://169.254.169.254/": REFUSED.format("link-local"),
     "http://[::ffff:169.254.169.254]/": REFUSED.format("link-local"),
     "http://localhost:8080/metrics": REFUSED.format("loopback"),
-    "http://2130706433/": "not an address: 2130706433 - is not a canonical IPv4 address",
+    "http://2130706433/": "not an address: its host is none that can be asked for",
     "http://0x7f.1/": REFUSED.format("loopback"),
     "http://[::1]:8080/": REFUSED.format("loopback"),
     "http://100.100.100.200/": REFUSED.format("metadata"),
@@ -159,6 +160,33 @@ def test_what_an_inner_server_answers_is_in_no_status_event_or_log(
     events = place.admin("get", "events", "-o", "json")
     everywhere = json.dumps(found) + events + place.operator.log.read_text()
     assert WORDS not in everywhere
+
+
+_SAID = json.dumps({"status": "error", "errorType": "bad_data", "error": WORDS})
+SPOKEN = {
+    "banner": (f"db-password={WORDS}\n", NO_HTTP),
+    "redis": (f"-ERR wrong number of arguments for '{WORDS}'\r\n", NO_HTTP),
+    "header": (f"HTTP/1.1 200 OK\r\n{WORDS}\r\n\r\n", NO_HTTP),
+    "prometheus": (
+        f"HTTP/1.1 400 {WORDS}\r\nContent-Length: {len(_SAID)}\r\n\r\n{_SAID}",
+        "the query was refused: it makes no sense; ask Prometheus itself why",
+    ),
+}
+
+
+@pytest.mark.parametrize("spoken", SPOKEN)
+def test_what_speaks_no_http_or_says_why_it_refuses_is_not_repeated(
+    place: Place, spoken: str
+) -> None:
+    """The other half: the operator did ask there, and says in its own words what came of it."""
+    said, words = SPOKEN[spoken]
+    place.operator.start(*OPEN)
+    with speaking(said.encode()) as url:
+        asked = {"min": "1", "prometheus": {"address": url, "query": "up"}}
+        found = try_out(place, **(asked if spoken == "prometheus" else score(url)))
+    assert get_condition(found, "Judged")["message"] == f"score: {words}"
+    events = place.admin("get", "events", "-o", "json")
+    assert WORDS not in json.dumps(found) + events + place.operator.log.read_text()
 
 
 def test_no_version_changes_a_query(place: Place) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from canarium import __version__
-from canarium.cli.logs import JsonFormatter, TextFormatter
+from canarium.cli.logs import MOST_CHARACTERS, JsonFormatter, TextFormatter
 from canarium.cli.main import main
 from canarium.errors import ConfigError
 
@@ -62,6 +62,13 @@ def test_nothing_that_others_wrote_looks_like_a_line_or_steers_a_terminal() -> N
     (line,) = JsonFormatter().format(record).splitlines()
     assert json.loads(line)["message"] == f"{ESCAPED} shifted"
     assert line.isprintable()
+
+
+def test_no_line_of_the_log_is_as_long_as_others_like() -> None:
+    error = ConfigError("x" * 5_000_000)
+    record = make_record(args=("y" * 5_000_000,), exc_info=(ConfigError, error, None))
+    for formatter in (TextFormatter(), JsonFormatter()):
+        assert len(formatter.format(record)) < 4 * MOST_CHARACTERS
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 FIELDS = ("object", "revision", "version", "phase", "state", "step", "reason", "action")
 "What a record may carry beside its message."
+MOST_CHARACTERS = 8192
+"Of a message, a field or a line of a traceback: their texts may be somebody else's, of any size."
 
 
 class TextFormatter(logging.Formatter):
@@ -65,6 +67,8 @@ def _message(record: logging.LogRecord) -> str:
 
 def _printable(text: str) -> str:
     """The same on one line: what cannot be printed is written as Python writes it in a string."""
+    if len(text) > MOST_CHARACTERS:
+        text = text[:MOST_CHARACTERS] + "…"
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -29,6 +29,11 @@ _HEALTHY: Mapping[str, str] = {
     "Paused": "False",
 }
 "The conditions of both kinds that say whether they work, and how they read when they do."
+_FOREIGN: Mapping[str, str] = {
+    "FailedGetExternalMetric": "the metric that it scales by cannot be read",
+}
+"""Of reasons: words in place of a controller's, which repeat what a server answered whose address
+somebody wrote."""
 _RESTING = ("ScalingDisabled",)
 "Reasons that are none to worry: at zero pods Kubernetes' own autoscaler stands still."
 
@@ -79,7 +84,8 @@ def _tell_engine(view: View, status: Status) -> Said:
         return "Unknown", "Waiting", f"{engine.kind} of revision {revision} has said nothing yet"
     trouble = next(_find_trouble(scaler), None)
     if trouble is not None:
-        words = f"{scaler.kind} {scaler.meta.name}: {trouble.message}{_cure(scaler, trouble)}"
+        said = _FOREIGN.get(trouble.reason, trouble.message)
+        words = f"{scaler.kind} {scaler.meta.name}: {said}{_cure(scaler, trouble)}"
         return "False", trouble.reason or trouble.type, words
     return "True", KINDS[engine.kind], engine.message
 

@@ -23,6 +23,7 @@ from canarium.errors import (
     NotFoundError,
     UnavailableError,
 )
+from canarium.failures import explain_failure
 from canarium.kube.clock import ClusterClock
 from canarium.kube.config import Cluster
 from canarium.kube.connections import open_session
@@ -390,7 +391,9 @@ class Client:
                 async for line in _split_lines(response.content):
                     yield line
         except (aiohttp.ClientError, OSError) as error:
-            raise UnavailableError(f"watch of {resource.plural}: {_name(error)}") from error
+            raise UnavailableError(
+                f"watch of {resource.plural}: {explain_failure(error)}"
+            ) from error
 
     @property
     def _open(self) -> aiohttp.ClientSession:
@@ -423,7 +426,9 @@ class Client:
                     self._clock.hear(response.headers.get("Date", ""), begun)
         except (aiohttp.ClientError, OSError) as error:
             self._observe(verb, resource, 0, begun)
-            raise UnavailableError(f"{verb} of {resource.plural}: {_name(error)}") from error
+            raise UnavailableError(
+                f"{verb} of {resource.plural}: {explain_failure(error)}"
+            ) from error
         self._observe(verb, resource, response.status, begun)
         if response.status >= 300:
             raise _refusal(response, payload)
@@ -470,7 +475,3 @@ async def _split_lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         for line in lines:
             if line:
                 yield line
-
-
-def _name(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

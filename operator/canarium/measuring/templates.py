@@ -17,6 +17,7 @@ from canarium.core.metrics import Feed
 from canarium.core.observed import TemplateRecord
 from canarium.core.spec import TemplateKind
 from canarium.core.status import format_time
+from canarium.core.words import tidy
 from canarium.errors import CanariumError
 from canarium.kube.cache import Cache
 from canarium.kube.client import Api
@@ -169,7 +170,7 @@ def _make_condition(
         "type": kind,
         "status": status,
         "reason": reason,
-        "message": message,
+        "message": tidy(message),
         "observedGeneration": record.meta.generation,
     }
 

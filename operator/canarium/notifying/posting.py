@@ -14,8 +14,8 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from canarium.core.notifications import Message
+from canarium.failures import RefusedAddressError, explain_failure
 from canarium.notifying.addresses import Destination
-from canarium.sources.addresses import RefusedAddressError
 
 TIMEOUT_SECONDS = 10.0
 LONGEST_RETRY_AFTER = 300.0
@@ -48,7 +48,8 @@ async def post(
     except TimeoutError:
         return Outcome(f"no answer within {TIMEOUT_SECONDS:g} s")
     except (aiohttp.ClientError, OSError) as error:
-        return _explain(error)
+        refused = isinstance(getattr(error, "os_error", None), RefusedAddressError)
+        return Outcome(explain_failure(error), final=refused)
 
 
 async def _post(
@@ -85,14 +86,3 @@ def _read_retry_after(text: str, now: float) -> float:
     except (ValueError, OverflowError):
         return 0.0
     return min(max(float(asked), 0.0), LONGEST_RETRY_AFTER)
-
-
-def _explain(error: Exception) -> Outcome:
-    """Say in a few words why there was no answer, without the address."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return Outcome("no trusted TLS connection")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        refused = isinstance(error.os_error, RefusedAddressError)
-        reason = str(error.os_error) if refused else error.os_error.strerror
-        return Outcome(f"cannot connect: {reason or 'no reason given'}", final=refused)
-    return Outcome(f"no answer: {type(error).__name__}")

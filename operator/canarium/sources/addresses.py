@@ -23,6 +23,8 @@ import aiohttp
 from aiohttp.connector import AddrInfoType
 from yarl import URL
 
+from canarium.failures import RefusedAddressError
+
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -36,16 +38,23 @@ _REFUSED: tuple[tuple[str, Network], ...] = tuple(
         "link-local": ("169.254.0.0/16", "fe80::/10"),
         "multicast": ("224.0.0.0/4", "ff00::/8"),
         "broadcast": ("255.255.255.255/32",),
-        # Those that are not link-local: Alibaba Cloud's, Oracle's, Azure's, AWS' by IPv6.
-        "metadata": ("100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32", "fd00:ec2::/32"),
+        # Those that are not link-local: Alibaba Cloud's, Oracle's, Azure's; by IPv6 AWS',
+        # Google Cloud's and Scaleway's.
+        "metadata": (
+            "100.100.100.200/32",
+            "192.0.0.192/32",
+            "168.63.129.16/32",
+            "fd00:ec2::/32",
+            "fd20:ce::254/128",
+            "fd00:42::42/128",
+        ),
     }.items()
     for network in networks
 )
 _NAT64 = ip_network("64:ff9b::/96")
-
-
-class RefusedAddressError(OSError):
-    """A connection that is not made because of where it leads."""
+"The last 32 bits of its addresses are an IPv4 one (RFC 6052)."
+_LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
+"Of whoever runs the network (RFC 8215), who chooses where in it an IPv4 address stands."
 
 
 def check_address(address: str) -> URL:
@@ -77,7 +86,11 @@ def _can_be_looked_up(host: str) -> bool:
 
 def find_objection(address: Address, allowed: Sequence[Network] = ()) -> str | None:
     """Say why an address must not be connected to, in a word or two; None when it may."""
-    plain = _unwrap(address)
+    objections = (_object_to(plain, allowed) for plain in _unwrap(address))
+    return next(filter(None, objections), None)
+
+
+def _object_to(plain: Address, allowed: Sequence[Network]) -> str | None:
     if any(plain in network for network in allowed):
         return None
     found = (what for what, network in _REFUSED if plain in network)
@@ -109,13 +122,32 @@ def _check(where: tuple[Any, ...], allowed: Sequence[Network]) -> None:
         raise RefusedAddressError(f"{address} is not connected to: {objection} address")
 
 
-def _unwrap(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, where it does."""
+def _unwrap(address: Address) -> tuple[Address, ...]:
+    """The IPv4 addresses that an IPv6 one may stand for, where it may for any."""
     if isinstance(address, IPv4Address):
-        return address
+        return (address,)
     if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+        return (IPv4Address(int(address) & 0xFFFFFFFF),)
+    if address in _LOCAL_NAT64:
+        return _find_embedded(address)
+    return (address.ipv4_mapped or address.sixtofour or address,)
+
+
+def _find_embedded(address: IPv6Address) -> tuple[Address, ...]:
+    """The IPv4 addresses that stand in one, by each of the lengths that its prefix may have.
+
+    As RFC 6052 has it bits 64 to 71 are left out, and what follows the IPv4 address is zero. A
+    reading that begins with zero is a misreading wherever there is another one.
+    """
+    bits = f"{int(address):0128b}"
+    without = bits[:64] + bits[72:]
+    found = [
+        IPv4Address(int(without[length : length + 32], 2))
+        for length in (48, 56, 64)
+        if int(bits[64:72], 2) == 0 and int(without[length + 32 :], 2) == 0
+    ]
+    found.append(IPv4Address(int(bits[96:], 2)))
+    return tuple(each for each in found if int(each) >> 24) or tuple(found)
 
 
 def _is_our_own(address: Address) -> bool:

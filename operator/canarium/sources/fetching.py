@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import aiohttp
 from yarl import URL
 
-from canarium.sources.addresses import RefusedAddressError
+from canarium.failures import explain_failure
 from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.errors import SourceError
 
@@ -58,8 +58,8 @@ async def fetch(session: aiohttp.ClientSession, request: Request, limits: Limits
             return await _ask(session, request, limits.max_bytes)
     except TimeoutError:
         raise SourceError(f"no answer within {limits.timeout_seconds:g} s") from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise SourceError(explain(error)) from error
+    except (aiohttp.ClientError, OSError) as error:  # whose text may be a secret of others
+        raise SourceError(explain_failure(error)) from None
 
 
 async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
@@ -74,22 +74,6 @@ async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
             response.close()
             raise SourceError(f"more than {max_bytes} bytes")
     return bytes(text)
-
-
-def explain(error: Exception) -> str:
-    """Say in a few words why a request came to nothing."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return f"no trusted TLS connection: {error.os_error or type(error).__name__}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, ConnectionRefusedError):
-            return f"connection refused on port {error.port}"
-        refused = isinstance(error.os_error, RefusedAddressError)
-        reason = str(error.os_error) if refused else error.os_error.strerror
-        return f"cannot connect: {reason or error.os_error or 'no reason given'}"
-    # A host such as 2130706433, which nobody is asked for.
-    if isinstance(error, aiohttp.InvalidURL):
-        return f"not an address: {error}"
-    return f"a broken answer: {error or type(error).__name__}"
 
 
 async def _ask(session: aiohttp.ClientSession, request: Request, max_bytes: int) -> Answer:

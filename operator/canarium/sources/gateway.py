@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 import aiohttp
 
 from canarium.core.profiles import ISTIO, TRAEFIK, Profile
+from canarium.failures import explain_lookup
 from canarium.judge import Reading, Sample
 from canarium.sources.addresses import check_address
 from canarium.sources.auth import NOBODY, Credentials
@@ -180,7 +181,7 @@ async def look_up(host: str, port: int) -> tuple[str, ...]:
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise SourceError(f"{host} is not found: {error.strerror or 'no reason given'}") from error
+        raise SourceError(f"{host} is not found: {explain_lookup(error)}") from error
     return tuple({str(info[4][0]) for info in found})
 
 

@@ -15,10 +15,11 @@ import aiohttp
 
 from canarium.core.profiles import GRPC_PROFILES, PROFILES, Profile
 from canarium.core.spec import Protocol
+from canarium.failures import explain_failure
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
 from canarium.sources.errors import SourceError, make_printable, take_for_failed
-from canarium.sources.fetching import explain, read_body
+from canarium.sources.fetching import read_body
 from canarium.sources.kept import KeptCounters
 
 
@@ -159,7 +160,7 @@ class PodsSource:
         except (SourceError, UnreadableMetricsError) as error:
             return Scrape(target, error=make_printable(str(error)))
         except (aiohttp.ClientError, OSError) as error:
-            return Scrape(target, error=make_printable(explain(error)))
+            return Scrape(target, error=make_printable(explain_failure(error)))
         except Exception as error:  # noqa: BLE001 - one pod's answer must not hide the others'
             return Scrape(target, error=str(take_for_failed(error)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from math import isfinite
 
@@ -14,8 +15,29 @@ from canarium.sources.counting import Labels
 from canarium.sources.errors import SourceError
 from canarium.sources.fetching import Answer, Limits, Request, fetch
 
+logger = logging.getLogger(__name__)
+
 MAX_SERIES = 1_000
 """Of one query: enough for ten pods with a hundred series each."""
+
+
+_REFUSALS = {
+    "bad_data": "the query was refused: it makes no sense",
+    "timeout": "the query was refused: it takes too long",
+    "canceled": "the query was refused: it was broken off",
+    "execution": "the query was refused: it failed while it was run, or wants too much",
+    "internal": "the query was refused: an error of the server's own",
+    "unavailable": "the query was refused: the server can't answer now",
+    "not_found": "the query was refused: there is nothing that could answer",
+    "too_many_requests": "the query was refused: there are too many",
+}
+"""Of Prometheus' `errorType`. What it says in `error` is never repeated: whoever gives an address
+chooses who answers, and what stands there may be anything."""
+
+_OTHER_RESULTS = {
+    "matrix": "a matrix, not numbers (wrap a range in a function)",
+    "string": "a string, not numbers",
+}
 
 
 class _Series(msgspec.Struct):
@@ -32,6 +54,7 @@ class _Body(msgspec.Struct):
     status: str
     data: _Data | None = None
     error: str = ""
+    error_type: str = msgspec.field(name="errorType", default="")
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -100,7 +123,9 @@ def read_result(answer: Answer) -> dict[Labels, float]:
 def _read_result(answer: Answer) -> dict[Labels, float]:
     body = _decode(answer)
     if body.status != "success" or body.data is None:
-        raise SourceError(f"the query was refused: {body.error or 'no reason given'}")
+        logger.debug("Prometheus refuses a query: %s", body.error)
+        words = _REFUSALS.get(body.error_type, "the query was refused")
+        raise SourceError(f"{words}; ask Prometheus itself why")
     if answer.status != 200:
         raise SourceError(f"HTTP status {answer.status}")
     try:
@@ -110,8 +135,10 @@ def _read_result(answer: Answer) -> dict[Labels, float]:
             return _read_vector(_VECTOR.decode(body.data.result))
     except msgspec.MsgspecError:
         raise SourceError("an answer that isn't Prometheus'") from None
-    hint = " (wrap a range in a function)" if body.data.result_type == "matrix" else ""
-    raise SourceError(f"the query gives a {body.data.result_type}, not numbers{hint}")
+    given = _OTHER_RESULTS.get(body.data.result_type)
+    if given is None:
+        raise SourceError("an answer that isn't Prometheus'")
+    raise SourceError(f"the query gives {given}")
 
 
 def _decode(answer: Answer) -> _Body:

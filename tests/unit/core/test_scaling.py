@@ -288,6 +288,17 @@ def test_a_missing_metrics_server_is_named() -> None:
     assert "is metrics-server installed" in message
 
 
+def test_what_answers_at_a_scalers_address_is_not_repeated() -> None:
+    world = scaled()
+    words = "unable to fetch metrics: prometheus query api returned error: db-password=hunter2"
+    said = (condition("ScalingActive", "False", "FailedGetExternalMetric", words),)
+    world.scalers = {name: replace(s, conditions=said) for name, s in world.scalers.items()}
+    world.settle()
+    message = next(c.message for c in world.status.conditions if c.type == "Scaled")
+    assert "the metric that it scales by cannot be read; see kubectl describe" in message
+    assert "hunter2" not in message
+
+
 def somebodys(kind: str, name: str, uid: str = "uid-somebody") -> ScalerRecord:
     meta = Meta(NAMESPACE, "mine", uid, "7")
     return ScalerRecord(meta, "HorizontalPodAutoscaler", kind, name, b"{}")

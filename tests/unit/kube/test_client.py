@@ -134,12 +134,12 @@ async def test_an_apiserver_that_is_not_there_is_unavailable() -> None:
     seen: list[tuple[str, str, int]] = []
     cluster = Cluster(server="http://127.0.0.1:1")
     async with Client(cluster, observer=lambda *said: seen.append(said[:3])) as client:
-        with pytest.raises(UnavailableError, match="get of services: ClientConnectorError"):
+        with pytest.raises(UnavailableError, match="get of services: connection refused on port 1"):
             await client.get(SERVICES, "risk", "a")
     assert seen == [("get", "services", 0)]
 
 
 async def test_an_apiserver_that_does_not_answer_is_unavailable() -> None:
     async with play() as (silent, _), Client(silent.cluster, timeout_seconds=0.05) as client:
-        with pytest.raises(UnavailableError, match="TimeoutError"):
+        with pytest.raises(UnavailableError, match="get of services: no answer in time"):
             await client.get(SERVICES, "risk", "a")

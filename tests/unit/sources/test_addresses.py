@@ -27,6 +27,12 @@ from tests.unit.sources.serving import LOOPBACK, answering, make_local_session, 
         ("::ffff:127.0.0.1", "loopback"),
         ("2002:7f00:1::", "loopback"),
         ("64:ff9b::7f00:1", "loopback"),
+        ("64:ff9b:1::a9fe:a9fe", "link-local"),
+        ("64:ff9b:1:a9fe:a9:fe00::", "link-local"),
+        ("64:ff9b:1:a9:fe:a9fe::", "link-local"),
+        ("64:ff9b:1:1:a9:fea9:fe00::", "link-local"),
+        ("64:ff9b:1:1::7f00:1", "loopback"),
+        ("64:ff9b:1::", "unspecified"),
         ("0.0.0.0", "unspecified"),  # noqa: S104  # nothing is bound
         ("0.1.2.3", "unspecified"),
         ("::", "unspecified"),
@@ -38,7 +44,14 @@ from tests.unit.sources.serving import LOOPBACK, answering, make_local_session, 
         ("255.255.255.255", "broadcast"),
         ("100.100.100.200", "metadata"),
         ("fd00:ec2::254", "metadata"),
+        ("fd20:ce::254", "metadata"),
+        ("fd00:42::42", "metadata"),
         ("10.96.0.1", None),
+        ("64:ff9b:1::cb00:7109", None),
+        ("64:ff9b:1:cb00:71:900::", None),
+        ("64:ff9b:1:cb:0:7109::", None),
+        ("64:ff9b:1:1:cb:71:900::", None),
+        ("fd20:ce::255", None),
         ("192.168.1.1", None),
         ("203.0.113.9", None),
         ("fd12:3456::1", None),
@@ -90,7 +103,9 @@ async def test_nothing_is_asked_at_an_address_that_is_refused(host: str) -> None
 
 async def test_an_address_that_is_written_as_a_number_is_none() -> None:
     async with make_guarded_session() as session:
-        with pytest.raises(SourceError, match="not an address: 2130706433"):
+        with pytest.raises(
+            SourceError, match="not an address: its host is none that can be asked for"
+        ):
             await ask(session, "http://2130706433/")
 
 

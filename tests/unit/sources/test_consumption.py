@@ -90,7 +90,7 @@ async def test_what_fails_has_its_reason_and_the_rest_is_read() -> None:
     assert found == Readings(
         7.0,
         predictions={},
-        reasons={"gpuUse": "Prometheus: the query was refused: too much"},
+        reasons={"gpuUse": "Prometheus: the query was refused; ask Prometheus itself why"},
     )
 
 

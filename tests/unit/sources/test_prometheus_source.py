@@ -63,8 +63,12 @@ PAGE = "<!DOCTYPE html><html><body>Sign in</body></html>"
         (answering(b"\x00\xff"), "not Prometheus' JSON: an answer that can't be read"),
         (answering(vector()[:-9]), "not Prometheus' JSON: an answer that can't be read"),
         (
-            answering(json.dumps({"status": "error", "error": "1:3: parse error\n"}), 400),
-            "the query was refused: 1:3: parse error ",
+            answering(json.dumps({"status": "error", "errorType": "bad_data", "error": "x"}), 400),
+            "the query was refused: it makes no sense; ask Prometheus itself why",
+        ),
+        (
+            answering(json.dumps({"status": "error", "error": "hunter2\n"}), 400),
+            "the query was refused; ask Prometheus itself why",
         ),
         (answering(vector(), 500), "HTTP status 500"),
         (answering(success("string", [1, "x"])), "the query gives a string, not numbers"),
