@@ -1138,8 +1138,8 @@ SOURCES = (
         name="source-mapped-address",
         wrong="An IPv6 address that stands for loopback isn't known to",
         file="sources/addresses.py",
-        old="    return address.ipv4_mapped or address.sixtofour or address\n",
-        new="    return address\n",
+        old="    return (address.ipv4_mapped or address.sixtofour or address,)\n",
+        new="    return (address,)\n",
         test=_SOURCES
         + "test_addresses.py::test_addresses_by_which_a_reading_could_come_home_are_refused",
     ),
