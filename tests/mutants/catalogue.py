@@ -1723,6 +1723,31 @@ BESIDE_THE_WORK = (
         "test_nothing_that_others_wrote_looks_like_a_line_or_steers_a_terminal",
     ),
     Mutant(
+        name="an-account-by-going-back",
+        wrong="A rollback brings back an account that whoever asks for it may not use",
+        file="core/orders.py",
+        old='    return "" if account in ("", "default", named) else account\n',
+        new='    return "" if account or named else account\n',
+        test=_SCENARIOS + "test_nobody_gets_an_account_by_going_back",
+    ),
+    Mutant(
+        name="dots-lead-up",
+        wrong="An argument of two dots leads a URL's path up",
+        file="measuring/feeds.py",
+        old="    if leads_up(url):\n",
+        new='    if leads_up(url) and "://" not in url:\n',
+        test="tests/unit/measuring/test_feeds.py::test_no_value_leads_a_urls_path_up",
+    ),
+    Mutant(
+        name="revisions-of-others-have-the-same-name",
+        wrong="A revision is named by its source alone, the same spec alike everywhere",
+        file="core/names.py",
+        old='    named = f"{owner}\\n{canonical}{salt}"\n',
+        new='    named = f"{canonical}{salt}"\n',
+        test="tests/unit/sources/test_gateway_source.py::"
+        "test_names_that_a_hyphen_joins_alike_are_not_counted_for_each_other",
+    ),
+    Mutant(
         name="what-answers-is-repeated",
         wrong="A connection that came to nothing is told in words that quote the answer",
         file="failures.py",

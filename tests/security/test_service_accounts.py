@@ -96,6 +96,40 @@ def test_what_an_admin_runs_under_an_account_is_not_the_tenants_to_replace(place
     assert merge(place, unnamed) == paused
 
 
+def test_going_back_gives_nobody_an_account(served: Place) -> None:
+    """The other half: once the spec names the account, which its writer was asked for, it goes."""
+    about = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "strong"}}
+    served.apply(about)
+    served.apply(running_as("strong"))
+    first = served.scenario.wait(phase("Healthy"), 45)["status"]["stable"]["revision"]
+    served.write(simulated("v2", rollout={"guard": {"duration": "0s"}}))
+    served.scenario.wait(lambda m: serves(m, "v2"), 45)
+
+    served.tenant("annotate", "mdep", "iris", f"canarium.dev/rollback={first}@1")
+    refused = served.scenario.wait(
+        lambda m: "rollback" in m["status"].get("ignoredCommands", {}), 45
+    )
+    words = f"revision {first} runs as the service account strong, which the spec doesn't name"
+    assert refused["status"]["ignoredCommands"]["rollback"].startswith(words)
+    assert serves(refused, "v2")
+
+    served.apply(merged(running_as("strong"), version="v3"))
+    served.scenario.wait(lambda m: serves(m, "v3"), 45)
+    served.tenant("annotate", "--overwrite", "mdep", "iris", f"canarium.dev/rollback={first}@2")
+    served.scenario.wait(lambda m: serves(m, "v1"), 45)
+
+
+def serves(model: Json, version: str) -> bool:
+    """Whether this version has all the traffic, and nothing else goes on."""
+    status = model.get("status") or {}
+    at_rest = status.get("phase") == "Healthy" or status.get("reason") == "Overridden"
+    return at_rest and (status.get("stable") or {}).get("version") == version
+
+
+def merged(body: Json, *, version: str) -> Json:
+    return {**body, "spec": {**body["spec"], "model": {"version": version}}}
+
+
 def merge(place: Place, patch: str) -> str:
     return place.tenant("patch", "mdep", "iris", "--type=merge", "-p", patch)
 

@@ -37,13 +37,17 @@ GRPC_SERVICE_PORT = 9000
 GRPC_PORT_NAME = "grpc"
 
 
-def make_revision_id(canonical: str, clashes: int = 0) -> str:
-    """Name a revision by its normalised source: ten hexadecimal characters.
+def make_revision_id(owner: str, canonical: str, clashes: int = 0) -> str:
+    """Name a revision by whose it is and by its normalised source: ten hexadecimal characters.
 
-    `clashes` counts how many other sources were found under the names before.
+    `owner` is the object's `<namespace>/<name>`. Without it the same source had the same name
+    everywhere, and a gateway that joins namespace and name by hyphens could not tell the revision
+    of `dev-fraud` in `risk` from that of `fraud` in `risk-dev`. `clashes` counts how many other
+    sources were found under the names before.
     """
     salt = f"#{clashes}" if clashes else ""
-    return hashlib.sha256((canonical + salt).encode()).hexdigest()[:REVISION_ID_LENGTH]
+    named = f"{owner}\n{canonical}{salt}"
+    return hashlib.sha256(named.encode()).hexdigest()[:REVISION_ID_LENGTH]
 
 
 @lru_cache(maxsize=4096)

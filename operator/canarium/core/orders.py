@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from canarium.core.commands import VERBS, Command, Verb
 from canarium.core.moves import forgive, go_back, lift_override, record_command, restart
-from canarium.core.revision import recall
+from canarium.core.revision import read_account, recall
 from canarium.core.spec import CLOSING_NAME
 from canarium.core.status import Status
 from canarium.core.view import ROLLING, View, rollout_of
@@ -51,9 +51,28 @@ def _refuse_rollback(view: View, status: Status, command: Command) -> str:
         return "the spec cannot be used: mend it first"
     if recall(view.observed, command.revision) is None:
         return f"there is no revision {command.revision} in the history"
+    if account := _find_foreign_account(view, command.revision):
+        return (
+            f"revision {command.revision} runs as the service account {account}, which the spec"
+            " doesn't name: write it into spec.pod.serviceAccountName, or apply that manifest again"
+        )
     serves = status.stable is not None and status.stable.revision == command.revision
     rests = status.canary is None and status.previous is None
     return "it serves already" if serves and rests and command.revision == _wanted(view) else ""
+
+
+def _find_foreign_account(view: View, revision: str) -> str:
+    """The account that a revision of the history runs as, unless it is one that anybody may use.
+
+    Who may give the command need not be allowed to use it; whoever wrote what the spec names now
+    was asked for that.
+    """
+    recalled = recall(view.observed, revision)
+    if recalled is None or recalled.record is None or view.spec is None:
+        return ""
+    account = read_account(recalled.record.template)
+    named = (view.spec.source.get("pod") or {}).get("serviceAccountName")
+    return "" if account in ("", "default", named) else account
 
 
 def _wanted(view: View) -> str:

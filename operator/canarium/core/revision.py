@@ -48,9 +48,7 @@ def compute_wanted(model: ModelObject, spec: Spec, revisions: Sequence[RevisionR
     """Find the ModelRevision that the spec names, or the name that a new one gets."""
     ours = {record.revision: record for record in revisions if _is_genuine(model, record)}
     known = next((r for r in ours.values() if r.canonical == spec.canonical), None)
-    revision = (
-        known.revision if known else _free_id(spec.canonical, {r.revision for r in revisions})
-    )
+    revision = known.revision if known else _free_id(model, spec, {r.revision for r in revisions})
     template = known.template if known else render_template(model.meta.name, revision, spec)
     return Wanted(
         revision=revision,
@@ -140,13 +138,18 @@ def render_template(model: str, revision: str, spec: Spec) -> str:
     return _render(model, revision, json.dumps(spec.source, sort_keys=True))
 
 
+def read_account(template: str) -> str:
+    """The service account that a pod template names, or nothing."""
+    return str(json.loads(template).get("spec", {}).get("serviceAccountName") or "")
+
+
 @lru_cache(maxsize=256)
 def _render(model: str, revision: str, source: str) -> str:
     return canonical_json(make_pod_template(json.loads(source), model=model, revision=revision))
 
 
-def _free_id(canonical: str, taken: set[str]) -> str:
-    clashes = 0
-    while (candidate := make_revision_id(canonical, clashes)) in taken:
+def _free_id(model: ModelObject, spec: Spec, taken: set[str]) -> str:
+    owner, clashes = f"{model.meta.namespace}/{model.meta.name}", 0
+    while (candidate := make_revision_id(owner, spec.canonical, clashes)) in taken:
         clashes += 1
     return candidate

@@ -7,12 +7,13 @@ or one figure; which test that feeds is the judge's business.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import aiohttp
 
@@ -282,7 +283,18 @@ def fill_url(url: str, values: Mapping[str, str]) -> str:
         url = url.replace("{{" + name + "}}", quote(value, safe=""))
     if _PLACEHOLDER in url:
         raise ValueError(f"the URL has an unknown placeholder; there are: {', '.join(texts)}")
+    if leads_up(url):
+        raise ValueError("a URL whose path has a part . or .., which leads elsewhere: leave it out")
     return url
+
+
+def leads_up(url: str) -> bool:
+    """Whether a part of the path is a dot or two, as somebody on the way may read it.
+
+    A slash or a dot that is percent-encoded counts, for there are servers that decode them first.
+    """
+    path = re.split(r"[?#]", url, maxsplit=1)[0].partition("://")[2]
+    return any(part in (".", "..") for part in re.split(r"[/\\]", unquote(path)))
 
 
 def _count(

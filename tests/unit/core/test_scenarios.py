@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome, Ref
 from canarium.core.names import make_digest
+from canarium.core.normalise import normalise_source
 from canarium.core.observed import (
     ContainerState,
     PodRecord,
@@ -26,6 +27,7 @@ from canarium.core.spec import (
     AnalysisSpec,
     HeaderMatch,
     ParentRef,
+    Spec,
     Step,
     Traffic,
 )
@@ -1353,6 +1355,49 @@ def test_a_rollback_to_a_revision_that_is_not_there_is_refused_with_the_reason()
     assert (world.state, world.status.phase, world.status.override) == ("Idle", "Healthy", None)
     why = "there is no revision 0000000000 in the history"
     assert world.status.ignored_commands == {"rollback": why}
+
+
+def run_as(version: str, account: str) -> Spec:
+    spec = make_spec(version)
+    source = {**spec.source, **({"pod": {"serviceAccountName": account}} if account else {})}
+    return replace(spec, source=source, canonical=canonical_json(normalise_source(source)))
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "taken"),
+    [
+        ("trainer", "", False),
+        ("trainer", "other", False),
+        ("trainer", "trainer", True),
+        ("default", "", True),
+        ("", "other", True),
+    ],
+)
+def test_nobody_gets_an_account_by_going_back(then: str, now: str, taken: bool) -> None:
+    world = World(run_as("1", then))
+    world.run_until("Idle")
+    world.apply(run_as("2", now))
+    world.run(240.0)
+    assert (world.state, world.stable) == ("Idle", "2")
+    world.command("rollback", "1")
+    world.run(240.0)
+    why = world.status.ignored_commands.get("rollback", "")
+    assert (world.stable, why == "") == ("1" if taken else "2", taken)
+    if not taken:
+        assert why.endswith(
+            f" runs as the service account {then}, which the spec doesn't name: write it into"
+            " spec.pod.serviceAccountName, or apply that manifest again"
+        )
+
+
+def test_the_operators_own_way_back_asks_for_no_account() -> None:
+    world = World(run_as("1", "trainer"))
+    world.run_until("Idle")
+    world.apply(run_as("2", ""))
+    world.run_until("Shifting")
+    world.command("abort", "2")
+    world.run(240.0)
+    assert (world.state, world.stable) == ("Rejected", "1")
 
 
 def test_a_rollback_to_a_rejected_revision_lifts_the_rejection() -> None:

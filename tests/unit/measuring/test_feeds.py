@@ -3,6 +3,7 @@ import base64
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -187,6 +188,29 @@ async def test_an_answer_that_is_too_long_or_comes_too_late_is_an_error() -> Non
 
 def test_a_value_that_looks_like_a_placeholder_stays_what_it_is() -> None:
     assert fill_url("http://a/{{x}}/{{y}}", {"x": "{{y}}", "y": "b"}) == "http://a/%7B%7By%7D%7D/b"
+
+
+@pytest.mark.parametrize(
+    ("url", "value"),
+    [
+        ("http://a/api/{{x}}/score", ".."),
+        ("http://a/api/{{x}}/score", "."),
+        ("http://a/api/{{x}}/score", "v1/../../admin"),
+        ("http://a/api/{{x}}/score", "..\\admin"),
+        ("http://a/api/{{x}}{{x}}/score", "."),
+        ("http://a/api/.{{x}}/score", "."),
+        ("http://a/api/{{x}}?a=b", ".."),
+        ("http://a/api/%2e{{x}}/score", "."),
+    ],
+)
+def test_no_value_leads_a_urls_path_up(url: str, value: str) -> None:
+    with pytest.raises(ValueError, match=r"^a URL whose path has a part \. or \.\., which leads"):
+        fill_url(url, {"x": value})
+
+
+@pytest.mark.parametrize("value", ["v1..2", "...", "a.", ".a", "%2e%2e", "1.2.3"])
+def test_a_value_with_dots_in_it_leads_nowhere(value: str) -> None:
+    assert fill_url("http://a/{{x}}/b?c=../{{x}}#..", {"x": value}).endswith(f"{quote(value)}#..")
 
 
 async def test_nothing_is_no_data() -> None:

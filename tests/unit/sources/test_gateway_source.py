@@ -8,6 +8,7 @@ from math import inf
 import aiohttp
 import pytest
 from aiohttp import web
+from canarium.core.names import child_name, make_revision_id
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters
 from canarium.sources.errors import SourceError
@@ -23,6 +24,7 @@ from canarium.sources.gateway import (
 )
 from canarium.sources.pods import Measurement, ScrapeError
 
+from tests.naming import make_traefik_services
 from tests.unit.sources.serving import answering, make_local_session, serving
 
 OLD, NEW = "fraud-5d8f7c9b64", "fraud-7b9d6f5c88"
@@ -276,3 +278,24 @@ async def test_a_gateway_without_the_counter_is_no_data_by_name() -> None:
         ("traefik_service_requests_total", "Answers"),
         ("traefik_service_request_duration_seconds", "Durations"),
     ]
+
+
+COUNTED = "traefik_service_requests_total"
+
+
+@pytest.mark.parametrize("source", ["{}", '{"server":{"image":"fraud:7"}}'])
+def test_names_that_a_hyphen_joins_alike_are_not_counted_for_each_other(source: str) -> None:
+    """Of one and the same spec in both places: the revisions' names tell them apart."""
+    mine = child_name("dev-fraud", make_revision_id("risk/dev-fraud", source))
+    others = child_name("fraud", make_revision_id("risk-dev/fraud", source))
+    parser = make_parser("Traefik", Backend("risk", mine, "dev-fraud"))
+    said = {
+        service: parser.parse(
+            f'{COUNTED}{{code="500",protocol="http",service="{service}"}} 7\n'.encode()
+        )
+        for service in (
+            *make_traefik_services("risk-dev", "fraud", others, "gateways-public"),
+            *make_traefik_services("risk", "dev-fraud", mine, "gateways-public"),
+        )
+    }
+    assert [counted.requests for counted in said.values()] == [0] * 4 + [7] * 4
