@@ -162,6 +162,33 @@ def test_what_an_inner_server_answers_is_in_no_status_event_or_log(
     assert WORDS not in everywhere
 
 
+def test_no_argument_leads_a_templates_address_up(place: Place) -> None:
+    """The other half: the same template with an argument that leads nowhere else."""
+    about = {"apiVersion": "canarium.dev/v1alpha1", "kind": "MetricTemplate"}
+    place.operator.start(*OPEN)
+    with inner() as server:
+        web = {"url": f"{server.url}/teams/{{{{team}}}}/score", "value": "$.score"}
+        spec = {"arguments": [{"name": "team"}], "web": web}
+        place.apply({**about, "metadata": {"name": "score"}, "spec": spec})
+        asked = {"min": "1", "templateRef": {"name": "score"}}
+        found = try_out(place, **asked, arguments=[{"name": "team", "value": ".."}])
+        words = "score: a URL whose path has a part . or .., which leads elsewhere: leave it out"
+        assert get_condition(found, "Judged")["message"] == words
+        assert server.asked == []
+        place.write(judged_by({**asked, "arguments": [{"name": "team", "value": "risk"}]}))
+        place.scenario.wait(phase("Healthy"), 90)
+    assert set(server.asked) == {"/teams/risk/score"}
+
+
+def judged_by(metric: Json) -> Json:
+    terms = rollout(
+        (50, "2s"),
+        analysis=[{"name": "score", "interval": "1s", **metric}],
+        guard={"duration": "0s"},
+    )
+    return simulated("v3", rollout={**terms, "analysis": {**terms["analysis"], "minRequests": 0}})
+
+
 _SAID = json.dumps({"status": "error", "errorType": "bad_data", "error": WORDS})
 SPOKEN = {
     "banner": (f"db-password={WORDS}\n", NO_HTTP),
