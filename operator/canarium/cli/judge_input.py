@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from canarium.cli.output import flatten
 from canarium.errors import CommandError
 from canarium.judge.sequential import Counts
 
@@ -95,7 +96,7 @@ def _parse_line(cells: Sequence[str], places: Mapping[str, int], number: int) ->
     counted = {name: _parse_cell(cells, places[name], name) for name in COLUMNS}
     label = next(places[name] for name in LABELS if name in places)
     return Block(
-        (cells[label].strip() if label < len(cells) else "") or str(number),
+        (flatten(cells[label].strip()) if label < len(cells) else "") or str(number),
         _check(Counts(counted["stable_bad"], counted["stable_total"]), "stable"),
         _check(Counts(counted["canary_bad"], counted["canary_total"]), "canary"),
     )

@@ -24,7 +24,7 @@ _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 half a letter, or ends a line."""
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 "Letters, as Unicode has it, of which nothing is seen."
-_MEANT = frozenset("\n\t")
+_SUSPECT = re.compile(r"[^\x20-\x7e\n\t]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
@@ -33,9 +33,7 @@ def clean(text: str) -> str:
 
     Ends of lines and tabs stay: those of others are gone before (`flatten`).
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escape(c) if _is_harmful(c) else c for c in text)
+    return _SUSPECT.sub(lambda found: _escape_harmful(found[0]), text)
 
 
 def flatten(value: Any) -> Any:
@@ -115,13 +113,11 @@ def _print_traceback(
 
 
 def _is_harmful(letter: str) -> bool:
-    if letter in _MEANT:
-        return False
     return letter in _UNSEEN or unicodedata.category(letter) in _HARMFUL
 
 
-def _escape(letter: str) -> str:
-    return letter.encode("unicode_escape").decode()
+def _escape_harmful(letter: str) -> str:
+    return letter.encode("unicode_escape").decode() if _is_harmful(letter) else letter
 
 
 def _escape_json(found: re.Match[str]) -> str:

@@ -107,18 +107,22 @@ MANIFEST = {
         },
     },
 }
+READINGS = "block,stable_bad,stable_total,canary_bad,canary_total\n" + "".join(
+    f'"{number}{HOSTILE.replace(chr(0xD800), "").replace(chr(0), "")}",1,900,800,900\n'
+    for number in range(3)
+)
 PLACES = {
     "name": ["fraud"],
     "names": [],
-    "file": ["MANIFEST"],
+    "file": ["FILE"],
     "shell": ["bash"],
     "to": [objects.V6],
     "timeout": ["300ms"],
     "revision": [objects.V7],
 }
 "Of each argument that a command may have: what to write for it. The rest is left out."
-NOT_RUN = {("operator", "run"), ("judge",)}
-"The operator itself, whose log has tests of its own; what reads a person's own measurements."
+NOT_RUN = {("operator", "run")}
+"The operator itself, whose log has tests of its own."
 
 
 def list_commands() -> Iterator[tuple[str, ...]]:
@@ -134,7 +138,7 @@ def _walk(parser: argparse.ArgumentParser, words: tuple[str, ...]) -> Iterator[t
             return
     if words in NOT_RUN:
         return
-    needed = [a for a in parser._actions if a.required or a.dest == "timeout"]
+    needed = [a for a in parser._actions if a.required or a.dest in ("timeout", "file")]
     line = list(words)
     for action in needed:
         given = ["0.3"] if action.type is float else PLACES[action.dest]
@@ -160,7 +164,7 @@ COMMANDS = list(list_commands())
 
 
 def test_every_command_is_among_those_that_are_tried() -> None:
-    tried = {words[0] for words in COMMANDS} | {"judge"}
+    tried = {words[0] for words in COMMANDS}
     parser = make_parser(all_modules())
     known = next(a.choices for a in parser._actions if a.dest == "COMMAND" or a.choices)
     assert tried == set(known or ())
@@ -175,9 +179,9 @@ def test_no_command_prints_what_steers_a_terminal_or_forges_a_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    manifest = tmp_path / "manifest.yaml"
-    manifest.write_text(yaml.safe_dump(MANIFEST))
-    line = [str(manifest) if word == "MANIFEST" else word for word in words]
+    file = tmp_path / "file"
+    file.write_text(READINGS if "judge" in words else yaml.safe_dump(MANIFEST), "utf-8")
+    line = [str(file) if word == "FILE" else word for word in words]
     monkeypatch.setenv("COLUMNS", "10000")  # a terminal of less breaks lines where words end
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
