@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
 import aiohttp
@@ -34,10 +34,11 @@ from canarium.judge import Counts
 from canarium.kube.store import Key
 from canarium.measuring.credentials import Secrets
 from canarium.sources.addresses import check_address
-from canarium.sources.counting import CountsTracker, Labels, flip
-from canarium.sources.errors import SourceError
-from canarium.sources.fetching import Limits, Request, fetch
+from canarium.sources.counting import CountsTracker, flip
+from canarium.sources.errors import SourceError, attempt
+from canarium.sources.fetching import Limits, Request, fetching
 from canarium.sources.prometheus import PrometheusSource
+from canarium.sources.sharing import Shares
 from canarium.sources.web import WEB_LIMITS, check_path, read_number
 
 Figure = Counts | float | None
@@ -69,6 +70,7 @@ class Sources:
     secrets: Secrets
     prometheus_url: str = ""
     now: Callable[[], float] = field(default=time.time)
+    shares: Shares = field(default_factory=Shares)
 
 
 def make_asker(sources: Sources, key: Key, measure: Measure, feed: Feed) -> Asker:
@@ -169,9 +171,10 @@ class _Side(Protocol):
 
 def _make_side(sources: Sources, key: Key, feed: Feed, revision: str, version: str) -> _Side:
     values = _make_values(key, feed, revision, version)
+    tracker = CountsTracker(sources.shares.series, key[0])
     if isinstance(feed.query, WebQuery):
-        return _WebSide(sources, key[0], feed.query, values)
-    return _PrometheusSide(sources, key[0], feed.query, values)
+        return _WebSide(sources, key[0], feed.query, values, tracker)
+    return _PrometheusSide(sources, key[0], feed.query, values, tracker)
 
 
 def _make_values(key: Key, feed: Feed, revision: str, version: str) -> Mapping[str, str]:
@@ -196,7 +199,7 @@ class _PrometheusSide:
     namespace: str
     query: PrometheusQuery
     values: Mapping[str, str]
-    tracker: CountsTracker = field(default_factory=CountsTracker)
+    tracker: CountsTracker
     knows_names: bool = False
 
     async def ask(self) -> Figure:
@@ -205,8 +208,8 @@ class _PrometheusSide:
             return await source.query_gauge(self._render(self.query.query))
         at = self.sources.now()  # both at one moment, or there might be more bad ones than all
         marked, total = await asyncio.gather(
-            source.query_series(self._render(self.query.bad or self.query.good), at),
-            source.query_series(self._render(self.query.total), at),
+            source.query_counters(self._render(self.query.bad or self.query.good), at),
+            source.query_counters(self._render(self.query.total), at),
         )
         if total and not marked:
             await self._check_names(source, at)
@@ -234,7 +237,14 @@ class _PrometheusSide:
         credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
         limits = Limits(timeout_seconds=self.query.timeout_seconds)
         try:
-            return PrometheusSource(self.sources.session, address, credentials, limits)
+            return PrometheusSource(
+                self.sources.session,
+                address,
+                credentials,
+                limits,
+                shares=self.sources.shares,
+                owner=self.namespace,
+            )
         except ValueError as error:
             raise SourceError(str(error)) from error
 
@@ -253,7 +263,7 @@ class _WebSide:
     namespace: str
     query: WebQuery
     values: Mapping[str, str]
-    tracker: CountsTracker = field(default_factory=CountsTracker)
+    tracker: CountsTracker
 
     async def ask(self) -> Figure:
         credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
@@ -263,17 +273,41 @@ class _WebSide:
                 check_path(path)
         except ValueError as error:
             raise SourceError(str(error)) from error
-        request = Request("GET", url, "application/json", credentials=credentials)
+        request = Request(
+            "GET", url, "application/json", credentials=credentials, owner=self.namespace
+        )
         limits = Limits(self.query.timeout_seconds, WEB_LIMITS.max_bytes)
-        answer = await fetch(self.sources.session, request, limits)
-        # Beside everything else that goes on: a path that visits all of an answer takes a second.
+        found = await self._read(request, limits)
+        failed = next((each for each in found if isinstance(each, SourceError)), None)
+        if failed is not None:
+            raise failed
+        return self._make_figure([each for each in found if not isinstance(each, SourceError)])
+
+    async def _read(self, request: Request, limits: Limits) -> list[float | SourceError | None]:
+        """The numbers at the paths, in order.
+
+        Beside the loop, for that may take a while, and one at a time: threads share a processor.
+        """
+        session, shares = self.sources.session, self.sources.shares
+        found = []
+        async with fetching(session, request, limits, shares) as answer:
+            for path in _wanted_paths(self.query):
+                read = partial(read_number, answer, path)
+                async with shares.threads.take(self.namespace):
+                    found.append(await asyncio.to_thread(attempt, read))
+        return found
+
+    def _make_figure(self, found: list[float | None]) -> Figure:
         if not self.query.total:
-            return await asyncio.to_thread(read_number, answer, self.query.value)
-        paths = self.query.bad or self.query.good, self.query.total
-        marked, total = [await asyncio.to_thread(read_number, answer, path) for path in paths]
+            return found[0]
+        marked, total = found
         if marked is None or total is None:
             return None
         return _count(self.tracker, {(): marked}, {(): total}, good=bool(self.query.good))
+
+
+def _wanted_paths(query: WebQuery) -> tuple[str, ...]:
+    return (query.bad or query.good, query.total) if query.total else (query.value,)
 
 
 def fill_url(url: str, values: Mapping[str, str]) -> str:
@@ -299,8 +333,8 @@ def leads_up(url: str) -> bool:
 
 def _count(
     tracker: CountsTracker,
-    marked: Mapping[Labels, float],
-    total: Mapping[Labels, float],
+    marked: Mapping[Any, float],
+    total: Mapping[Any, float],
     *,
     good: bool,
 ) -> Counts | None:

@@ -41,6 +41,7 @@ from canarium.sources.gateway import GatewayMeter, GatewaySource
 from canarium.sources.kept import load_counters
 from canarium.sources.pods import PodsMeter, PodsSource, make_session
 from canarium.sources.prices import read_prices
+from canarium.sources.sharing import Shares
 
 REPORT_SECONDS = 5.0
 "How often an object is looked at for new figures alone; verdicts don't wait for it."
@@ -124,6 +125,7 @@ class Measurements:
         self._profiles = OwnProfiles(settings.profiles)
         self._listener = listener or _Nobody()
         self._boundary = boundary or Boundary()
+        self._shares = Shares()
         self._pods: tuple[aiohttp.ClientSession, PodsSource] | None = None
         self._asking: Sources | None = None
         self._gateways: dict[tuple[str, str, str], GatewaySource] = {}
@@ -248,7 +250,7 @@ class Measurements:
     def _make_pods_meter(self) -> Meter:
         if self._pods is None:
             http = make_session()
-            self._pods = http, PodsSource(http)
+            self._pods = http, PodsSource(http, shares=self._shares)
         self._pods[1].use(self._profiles.get())
         return PodsMeter(self._pods[1])
 
@@ -285,6 +287,7 @@ class Measurements:
                 Secrets(self._client),
                 self._settings.prometheus_url,
                 self._now,
+                self._shares,
             )
         return self._asking
 

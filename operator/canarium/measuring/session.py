@@ -345,6 +345,7 @@ def make_targets(
             protocol,
             who.authorization,
             identify(pod),
+            pod.meta.namespace,
         )
         for pod in pods
         if pod.revision == revision and pod.ready and pod.ip and not pod.meta.deleting

@@ -29,6 +29,8 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
 MAX_ADDRESS = 2_000
+BUFFER_BYTES = 32 * 1024
+"What waits to be read of a connection, at each of the places where something waits."
 
 _REFUSED: tuple[tuple[str, Network], ...] = tuple(
     (what, ip_network(network))
@@ -104,15 +106,22 @@ def make_guarded_session(allowed: Sequence[Network] = ()) -> aiohttp.ClientSessi
     """
 
     def make_socket(info: AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, where = info
-        _check(where, allowed)
-        return socket.socket(family, kind, protocol)
+        _check(info[4], allowed)
+        return make_short_socket(info)
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, socket_factory=make_socket),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )
+
+
+def make_short_socket(info: AddrInfoType) -> socket.socket:
+    """Make a socket into which only so much comes as is read soon, whatever a server sends."""
+    family, kind, protocol, _, _ = info
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    return made
 
 
 def _check(where: tuple[Any, ...], allowed: Sequence[Network]) -> None:

@@ -1,13 +1,16 @@
 """From the text of a metrics endpoint to counts of answers since the last reading.
 
-Pure. Only the lines of a profile's families are read, and what a series means is remembered:
-a pod repeats the same series every second with other numbers.
+Pure. A text is read piece by piece, as it comes, and never held as a whole: it may be anybody's.
+Only the lines of a profile's families are read, and what a series means is remembered: a pod
+repeats the same series every second with other numbers.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, reduce
+from functools import reduce
 from itertools import islice, pairwise
 from math import inf
 from typing import Literal
@@ -15,9 +18,22 @@ from typing import Literal
 from canarium.core.profiles import UNITS, Profile
 from canarium.judge import Buckets, Sample
 from canarium.judge.latency import add
+from canarium.sources.recollection import SHARED, Budget, Recollection
 
 MAX_SERIES = 5_000
 """Far more than a server writes in earnest; reading more would hold everybody else up."""
+
+MAX_LINE = 32 * 1024
+"""Bytes of one line: what a server writes there in earnest has hundreds."""
+
+MAX_LINES = 200_000
+"""Of a whole text: more than 16 MiB of ordinary ones."""
+
+MAX_BOUNDS = 256
+"""Of a histogram, all its series together."""
+
+MAX_FIGURE = 64
+"""Bytes of a number."""
 
 MAX_VALUE = 256
 """How much of a label's value is looked at; a server's own templates of paths are shorter."""
@@ -31,6 +47,10 @@ _SERIES = re.compile(
 _SAMPLE = re.compile(rb"(" + _SERIES.pattern + rb")[ \t]*+(?<=[ \t}])(?P<value>\S++)")
 _ESCAPED = re.compile(rb"\\(.)")
 _LINES_TO_KNOW_BY = 5
+_STEP = 64 * 1024
+"""Bytes that are looked through until others may have a turn."""
+_LINES_AT_ONCE = 64
+"""Lines that are understood until others may have one."""
 
 
 class UnreadableMetricsError(ValueError):
@@ -88,23 +108,43 @@ class _Family:
     def __init__(self, name: str) -> None:
         self.name = name
         self.prefixes = tuple(name.encode() + end for end in (b"{", b" ", b"\t"))
-        self._announced = _compile_announcement(name)
+        self.announced = _compile_announcement(name)
         # A part of a histogram is announced by its name, and by OpenMetrics a counter is, too.
-        self._plain = re.sub(r"_(?:total|count|bucket)$", "", name)
-        self._announced_plain = _compile_announcement(self._plain)
+        plain = re.sub(r"_(?:total|count|bucket)$", "", name)
+        self.announced_plain = _compile_announcement(plain)
+        self.plain_series = re.compile(rf"^{re.escape(plain)}[{{ \t]".encode(), re.MULTILINE)
 
-    def is_in(self, text: bytes, samples: Iterable[bytes]) -> bool:
-        """Whether a text has it; `samples` are those of its lines that may be of this family."""
-        if any(line.startswith(self.prefixes) for line in samples):
-            return True
-        if self._announced.search(text) is not None:
-            return True
-        return self._announced_plain.search(text) is not None and not self._is_plain(text)
 
-    def _is_plain(self, text: bytes) -> bool:
-        """Whether what is announced has series of that very name: it is another family then."""
-        series = re.compile(rf"^{re.escape(self._plain)}[{{ \t]".encode(), re.MULTILINE)
-        return series.search(text) is not None
+class _Presence:
+    """Whether a text has a family, as far as it has been read."""
+
+    def __init__(self, family: _Family) -> None:
+        self._family = family
+        self._is_there = False
+        self._is_announced_plain = False
+        self._is_plain = False
+
+    def look(self, piece: bytes, samples: Iterable[bytes]) -> None:
+        """Look at more of the text; `samples` are those of its lines that may be of the family."""
+        family = self._family
+        if self._is_there:
+            return
+        self._is_there = any(line.startswith(family.prefixes) for line in samples) or (
+            b"#" in piece and family.announced.search(piece) is not None
+        )
+        if not self._is_there:
+            self._look_for_plain(piece)
+
+    def _look_for_plain(self, piece: bytes) -> None:
+        """A plain name stands for it unless that has series of its own: another family then."""
+        family = self._family
+        if not self._is_announced_plain and b"#" in piece:
+            self._is_announced_plain = family.announced_plain.search(piece) is not None
+        if not self._is_plain:
+            self._is_plain = family.plain_series.search(piece) is not None
+
+    def __bool__(self) -> bool:
+        return self._is_there or (self._is_announced_plain and not self._is_plain)
 
 
 def _compile_announcement(name: str) -> re.Pattern[bytes]:
@@ -115,54 +155,43 @@ def _compile_announcement(name: str) -> re.Pattern[bytes]:
 class Parser:
     """Reads the families of one profile, and nothing else, from Prometheus' text format."""
 
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile
+    def __init__(self, profile: Profile, budget: Budget = SHARED) -> None:
+        self.profile = profile
         buckets = profile.duration and f"{profile.duration}_bucket"
         answers = (profile.requests, profile.failures, profile.successes)
-        self._answers = tuple(_Family(name) for name in answers if name)
-        self._durations = tuple(_Family(name) for name in (buckets,) if name)
-        families = (*self._answers, *self._durations)
-        self._prefixes = tuple(prefix for each in families for prefix in each.prefixes)
+        self.answers = tuple(_Family(name) for name in answers if name)
+        self.durations = tuple(_Family(name) for name in (buckets,) if name)
+        families = (*self.answers, *self.durations)
+        self.prefixes = tuple(prefix for each in families for prefix in each.prefixes)
         self._buckets = (buckets or "").encode()
         self._failures = (profile.failures or "").encode()
         self._successes = (profile.successes or "").encode()
-        self._way = _find_way(profile)
-        self._needle = profile.needle.encode()
+        self.way = _find_way(profile)
+        self.needle = profile.needle.encode()
         self._per_second = UNITS[profile.unit]
         self._error_status = re.compile(profile.error_status)
         self._other_errors = [(name, re.compile(value)) for name, value in profile.other_errors]
         self._labels = [(name, re.compile(value)) for name, value in profile.labels]
         self._routes = re.compile(profile.routes)
         self._not_routes = re.compile(profile.not_routes) if profile.not_routes else None
-        self._recall = lru_cache(maxsize=4096)(self._understand)
+        self._known = Recollection(self._understand, budget)
 
     def parse(self, text: bytes) -> Counters:
-        """Read the counters. A family that is announced and has no series counts zero.
+        """Read the counters of a whole text, as `Page` does piece by piece."""
+        page = self.open()
+        for _ in page.feed(text):
+            pass
+        return page.finish()
 
-        Series appear with their first answer. A family that isn't there at all is no zero: the
-        counters say which. Raises UnreadableMetricsError for what isn't metrics, or has no sense
-        in it.
-        """
-        lines = text.split(b"\n")
-        _check_format(lines)
-        found = [line for line in lines if line.startswith(self._prefixes)]
-        wanted = [line for line in found if self._needle in line] if self._needle else found
-        if len(wanted) > MAX_SERIES:
-            raise UnreadableMetricsError(f"more than {MAX_SERIES} series of one family")
-        counters = _total([self._read(line) for line in wanted], self._way)
-        missing = tuple(each.name for each in self._answers if not each.is_in(text, found))
-        durations = (each.name for each in self._durations if not each.is_in(text, found))
-        return replace(
-            counters,
-            counts_answers=self._profile.counts_errors and not missing,
-            missing=missing,
-            missing_duration=next(durations, "").removesuffix("_bucket"),
-        )
+    def open(self) -> Page:
+        """Begin with a text."""
+        return Page(self)
 
-    def _read(self, line: bytes) -> tuple[_Series, int]:
+    def read(self, line: bytes) -> tuple[_Series, int]:
+        """What one line counts that is of a family of the profile's."""
         # Nearly every line is a series that is known, a space and a number.
         text, _, value = line.rpartition(b" ")
-        series = self._recall(text)
+        series = self._known[text]
         if series.counts == "NotASeries":
             matched = _SAMPLE.match(line)
             if matched is None:
@@ -192,7 +221,7 @@ class Parser:
         """Say what a series is where those that went well are counted beside all of them."""
         if not is_good:
             return "Answers"
-        status = _first(labels, self._profile.status_labels)
+        status = _first(labels, self.profile.status_labels)
         failed = status is not None and self._error_status.search(status)
         return "NotInference" if failed else "Successes"
 
@@ -204,29 +233,131 @@ class Parser:
         What has a counter of failures and isn't one (a client went away) is an answer only where
         it isn't counted as a request already.
         """
-        status = _first(labels, self._profile.status_labels)
-        if status is None and self._profile.failures is None:
-            known = " or ".join(self._profile.status_labels)
-            raise UnreadableMetricsError(f"{self._profile.requests} has no label {known}")
+        status = _first(labels, self.profile.status_labels)
+        if status is None and self.profile.failures is None:
+            known = " or ".join(self.profile.status_labels)
+            raise UnreadableMetricsError(f"{self.profile.requests} has no label {known}")
         if is_failure and status is None:
             return "Errors"
         if status is not None and self._error_status.search(status):
             return "Errors"
         if any(value.search(labels.get(name, "")) for name, value in self._other_errors):
             return "Errors"
-        is_counted_already = is_failure and self._profile.counting != "Successes"
+        is_counted_already = is_failure and self.profile.counting != "Successes"
         return "NotInference" if is_counted_already else "Answers"
 
     def _is_inference(self, labels: Mapping[str, str]) -> bool:
         if not all(value.fullmatch(labels.get(name, "")) for name, value in self._labels):
             return False
-        methods, route = self._profile.methods, _first(labels, self._profile.route_labels)
+        methods, route = self.profile.methods, _first(labels, self.profile.route_labels)
         if methods and labels.get("method", methods[0]) not in methods:
             return False
         if route is None:
             return True
         excluded = self._not_routes is not None and self._not_routes.search(route) is not None
         return not excluded and self._routes.search(route) is not None
+
+
+class Page:
+    """A text that is read piece by piece, as it comes.
+
+    A family that is announced and has no series counts zero: series appear with their first
+    answer. A family that isn't there at all is no zero: the counters say which. Raises
+    UnreadableMetricsError for what isn't metrics, has no sense in it, or is beyond the bounds.
+    """
+
+    def __init__(self, parser: Parser) -> None:
+        self._parser = parser
+        self._answers = [(each.name, _Presence(each)) for each in parser.answers]
+        self._durations = [(each.name, _Presence(each)) for each in parser.durations]
+        self._rest = b""
+        self._first: list[bytes] = []
+        self._lines = 0
+        self._found: list[tuple[_Series, int]] = []
+
+    def feed(self, piece: bytes) -> Iterator[None]:
+        """Read on, a step at a time; what is left of the last line waits for its end."""
+        whole, ended, rest = piece.rpartition(b"\n")
+        if not ended:
+            self._keep(self._rest + rest)
+            return
+        text = self._rest + whole
+        self._keep(rest)
+        yield from self._read(text)
+
+    def finish(self) -> Counters:
+        """What the text counts, now that it was read to its end."""
+        if self._rest:
+            for _ in self._read(self._rest):
+                pass
+        if not self._first:
+            raise UnreadableMetricsError("an empty answer")
+        parser = self._parser
+        counters = _total(self._found, parser.way)
+        missing = tuple(name for name, is_there in self._answers if not is_there)
+        durations = (name for name, is_there in self._durations if not is_there)
+        return replace(
+            counters,
+            counts_answers=parser.profile.counts_errors and not missing,
+            missing=missing,
+            missing_duration=next(durations, "").removesuffix("_bucket"),
+        )
+
+    def _keep(self, rest: bytes) -> None:
+        if len(rest) > MAX_LINE:
+            raise _make_too_long()
+        self._rest = rest
+
+    def _read(self, text: bytes) -> Iterator[None]:
+        """Read whole lines, in steps."""
+        self._lines += text.count(b"\n") + 1
+        if self._lines > MAX_LINES:
+            raise UnreadableMetricsError(f"more than {MAX_LINES} lines")
+        start = 0
+        while start <= len(text):
+            end = text.find(b"\n", start + _STEP)
+            end = len(text) if end < 0 else end
+            yield from self._read_lines(text[start:end])
+            start = end + 1
+            yield
+
+    def _read_lines(self, text: bytes) -> Iterator[None]:
+        lines = text.split(b"\n")
+        if _may_have_long_lines(text) and max(map(len, lines)) > MAX_LINE:
+            raise _make_too_long()
+        if len(self._first) < _LINES_TO_KNOW_BY:
+            self._check_format(lines)
+        parser = self._parser
+        found = [line for line in lines if line.startswith(parser.prefixes)]
+        for _, presence in (*self._answers, *self._durations):
+            presence.look(text, found)
+        wanted = [line for line in found if parser.needle in line] if parser.needle else found
+        if len(self._found) + len(wanted) > MAX_SERIES:
+            raise UnreadableMetricsError(f"more than {MAX_SERIES} series of one family")
+        for start in range(0, len(wanted), _LINES_AT_ONCE):
+            self._found += [parser.read(line) for line in wanted[start : start + _LINES_AT_ONCE]]
+            yield
+
+    def _check_format(self, lines: Iterable[bytes]) -> None:
+        told = (line for line in lines if line.strip())
+        for line in islice(told, _LINES_TO_KNOW_BY - len(self._first)):
+            if not line.startswith(b"#") and not _SAMPLE.match(line):
+                raise UnreadableMetricsError("the answer isn't metrics in Prometheus' text format")
+            self._first.append(line[:1])
+
+
+def _make_too_long() -> UnreadableMetricsError:
+    return UnreadableMetricsError(
+        f"a line longer than {MAX_LINE // 1024} KiB, which is all that is read of one"
+    )
+
+
+def _may_have_long_lines(text: bytes) -> bool:
+    """Whether lines have to be measured one by one: not where each half a length has an end."""
+    half = MAX_LINE // 2
+    return any(
+        text.find(b"\n", start, start + half) < 0 for start in range(0, len(text) - half, half)
+    )
 
 
 class Tracker:
@@ -358,18 +489,9 @@ def _add_known(first: int | None, second: int | None) -> int | None:
     return first + second
 
 
-def _check_format(lines: list[bytes]) -> None:
-    told = (line for line in lines if line.strip())
-    first = list(islice(told, _LINES_TO_KNOW_BY))
-    if not first:
-        raise UnreadableMetricsError("an empty answer")
-    if not all(line.startswith(b"#") or _SAMPLE.match(line) for line in first):
-        raise UnreadableMetricsError("the answer isn't metrics in Prometheus' text format")
-
-
 def _read_count(value: bytes) -> int:
     try:
-        number = float(value)
+        number = float(value if len(value) <= MAX_FIGURE else b"")
     except ValueError as error:
         raise UnreadableMetricsError("a value that isn't a number") from error
     if not 0.0 <= number < 2.0**62:
@@ -394,6 +516,8 @@ def _total(counted: Iterable[tuple[_Series, int]], way: _Way) -> Counters:
         totals[series.counts] += count
         if series.counts == "Within":
             buckets.setdefault(series.bound, []).append(count)
+    if len(buckets) > MAX_BOUNDS:
+        raise UnreadableMetricsError(f"a histogram with more than {MAX_BOUNDS} bounds")
     answers, errors = totals["Answers"], totals["Errors"]
     latency = _add_up(buckets)
     if way == "Beside":

@@ -6,13 +6,13 @@ followed by itself and only its increases are added up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
 from math import floor, isfinite
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from canarium.judge.sequential import Counts
 from canarium.sources.errors import SourceError
+from canarium.sources.sharing import MOST_FOLLOWED, Held, Room
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 """A series' labels, sorted by name."""
@@ -24,27 +24,24 @@ _FALLS = 3
 _LARGEST = 2.0**53
 
 
-@dataclass(slots=True)
-class _Followed:
-    """A series: where it stood last, how often it was read, how often it had fallen."""
-
-    value: float
-    readings: int = 0
-    falls: int = 0
+_Followed: TypeAlias = tuple[float, int, int]
+"""A series: where it stood last, how often it was read, how often it had fallen."""
 
 
-@dataclass(slots=True)
 class SeriesTracker:
     """Follows the series of one query, and tells by how much all together have grown.
 
-    A series that has fallen began anew: all that it counts is new. One that was absent for a while
+    What a series is known by should have a size of ours: a digest of labels, not the labels. A
+    series that has fallen began anew: all that it counts is new. One that was absent for a while
     goes on where it was. One that appears later than the others counts from zero, for counters
-    appear with their first event.
+    appear with their first event. What it remembers is held of a room, if it is given one.
     """
 
-    _followed: dict[Labels, _Followed] = field(default_factory=dict)
+    def __init__(self, held: Held | None = None) -> None:
+        self._held = held or Held(Room(MOST_FOLLOWED, MOST_FOLLOWED), "")
+        self._followed: dict[Hashable, _Followed] = {}
 
-    def compute_increase(self, series: Mapping[Labels, float]) -> float:
+    def compute_increase(self, series: Mapping[Any, float]) -> float:
         """Compute the growth since the last reading; of the first reading it is all of it.
 
         Raises SourceError for what no counter does: being negative, or falling again and again.
@@ -52,40 +49,43 @@ class SeriesTracker:
         for value in series.values():
             if not 0.0 <= value <= _LARGEST:
                 raise SourceError(f"a counter stands at {value:g}: negative or beyond counting")
-        increase = sum(self._follow(labels, value) for labels, value in series.items())
-        for labels in list(self._followed)[: max(0, len(self._followed) - MAX_REMEMBERED)]:
-            del self._followed[labels]
-        return increase
+        if not self._held.take_now(sum(each not in self._followed for each in series)):
+            raise SourceError("more series than are followed at once: aggregate them")
+        try:
+            return sum(self._follow(each, value) for each, value in series.items())
+        finally:
+            for each in list(self._followed)[: max(0, len(self._followed) - MAX_REMEMBERED)]:
+                del self._followed[each]
+            self._held.give(self._held.amount - len(self._followed))
 
-    def _follow(self, labels: Labels, value: float) -> float:
-        before = self._followed.pop(labels, None) or _Followed(0.0)
-        fallen = value < before.value
-        now = _Followed(value, before.readings + 1, before.falls + fallen)
-        self._followed[labels] = now  # At the end: the first ones are the longest absent.
-        if now.falls >= _FALLS and now.falls * 4 >= now.readings:
+    def _follow(self, series: Hashable, value: float) -> float:
+        before, readings, falls = self._followed.pop(series, (0.0, 0, 0))
+        fallen = value < before
+        readings, falls = readings + 1, falls + fallen
+        self._followed[series] = value, readings, falls  # last: the first ones are longest absent
+        if falls >= _FALLS and falls * 4 >= readings:
             raise SourceError(
                 "a series that falls again and again is no counter: write the counter itself,"
                 " not a rate or a sum"
             )
-        return value if fallen else value - before.value
+        return value if fallen else value - before
 
 
-@dataclass(slots=True)
 class CountsTracker:
     """Follows bad and all events of one revision: what is new since the last reading.
 
     Counters may hold fractions; whole events are told, the rest is carried to the next reading.
     """
 
-    _bad: SeriesTracker = field(default_factory=SeriesTracker)
-    _total: SeriesTracker = field(default_factory=SeriesTracker)
-    _rest: tuple[float, float] = (0.0, 0.0)
-    _has_begun: bool = False
-    _was_beyond: bool = False
+    def __init__(self, room: Room | None = None, owner: str = "") -> None:
+        room = room or Room(MOST_FOLLOWED, MOST_FOLLOWED)
+        self._bad = SeriesTracker(Held(room, owner))
+        self._total = SeriesTracker(Held(room, owner))
+        self._rest = (0.0, 0.0)
+        self._has_begun = False
+        self._was_beyond = False
 
-    def compute_counts(
-        self, bad: Mapping[Labels, float], total: Mapping[Labels, float]
-    ) -> Counts | None:
+    def compute_counts(self, bad: Mapping[Any, float], total: Mapping[Any, float]) -> Counts | None:
         """Compute the counts of one reading: both queries, evaluated at the same moment.
 
         None when nothing can be told: without any series of `total`, and of the first reading that
@@ -122,5 +122,5 @@ def flip(counts: Counts) -> Counts:
     return Counts(counts.total - counts.bad, counts.total)
 
 
-def _drop_no_data(series: Mapping[Labels, float]) -> dict[Labels, float]:
-    return {labels: value for labels, value in series.items() if isfinite(value)}
+def _drop_no_data(series: Mapping[Any, float]) -> dict[Hashable, float]:
+    return {each: value for each, value in series.items() if isfinite(value)}

@@ -6,6 +6,9 @@ an infinity) is None instead, and no error.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from canarium.errors import CanariumError
 
 MAX_MESSAGE = 120
@@ -24,6 +27,17 @@ class SourceError(CanariumError):
 
     def __init__(self, message: str) -> None:
         super().__init__(make_printable(message))
+
+
+Read = TypeVar("Read")
+
+
+def attempt(read: Callable[[], Read]) -> Read | SourceError:
+    """What reading comes to; a failure without what was read, which its frames hold on to."""
+    try:
+        return read()
+    except SourceError as error:
+        return SourceError(str(error))
 
 
 def take_for_failed(error: Exception) -> SourceError:

@@ -7,17 +7,23 @@ to be short or printable.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import aiohttp
 from yarl import URL
 
 from canarium.failures import explain_failure
+from canarium.sources.addresses import BUFFER_BYTES
 from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.errors import SourceError
+from canarium.sources.sharing import Held, Shares
 
 _CHUNK = 64 * 1024
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,8 @@ class Limits:
 class Request:
     """What is asked. `form` is sent as a form.
 
-    `host` is the name to ask for where the URL has an address in its place.
+    `host` is the name to ask for where the URL has an address in its place; `owner` is the
+    namespace for which it is asked.
     """
 
     method: str
@@ -41,6 +48,7 @@ class Request:
     form: Mapping[str, str] | None = None
     credentials: Credentials = NOBODY
     host: str | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,35 +56,103 @@ class Answer:
     """A whole answer, of any status but a redirect."""
 
     status: int
-    body: bytes
+    body: bytes | bytearray
 
 
-async def fetch(session: aiohttp.ClientSession, request: Request, limits: Limits) -> Answer:
+@asynccontextmanager
+async def fetching(
+    session: aiohttp.ClientSession, request: Request, limits: Limits, shares: Shares
+) -> AsyncIterator[Answer]:
+    """Ask once, as soon as a namespace hasn't too many requests under way.
+
+    A long answer's bytes are counted until the block ends. Raises SourceError for whatever goes
+    wrong before the answer is complete.
+    """
+    held = Held(shares.answers, request.owner)
+    async with shares.requests.hold(request.owner, 1):
+        try:
+            yield await fetch(session, request, limits, held)
+        finally:
+            held.close()
+
+
+async def fetch(
+    session: aiohttp.ClientSession,
+    request: Request,
+    limits: Limits,
+    held: Held | None = None,
+) -> Answer:
     """Ask once. Raises SourceError for whatever goes wrong before the answer is complete."""
+    found = await _try(session, request, limits, held)
+    if isinstance(found, SourceError):
+        raise found
+    return found
+
+
+async def _try(
+    session: aiohttp.ClientSession, request: Request, limits: Limits, held: Held | None
+) -> Answer | SourceError:
+    """The answer, or why there is none: without frames, which would hold what was read so far."""
     try:
-        async with asyncio.timeout(limits.timeout_seconds):
-            return await _ask(session, request, limits.max_bytes)
+        async with asyncio.timeout(limits.timeout_seconds) as deadline:
+            async with asking(session, request) as response:
+                body = bytearray()
+                async for chunk in read_chunks(response, limits.max_bytes):
+                    body += chunk
+                    if held is not None and len(body) > _CHUNK and not held.amount:
+                        # All that it may be, at once: who held parts would wait for each other.
+                        await not_counted(deadline, held.take(limits.max_bytes))
+                return Answer(response.status, body)
     except TimeoutError:
-        raise SourceError(f"no answer within {limits.timeout_seconds:g} s") from None
+        return SourceError(f"no answer within {limits.timeout_seconds:g} s")
     except (aiohttp.ClientError, OSError) as error:  # whose text may be a secret of others
-        raise SourceError(explain_failure(error)) from None
+        return SourceError(explain_failure(error))
+    except SourceError as error:
+        return SourceError(str(error))
 
 
-async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Read an answer. Raises SourceError for one that is compressed or longer than this."""
+async def read_chunks(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncIterator[bytes]:
+    """Read an answer, a piece at a time.
+
+    Raises SourceError for one that is compressed, and once it is longer than this.
+    """
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise SourceError("a compressed answer, which wasn't asked for")
-    text = bytearray()
+    length = 0
     async for chunk in response.content.iter_chunked(_CHUNK):
-        text += chunk
-        if len(text) > max_bytes:
+        length += len(chunk)
+        if length > max_bytes:
             # Closing drops the connection; leaving it in the pool would mean reading the rest.
             response.close()
-            raise SourceError(f"more than {max_bytes} bytes")
-    return bytes(text)
+            raise SourceError(f"longer than {describe_size(max_bytes)}, which is all that is read")
+        yield chunk
 
 
-async def _ask(session: aiohttp.ClientSession, request: Request, max_bytes: int) -> Answer:
+def describe_size(size: int) -> str:
+    """A number of bytes, for people."""
+    for unit, name in ((1024 * 1024, "MiB"), (1024, "KiB")):
+        if size % unit == 0:
+            return f"{size // unit} {name}"
+    return f"{size} bytes"
+
+
+async def not_counted(deadline: asyncio.Timeout, doing: Awaitable[T]) -> T:
+    """Do something of the operator's own within a server's deadline, which stands still for it."""
+    loop, when = asyncio.get_running_loop(), deadline.when()
+    if when is None:
+        return await doing
+    left = when - loop.time()
+    deadline.reschedule(None)
+    done = await doing
+    deadline.reschedule(loop.time() + left)
+    return done
+
+
+@asynccontextmanager
+async def asking(
+    session: aiohttp.ClientSession, request: Request
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Send a request, and give its answer as far as the headers."""
     async with session.request(
         request.method,
         request.url,
@@ -86,11 +162,12 @@ async def _ask(session: aiohttp.ClientSession, request: Request, max_bytes: int)
         ssl=request.credentials.tls or True,
         allow_redirects=False,
         auto_decompress=False,
+        read_bufsize=BUFFER_BYTES,
         timeout=aiohttp.ClientTimeout(total=None),
     ) as response:
         if 300 <= response.status < 400:
             raise SourceError(f"HTTP status {response.status}: redirects are not followed")
-        return Answer(response.status, await read_body(response, max_bytes))
+        yield response
 
 
 def _make_headers(request: Request) -> dict[str, str]:

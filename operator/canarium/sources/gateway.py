@@ -107,7 +107,7 @@ class GatewaySource:
             return error
         if answer.status != 200:
             return SourceError(f"HTTP status {answer.status}")
-        return answer.body
+        return bytes(answer.body)
 
 
 class GatewayMeter:

@@ -17,10 +17,12 @@ from canarium.core.profiles import GRPC_PROFILES, PROFILES, Profile
 from canarium.core.spec import Protocol
 from canarium.failures import explain_failure
 from canarium.judge import Reading, Sample
-from canarium.sources.counters import Counters, Parser, Tracker, UnreadableMetricsError
+from canarium.sources.addresses import BUFFER_BYTES, make_short_socket
+from canarium.sources.counters import Counters, Page, Parser, Tracker, UnreadableMetricsError
 from canarium.sources.errors import SourceError, make_printable, take_for_failed
-from canarium.sources.fetching import read_body
+from canarium.sources.fetching import not_counted, read_chunks
 from canarium.sources.kept import KeptCounters
+from canarium.sources.sharing import Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class PodTarget:
     """The header that proves who asks; None sends nothing of ours along."""
     identity: str = field(default="", compare=False)
     """Of the pod's processes: another one when any of them was restarted. "" is unknown."""
+    namespace: str = field(default="", compare=False)
+    """Whose turn it is when its metrics are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class Measurement:
 def make_session() -> aiohttp.ClientSession:
     """Make a session that sends no cookies, credentials or user's proxies along."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(limit=0, socket_factory=make_short_socket),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )
@@ -114,8 +118,10 @@ class PodsSource:
         max_pods: int = 10,
         profiles: Mapping[str, Profile] = PROFILES,
         grpc_profiles: Mapping[str, Profile] = GRPC_PROFILES,
+        shares: Shares | None = None,
     ) -> None:
         self._session = session
+        self._shares = shares or Shares()
         self._timeout_seconds = timeout_seconds
         self._max_bytes = max_bytes
         self._max_pods = max_pods
@@ -151,10 +157,11 @@ class PodsSource:
 
     async def _scrape(self, target: PodTarget) -> Scrape:
         try:
-            parser = self._find_parser(target)
-            async with asyncio.timeout(self._timeout_seconds):
-                text = await self._get(target)
-            return Scrape(target, parser.parse(text))
+            page = self._find_parser(target).open()
+            async with self._shares.pods.hold(target.namespace, 1):
+                async with asyncio.timeout(self._timeout_seconds) as deadline:
+                    await self._read(target, page, deadline)
+            return Scrape(target, page.finish())
         except TimeoutError:
             return Scrape(target, error=f"no answer within {self._timeout_seconds:g} s")
         except (SourceError, UnreadableMetricsError) as error:
@@ -164,22 +171,25 @@ class PodsSource:
         except Exception as error:  # noqa: BLE001 - one pod's answer must not hide the others'
             return Scrape(target, error=str(take_for_failed(error)))
 
-    async def _get(self, target: PodTarget) -> bytes:
+    async def _read(self, target: PodTarget, page: Page, deadline: asyncio.Timeout) -> None:
+        """Read a pod's metrics as they come; the deadline is the pod's, not for our own work."""
         headers = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
         if target.authorization is not None:
             headers["Authorization"] = target.authorization
+        turns = self._shares.turns
         async with self._session.get(
             target.url,
             allow_redirects=False,
             auto_decompress=False,
             headers=headers,
+            read_bufsize=BUFFER_BYTES,
             timeout=aiohttp.ClientTimeout(total=None),
         ) as response:
             if response.status != 200:
                 raise UnreadableMetricsError(f"HTTP status {response.status}")
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise UnreadableMetricsError("a compressed answer, which wasn't asked for")
-            return await read_body(response, self._max_bytes)
+            async for piece in read_chunks(response, self._max_bytes):
+                reading = turns.run_slices(target.namespace, page.feed(piece))
+                await not_counted(deadline, reading)
 
 
 class PodsMeter:

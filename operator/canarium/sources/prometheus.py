@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from math import isfinite
+from typing import TypeVar
 
 import aiohttp
 import msgspec
@@ -12,13 +14,21 @@ import msgspec
 from canarium.sources.addresses import check_address
 from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.counting import Labels
-from canarium.sources.errors import SourceError
-from canarium.sources.fetching import Answer, Limits, Request, fetch
+from canarium.sources.errors import SourceError, attempt
+from canarium.sources.fetching import Answer, Limits, Request, fetching
+from canarium.sources.sharing import Shares
 
 logger = logging.getLogger(__name__)
 
-MAX_SERIES = 1_000
-"""Of one query: enough for ten pods with a hundred series each."""
+MAX_SERIES = 2_000
+"""Of one query: enough for twenty pods with a hundred series each."""
+MAX_LABELS = 8 * 1024
+"""Characters of one series' labels."""
+_MOST_OBJECTS = 8 * MAX_SERIES
+_MOST_QUOTES = 100 * MAX_SERIES
+"""What an answer within the bounds has at most (25 labels a series): counted before it is read."""
+
+K = TypeVar("K", Labels, bytes)
 
 
 _REFUSALS = {
@@ -63,7 +73,7 @@ _SCALAR = msgspec.json.Decoder(tuple[float, str])
 
 
 class PrometheusSource:
-    """Asks one server. Raises ValueError for an address that is none."""
+    """Asks one server, for the namespace `owner`. Raises ValueError for an address that is none."""
 
     def __init__(
         self,
@@ -71,6 +81,9 @@ class PrometheusSource:
         address: str,
         credentials: Credentials = NOBODY,
         limits: Limits = Limits(),  # noqa: B008  # frozen, so one for all
+        *,
+        shares: Shares | None = None,
+        owner: str = "",
     ) -> None:
         url = check_address(address)
         if url.query_string:
@@ -79,13 +92,15 @@ class PrometheusSource:
         self._url = url / "api/v1/query"
         self._credentials = credentials
         self._limits = limits
+        self._shares = shares or Shares()
+        self._owner = owner
 
     async def query_gauge(self, query: str, at: float | None = None) -> float | None:
         """Ask for one number; None when there is none (no series, NaN, an infinity).
 
         Raises SourceError, also when several series answer.
         """
-        found = await self._query(query, at)
+        found = await self._query(query, at, read_result)
         if len(found) > 1:
             raise SourceError(f"{len(found)} series where one is expected: aggregate them")
         value = next(iter(found.values()), None)
@@ -96,17 +111,42 @@ class PrometheusSource:
 
         Series without a number (NaN, an infinity) are left out. Raises SourceError.
         """
-        found = await self._query(query, at)
+        found = await self._query(query, at, read_result)
         return {labels: value for labels, value in found.items() if isfinite(value)}
 
-    async def _query(self, query: str, at: float | None) -> dict[Labels, float]:
+    async def query_counters(self, query: str, at: float | None = None) -> dict[bytes, float]:
+        """Ask for series as `query_series` does, each by a digest of its labels.
+
+        They are to be followed: labels are of any length, and somebody else's.
+        """
+        found = await self._query(query, at, _digest_all)
+        return {series: value for series, value in found.items() if isfinite(value)}
+
+    async def _query(
+        self, query: str, at: float | None, read: Callable[[Answer], dict[K, float]]
+    ) -> dict[K, float]:
         form = {"query": query, "timeout": f"{self._limits.timeout_seconds:g}s"}
         if at is not None:
             form["time"] = f"{at:.3f}"
         request = Request(
-            "POST", self._url, "application/json", form=form, credentials=self._credentials
+            "POST",
+            self._url,
+            "application/json",
+            form=form,
+            credentials=self._credentials,
+            owner=self._owner,
         )
-        return read_result(await fetch(self._session, request, self._limits))
+        found = await self._ask(request, read)
+        if isinstance(found, SourceError):
+            raise found
+        return found
+
+    async def _ask(
+        self, request: Request, read: Callable[[Answer], dict[K, float]]
+    ) -> dict[K, float] | SourceError:
+        turns = self._shares.turns
+        async with fetching(self._session, request, self._limits, self._shares) as answer:
+            return await turns.run(self._owner, lambda: attempt(lambda: read(answer)))
 
 
 def read_result(answer: Answer) -> dict[Labels, float]:
@@ -120,7 +160,16 @@ def read_result(answer: Answer) -> dict[Labels, float]:
         raise SourceError("an answer that is nested too deeply to be Prometheus'") from None
 
 
+def _digest_all(answer: Answer) -> dict[bytes, float]:
+    found = read_result(answer)
+    return {
+        blake2b(repr(labels).encode(), digest_size=16).digest(): value
+        for labels, value in found.items()
+    }
+
+
 def _read_result(answer: Answer) -> dict[Labels, float]:
+    _check_costs(answer.body)
     body = _decode(answer)
     if body.status != "success" or body.data is None:
         logger.debug("Prometheus refuses a query: %s", body.error)
@@ -141,6 +190,14 @@ def _read_result(answer: Answer) -> dict[Labels, float]:
     raise SourceError(f"the query gives {given}")
 
 
+def _check_costs(body: bytes | bytearray) -> None:
+    """Refuse what would take long to read, or much memory, before that is spent."""
+    if body.count(b"{") > _MOST_OBJECTS:
+        raise SourceError(f"more than {MAX_SERIES} series: aggregate them")
+    if body.count(b'"') > _MOST_QUOTES:
+        raise SourceError("more labels than are read: aggregate the series")
+
+
 def _decode(answer: Answer) -> _Body:
     try:
         return _BODY.decode(answer.body)
@@ -149,7 +206,7 @@ def _decode(answer: Answer) -> _Body:
         raise SourceError(f"{what}: {_describe(answer.body)}") from None
 
 
-def _describe(body: bytes) -> str:
+def _describe(body: bytes | bytearray) -> str:
     start = body.lstrip()[:1]
     if not start:
         return "an empty answer"
@@ -158,7 +215,7 @@ def _describe(body: bytes) -> str:
 
 def _read_vector(found: list[_Series]) -> dict[Labels, float]:
     if len(found) > MAX_SERIES:
-        raise SourceError(f"{len(found)} series, more than {MAX_SERIES}")
+        raise SourceError(f"{len(found)} series, more than {MAX_SERIES}: aggregate them")
     return {_sort(series.metric): _read_value(series) for series in found}
 
 
@@ -176,4 +233,6 @@ def _read_number(text: str) -> float:
 
 
 def _sort(labels: Mapping[str, str]) -> Labels:
+    if sum(len(name) + len(value) for name, value in labels.items()) > MAX_LABELS:
+        raise SourceError(f"a series whose labels are longer than {MAX_LABELS} characters")
     return tuple(sorted(labels.items()))

@@ -14,9 +14,13 @@ from canarium.sources.fetching import Answer, Limits
 
 MAX_PATH = 200
 WEB_LIMITS = Limits(max_bytes=128 * 1024)
+MAX_LOOKS = 100_000
+"""How often a path looks at a value of the answer, at most: about 0.2 s of a processor."""
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
+_SEARCHES = re.compile(r"\.\.|[*?:]")
+"What has a path look at more than one place."
 _NOT_FINITE = frozenset({"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
 
 
@@ -55,12 +59,40 @@ def read_number(answer: Answer, path: str) -> float | None:
 
 
 def _find(path: str, data: object) -> list[Any]:
+    _check_costs(path, data)
     if isinstance(data, str):  # which the library would take for JSON once more
         return [data] if path.strip() == "$" else []
     try:
         return _compile(path).findall(data)  # type: ignore[no-any-return]
     except Exception as error:
         raise SourceError(f"{path} can't be followed: {type(error).__name__}") from error
+
+
+def _check_costs(path: str, data: object) -> None:
+    """Refuse what would take long, before it does: each part of a path looks at most values once.
+
+    Raises SourceError.
+    """
+    plain = _QUOTED.sub("''", path)
+    if _SEARCHES.search(plain) is None:
+        return
+    most = MAX_LOOKS // sum(map(plain.count, ".[@"))
+    if _count_values(data, most) > most:
+        raise SourceError(f"the answer has more values than {path} may search: name the place")
+
+
+def _count_values(data: object, most: int) -> int:
+    """Count the values within a value, and stop beyond so many."""
+    count, rest = 1, [data]
+    while rest and count <= most:
+        value = rest.pop()
+        if isinstance(value, dict):
+            value = value.values()
+        elif not isinstance(value, list):
+            continue
+        count += len(value)
+        rest += value
+    return count
 
 
 def _read_one(found: list[Any], path: str) -> float | None:
@@ -95,7 +127,7 @@ def _name(value: object) -> str:
     return names.get(type(value), "something else")
 
 
-def _describe(body: bytes) -> str:
+def _describe(body: bytes | bytearray) -> str:
     start = body.lstrip()[:1]
     if not start:
         return "it is empty"

@@ -180,7 +180,7 @@ async def test_an_answer_that_is_too_long_or_comes_too_late_is_an_error() -> Non
 
     async with serving(lambda _: "a" * 128 * 1024) as server, asking(secrets()) as sources:
         wanted = WebQuery(server.url, value="$")
-        assert await failure(sources, wanted) == "more than 131072 bytes"
+        assert await failure(sources, wanted) == "longer than 128 KiB, which is all that is read"
     async with serving_by(never) as url, asking(secrets()) as sources:
         wanted = WebQuery(url, value="$", timeout_seconds=0.05)
         assert await failure(sources, wanted) == "no answer within 0.05 s"

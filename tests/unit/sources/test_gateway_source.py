@@ -157,7 +157,7 @@ async def test_a_gateway_none_of_whose_pods_can_be_read_is_an_error() -> None:
         ("<html>", "isn't metrics"),
         ("", "an empty answer"),
         (ISTIO.replace(" 85", " NaN").replace(" 80", " NaN"), "isn't a count"),
-        (" " * 6_000, "more than 5000 bytes"),
+        (" " * 6_000, "longer than 5000 bytes"),
     ],
 )
 async def test_what_is_no_metrics_is_an_error(body: str, message: str) -> None:

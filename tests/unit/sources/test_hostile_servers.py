@@ -96,7 +96,7 @@ HOSTILE = (
         ok(gzip.compress(BANNER * 100_000), b"Content-Encoding: gzip"),
         "a compressed answer, which wasn't asked for",
     ),
-    Hostile("too-long", ok(BANNER * 100_000), "more than 65536 bytes"),
+    Hostile("too-long", ok(BANNER * 100_000), "longer than 64 KiB, which is all that is read"),
     Hostile("prometheus-bad-data", refused("bad_data")),
     Hostile("prometheus-odd-type", refused(f"password {SECRET}")),
     Hostile("prometheus-odd-result", result(f"password {SECRET}")),

@@ -120,12 +120,14 @@ async def test_fifty_megabytes_are_not_read_to_their_end(session: aiohttp.Client
         response = web.StreamResponse()
         await response.prepare(request)
         for _ in range(50):
-            await response.write(b"# filler\n" * (1024 * 1024 // 9))
+            await response.write(
+                b"# an ordinary filler of a line of comment\n" * (1024 * 1024 // 42)
+            )
             written += 1
         return response
 
     scrape = await fetch_one(session, handler)
-    assert (scrape.counters, scrape.error) == (None, "more than 5242880 bytes")
+    assert (scrape.counters, scrape.error) == (None, "longer than 5 MiB, which is all that is read")
     assert written < 50
 
 

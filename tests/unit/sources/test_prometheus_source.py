@@ -80,8 +80,11 @@ PAGE = "<!DOCTYPE html><html><body>Sign in</body></html>"
         (answering(success("vector", [{"value": [1, 5]}])), "an answer that isn't Prometheus'"),
         (answering(success("vector", {"a": 1})), "an answer that isn't Prometheus'"),
         (answering(vector(({}, "many"))), "a value that isn't a number"),
-        (answering(vector(*[({"n": str(n)}, "1") for n in range(MAX_SERIES + 1)])), "1001 series"),
-        (answering(" " * (1024 * 1024 + 1)), "more than 1048576 bytes"),
+        (
+            answering(vector(*[({"n": str(n)}, "1") for n in range(MAX_SERIES + 1)])),
+            "2001 series, more than 2000: aggregate them",
+        ),
+        (answering(" " * (1024 * 1024 + 1)), "longer than 1 MiB"),
     ],
 )
 async def test_what_is_no_answer_is_an_error_of_one_printable_line(

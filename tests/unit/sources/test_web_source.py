@@ -96,23 +96,20 @@ def test_a_path_of_no_use_is_refused(path: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "several"),
+    ("path", "message"),
     [
-        ("$..*", True),
-        ("$[?@[?@[?@[?@.a]]]]", False),
-        ("$.*.*.*.*.*.*", True),
-        ("$[::1][::-1]", True),
-        ("$..[?@.b||@.b||@.b||@.b||@.b||@.b||@.b||@.b||@.b||@.b||@.b||@.b]", False),
+        ("$..*", "values at"),
+        ("$[?@[?@[?@[?@.a]]]]", "more values than"),
+        ("$.*.*.*.*.*.*", "more values than"),
+        ("$[::1][::-1]", "values at"),
+        ("$..[?@.b||@.b||@.b||@.b||@.b||@.b||@.b||@.b||@.b||@.b||@.b||@.b]", "more values than"),
     ],
 )
-def test_no_path_keeps_the_operator_busy(path: str, several: bool) -> None:
+def test_no_path_keeps_the_operator_busy(path: str, message: str) -> None:
     wide = json.dumps([[[[[{"a": 1}] * 10] * 10] * 10] * 10])
     assert len(wide) < 128 * 1024
     check_path(path)
     began = time.process_time()
-    if several:
-        with pytest.raises(SourceError, match=r"values at|isn't a number"):
-            read_number(Answer(200, wide.encode()), path)
-    else:
-        assert read_number(Answer(200, wide.encode()), path) is None
-    assert time.process_time() - began < 10.0
+    with pytest.raises(SourceError, match=message):
+        read_number(Answer(200, wide.encode()), path)
+    assert time.process_time() - began < 2.0
