@@ -127,7 +127,7 @@ async def speaking(said: bytes) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
-LIMITS = Limits(timeout_seconds=5.0, max_bytes=65536)
+LIMITS = Limits(timeout_seconds=30.0, max_bytes=65536)
 Ask = Callable[[aiohttp.ClientSession, str], Awaitable[object]]
 
 
@@ -141,7 +141,7 @@ async def ask_prometheus(session: aiohttp.ClientSession, url: str) -> object:
 
 
 async def ask_pod(session: aiohttp.ClientSession, url: str) -> object:
-    source = PodsSource(session, timeout_seconds=5.0, max_bytes=65536)
+    source = PodsSource(session, timeout_seconds=30.0, max_bytes=65536)
     (scrape,) = await source.fetch([PodTarget("pod", url, "Prometheus")])
     if scrape.error is not None:
         raise SourceError(scrape.error)
