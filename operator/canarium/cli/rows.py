@@ -15,8 +15,9 @@ Row = Mapping[str, Any]
 Pair = tuple[float, float]
 
 COMPARED = ("vsStable", "experiment")
-_NUMBERS = {"value", "stableValue", "estimate"}
-"What only rows of gauges have."
+_BUILT_IN = ("error-rate", "answers")
+_BOUNDED = ("max", "min", "vsStable")
+"Checks of figures, as those of a Job are not."
 
 
 def is_compared(row: Row) -> bool:
@@ -25,8 +26,23 @@ def is_compared(row: Row) -> bool:
 
 
 def is_gauge(row: Row) -> bool:
-    """Whether it is about readings of a number instead of counts of answers: no e-value then."""
-    return "eValue" not in row and "failsAt" not in row and bool(_NUMBERS & row.keys())
+    """Whether it is about readings of a number instead of counts of answers.
+
+    Only counts are tested by e-values. A gauge that was never read has no figure of its own.
+    """
+    if "eValue" in row or "failsAt" in row or _counts_answers(row):
+        return False
+    return row.get("check") in _BOUNDED
+
+
+def _counts_answers(row: Row) -> bool:
+    """Whether the metric is one of those that are built in."""
+    return row.get("metric") in _BUILT_IN or find_quantile(row) is not None
+
+
+def is_idle(row: Row) -> bool:
+    """Whether it judges nothing: `answers`, where no share was to be expected so far."""
+    return row.get("reason") == "NotSplit"
 
 
 def find_quantile(row: Row) -> float | None:

@@ -72,7 +72,8 @@ def _words(report: Report) -> Iterator[Text]:
         words = f"a person rolled back to {over.revision}; the spec names {over.instead}"
         yield Text(words, "yellow")
     if report.revisions and not report.ready:
-        yield Text(f"not Ready: {report.unready}", "red")
+        told = report.unready in report.message
+        yield Text("not Ready" if told else f"not Ready: {report.unready}", "red")
     for kind, why in (
         ("routed", report.unrouted),
         ("judged", report.unjudged),

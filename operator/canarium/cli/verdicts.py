@@ -10,7 +10,14 @@ from rich.measure import Measurement
 from rich.padding import Padding
 from rich.text import Text
 
-from canarium.cli.rows import Row, find_quantile, is_compared, is_gauge, read_figure
+from canarium.cli.rows import (
+    Row,
+    find_quantile,
+    is_compared,
+    is_gauge,
+    is_idle,
+    read_figure,
+)
 from canarium.cli.terminal import align, mark
 from canarium.cli.verdict_pictures import INTERVAL_CELLS, draw_cells
 
@@ -37,7 +44,11 @@ class _Picture:
 
 
 def tell_verdicts(rows: Sequence[Row], *, ascii_only: bool) -> Iterator[RenderableType]:
-    """A line for each check with its picture below; one that has not passed says why, too."""
+    """A line for each check with its picture below; one that has not passed says why, too.
+
+    A check that has nothing to judge is left out: its bound and its counts would be made up.
+    """
+    rows = [row for row in rows if not is_idle(row)]
     lines = align([_cells(row, ascii_only=ascii_only) for row in rows])
     pictures = _draw(rows, ascii_only=ascii_only)
     for row, line, picture in zip(rows, lines, pictures, strict=True):

@@ -90,6 +90,15 @@ def test_what_the_headline_says_already_is_not_said_twice() -> None:
     assert "not judged" not in draw(model, RECORDS, [])
 
 
+def test_why_it_is_not_ready_is_not_said_twice_either() -> None:
+    why = "version v7 answers nobody, since it has no pods: spec.scaling.replicas is 0"
+    model = make_untrue(Ready=("ScaledToZero", why))
+    lines = draw(model, RECORDS, []).splitlines()
+    assert lines[1:3] == ["step 1 of 3 (five) at 5 % for 300 s", f"not Ready: {why}"]
+    model["status"]["message"] = why
+    assert draw(model, RECORDS, []).splitlines()[1:3] == [why, "not Ready"]
+
+
 def test_that_nothing_is_to_be_judged_is_no_matter() -> None:
     model = make_untrue(Judged=("NoAnalysis", "no analysis is asked for"))
     assert "not judged" not in draw(model, RECORDS, [])

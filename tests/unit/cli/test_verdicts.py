@@ -56,6 +56,20 @@ ROWS = [
 ]
 
 
+def test_a_check_that_has_nothing_to_judge_is_not_shown_as_passed() -> None:
+    idle = {**counted("answers", "share", "1", "0", "1"), "reason": "NotSplit", "canaryTotal": 0}
+    told = printed(tell_verdicts([ROWS[0], idle], ascii_only=False))
+    assert told == printed(tell_verdicts(ROWS[:1], ascii_only=False))
+    assert printed(tell_verdicts([idle], ascii_only=False)) == ""
+
+
+@pytest.mark.parametrize("check", ["min", "max"])
+def test_a_gauge_that_was_never_read_has_no_bound_in_percent(check: str) -> None:
+    row = make_row("quality", check, "0.5", canaryBad=0, canaryTotal=0, reason="MetricError")
+    assert describe_bound(row) == f"{check} 0.5"
+    assert describe_counts(row) == "0 of 0 readings beyond"
+
+
 def test_every_kind_of_row_is_told_as_written_down() -> None:
     compare("verdicts.txt", printed(tell_verdicts(ROWS, ascii_only=False)))
 
