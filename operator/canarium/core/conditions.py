@@ -14,6 +14,7 @@ from canarium.core.clock import held_seconds
 from canarium.core.contest import describe_contest, is_contested
 from canarium.core.faults import IMAGES_DIFFER, Fault
 from canarium.core.jobs import RUNNING
+from canarium.core.observed import WriteFailure
 from canarium.core.phases import awaits_approval, awaits_traffic, is_due, is_paused, is_up_to_date
 from canarium.core.sizing import Truth, say_scaled
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status, format_time
@@ -68,7 +69,7 @@ def find_obstacle(view: View, status: Status) -> Headline | None:
     """What the environment puts in the way: a write refused, a router's no, pods without room."""
     state, verification = rollout_of(status).state, view.verify(status)
     for failure in view.failures:
-        return Headline(failure.reason, f"{failure.kind} {failure.name}: {failure.message}")
+        return Headline(failure.reason, _tell_failure(failure))
     if verification.refused:
         return Headline(verification.reason, verification.message)
     if is_contested(view, status):
@@ -80,6 +81,12 @@ def find_obstacle(view: View, status: Status) -> Headline | None:
     if fault is not None and _is_in_the_way(status, fault):
         return Headline(fault.reason, _tell_fault(fault))
     return None
+
+
+def _tell_failure(failure: WriteFailure) -> str:
+    """What could not be written and why; a message that names the object needs no other name."""
+    name = f"{failure.kind} {failure.name}"
+    return failure.message if name in failure.message else f"{name}: {failure.message}"
 
 
 def _tell_fault(fault: Fault) -> str:
@@ -434,7 +441,8 @@ def _routed(view: View, status: Status) -> Condition:
         words = f"{choice.name}: {choice.why}"
         told = f"{words}; {verification.message}" if verification.message else words
         if (collision := find_collision(view, status)) is not None:
-            return _condition(view, "Routed", "True", SHARED, f"{told}; {collision.message}")
+            reason = TAKEN if collision.whole else SHARED
+            return _condition(view, "Routed", "True", reason, f"{told}; {collision.message}")
         return _condition(view, "Routed", "True", "Accepted", told)
     truth: Truth = "False" if verification.refused or view.split(status) is None else "Unknown"
     return _condition(view, "Routed", truth, verification.reason, verification.message)

@@ -11,12 +11,14 @@ from dataclasses import replace
 from typing import Literal
 
 from canarium.core.actions import Event
+from canarium.core.claims import TAKEN
 from canarium.core.clock import MOST_RETURNS, bring_back
 from canarium.core.conditions import SCALED_TO_ZERO, find_obstacle
 from canarium.core.contest import find_changed, find_writers, is_reverted
 from canarium.core.normalise import list_unrequested
 from canarium.core.notices import Notice
 from canarium.core.status import RevisionStatus, Status
+from canarium.core.undecided import UNDECIDED, is_blind
 from canarium.core.view import View, rollout_of
 from canarium.core.words import describe_duration, describe_traffic, tidy
 
@@ -39,10 +41,16 @@ def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
 
 def _tell_obstacle(view: View, before: Status, after: Status) -> Iterator[Event]:
     """What the environment has come to put in the way, as status says it."""
+    if before.reason != after.reason and _is_in_the_way(view, after):
+        yield _about(after.canary or after.stable, "Warning", after.reason, "Wait", after.message)
+
+
+def _is_in_the_way(view: View, after: Status) -> bool:
+    """Whether the headline is something that people have to see to."""
     obstacle = find_obstacle(view, after)
-    if obstacle is None or before.reason == after.reason or after.reason != obstacle.reason:
-        return
-    yield _about(after.canary or after.stable, "Warning", after.reason, "Wait", after.message)
+    if obstacle is not None and after.reason == obstacle.reason:
+        return True
+    return after.reason == TAKEN or (after.reason in UNDECIDED and is_blind(view, after))
 
 
 def _tell_reverts(view: View, before: Status, after: Status) -> Iterator[Event]:
@@ -210,16 +218,21 @@ def _tell_reverting(after: Status) -> Iterator[Event]:
 
 
 def _tell_phase(before: Status, after: Status) -> Iterator[Event]:
-    if before.phase == after.phase:
-        return
-    if after.phase == "Healthy" and after.stable is not None:
+    if _serves(after) and not _serves(before):
         words = f"{_name(after.stable)} serves all"
         yield _about(after.stable, "Normal", "Healthy", "Serve", words)
+    if before.phase == after.phase:
+        return
     if after.phase == "RolledBack":
         words = f"{_name(after.stable)} serves all; refused: {rollout_of(after).message}"
         yield _about(after.stable, "Warning", "RolledBack", "Rollback", words)
     if after.phase in ("Invalid", "Paused"):
         yield _make_waiting(after)
+
+
+def _serves(status: Status) -> bool:
+    """Whether it is healthy, and its requests don't all go to another model."""
+    return status.phase == "Healthy" and status.stable is not None and status.reason != TAKEN
 
 
 def _make_waiting(after: Status) -> Event:

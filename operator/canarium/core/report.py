@@ -21,6 +21,7 @@ from canarium.core.observed import AnalysisResult, ModelObject
 from canarium.core.phases import compute_phase
 from canarium.core.sizing import Truth
 from canarium.core.status import Condition, RevisionStatus, Rollout, Status, dump
+from canarium.core.undecided import told_at
 from canarium.core.view import View, rollout_of
 from canarium.core.words import tidy
 
@@ -159,7 +160,9 @@ def _is_worth_saving(
         return True
     if _verdicts(judged.analysis) != _verdicts(result.rows):
         return True
-    saved_at = rollout.tests_saved_at
+    saved_at, told = rollout.tests_saved_at, told_at(view, status)
+    if saved_at is not None and told is not None and saved_at < told:
+        return True
     return saved_at is None or view.now - saved_at >= SAVE_SECONDS
 
 

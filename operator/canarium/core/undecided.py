@@ -59,9 +59,9 @@ def describe_cause(view: View, status: Status, result: AnalysisResult, since: st
     reason = str(row.get("reason", ""))
     judged = judged_revision(status)
     version = describe_version(judged)
-    if result.problems and row.get("check") != "job" and reason in _UNREADABLE:
-        return _describe_unreadable(view, status, result.problems[0])
     source = str(row.get("source") or "Pods")
+    if result.problems and row.get("check") != "job" and reason in _UNREADABLE:
+        return _describe_unreadable(view, status, result.problems[0], source)
     if reason in _COUNTS and source in COUNTED_FOR_EACH_REQUEST:
         return _describe_requests(view, status, row, version, since)
     if reason == "NoCanaryData":
@@ -78,6 +78,28 @@ def rewords_at(view: View, status: Status) -> float | None:
     if rollout.state != "Holding" or longer is None or held < view.step(status).hold_seconds:
         return None
     return ends_at(rollout, longer) if describe_wait(view, status) is not None else None
+
+
+def told_at(view: View, status: Status) -> float | None:
+    """When the present words about a wait came to be true (epoch seconds); None when nothing waits.
+
+    What was counted by then goes with them.
+    """
+    rollout = rollout_of(status)
+    held, hold = held_seconds(rollout, view.now), view.step(status).hold_seconds
+    if rollout.state != "Holding" or held < hold:
+        return None
+    return ends_at(rollout, max(hold, *(span for span in (0, *SPANS) if span <= held)))
+
+
+def is_blind(view: View, status: Status) -> bool:
+    """Whether a step stays because nothing is seen: no data, or readings that fail."""
+    result = current_result(view, status)
+    if result is None or result.verdict not in UNDECIDED:
+        return False
+    row = _find_decisive(status, result)
+    fails = bool(result.problems) and str(row.get("reason", "")) in _UNREADABLE
+    return row.get("check") != "job" and (result.verdict == "NoData" or fails)
 
 
 def _find_decisive(status: Status, result: AnalysisResult) -> Row:
@@ -103,12 +125,15 @@ def _describe_span(view: View, status: Status) -> str:
     return f" in more than {describe_duration(spans[-1])}" if spans else ""
 
 
-def _describe_unreadable(view: View, status: Status, problem: str) -> str:
-    """Whose metrics cannot be read: a pod's problem begins with the pod's name."""
+def _describe_unreadable(view: View, status: Status, problem: str, source: str) -> str:
+    """Whose metrics cannot be read: a pod's problem begins with the pod's name.
+
+    Another source is named with its address, since that may be what is wrong.
+    """
     name, _, why = problem.partition(": ")
     pod = next((pod for pod in view.observed.pods if pod.meta.name == name), None)
     parts = (status.canary, status.stable, status.previous)
     part = next((each for each in parts if pod and each and each.revision == pod.revision), None)
     if part is None:
-        return f"{problem} (a reading that failed)"
+        return problem if source == "Pods" else f"{problem} ({source})"
     return f"the metrics of {describe_version(part)} cannot be read: {why} (pod {name})"

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import zip_longest
 from typing import Literal
 
@@ -153,7 +154,15 @@ class PodsSource:
             return parser
         if target.profile in self._parsers["HTTP"]:
             raise UnreadableMetricsError(f"profile {target.profile} counts no calls by gRPC")
-        raise UnreadableMetricsError(f"there is no profile {target.profile}")
+        raise UnreadableMetricsError(self._say_unknown(target.profile))
+
+    def _say_unknown(self, name: str) -> str:
+        """That there is no such profile, and which one may be meant: names are case-sensitive."""
+        known = [*self._parsers["HTTP"], *self._own]
+        spelt = {each.lower(): each for each in known}
+        close = get_close_matches(name.lower(), list(spelt), 1)
+        hint = f": did you mean {spelt[close[0]]}?" if close else ""
+        return f"there is no profile {name}{hint}"
 
     async def _scrape(self, target: PodTarget) -> Scrape:
         try:

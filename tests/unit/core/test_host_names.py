@@ -51,6 +51,17 @@ def test_a_model_whose_requests_all_go_elsewhere_is_not_ready_and_names_the_othe
         f"version 1 is ready; {told}",
     )
     assert say_routed(world).endswith(told)
+    assert world.condition("Routed") == ("True", "HostnameTaken")
+
+
+def test_it_is_an_event_that_another_has_the_address_and_none_that_it_serves_all() -> None:
+    world = World(make_spec("1", traffic=TWO_PATHS))
+    world.rivals = (Rival(NAMESPACE, "older", CLAIMS),)
+    world.run_until("Idle")
+    world.settle()
+    told = [(each.type, each.reason) for each in world.told]
+    assert ("Warning", "HostnameTaken") in told
+    assert ("Normal", "Healthy") not in told
 
 
 def test_a_model_with_something_left_is_ready_and_told_what_it_does_not_get() -> None:

@@ -384,6 +384,16 @@ def test_a_foreign_object_under_our_name_is_said_and_not_touched() -> None:
     world.settle()
     assert world.condition("Stalled") == ("True", "NameConflict")
     assert world.condition("Ready")[0] == "False"
+    assert world.status.message == "Service fraud: belongs to somebody else"
+
+
+def test_an_object_that_its_message_names_is_not_named_twice() -> None:
+    told = "the name is taken: Service fraud belongs to Deployment shop and is left alone"
+    world = World(
+        make_spec("1"), failures=(WriteFailure("Service", "fraud", "NameConflict", told),)
+    )
+    world.settle()
+    assert world.status.message == told
 
 
 def test_a_lost_status_finds_what_is_routed_to_be_stable() -> None:

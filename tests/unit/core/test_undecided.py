@@ -105,9 +105,45 @@ def test_each_cause_has_words_of_its_own(row: Row, words: str) -> None:
 
 
 def test_readings_that_are_refused_are_not_too_few_requests() -> None:
-    refused = "score: HTTP status 403"
-    world = holding(make_row("Inconclusive", "MetricError", source="Prometheus"), refused)
-    assert world.status.message == f"{STEP}{refused} (a reading that failed)"
+    refused, source = "score: HTTP status 403", "Prometheus http://prometheus.monitoring:9090"
+    world = holding(make_row("Inconclusive", "MetricError", source=source), refused)
+    assert world.status.message == f"{STEP}{refused} ({source})"
+
+
+def test_a_counter_that_is_missing_is_named_without_a_source() -> None:
+    missing = "v3's metrics have no http_requests_total (profile Prometheus)"
+    assert holding(NO_REQUESTS, missing).status.message == STEP + missing
+
+
+def test_a_step_that_stays_without_data_is_told_by_an_event_once() -> None:
+    world = holding(NO_REQUESTS, run=200.0)
+    told = [each for each in world.told if each.reason == "NoData"]
+    assert [(each.type, each.action) for each in told] == [("Warning", "Wait")]
+    assert "no request reached version 2" in told[0].message
+
+
+def test_a_step_that_only_needs_more_requests_is_no_warning() -> None:
+    world = holding(make_row("Inconclusive", "TooFewRequests", canaryTotal=40), run=200.0)
+    assert not [each for each in world.told if each.action == "Wait"]
+
+
+def test_a_step_that_stays_tells_what_was_counted_when_the_words_are_written() -> None:
+    """Figures are saved every half a minute, and words about 45 s don't go with those of 30 s."""
+    few = make_row("Inconclusive", "TooFewRequests", canaryTotal=1)
+    world = holding(few, run=35.0)
+    world.findings["2"] = {**world.findings["2"], "rows": ({**few, "canaryTotal": 48},)}
+    world.run(15.0)
+    told = "48 requests reached version 2 in more than 45 s; 50 are needed"
+    assert world.status.message == STEP + told
+
+
+def test_what_is_counted_in_between_is_no_reason_to_write() -> None:
+    few = make_row("Inconclusive", "TooFewRequests", canaryTotal=1)
+    world = holding(few, run=46.0)
+    world.findings["2"] = {**world.findings["2"], "rows": ({**few, "canaryTotal": 48},)}
+    before = world.status.message
+    world.run(5.0)
+    assert world.status.message == before
 
 
 def test_who_is_to_approve_reads_that_nothing_was_judged() -> None:

@@ -261,6 +261,18 @@ async def test_a_profile_that_is_not_there_is_an_error_of_its_pods(
     assert scrape == Scrape(unknown, error="there is no profile Unheard")
 
 
+async def test_a_profile_that_is_misspelt_is_told_with_what_may_be_meant(
+    session: aiohttp.ClientSession,
+) -> None:
+    source = make_source(session)
+    own = "requests: fraud_total\nstatus: {labels: [code]}"
+    source.use(parse_profiles({"fraud-server": own})[0])
+    meant = {"mlserver": "MLServer", "vLLM": "VLLM", "fraud-sever": "fraud-server"}
+    for name, right in meant.items():
+        (scrape,) = await source.fetch([PodTarget("pod", "http://127.0.0.1/", name)])
+        assert scrape.error == f"there is no profile {name}: did you mean {right}?"
+
+
 async def test_profiles_of_users_come_and_go(session: aiohttp.ClientSession) -> None:
     source = make_source(session)
     async with serving(answering('mine_total{code="500"} 3\nyours_total{code="200"} 5\n')) as url:
