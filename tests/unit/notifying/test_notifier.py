@@ -257,6 +257,16 @@ async def test_one_without_an_answer_is_not_waited_for_for_ever(
     assert (outcomes, it.events) == ({"GivenUp": 1.0}, [f"{UNTOLD}: no answer within 0.02 s"])
 
 
+async def test_an_address_that_nobody_answers_at_is_in_no_event() -> None:
+    """The words that asyncio has for it would name the host."""
+    async with serving(Inbox().answer) as url:
+        pass
+    async with office(make_secret(url=url)) as it:
+        it.notify(CHAT)
+        assert await it.settle() == {"GivenUp": 1.0}
+        assert it.events == [f"{UNTOLD}: connection refused on port {URL(url).port}"]
+
+
 async def test_more_than_fits_is_dropped_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifier_module, "MOST_WAITING_OF_A_NAMESPACE", 2)
     hold = asyncio.Event()
