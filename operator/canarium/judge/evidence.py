@@ -168,7 +168,8 @@ def _say(check: Check, row: Row, analysis: Analysis) -> str:
         "NoSuitableBucket": "no bucket of the histogram is slow enough for the bound",
         "TooFewRequests": f"{check.canary_seen} of at least {analysis.min_requests} answers of the"
         " canary counted",
-        "NotSplit": "single requests are not split by weight, so answers are not compared with it",
+        "NotSplit": "not compared with the weight: single requests are not split by it, or the"
+        " answers of one side are not known",
     }
     if row.reason in missing:
         return missing[row.reason]
