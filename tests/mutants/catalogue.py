@@ -1975,6 +1975,23 @@ WORDS = (
         test=_UNDECIDED + "test_a_wrong_port_is_said_with_whose_it_is_and_what_was_refused",
     ),
     Mutant(
+        name="words-newer-than-their-figures",
+        wrong="A longer wait is told with what was counted half a minute before",
+        file="core/report.py",
+        old="    if saved_at is not None and told is not None and saved_at < told:\n",
+        new="    if False:\n",
+        test=_UNDECIDED
+        + "test_a_step_that_stays_tells_what_was_counted_when_the_words_are_written",
+    ),
+    Mutant(
+        name="nothing-seen-is-no-event",
+        wrong="A step that stays for want of data is in status alone",
+        file="core/happenings.py",
+        old=" or (after.reason in UNDECIDED and is_blind(view, after))\n",
+        new="\n",
+        test=_UNDECIDED + "test_a_step_that_stays_without_data_is_told_by_an_event_once",
+    ),
+    Mutant(
         name="words-no-pods-is-ready",
         wrong="A model that a person gave no pods is called ready",
         file="core/view.py",
