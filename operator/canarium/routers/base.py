@@ -193,16 +193,24 @@ def is_current(observed: Observed, child: Child) -> bool:
 
 
 def find_missing(router: Router, traffic: Traffic, observed: Observed) -> Verification | None:
-    """What to do about kinds of the router that the cluster does not serve; None when it does."""
+    """What to do about kinds of the router that are not seen; None when they are.
+
+    An operator that was told to do without them looks no different from a cluster without them.
+    """
     if observed.installed.issuperset(router.route_kinds):
         return None
     kinds = " and ".join(f"{kind}s" for kind in router.route_kinds)
-    words = f"the cluster does not serve {kinds}: install {router.name}, or choose another router"
+    words = (
+        f"the cluster does not serve {kinds}, or the operator does not look for them"
+        f" (routers.{router.name.lower()} of its chart): install {router.name}, switch it on there,"
+        " or choose another router"
+    )
     if traffic.router == "Auto":
         words = (
             "host names and paths without a Gateway need Traefik's own kinds (which know no "
-            "timeouts) or Istio's, and the cluster serves neither: name a Gateway in "
-            "spec.traffic.parentRefs, or install one of them"
+            "timeouts) or Istio's, and the operator sees neither: name a Gateway in "
+            "spec.traffic.parentRefs, install one of them, or switch it on (routers.traefik or "
+            "routers.istio of the operator's chart)"
         )
     return Verification(False, f"{router.name}NotInstalled", words, refused=True)
 

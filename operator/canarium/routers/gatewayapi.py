@@ -125,8 +125,9 @@ class GatewayAPI:
 
 def _not_installed(kind: RouteKind) -> str:
     return (
-        f"the cluster does not serve {kind}s of gateway.networking.k8s.io/v1: install the Gateway "
-        "API CRDs and a gateway controller, or set spec.traffic.router to Replicas"
+        f"the cluster does not serve {kind}s of gateway.networking.k8s.io/v1, or the operator does "
+        "not look for them (routers.gatewayAPI of its chart): install the Gateway API CRDs and a "
+        "gateway controller, or set spec.traffic.router to Replicas"
     )
 
 

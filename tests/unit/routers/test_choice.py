@@ -86,8 +86,9 @@ def test_hosts_that_nothing_can_serve_are_refused_with_the_cure() -> None:
     assert (found.accepted, found.refused, found.reason) == (False, True, "TraefikNotInstalled")
     assert found.message == (
         "host names and paths without a Gateway need Traefik's own kinds (which know no timeouts) "
-        "or Istio's, and the cluster serves neither: name a Gateway in spec.traffic.parentRefs, or "
-        "install one of them"
+        "or Istio's, and the operator sees neither: name a Gateway in spec.traffic.parentRefs, "
+        "install one of them, or switch it on (routers.traefik or routers.istio of the operator's "
+        "chart)"
     )
 
 

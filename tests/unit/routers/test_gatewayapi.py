@@ -91,6 +91,7 @@ def test_a_kind_that_is_not_installed_is_named(split: Any, kind: str) -> None:
     found = ROUTER.verify(split, observe(installed=frozenset()))
     assert (found.reason, found.refused) == ("GatewayAPINotInstalled", True)
     assert f"does not serve {kind}s" in found.message
+    assert "routers.gatewayAPI" in found.message
 
 
 def test_a_revision_that_any_rule_of_anybody_names_is_live() -> None:

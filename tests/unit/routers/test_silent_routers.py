@@ -60,8 +60,11 @@ def test_what_is_not_written_yet_is_waited_for(name: str) -> None:
 )
 def test_kinds_that_are_not_installed_are_named(name: str, kinds: str) -> None:
     found = ROUTERS[name].verify(split_for(name), observe(installed=frozenset()))
-    serves = f"the cluster does not serve {kinds}"
-    want = f"{serves}: install {name}, or choose another router"
+    want = (
+        f"the cluster does not serve {kinds}, or the operator does not look for them"
+        f" (routers.{name.lower()} of its chart): install {name}, switch it on there,"
+        " or choose another router"
+    )
     assert found == Verification(False, f"{name}NotInstalled", want, refused=True)
 
 
