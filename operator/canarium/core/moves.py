@@ -111,9 +111,14 @@ def reenter(view: View, status: Status) -> Status:
 
 
 def reenter_step(view: View, status: Status, number: int) -> Status:
-    """Be in this step of edited steps: go on holding where its traffic is the same."""
+    """Be in this step of edited steps: go on holding where its traffic is the same.
+
+    The closing step is never held. With a holdback its traffic may be what a step had, and what
+    follows a hold is the next step, which there is none of.
+    """
     rollout, step = rollout_of(status), view.step_at(number, status)
-    if rollout.state != "Scaling" and _has_traffic(status.canary, step):
+    held_at_the_end = rollout.state == "Holding" and number == len(view.steps)
+    if rollout.state != "Scaling" and _has_traffic(status.canary, step) and not held_at_the_end:
         return replace(status, rollout=replace(rollout, step=number, step_name=step.name))
     if (rollout.state, rollout.step, rollout.step_name) == ("Scaling", number, step.name):
         return status

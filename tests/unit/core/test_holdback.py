@@ -53,6 +53,20 @@ def test_the_new_stable_gets_what_is_not_held_back_and_the_previous_one_the_rest
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("judged", [False, True])
+def test_an_edit_in_a_hold_at_what_the_closing_step_would_give_goes_on_to_the_end(
+    judged: bool,
+) -> None:
+    """The closing step with a holdback of 50 has the canary's very share, and is never held."""
+    world = serving()
+    edited = make_rollout(20, holdback=50, analysis=judged)
+    world.apply(make_spec("2", rollout=make_rollout(50, hold=3600.0, analysis=judged)))
+    world.run_until("Holding")
+    world.apply(make_spec("2", rollout=edited))
+    world.run_until("Guarding")
+    assert (world.stable, shares(world)) == ("2", {"2": 50, "1": 50})
+
+
 def test_the_guard_compares_the_new_stable_with_what_is_held_back() -> None:
     world = guarding(5)
     measure = world.last_plan.measure
