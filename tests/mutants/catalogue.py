@@ -1185,6 +1185,24 @@ SOURCES = (
         + "test_bounds.py::test_what_is_remembered_of_texts_is_bounded_by_their_bytes",
     ),
     Mutant(
+        name="memo-keeps-by-number",
+        wrong="Templates of people pile up: what is remembered has a number and no size",
+        file="memo.py",
+        old="        while self._size > self.most:\n",
+        new="        while len(self._entries) > 4096:\n",
+        test="tests/unit/test_memo.py"
+        "::test_190_edits_of_a_large_spec_leave_no_more_than_the_budgets",
+    ),
+    Mutant(
+        name="gateways-stay",
+        wrong="A gateway that nobody reads any more is kept, with what it answered",
+        file="measuring/measurements.py",
+        old="            WeakValueDictionary()\n",
+        new="            {}  # type: ignore[assignment]\n",
+        test="tests/unit/measuring/test_measuring.py"
+        "::test_a_gateways_source_goes_with_the_last_session_that_reads_it",
+    ),
+    Mutant(
         name="source-first-come-first-served",
         wrong="Whoever has much to be read makes all others wait",
         file="sources/sharing.py",

@@ -10,11 +10,11 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 
 from canarium.core.status import RoutesStatus, Status
 from canarium.core.view import View, rollout_of
 from canarium.core.words import tidy
+from canarium.memo import remember
 from canarium.routers import ROUTERS, Split
 from canarium.routers.base import Child, find_route, find_service, is_current
 
@@ -151,7 +151,7 @@ def _add_managers(view: View, status: Status, known: tuple[str, ...]) -> tuple[s
     return tuple(dict.fromkeys((*found, *known)))[:MOST_MANAGERS]
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def _digest(router: str, split: Split) -> str:
     """What routes look like, in ten characters; a later version may render them otherwise."""
     children = ROUTERS[router].make_routes(split)

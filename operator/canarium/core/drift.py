@@ -8,19 +8,19 @@ Results are remembered by value, since the same pair is compared in every pass.
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from typing import Any
 
 from canarium.core.names import RESTART_ANNOTATION
+from canarium.memo import remember
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def contains(live: bytes, rendered: str) -> bool:
     """Whether the live JSON has every field of the rendered JSON with the same value."""
     return _contains(json.loads(live), json.loads(rendered))
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def read_restart(template: bytes) -> str:
     """When a person last had the pods of this template replaced; "" when nobody did."""
     meta = json.loads(template).get("metadata") or {}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from canarium.core.digests import find_difference
 from canarium.core.kubelet_reasons import (
@@ -24,6 +23,7 @@ from canarium.core.kubelet_reasons import (
 )
 from canarium.core.observed import ContainerState, DeploymentRecord, PodRecord, WriteFailure
 from canarium.core.words import quote
+from canarium.memo import remember
 
 CRASH_RESTARTS = 2
 IMAGES_DIFFER = "ImagesDiffer"
@@ -82,7 +82,7 @@ def _first(faults: list[Fault], whose: Whose) -> Fault | None:
     return next((fault for fault in faults if fault.whose == whose), None)
 
 
-@lru_cache(maxsize=256)
+@remember()
 def _list_own(template: bytes) -> frozenset[str]:
     """The names of a pod template's containers: who else is in a pod was put there by others."""
     spec = json.loads(template).get("spec") or {}

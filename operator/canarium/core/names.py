@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 
 PREFIX = "canarium.dev/"
 MODEL_LABEL = PREFIX + "model"
@@ -50,7 +49,6 @@ def make_revision_id(owner: str, canonical: str, clashes: int = 0) -> str:
     return hashlib.sha256(named.encode()).hexdigest()[:REVISION_ID_LENGTH]
 
 
-@lru_cache(maxsize=4096)
 def make_digest(template: str) -> str:
     """The SHA-256 of a rendered pod template, as 64 hexadecimal characters."""
     return hashlib.sha256(template.encode()).hexdigest()

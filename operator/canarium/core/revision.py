@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from canarium.core.names import child_name, make_digest, make_revision_id
 from canarium.core.observed import ModelObject, Observed, RevisionRecord
 from canarium.core.resources.pod_template import canonical_json, make_pod_template
 from canarium.core.spec import Spec
 from canarium.core.status import RevisionStatus, Status, Written
+from canarium.memo import TEMPLATES, remember
 
 MOST_WRITTEN = 20
 "So many ModelRevisions are kept account of before those that are gone are forgotten."
@@ -143,7 +143,7 @@ def read_account(template: str) -> str:
     return str(json.loads(template).get("spec", {}).get("serviceAccountName") or "")
 
 
-@lru_cache(maxsize=256)
+@remember(TEMPLATES)
 def _render(model: str, revision: str, source: str) -> str:
     return canonical_json(make_pod_template(json.loads(source), model=model, revision=revision))
 

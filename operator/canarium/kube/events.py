@@ -28,6 +28,8 @@ FIELD_MANAGER = "canarium"
 NOTE_LENGTH = 1024
 SERIES_SECONDS = 360.0
 BACKLOG = 1000
+MOST_REMEMBERED = 4096
+"Events that a repeat can count up; of more, the one that was sent first is sent anew."
 
 
 @dataclass(slots=True)
@@ -99,6 +101,8 @@ class Recorder:
         body = make_event(job.meta, job.event, job.at, self._instance)
         await self._client.create(EVENTS, job.meta.namespace, body, FIELD_MANAGER)
         self._sent[job.meta.uid, job.event] = _Sent(body["metadata"]["name"], job.at)
+        if len(self._sent) > MOST_REMEMBERED:
+            del self._sent[next(iter(self._sent))]
 
     async def _repeat(self, job: _Job, known: _Sent) -> bool:
         """Count the event up; False when it is no longer there."""

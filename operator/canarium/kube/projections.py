@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -54,6 +53,7 @@ from canarium.core.status import Status, parse, parse_time
 from canarium.core.words import last_words, tidy
 from canarium.errors import Problem, SpecError
 from canarium.kube.boundary import Boundary
+from canarium.memo import TEMPLATES, remember
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 OURS = (OWNER_MANAGER, CAPACITY_MANAGER)
@@ -761,7 +761,7 @@ def _make_source(meta: Meta, raw: bytes, boundary: Boundary) -> _Source:
         return "", "", "", None
 
 
-@lru_cache(maxsize=1024)
+@remember(TEMPLATES)
 def _read_source(raw: bytes) -> _Source:
     normal = normalise_source(msgspec.json.decode(raw))
     found, image = metrics_endpoint(normal), str(normal["server"].get("image") or "")

@@ -14,11 +14,15 @@ import msgspec
 from canarium.errors import ApiError, CanariumError, NotFoundError
 from canarium.kube.client import Api
 from canarium.kube.resources import SECRETS
-from canarium.sources.auth import NOBODY, Credentials, read_credentials
+from canarium.sources.auth import KEYS, NOBODY, Credentials, read_credentials
 from canarium.sources.errors import SourceError
 
 KEPT_SECONDS = 60.0
 "How long what was read is used: after a change of the Secret, that long the old one goes on."
+MOST_KEPT_BYTES = 1024 * 1024
+"Of Secrets, all together; what was read first goes first, and is read again when it is wanted."
+OVERHEAD = 1024
+"Bytes that an entry takes beside what the Secret holds, about."
 
 
 class _Secret(msgspec.Struct):
@@ -32,6 +36,7 @@ _decode = msgspec.json.Decoder(_Secret).decode
 class _Kept:
     credentials: Credentials
     until: float
+    size: int
 
 
 class Secrets:
@@ -50,16 +55,22 @@ class Secrets:
         if kept is not None and self._clock() < kept.until:
             return kept.credentials
         self._kept.pop((namespace, name), None)
-        found = await self._read(namespace, name)
-        self._kept[namespace, name] = _Kept(found, self._clock() + KEPT_SECONDS)
-        return found
-
-    async def _read(self, namespace: str, name: str) -> Credentials:
         data = await fetch_secret(self._client, namespace, name)
         try:
-            return read_credentials(data)
+            found = read_credentials(data)
         except ValueError as error:
             raise SourceError(f"Secret {name}: {error}") from error
+        self._keep((namespace, name), found, sum(len(data.get(key, "")) for key in KEYS))
+        return found
+
+    def _keep(self, secret: tuple[str, str], found: Credentials, size: int) -> None:
+        """Keep what was read for a while, and nothing beyond its time or the room there is."""
+        now = self._clock()
+        new = _Kept(found, now + KEPT_SECONDS, size + OVERHEAD)
+        self._kept = {name: each for name, each in self._kept.items() if now < each.until}
+        self._kept[secret] = new
+        while sum(each.size for each in self._kept.values()) > MOST_KEPT_BYTES:
+            del self._kept[next(iter(self._kept))]
 
 
 async def fetch_secret(client: Api, namespace: str, name: str) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import aiohttp
 import msgspec
@@ -128,8 +129,11 @@ class Measurements:
         self._shares = Shares()
         self._pods: tuple[aiohttp.ClientSession, PodsSource] | None = None
         self._asking: Sources | None = None
-        self._gateways: dict[tuple[str, str, str], GatewaySource] = {}
-        "By address, and by namespace and name of the Secret that is shown there."
+        self._gateways: WeakValueDictionary[tuple[str, str, str], GatewaySource] = (
+            WeakValueDictionary()
+        )
+        """By address, and by namespace and name of the Secret that is shown there. A source goes
+        with the last session that reads it."""
         self._preparing: asyncio.Task[None] | None = None
         self._sessions: dict[Key, tuple[Session, asyncio.Task[None]]] = {}
         self._results: dict[Key, AnalysisResult] = {}
@@ -266,15 +270,16 @@ class Measurements:
         Raises SourceError for an address that is none.
         """
         place = gateway.address, key[0] if gateway.secret else "", gateway.secret
-        if place not in self._gateways:
-            self._gateways[place] = self._make_gateway_source(key, gateway)
-        return GatewayMeter(self._gateways[place], gateway.kind)
+        source = self._gateways.get(place)
+        if source is None:
+            source = self._gateways[place] = self._make_gateway_source(key, gateway)
+        return GatewayMeter(source, gateway.kind)
 
     def _make_gateway_source(self, key: Key, gateway: GatewayEndpoint) -> GatewaySource:
         authorize = partial(self._authorize, key, gateway.secret)
         try:
             session = self._open_sources().session
-            return GatewaySource(session, gateway.address, authorize=authorize)
+            return GatewaySource(session, gateway.address, authorize=authorize, shares=self._shares)
         except ValueError as error:
             raise SourceError(str(error)) from error
 

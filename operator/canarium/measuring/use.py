@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import aiohttp
 import msgspec
@@ -40,6 +39,7 @@ from canarium.kube.store import Key
 from canarium.kube.watching import OURS
 from canarium.measuring.measurements import Settings
 from canarium.measuring.profiles import OwnProfiles
+from canarium.memo import remember
 from canarium.sources.addresses import make_guarded_session
 from canarium.sources.consumption import Question, read_prometheus
 from canarium.sources.prometheus import PrometheusSource
@@ -253,7 +253,7 @@ def _find_held(deployment: DeploymentRecord, pods: Sequence[PodRecord]) -> tuple
     )
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def _read_template(template: bytes) -> Containers:
     return read_requests(msgspec.json.decode(template).get("spec") or {})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from typing import Protocol as Interface
 
@@ -21,6 +20,7 @@ from canarium.core.names import (
 )
 from canarium.core.observed import Observed, RouteRecord, ServiceRecord
 from canarium.core.spec import HeaderMatch, Protocol, Step, Sticky, Traffic
+from canarium.memo import remember
 from canarium.routers.drift import says_same
 
 
@@ -131,7 +131,7 @@ def make_leading_service(split: Split, selector: Mapping[str, str]) -> Child:
     return make_child("Service", split.model, _make_service_spec(selector, split.traffic.protocol))
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def make_revision_service(model: str, revision: str, protocol: Protocol) -> Child:
     """The Service of one revision, to which routes lead."""
     selector = revision_selector(model, revision)
@@ -175,7 +175,7 @@ def read_selector(service: ServiceRecord) -> dict[str, str]:
     return _parse_selector(service.spec)
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def _parse_selector(spec: bytes) -> dict[str, str]:
     return dict(json.loads(spec).get("selector") or {})
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from canarium.core.actions import Kind
 from canarium.core.drift import contains
+from canarium.memo import remember
 
 _ANY_PATH = {"type": "PathPrefix", "value": "/"}
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
@@ -97,7 +97,7 @@ _TELLING: Mapping[Kind, Mapping[str, tuple[Any, ...]]] = {
 the apiserver fills in (those say nothing)."""
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def says_same(kind: Kind, live: bytes, ours: str) -> bool:
     """Whether the live spec (the apiserver's JSON) says what ours (JSON too) says, and no more.
 
@@ -139,7 +139,7 @@ def _list_added(
             yield key
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def find_added(kind: Kind, live: bytes, ours: str) -> tuple[tuple[str, ...], ...]:
     """The paths of what others added to a spec and that has to be taken away.
 

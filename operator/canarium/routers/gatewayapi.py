@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from canarium.core.actions import Ref, RouteKind
@@ -26,6 +25,7 @@ from canarium.core.spec import (
     Sticky,
     Traffic,
 )
+from canarium.memo import remember
 from canarium.routers.base import (
     Child,
     Split,
@@ -139,7 +139,7 @@ def _find_routes(model: str, observed: Observed) -> list[RouteRecord]:
 # What is written
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def _make_routes(split: Split) -> tuple[Child, ...]:
     service = make_leading_service(split, primary_selector(split))
     kind = ROUTE_KINDS[split.traffic.protocol]
@@ -242,7 +242,7 @@ def _make_parent(ref: ParentRef) -> Json:
 # What is read
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def _read_backends(spec: bytes) -> tuple[tuple[str, int], ...]:
     """Weights by Service; those that a rule names by header or mirror alone come with 0."""
     rules = json.loads(spec).get("rules") or [{}]

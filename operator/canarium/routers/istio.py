@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from canarium.core.actions import Ref, RouteKind
 from canarium.core.names import child_name
 from canarium.core.observed import Observed
 from canarium.core.spec import HeaderMatch, PathMatch, Step, Traffic
+from canarium.memo import remember
 from canarium.routers.base import (
     Child,
     Split,
@@ -93,7 +93,7 @@ class Istio:
 # What is written
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def _make_routes(split: Split) -> tuple[Child, ...]:
     traffic = split.traffic
     spec = {
@@ -195,7 +195,7 @@ def _parse_seconds(duration: str) -> float:
 # What is read
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def _read_backends(spec: bytes) -> tuple[tuple[str, int], ...]:
     """Weights by Service; those that a rule names by header or mirror alone come with 0."""
     rules = json.loads(spec).get("http") or []

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache
 
 from canarium.core.actions import RouteKind
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.observed import Observed
 from canarium.core.spec import Step, Traffic
+from canarium.memo import remember
 from canarium.routers.base import (
     Child,
     Split,
@@ -93,7 +93,7 @@ def _count_ready(observed: Observed) -> dict[str, int]:
     return {d.revision: min(ready[d.revision], d.ready_replicas) for d in observed.deployments}
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def _make_routes(split: Split) -> tuple[Child, ...]:
     mixed = len(split.weights) > 1
     selector = model_selector(split) if mixed else primary_selector(split)

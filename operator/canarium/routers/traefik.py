@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from canarium.core.actions import RouteKind
 from canarium.core.names import child_name
 from canarium.core.observed import Observed
 from canarium.core.spec import HeaderMatch, PathMatch, Step, Traffic
+from canarium.memo import remember
 from canarium.routers.base import (
     Child,
     Split,
@@ -85,7 +85,7 @@ class Traefik:
 # What is written
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def _make_routes(split: Split) -> tuple[Child, ...]:
     shared: Json = {"kind": "TraefikService", "name": split.model}
     mirror = _make_mirror(split, shared) if split.mirror else None
@@ -170,7 +170,7 @@ def _quote(text: str) -> str:
 # What is read
 
 
-@lru_cache(maxsize=4096)
+@remember()
 def _read_backends(spec: bytes) -> tuple[tuple[str, int], ...]:
     """Weights by Service; those that a rule names otherwise come with 0."""
     found = json.loads(spec)

@@ -8,7 +8,7 @@ repeats the same series every second with other numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import islice, pairwise
@@ -26,7 +26,7 @@ MAX_SERIES = 5_000
 MAX_LINE = 32 * 1024
 """Bytes of one line: what a server writes there in earnest has hundreds."""
 
-MAX_LINES = 200_000
+MAX_LINES = 300_000
 """Of a whole text: more than 16 MiB of ordinary ones."""
 
 MAX_BOUNDS = 256
@@ -177,15 +177,18 @@ class Parser:
         self._known = Recollection(self._understand, budget)
 
     def parse(self, text: bytes) -> Counters:
-        """Read the counters of a whole text, as `Page` does piece by piece."""
+        """Read the counters of a whole text, as `Page` does piece by piece.
+
+        Raises UnreadableMetricsError.
+        """
         page = self.open()
         for _ in page.feed(text):
             pass
-        return page.finish()
+        return get_only(page)
 
     def open(self) -> Page:
         """Begin with a text."""
-        return Page(self)
+        return Page((self,))
 
     def read(self, line: bytes) -> tuple[_Series, int]:
         """What one line counts that is of a family of the profile's."""
@@ -258,22 +261,70 @@ class Parser:
         return not excluded and self._routes.search(route) is not None
 
 
-class Page:
-    """A text that is read piece by piece, as it comes.
-
-    A family that is announced and has no series counts zero: series appear with their first
-    answer. A family that isn't there at all is no zero: the counters say which. Raises
-    UnreadableMetricsError for what isn't metrics, has no sense in it, or is beyond the bounds.
-    """
+class _Counting:
+    """What one parser has counted of a text so far."""
 
     def __init__(self, parser: Parser) -> None:
         self._parser = parser
-        self._answers = [(each.name, _Presence(each)) for each in parser.answers]
-        self._durations = [(each.name, _Presence(each)) for each in parser.durations]
+        self._needle = parser.needle
+        self._found: list[tuple[_Series, int]] = []
+        self._error: UnreadableMetricsError | None = None
+
+    def read(self, text: bytes, lines: Sequence[bytes]) -> Iterator[None]:
+        """Count lines of the families, which are in a text, a step at a time."""
+        if self._error is not None or (self._needle and self._needle not in text):
+            return
+        try:
+            yield from self._read(
+                [line for line in lines if self._needle in line] if self._needle else lines
+            )
+        except UnreadableMetricsError as error:
+            self._error = UnreadableMetricsError(str(error))
+
+    def _read(self, lines: Sequence[bytes]) -> Iterator[None]:
+        if len(self._found) + len(lines) > MAX_SERIES:
+            raise UnreadableMetricsError(f"more than {MAX_SERIES} series of one family")
+        read = self._parser.read
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            self._found += [read(line) for line in lines[start : start + _LINES_AT_ONCE]]
+            yield
+
+    def finish(
+        self, missing: tuple[str, ...], missing_duration: str
+    ) -> Counters | UnreadableMetricsError:
+        """The counters, or why there are none."""
+        if self._error is not None:
+            return self._error
+        parser = self._parser
+        try:
+            counters = _total(self._found, parser.way)
+        except UnreadableMetricsError as error:
+            return UnreadableMetricsError(str(error))
+        return replace(
+            counters,
+            counts_answers=parser.profile.counts_errors and not missing,
+            missing=missing,
+            missing_duration=missing_duration,
+        )
+
+
+class Page:
+    """A text that is read piece by piece, as it comes, by one parser or several of one family.
+
+    A family that is announced and has no series counts zero: series appear with their first
+    answer. A family that isn't there at all is no zero: the counters say which. Raises
+    UnreadableMetricsError for what isn't metrics, or is beyond the bounds.
+    """
+
+    def __init__(self, parsers: Sequence[Parser]) -> None:
+        first = parsers[0]
+        self._first_parser = first
+        self._answers = [(each.name, _Presence(each)) for each in first.answers]
+        self._durations = [(each.name, _Presence(each)) for each in first.durations]
+        self._counts = [_Counting(parser) for parser in parsers]
         self._rest = b""
         self._first: list[bytes] = []
         self._lines = 0
-        self._found: list[tuple[_Series, int]] = []
 
     def feed(self, piece: bytes) -> Iterator[None]:
         """Read on, a step at a time; what is left of the last line waits for its end."""
@@ -285,23 +336,20 @@ class Page:
         self._keep(rest)
         yield from self._read(text)
 
-    def finish(self) -> Counters:
-        """What the text counts, now that it was read to its end."""
+    def finish(self) -> list[Counters | UnreadableMetricsError]:
+        """What the text counts by each parser, now that it was read to its end.
+
+        What makes no sense to one of them is no matter of the others'.
+        """
         if self._rest:
             for _ in self._read(self._rest):
                 pass
         if not self._first:
             raise UnreadableMetricsError("an empty answer")
-        parser = self._parser
-        counters = _total(self._found, parser.way)
         missing = tuple(name for name, is_there in self._answers if not is_there)
         durations = (name for name, is_there in self._durations if not is_there)
-        return replace(
-            counters,
-            counts_answers=parser.profile.counts_errors and not missing,
-            missing=missing,
-            missing_duration=next(durations, "").removesuffix("_bucket"),
-        )
+        duration = next(durations, "").removesuffix("_bucket")
+        return [each.finish(missing, duration) for each in self._counts]
 
     def _keep(self, rest: bytes) -> None:
         if len(rest) > MAX_LINE:
@@ -327,16 +375,11 @@ class Page:
             raise _make_too_long()
         if len(self._first) < _LINES_TO_KNOW_BY:
             self._check_format(lines)
-        parser = self._parser
-        found = [line for line in lines if line.startswith(parser.prefixes)]
+        found = [line for line in lines if line.startswith(self._first_parser.prefixes)]
         for _, presence in (*self._answers, *self._durations):
             presence.look(text, found)
-        wanted = [line for line in found if parser.needle in line] if parser.needle else found
-        if len(self._found) + len(wanted) > MAX_SERIES:
-            raise UnreadableMetricsError(f"more than {MAX_SERIES} series of one family")
-        for start in range(0, len(wanted), _LINES_AT_ONCE):
-            self._found += [parser.read(line) for line in wanted[start : start + _LINES_AT_ONCE]]
-            yield
+        for each in self._counts:
+            yield from each.read(text, found)
 
     def _check_format(self, lines: Iterable[bytes]) -> None:
         told = (line for line in lines if line.strip())
@@ -344,6 +387,14 @@ class Page:
             if not line.startswith(b"#") and not _SAMPLE.match(line):
                 raise UnreadableMetricsError("the answer isn't metrics in Prometheus' text format")
             self._first.append(line[:1])
+
+
+def get_only(page: Page) -> Counters:
+    """What a text counts that one parser has read. Raises UnreadableMetricsError."""
+    (found,) = page.finish()
+    if isinstance(found, UnreadableMetricsError):
+        raise found
+    return found
 
 
 def _make_too_long() -> UnreadableMetricsError:

@@ -19,7 +19,14 @@ from canarium.core.spec import Protocol
 from canarium.failures import explain_failure
 from canarium.judge import Reading, Sample
 from canarium.sources.addresses import BUFFER_BYTES, make_short_socket
-from canarium.sources.counters import Counters, Page, Parser, Tracker, UnreadableMetricsError
+from canarium.sources.counters import (
+    Counters,
+    Page,
+    Parser,
+    Tracker,
+    UnreadableMetricsError,
+    get_only,
+)
 from canarium.sources.errors import SourceError, make_printable, take_for_failed
 from canarium.sources.fetching import not_counted, read_chunks
 from canarium.sources.kept import KeptCounters
@@ -170,7 +177,7 @@ class PodsSource:
             async with self._shares.pods.hold(target.namespace, 1):
                 async with asyncio.timeout(self._timeout_seconds) as deadline:
                     await self._read(target, page, deadline)
-            return Scrape(target, page.finish())
+            return Scrape(target, get_only(page))
         except TimeoutError:
             return Scrape(target, error=f"no answer within {self._timeout_seconds:g} s")
         except (SourceError, UnreadableMetricsError) as error:

@@ -134,7 +134,7 @@ def _describe(body: bytes | bytearray) -> str:
     return "a page of HTML" if start == b"<" else "it can't be read"
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)  # of paths of at most MAX_PATH characters
 def _compile(path: str) -> Any:
     from jsonpath import JSONPathEnvironment, JSONPathError  # noqa: PLC0415  # see above
 

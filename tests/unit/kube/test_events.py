@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from canarium.core.actions import Event
 from canarium.core.observed import Meta
@@ -82,6 +84,15 @@ async def test_a_repeat_of_one_that_was_deleted_is_sent_anew() -> None:
     stage.clock.advance(1)
     await stage.send(ROLLED_BACK)
     assert len(stage.client.objects) == 1
+
+
+async def test_so_many_events_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("canarium.kube.events.MOST_REMEMBERED", 3)
+    stage = Stage()
+    for number in range(5):
+        stage.clock.advance(1)
+        await stage.send(replace(ROLLED_BACK, message=str(number)))
+    assert [event.message for _, event in stage.recorder._sent] == ["2", "3", "4"]
 
 
 async def test_an_event_that_cannot_be_sent_is_counted_and_that_is_all(

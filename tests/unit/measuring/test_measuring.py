@@ -1,11 +1,12 @@
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from canarium.core.actions import Measure
+from canarium.core.actions import GatewayEndpoint, Measure
 from canarium.core.observed import AnalysisResult, ContainerState, Meta, PodRecord
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric, Reading, Sample
@@ -15,6 +16,8 @@ from canarium.measuring.session import Session, identify
 from canarium.sim.loop import VirtualLoop
 from canarium.sources.counters import Counters
 from canarium.sources.pods import Measurement, PodTarget, ScrapeError
+
+from tests.unit.kube.fake import FakeClient
 
 FRAUD = ("risk", "fraud")
 STABLE, CANARY = "5d8f7c9b64", "7b9d6f5c88"
@@ -309,6 +312,21 @@ async def test_a_reading_that_goes_back_to_a_saved_one_tells_nothing_of_shares()
             result = it.result()
         assert result is not None
         assert result.verdict == verdict
+
+
+async def test_a_gateways_source_goes_with_the_last_session_that_reads_it() -> None:
+    """Else whoever edits its address again and again has each one kept, with what it answered."""
+    measurements = Measurements(lambda _key: PODS, lambda *_: None, client=FakeClient())
+    meters = [
+        measurements._make_gateway_meter(FRAUD, GatewayEndpoint("Istio", f"http://g{n}:80/", ""))
+        for n in (*range(27), 0)
+    ]
+    assert len(measurements._gateways) == 27
+    assert meters[0]._source is meters[-1]._source
+    del meters[1:]
+    gc.collect()
+    assert len(measurements._gateways) == 1
+    await measurements.close()
 
 
 def test_a_pod_is_another_when_one_of_its_containers_was_restarted() -> None:

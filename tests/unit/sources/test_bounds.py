@@ -15,6 +15,7 @@ from canarium.sources.counters import (
     Counters,
     Parser,
     UnreadableMetricsError,
+    get_only,
 )
 from canarium.sources.counting import CountsTracker, SeriesTracker
 from canarium.sources.errors import SourceError
@@ -36,7 +37,7 @@ def parse_in_pieces(text: bytes, size: int) -> Counters:
     for start in range(0, len(text), size):
         for _ in page.feed(text[start : start + size]):
             pass
-    return page.finish()
+    return get_only(page)
 
 
 # Pages of metrics

@@ -188,7 +188,7 @@ async def test_there_is_an_end_to_how_many_pods_are_asked() -> None:
         return [f"127.0.0.{number}" for number in range(1, 2 * MAX_PODS)]
 
     async with serving(handler, "0.0.0.0") as url, make_local_session() as session:  # noqa: S104
-        await GatewaySource(session, url, resolve=resolve).fetch()
+        await GatewaySource(session, url, resolve=resolve).count("Istio", [CANARY])
     assert len(asked) == MAX_PODS
 
 
@@ -221,15 +221,69 @@ async def test_rollouts_that_ask_at_the_same_time_share_one_answer() -> None:
     times = iter([0.0, 0.4, 0.9, 1.0])
     async with serving(handler) as url, make_local_session() as session:
         source = GatewaySource(session, url, clock=lambda: next(times))
-        impatient, patient = (asyncio.create_task(source.fetch()) for _ in range(2))
+        impatient, patient = (
+            asyncio.create_task(source.count("Istio", [CANARY])) for _ in range(2)
+        )
         await asyncio.sleep(0)
         impatient.cancel()
         everybody_asked.set()
         first = await patient
-        assert await source.fetch() is first
+        assert await source.count("Istio", [CANARY]) is first
         assert len(asked) == 1
-        assert await source.fetch() == first
+        assert await source.count("Istio", [CANARY]) == first
     assert len(asked) == 2
+
+
+async def test_all_that_is_wanted_is_counted_in_one_look_at_a_time() -> None:
+    """Who comes while others' pages are read waits for the next look, which is for all."""
+    asked, is_asked, open_door = [], asyncio.Event(), asyncio.Event()
+    third = Backend("risk", "fraud-3333333333", "fraud")
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        is_asked.set()
+        await open_door.wait()
+        return web.Response(text=ISTIO + istio(third.service, 200, 7))
+
+    async with serving(handler) as url, make_local_session() as session:
+        source = GatewaySource(session, url, clock=lambda: 5.0)
+        first = asyncio.create_task(source.count("Istio", [CANARY]))
+        await is_asked.wait()
+        others = [asyncio.create_task(source.count("Istio", [each])) for each in (STABLE, third)]
+        await asyncio.sleep(0)
+        open_door.set()
+        await first
+        (second,) = (await others[0]).values()
+        assert await others[1] == await others[0]
+    assert len(asked) == 2
+    assert not isinstance(second, SourceError)
+    found = {key[1]: counters.requests for key, counters in second.items()}  # type: ignore[union-attr]
+    assert found == {CANARY: 85, STABLE: 900, third: 7}
+
+
+async def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
+    times = iter([0.0, 100.0])
+    async with serving(answering(ISTIO)) as url, make_local_session() as session:
+        source = GatewaySource(session, url, clock=lambda: next(times))
+        await source.count("Istio", [STABLE, CANARY])
+        (answer,) = (await source.count("Istio", [CANARY])).values()
+    assert not isinstance(answer, SourceError)
+    assert list(answer) == [("Istio", CANARY)]
+    assert list(source._wanted) == [("Istio", CANARY)]
+
+
+async def test_addresses_that_come_and_go_are_forgotten() -> None:
+    number = count(1)
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return [f"127.0.0.{next(number)}"]
+
+    async with serving(answering(ISTIO), "0.0.0.0") as url, make_local_session() as session:  # noqa: S104
+        source = GatewaySource(session, url, resolve=resolve, clock=ticking())
+        meter = GatewayMeter(source, "Istio")
+        for _ in range(5):
+            await meter.measure(None, CANARY)
+    assert [list(each._last) for each in meter._trackers.values()] == [["127.0.0.5"]]
 
 
 # gRPC
