@@ -143,7 +143,7 @@ def test_a_pause_is_the_persons_edit_and_is_taken_back_whole(rehearsal: Scenario
     assert paused == Said(0, "Paused: waits for spec.rollout.paused to become false\n", "")
     assert held["spec"]["rollout"] == {**SLOW, "paused": True}
     assert waiting.code == 4
-    assert resumed.out == "Progressing: step 1 of 2 (w50) at 50 % for 600 s\n"
+    assert resumed.out == "Progressing: step 1 of 2 (w50) at 50 % for 10 min\n"
     free = rehearsal.get("ModelDeployment", "iris") or {}
     assert free["spec"]["rollout"] == SLOW
 

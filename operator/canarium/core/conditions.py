@@ -139,7 +139,7 @@ def _tell_holding(view: View, status: Status) -> Headline:
         words = f"until one version is better by {experiment.metric}"
         most = describe_duration(experiment.max_seconds)
         return Headline("Experimenting", f"{where} {words}, at most {most}")
-    return Headline("Holding", f"{where} for {step.hold_seconds:g} s")
+    return Headline("Holding", f"{where} for {describe_duration(step.hold_seconds)}")
 
 
 def _tell_unjudged(view: View, status: Status) -> str:
@@ -208,7 +208,7 @@ def _tell_guarding(view: View, status: Status) -> Headline:
 
 def _tell_previous(view: View, status: Status) -> str:
     """Whether one could still go back: only to pods that are ready."""
-    previous, guard = status.previous, f"{view.rollout.guard_seconds:g} s"
+    previous, guard = status.previous, describe_duration(view.rollout.guard_seconds)
     if previous is None or previous.ready_replicas >= previous.replicas:
         return f"the previous revision stays warm for {guard}"
     warm = "stays warm" if previous.ready_replicas else "could not take over again"

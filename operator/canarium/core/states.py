@@ -600,7 +600,8 @@ def _break(view: View, status: Status, reason: str, message: str) -> Status:
 def _not_ready(view: View, status: Status, revision: RevisionStatus) -> str:
     ready = view.ready(revision.revision, status)
     seconds, fault = view.rollout.progress_deadline_seconds, view.fault(revision.revision)
-    words = f"{ready} of {revision.replicas} pods ready and no progress for {seconds:g} s"
+    waited = describe_duration(seconds)
+    words = f"{ready} of {revision.replicas} pods ready and no progress for {waited}"
     return words + (f"; {fault.message}" if fault else describe_unready(view, revision))
 
 

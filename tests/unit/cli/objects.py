@@ -207,7 +207,7 @@ CANARY = make_part(V7, "v7", 1, 5, analysis=PASSING)
 HOLDING = make_model(
     "Progressing",
     "Holding",
-    "step 1 of 3 (five) at 5 % for 300 s",
+    "step 1 of 3 (five) at 5 % for 5 min",
     rollout={"step": 1, "stepName": "five", "verifiedAt": ago(41), "heldSeconds": 100},
     stable=STABLE,
     canary=CANARY,
@@ -232,7 +232,7 @@ AWAITING = make_model(
 GUARDING = make_model(
     "Guarding",
     "Guarding",
-    "version v7 serves all; the previous revision stays warm for 900 s",
+    "version v7 serves all; the previous revision stays warm for 15 min",
     conditions={"UpToDate": "True"},
     rollout={"verifiedAt": ago(130)},
     stable=make_part(V7, "v7", 6, 100),

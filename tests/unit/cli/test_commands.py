@@ -190,7 +190,7 @@ def test_wait_tells_the_story_and_ends_with_the_verdict(run: Run) -> None:
 def test_wait_gives_up_after_its_timeout(run: Run) -> None:
     said = run(make_fake(objects.HOLDING), "wait", "fraud", "--timeout", "200ms")
     assert (said.code, said.err) == (3, "canarium: fraud is not over within 0.2 s\n")
-    assert said.out.endswith("v7 at 5 %: step 1 of 3 (five) at 5 % for 300 s\n")
+    assert said.out.endswith("v7 at 5 %: step 1 of 3 (five) at 5 % for 5 min\n")
 
 
 def test_wait_without_time_looks_once(run: Run) -> None:

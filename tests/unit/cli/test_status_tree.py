@@ -80,7 +80,7 @@ def make_untrue(**why: tuple[str, str]) -> Json:
 def test_the_condition_that_knows_what_is_wrong_is_shown() -> None:
     refused = "fraud-7b9d6f5c88-6d4f9-bbbb1: connection refused on port 9999"
     lines = draw(make_untrue(Judged=("NoData", refused)), RECORDS, []).splitlines()
-    assert lines[1:3] == ["step 1 of 3 (five) at 5 % for 300 s", f"not judged: {refused}"]
+    assert lines[1:3] == ["step 1 of 3 (five) at 5 % for 5 min", f"not judged: {refused}"]
 
 
 def test_what_the_headline_says_already_is_not_said_twice() -> None:
@@ -94,7 +94,7 @@ def test_why_it_is_not_ready_is_not_said_twice_either() -> None:
     why = "version v7 answers nobody, since it has no pods: spec.scaling.replicas is 0"
     model = make_untrue(Ready=("ScaledToZero", why))
     lines = draw(model, RECORDS, []).splitlines()
-    assert lines[1:3] == ["step 1 of 3 (five) at 5 % for 300 s", f"not Ready: {why}"]
+    assert lines[1:3] == ["step 1 of 3 (five) at 5 % for 5 min", f"not Ready: {why}"]
     model["status"]["message"] = why
     assert draw(model, RECORDS, []).splitlines()[1:3] == [why, "not Ready"]
 

@@ -84,8 +84,8 @@ def test_a_log_gets_a_line_for_each_change_and_none_twice() -> None:
             " waits for 1 ready canary pods"
         ),
         "",
-        "12:00:00  Progressing  v7 at 5 %: step 1 of 3 (five) at 5 % for 300 s",
-        "12:00:00  Guarding     version v7 serves all; the previous revision stays warm for 900 s",
+        "12:00:00  Progressing  v7 at 5 %: step 1 of 3 (five) at 5 % for 5 min",
+        "12:00:00  Guarding     version v7 serves all; the previous revision stays warm for 15 min",
         "12:00:00  Pending      ",
     ]
 

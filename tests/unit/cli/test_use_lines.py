@@ -40,7 +40,7 @@ PODS = [*STABLE, *CANARY]
 MODEL = objects.make_model(
     "Progressing",
     "Holding",
-    "step 1 of 3 (five) at 5 % for 300 s",
+    "step 1 of 3 (five) at 5 % for 5 min",
     rollout={"step": 1, "stepName": "five", "verifiedAt": objects.ago(41), "heldSeconds": 100},
     stable=objects.make_part(V6, "v6", 2, 95),
     canary=objects.make_part(V7, "v7", 1, 5),

@@ -27,9 +27,9 @@ def test_a_previous_revision_that_has_crashed_is_not_said_to_be_warm() -> None:
     world.crashing.add("1")
     world.run(5.0)
 
-    assert warm == "version 2 serves all; the previous revision stays warm for 600 s"
+    assert warm == "version 2 serves all; the previous revision stays warm for 10 min"
     told = (
-        "version 2 serves all; version 1 could not take over again for 600 s: 0 of 2 pods ready; "
+        "version 2 serves all; version 1 could not take over again for 10 min: 0 of 2 pods ready; "
     )
     assert world.status.message.startswith(told)
     assert "exited with code 1" in world.status.message
@@ -131,7 +131,7 @@ def test_a_new_stable_that_lacks_pods_in_the_guard_is_not_said_to_serve_all() ->
     world.run(3.0)
     assert (world.status.reason, world.status.message) == (
         "TooFewReplicas",
-        "version 2: 1 of 2 pods ready; the previous revision stays warm for 600 s",
+        "version 2: 1 of 2 pods ready; the previous revision stays warm for 10 min",
     )
 
 
