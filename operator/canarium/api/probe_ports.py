@@ -40,8 +40,7 @@ def _check(container: Container, names: tuple[str, ...], path: str) -> Iterator[
     ):
         for way, port in _list_ports(probe):
             if isinstance(port, str) and not port.isdecimal() and port not in names:
-                known = ", ".join(names)
-                ports = f"one of {known}, or a number" if names else "a number"
+                ports = " or ".join((*names, "a number"))
                 yield Problem(
                     f"{path}.{name}.{way}.port",
                     f"the container has no port named {port}: write {ports}",

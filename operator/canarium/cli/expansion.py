@@ -18,6 +18,7 @@ from canarium.cli.tree import describe_extras
 from canarium.core.capacity import step_replicas
 from canarium.core.names import API_VERSION
 from canarium.core.normalise import list_unrequested
+from canarium.core.profiles import PROFILES, find_close
 from canarium.core.scaling import KINDS, find_kind
 from canarium.core.spec import (
     CLOSING_NAME,
@@ -56,6 +57,8 @@ class Expansion:
     scaling: Scaling
     unrequested: tuple[str, ...]
     "Which of cpu and memory the server doesn't ask for."
+    profile: str = ""
+    "That of the server's metrics."
 
     def value(self) -> Json:
         """The same for programs."""
@@ -101,6 +104,7 @@ def make_expansion(
         rollout=spec.rollout,
         scaling=spec.scaling,
         unrequested=list_unrequested(json.loads(spec.canonical)),
+        profile=spec.metrics.profile if spec.metrics else "",
     )
 
 
@@ -135,6 +139,16 @@ def tell_expansion(expansion: Expansion) -> Iterator[Text]:
     if expansion.unrequested:
         missing = " and no ".join(expansion.unrequested)
         yield Text(f"the server asks for no {missing}: set server.resources.requests", "yellow")
+    if expansion.profile and expansion.profile not in PROFILES:
+        yield Text(_tell_profile(expansion.profile), "yellow")
+
+
+def _tell_profile(name: str) -> str:
+    """That a profile has to be one of the operator's own users, as only a cluster knows."""
+    close = find_close(name, PROFILES)
+    meant = f"did you mean {close}? Else " if close else ""
+    has = f"{meant}the operator has to have one of this name"
+    return f"profile {flatten(name)} is none that comes with Canarium: {has}"
 
 
 def _tell_defaults(rollout: RolloutSpec) -> Iterator[Text]:

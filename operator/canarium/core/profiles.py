@@ -8,8 +8,9 @@ and what a server doesn't count, is in docs/metrics.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 from canarium.core.spec import Protocol
@@ -223,3 +224,10 @@ ISTIO = Profile(
 )
 """Istio 1.32's gateways, which report as the source of what they send on. A gRPC call that failed
 has response_code 200."""
+
+
+def find_close(name: str, known: Iterable[str]) -> str:
+    """The profile that a misspelt name may mean, "" for none: names are case-sensitive."""
+    spelt = {each.lower(): each for each in known}
+    close = get_close_matches(name.lower(), list(spelt), 1)
+    return spelt[close[0]] if close else ""

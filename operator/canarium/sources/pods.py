@@ -8,13 +8,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import zip_longest
 from typing import Literal
 
 import aiohttp
 
-from canarium.core.profiles import GRPC_PROFILES, PROFILES, Profile
+from canarium.core.profiles import GRPC_PROFILES, PROFILES, Profile, find_close
 from canarium.core.spec import Protocol
 from canarium.failures import explain_failure
 from canarium.judge import Reading, Sample
@@ -164,11 +163,9 @@ class PodsSource:
         raise UnreadableMetricsError(self._say_unknown(target.profile))
 
     def _say_unknown(self, name: str) -> str:
-        """That there is no such profile, and which one may be meant: names are case-sensitive."""
-        known = [*self._parsers["HTTP"], *self._own]
-        spelt = {each.lower(): each for each in known}
-        close = get_close_matches(name.lower(), list(spelt), 1)
-        hint = f": did you mean {spelt[close[0]]}?" if close else ""
+        """That there is no such profile, and which one may be meant."""
+        close = find_close(name, [*self._parsers["HTTP"], *self._own])
+        hint = f": did you mean {close}?" if close else ""
         return f"there is no profile {name}{hint}"
 
     async def _scrape(self, target: PodTarget) -> Scrape:

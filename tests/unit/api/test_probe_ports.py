@@ -41,17 +41,17 @@ def test_a_port_that_is_there_is_fine(server: dict[str, Any]) -> None:
         (
             {"readinessProbe": ask("htpp")},
             "spec.server.readinessProbe.httpGet.port",
-            "the container has no port named htpp: write one of http, or a number",
+            "the container has no port named htpp: write http or a number",
         ),
         (
             {"livenessProbe": {"tcpSocket": {"port": "grpc"}}},
             "spec.server.livenessProbe.tcpSocket.port",
-            "the container has no port named grpc: write one of http, or a number",
+            "the container has no port named grpc: write http or a number",
         ),
         (
             {"startupProbe": ask("metrics"), "metrics": {"port": 8080}, "grpcPort": 9000},
             "spec.server.startupProbe.httpGet.port",
-            "the container has no port named metrics: write one of http, grpc, or a number",
+            "the container has no port named metrics: write http or grpc or a number",
         ),
     ],
 )

@@ -127,6 +127,24 @@ def test_the_steps_for_programs_can_be_pasted(
     }
 
 
+@pytest.mark.parametrize(
+    ("profile", "told"),
+    [
+        ("mlserver", ": did you mean MLServer? Else the operator has to have one of this name"),
+        ("fraud", ": the operator has to have one of this name"),
+        ("MLServer", None),
+    ],
+)
+def test_a_profile_that_may_be_misspelt_is_told(
+    profile: str, told: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = make_manifest()
+    manifest["spec"]["server"]["metrics"] = {"port": 8082, "profile": profile}
+    assert main(["explain", write(tmp_path / "a.yaml", manifest)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.endswith(f"profile {profile} is none that comes with Canarium{told}") == bool(told)
+
+
 def test_each_problem_is_named_with_its_field(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
