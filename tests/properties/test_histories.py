@@ -182,6 +182,9 @@ class History(RuleBasedStateMachine):
             return  # the status was lost while the spec was of no use: nobody knows the wish
         if not any(pod.ready for pod in world.pods.values()):
             return  # a rule after ours looks as if we had no share: it waits for a ready pod
+        stable = world.status.stable
+        if world.status.canary is None and (stable is None or not stable.weight):
+            return  # nobody has a share by status: no gateway took the first version yet
         before = world.reach()
         for _ in range(times):
             contested = (
