@@ -32,7 +32,10 @@ RUN /opt/tools/bin/pip --python /opt/canarium/bin/python install --quiet --no-de
 
 FROM scratch
 COPY --from=build /opt/root /
-ENV PATH=/opt/canarium/bin \
+# glibc raises both by itself otherwise, and long answers that came and went stay with the process.
+ENV MALLOC_MMAP_THRESHOLD_=131072 \
+    MALLOC_TRIM_THRESHOLD_=131072 \
+    PATH=/opt/canarium/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt

@@ -85,6 +85,10 @@ bench-judge: $(STAMP) ## How often the judge is wrong, and how soon it is right:
 bench-judging: $(STAMP) ## What judging 200 objects a second costs (minutes)
 	@$(BIN)/python -m benchmarks.judging
 
+.PHONY: bench-hostile
+bench-hostile: $(STAMP) ## Measuring beside everything hostile, ten minutes of each
+	@MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072 $(BIN)/python -m tests.measured.attacked --seconds 600
+
 bench-use: $(STAMP) ## What measuring the use of N objects costs (N=200)
 	@$(BIN)/python -m benchmarks.use --objects $(N)
 

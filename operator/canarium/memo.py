@@ -58,7 +58,7 @@ class Budget:
 
 VALUES = Budget(12 * MIB)
 "Of routes and Services as they are rendered, read and compared."
-TEMPLATES = Budget(8 * MIB)
+TEMPLATES = Budget(6 * MIB)
 "Of pod templates that were rendered."
 
 

@@ -94,6 +94,15 @@ ANSWERS: dict[str, tuple[str, Callable[[], bytes]]] = {
 """What is answered below a path of this name; `headers` and `endless` never end."""
 
 
+def _ordinary() -> bytes:
+    """A page as any server's, for comparison."""
+    return b"".join(
+        b'http_requests_total{code="%d",path="/v1/%d"} %d\n' % (code, path, next(_numbers))
+        for code in (200, 500)
+        for path in range(30)
+    )
+
+
 def _endless(name: str) -> Iterator[bytes]:
     yield b"HTTP/1.1 200 OK\r\n"
     if name == "headers":
@@ -110,8 +119,8 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             head = await reader.readuntil(b"\r\n\r\n")
             await _read_form(reader, head)
             name = head.split(b" ", 2)[1].decode().strip("/").partition("/")[0]
-            if name in ANSWERS:
-                kind, make = ANSWERS[name]
+            if name in ANSWERS or name == "ordinary":
+                kind, make = ANSWERS.get(name, (PLAIN, _ordinary))
                 body = make()
                 writer.write(
                     f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n"

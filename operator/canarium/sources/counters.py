@@ -47,7 +47,7 @@ _SERIES = re.compile(
 _SAMPLE = re.compile(rb"(" + _SERIES.pattern + rb")[ \t]*+(?<=[ \t}])(?P<value>\S++)")
 _ESCAPED = re.compile(rb"\\(.)")
 _LINES_TO_KNOW_BY = 5
-_STEP = 64 * 1024
+_STEP = 16 * 1024
 """Bytes that are looked through until others may have a turn."""
 _LINES_AT_ONCE = 64
 """Lines that are understood until others may have one."""
@@ -376,6 +376,7 @@ class Page:
         if len(self._first) < _LINES_TO_KNOW_BY:
             self._check_format(lines)
         found = [line for line in lines if line.startswith(self._first_parser.prefixes)]
+        del lines  # whoever waits for a turn holds no more than it needs
         for _, presence in (*self._answers, *self._durations):
             presence.look(text, found)
         for each in self._counts:

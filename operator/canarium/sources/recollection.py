@@ -13,7 +13,7 @@ from weakref import WeakSet
 MIB = 1024 * 1024
 MOST_OF_ONE = 2 * MIB
 "Bytes of one recollection, both generations together."
-MOST_OF_ALL = 8 * MIB
+MOST_OF_ALL = 4 * MIB
 "Bytes of all recollections of a process."
 LONGEST = 2048
 "Bytes of a text that is remembered; a longer one is understood each time."

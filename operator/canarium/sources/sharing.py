@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 MOST_IN_FLIGHT = 8 * MIB
 "Of answers of all namespaces together, from their first byte until they are understood."
 MOST_OF_A_NAMESPACE = 4 * MIB
-MOST_FOLLOWED = 60_000
+MOST_FOLLOWED = 40_000
 "Series that all queries of an operator follow: about 250 bytes each."
 
 T = TypeVar("T")
@@ -233,5 +233,5 @@ class Shares:
     threads: Turns = field(default_factory=Turns)
     answers: Room = field(default_factory=lambda: Room(MOST_IN_FLIGHT, MOST_OF_A_NAMESPACE))
     requests: Room = field(default_factory=lambda: Room(48, 16))
-    pods: Room = field(default_factory=lambda: Room(200, 100))
+    pods: Room = field(default_factory=lambda: Room(160, 64))
     series: Room = field(default_factory=lambda: Room(MOST_FOLLOWED, MOST_FOLLOWED))

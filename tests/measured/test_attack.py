@@ -1,0 +1,36 @@
+"""Servers of one namespace that answer whatever is hostile, all at once, beside twenty models."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SECONDS = 20
+MORE_MIB = 40
+LONGEST_ROUND_MS = 50
+
+
+def read_image() -> dict[str, str]:
+    """The environment, with what the image says of memory."""
+    text = (Path(__file__).parents[2] / "Dockerfile").read_text(encoding="utf-8")
+    found = dict(re.findall(r"(MALLOC_\w+)=(\d+)", text))
+    assert len(found) == 2
+    return {**os.environ, **found}
+
+
+@pytest.mark.timeout(10 * SECONDS)
+def test_hostile_answers_take_little_memory_and_keep_nobody_waiting() -> None:
+    """Halves of one run are compared: by themselves, and beside everything hostile."""
+    command = [sys.executable, "-m", "tests.measured.attacked", "--seconds", str(SECONDS)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=read_image())
+    found = json.loads(done.stdout)
+    print(done.stdout)
+    alone, attacked = found["alone"], found["attacked"]
+    assert alone["failed"] == attacked["failed"] == 0
+    assert attacked["resident_mib"] - alone["resident_mib"] <= MORE_MIB
+    assert attacked["round_p99_ms"] <= LONGEST_ROUND_MS
+    assert attacked["readings"] >= alone["readings"] / 4
