@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ async def again(seconds: float, do: Callable[[], Awaitable[Any]]) -> None:
 def attack(reader: Reader, pods: PodsSource, sources: Sources) -> list[Awaitable[None]]:
     """Everything hostile at once, of one namespace."""
     return [
-        *(again(1.0, lambda name=name: attack_pods(pods, reader.base, name)) for name in ANSWERS),
+        *(again(1.0, partial(attack_pods, pods, reader.base, name)) for name in ANSWERS),
         *(again(0.1, make_asker(sources, KEY, STEP, each).ask) for each in make_feeds(reader)),
         again(0.3, lambda: attack_gateway(reader, sources)),
         again(0.3, edit(itertools.count())),
