@@ -17,10 +17,11 @@ from canarium.core.jobs import RUNNING
 from canarium.core.observed import WriteFailure
 from canarium.core.phases import awaits_approval, awaits_traffic, is_due, is_paused, is_up_to_date
 from canarium.core.sizing import Truth, say_scaled
+from canarium.core.spec import Step
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status, format_time
 from canarium.core.undecided import describe_cause, describe_wait
 from canarium.core.unready import describe_unready
-from canarium.core.view import AT_REST, ROLLING, View, parts_of, rollout_of, routed_replicas
+from canarium.core.view import ALL, AT_REST, ROLLING, View, parts_of, rollout_of, routed_replicas
 from canarium.core.words import describe_duration, describe_traffic, describe_version, tidy
 from canarium.routers import Verification
 
@@ -153,9 +154,7 @@ def _tell_emergency(view: View, status: Status) -> Headline | None:
     """That stable has no ready pod while another version could serve, and who does."""
     rollout, canary, stable = rollout_of(status), status.canary, status.stable
     if rollout.emergency_at is not None and canary is not None and stable is not None:
-        who = f"{describe_version(canary)} serves {canary.weight} % as an emergency"
-        why = f"and is not promoted: {describe_version(stable)} had no ready pod"
-        return Headline("EmergencyTraffic", f"{who} {why}; {_tell_way_out(view, status)}")
+        return Headline("EmergencyTraffic", _tell_rescued(view, status, canary, stable))
     if rollout.ending == "Rejected" or rollout.state not in (*ROLLING, "Guarding", "Reverting"):
         return None
     other = canary or status.previous
@@ -166,9 +165,23 @@ def _tell_emergency(view: View, status: Status) -> Headline | None:
     return Headline("StableUnavailable", f"{said}; {_tell_rescue(view, status, other)}")
 
 
+def _tell_rescued(
+    view: View, status: Status, canary: RevisionStatus, stable: RevisionStatus
+) -> str:
+    """Who serves in an emergency, if anybody does: the canary's pods may be gone as well."""
+    if not canary.ready_replicas:
+        who = f"{describe_version(canary)} has the traffic as an emergency and answers nobody"
+        others = f"{describe_version(stable)}: {_tell_lack(view, stable)}"
+        return f"{who}: {_tell_lack(view, canary)}; {others}"
+    who = f"{describe_version(canary)} serves {canary.weight} % as an emergency"
+    why = f"and is not promoted: {describe_version(stable)} had no ready pod"
+    return f"{who} {why}; {_tell_way_out(view, status)}"
+
+
 def _tell_way_out(view: View, status: Status) -> str:
     if awaits_approval(view, status):
-        return f"to make it stable {_promote(status)}"
+        last = rollout_of(status).step >= len(view.steps) - 1
+        return f"{'to make it stable' if last else 'to go on'} {_promote(status)}"
     if view.stable_is_away(status):
         return f"it goes on with {_where(view, status)}, and gives the traffic back when it may"
     return "traffic goes back"
@@ -176,11 +189,15 @@ def _tell_way_out(view: View, status: Status) -> str:
 
 def _tell_rescue(view: View, status: Status, other: RevisionStatus) -> str:
     lasts = describe_duration(view.rollout.emergency_seconds)
+    if other.weight == ALL:
+        return f"{describe_version(other)} has all traffic meanwhile"
     if view.paused and status.canary is not None:
         return f"{describe_version(other)} does not take its traffic, since the rollout is paused"
     if view.stable_is_dead(status):
         return f"{describe_version(other)} gets its traffic as soon as one of its own pods is ready"
-    return f"if that lasts {lasts}, {describe_version(other)} gets its traffic as an emergency"
+    pods = "" if other.ready_replicas else ", once one of its own pods is ready"
+    gets = f"{describe_version(other)} gets its traffic as an emergency{pods}"
+    return f"if that lasts {lasts}, {gets}"
 
 
 def _promote(status: Status) -> str:
@@ -219,6 +236,8 @@ def _tell_lack(view: View, part: RevisionStatus, needed: int | None = None) -> s
     """How many pods are ready, and what is wrong with the others, if that is known."""
     fault = view.fault(part.revision)
     ready = f"{part.ready_replicas} of {part.replicas if needed is None else needed} pods ready"
+    if view.deployment(part.revision) is None and view.record(part) is None:
+        return f"{ready}; its Deployment and its ModelRevision are gone: apply that version again"
     return f"{ready}; {fault.message}" if fault else ready + describe_unready(view, part)
 
 
@@ -304,8 +323,15 @@ _STORIES = {
 def _where(view: View, status: Status) -> str:
     step = view.step(status)
     name = f" ({step.name})" if step.name else ""
-    number = rollout_of(status).step
-    return f"step {number} of {len(view.steps)}{name} {describe_traffic(step)}"
+    where = f"step {rollout_of(status).step} of {len(view.steps)}{name} {describe_traffic(step)}"
+    return where + _tell_kept(status, step)
+
+
+def _tell_kept(status: Status, step: Step) -> str:
+    """What the canary has beyond its step, since the steps were edited to less than that."""
+    has, ordinary = status.canary.weight if status.canary else 0, not rollout_of(status).emergency
+    shows = rollout_of(status).state in ("Shifting", "Holding") and ordinary
+    return f", and keeps its {has} %" if shows and has > step.weight else ""
 
 
 def make_conditions(

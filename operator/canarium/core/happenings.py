@@ -6,11 +6,11 @@ Logs and notifications say the same in the same words: they are made of these.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
-from canarium.core.actions import Event
+from canarium.core.actions import Apply, Event, Write
 from canarium.core.claims import TAKEN
 from canarium.core.clock import MOST_RETURNS, bring_back
 from canarium.core.conditions import SCALED_TO_ZERO, find_obstacle
@@ -21,6 +21,7 @@ from canarium.core.status import RevisionStatus, Status
 from canarium.core.undecided import UNDECIDED, is_blind
 from canarium.core.view import View, rollout_of
 from canarium.core.words import describe_duration, describe_traffic, tidy
+from canarium.routers.base import find_service
 
 
 def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
@@ -61,6 +62,21 @@ def _tell_reverts(view: View, before: Status, after: Status) -> Iterator[Event]:
         by = ", ".join(find_writers(view, child)[:1]) or "somebody"
         words = f"{child.ref.kind} {child.ref.name} was changed by {by}; it is put right"
         yield Event("Warning", "ExternalChangeReverted", "Route", words)
+
+
+def tell_services(view: View, writes: Iterable[Write]) -> Iterator[Event]:
+    """Services of single revisions that somebody wrote, and that are put right by these writes.
+
+    Routes and the leading Service, against whose writers there is a back-off, have their own.
+    """
+    for write in writes:
+        if write.ref.kind != "Service" or write.ref.name == view.model:
+            continue
+        found = find_service(view.observed, write.ref.name)
+        if isinstance(write, Apply) and found is not None and found.writers:
+            by = tidy(found.writers[0])
+            words = f"Service {write.ref.name} was changed by {by}; it is put right"
+            yield Event("Warning", "ExternalChangeReverted", "Route", tidy(words))
 
 
 def _tell_clock(view: View, before: Status) -> Iterator[Event]:
@@ -224,7 +240,9 @@ def _tell_phase(before: Status, after: Status) -> Iterator[Event]:
     if before.phase == after.phase:
         return
     if after.phase == "RolledBack":
-        words = f"{_name(after.stable)} serves all; refused: {rollout_of(after).message}"
+        refusal = rollout_of(after).message
+        why = f"refused: {refusal}" if refusal else "a person went back to it"
+        words = f"{_name(after.stable)} serves all; {why}"
         yield _about(after.stable, "Warning", "RolledBack", "Rollback", words)
     if after.phase in ("Invalid", "Paused"):
         yield _make_waiting(after)

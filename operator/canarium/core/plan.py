@@ -23,7 +23,7 @@ from canarium.core.clock import ends_at, resumes_at, returns_at
 from canarium.core.contest import list_moments, record_routes
 from canarium.core.decide import decide
 from canarium.core.emergency import follow_stable
-from canarium.core.happenings import make_events
+from canarium.core.happenings import make_events, tell_services
 from canarium.core.in_place import taken_from
 from canarium.core.names import child_name
 from canarium.core.observed import Observed
@@ -55,7 +55,7 @@ def plan(observed: Observed, now: float) -> Plan:
         status=dump(after) if after != before else None,
         writes=writes.writes,
         confirm=writes.confirm,
-        events=make_events(view, before, after),
+        events=(*make_events(view, before, after), *tell_services(view, writes.writes)),
         measure=make_measure(view, after),
         inspect=find_inspected(view, after),
         wake_at=now if moved else _wake_at(view, after),

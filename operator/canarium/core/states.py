@@ -485,7 +485,8 @@ def _leave(view: View, status: Status) -> Status | None:
     if wanted is None or wanted.revision == canary.revision:
         return None
     if wanted.revision == _stable(status).revision:
-        return revert(view, status, "Canceled", "WentBack", "the spec went back to stable")
+        who = "a person" if status.override else "the spec"
+        return revert(view, status, "Canceled", "WentBack", f"{who} went back to stable")
     words = f"version {wanted.version or wanted.revision} is wanted now"
     return revert(view, status, "Superseded", "Superseded", words)
 

@@ -203,7 +203,7 @@ def _describe_conflict(ref: Ref, found: Meta) -> str:
     taken, owner = f"the name is taken: {ref.kind} {ref.name}", found.owner
     if owner is None:
         cure = "rename or delete it, or rename this ModelDeployment"
-        return f"{taken} belongs to nobody that it names, so it is left alone: {cure}"
+        return f"{taken} has no owner (ownerReferences), so it is left alone: {cure}"
     if owner.kind != "ModelDeployment":
         cure = f"rename {owner.kind} {owner.name}, or this ModelDeployment"
         return f"{taken} belongs to {owner.kind} {owner.name} and is left alone: {cure}"

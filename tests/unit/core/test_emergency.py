@@ -446,3 +446,47 @@ def test_an_operator_reads_stable_live_before_it_believes_that_it_is_dead() -> N
     assert (world.state, stable in {ref.name for ref in made.confirm}) == ("Shifting", True)
     made = world.step()
     assert stable in {ref.name for ref in made.confirm}
+
+
+def test_an_emergency_whose_canary_has_no_ready_pod_either_says_that_nobody_answers() -> None:
+    world = holding(20)
+    kill(world, "1")
+    world.run(30.0)
+    assert "version 2 serves 100 % as an emergency" in world.status.message
+    world.unready.add("2")
+    world.make_pods()
+    world.settle()
+    told = "version 2 has the traffic as an emergency and answers nobody: 0 of 2 pods ready"
+    assert (world.status.reason, told in world.status.message) == ("EmergencyTraffic", True)
+
+
+def test_nothing_is_promised_of_a_version_that_has_no_ready_pod_itself() -> None:
+    world = holding(20)
+    world.unready |= {"1", "2"}
+    world.make_pods()
+    world.settle()
+    promised = "version 2 gets its traffic as an emergency, once one of its own pods is ready"
+    assert (world.status.reason, promised in world.status.message) == ("StableUnavailable", True)
+
+
+def test_who_has_all_traffic_already_is_said_to_have_it() -> None:
+    """A third version is wanted, and stable counts as dead only later now."""
+    world = holding(20)
+    kill(world, "1")
+    world.run(30.0)
+    patient = make_spec("3", rollout=replace(make_rollout(20), emergency_seconds=600.0))
+    world.apply(patient)
+    world.run_until("Reverting")
+    world.settle()
+    assert (weights(world), world.status.reason) == ({"2": 100}, "StableUnavailable")
+    assert world.status.message.endswith("; version 2 has all traffic meanwhile")
+
+
+def test_an_approval_after_which_more_steps_come_is_not_said_to_make_it_stable() -> None:
+    world = holding(20, 50, approval=(20, 50), hold=1.0)
+    kill(world, "1")
+    world.run(30.0)
+    assert "; to go on annotate with canarium.dev/promote=" in world.status.message
+    world.command("promote", "2", "1")
+    world.run(30.0)
+    assert "; to make it stable annotate with canarium.dev/promote=" in world.status.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from canarium.core.names import child_name
 from canarium.core.observed import PodRecord
 
 from tests.properties.world import World, make_rollout, make_spec, serving
@@ -157,3 +158,20 @@ def test_a_router_that_takes_its_time_is_quoted() -> None:
     pending = next(c for c in world.status.conditions if c.type == "Routed")
     assert (pending.status, bool(pending.message)) == ("Unknown", True)
     assert world.status.message.endswith(f"waits for the router to take it: {pending.message}")
+
+
+def test_a_stable_of_which_nothing_is_left_says_that_it_has_to_be_applied_again() -> None:
+    """Somebody deleted the ModelRevision that its Deployment could be made from, and that too."""
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(20, hold=3600.0)))
+    world.run_until("Holding")
+    revision = world.revision("1")
+    del world.revisions[child_name("fraud", revision)]
+    del world.deployments[child_name("fraud", revision)]
+    world.make_pods()
+    world.settle()
+    ready = next(c.message for c in world.status.conditions if c.type == "Ready")
+    assert ready == (
+        "version 1: 0 of 2 pods ready; its Deployment and its ModelRevision are gone: apply that"
+        " version again"
+    )

@@ -1221,6 +1221,15 @@ def test_a_person_goes_back_to_a_revision_until_the_spec_changes() -> None:
     assert (world.state, world.stable) == ("Idle", "3")
 
 
+def test_a_rollback_in_the_middle_is_told_as_what_a_person_did() -> None:
+    world = rolling()
+    world.command("rollback", "1")
+    world.run_until("Idle")
+    told = {event.reason: event.message for event in world.told}
+    assert told["RolledBack"].endswith(" serves all; a person went back to it")
+    assert told["WentBack"].endswith(": a person went back to stable")
+
+
 def test_a_rollback_that_the_spec_has_ended_does_not_come_back() -> None:
     world = gone_back()
     for version in ("3", "2"):

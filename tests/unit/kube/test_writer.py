@@ -78,7 +78,7 @@ async def test_an_object_of_somebody_elses_under_our_name_is_left_as_it_is(kind:
 @pytest.mark.parametrize(
     ("about", "whose"),
     [
-        ({"labels": {}}, "belongs to nobody that it names, so it is left alone: rename or delete"),
+        ({"labels": {}}, "has no owner (ownerReferences), so it is left alone: rename or delete"),
         (
             {"ownerReferences": owned_by("uid-of-web", kind="StatefulSet", name="web")},
             "belongs to StatefulSet web and is left alone: rename StatefulSet web, or this",
