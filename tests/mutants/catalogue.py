@@ -260,6 +260,32 @@ EMERGENCIES = (
         test=_EMERGENCY + "test_a_stable_that_dies_under_a_canary_of_one_pod_is_no_livelock",
     ),
     Mutant(
+        name="lower-steps-promote",
+        wrong="Steps that are edited to less than the canary has promote it, past their approval",
+        file="core/decide.py",
+        old="if name == CLOSING_NAME or not listed else len(listed)\n",
+        new="\n",
+        test=_STATES
+        + "test_edited_steps_that_all_lie_below_the_present_weight_promote_nobody[approval1]",
+    ),
+    Mutant(
+        name="writers-of-services-untold",
+        wrong="Who writes the Service of a single revision is put right without a word",
+        file="core/happenings.py",
+        old="        if isinstance(write, Apply) and found is not None and found.writers:\n",
+        new="        if isinstance(write, Apply) and found is not None and not found.writers:\n",
+        test=_STATES
+        + "test_a_revisions_service_that_somebody_writes_is_put_right_and_told_with_their_name",
+    ),
+    Mutant(
+        name="retry-outlives-a-rollback",
+        wrong="A retry that still waits takes a person's later rollback back",
+        file="core/orders.py",
+        old="    if retry is None or retry.revision == rollback.revision:\n",
+        new="    if retry is not None or retry is None:\n",
+        test=_STATES + "test_a_retry_that_still_waits_takes_no_later_rollback_back",
+    ),
+    Mutant(
         name="emergency-skips-steps-at-an-edit",
         wrong="Edited steps go on from half of what a canary got in an emergency",
         file="core/decide.py",
@@ -346,8 +372,8 @@ STEPS_AND_TIME = (
         name="edited-steps-begin-anew",
         wrong="Edited steps send the canary back to the first one",
         file="core/decide.py",
-        old="    first = next((s.weight for s in view.steps if s.weight >= weight), last)\n",
-        new="    first = min(view.steps[0].weight, last)\n",
+        old="    first = next((step.weight for step in listed if step.weight >= weight), None)\n",
+        new="    first = listed[0].weight if listed else None\n",
         test=_STATES + "test_edited_steps_go_on_at_the_first_weight_not_below_the_present_one",
     ),
     Mutant(
@@ -589,8 +615,8 @@ REJECTIONS_AND_FAULTS = (
         name="cancel-rejects",
         wrong="Who goes back to stable in the spec has the canary rejected",
         file="core/states.py",
-        old='view, status, "Canceled", "WentBack", "the spec went back to stable")\n',
-        new='view, status, "Rejected", "WentBack", "the spec went back to stable")\n',
+        old='view, status, "Canceled", "WentBack", f"{who} went back to stable")\n',
+        new='view, status, "Rejected", "WentBack", f"{who} went back to stable")\n',
         test=_STATES + "test_going_back_to_stable_cancels_and_rejects_nobody",
     ),
 )

@@ -21,6 +21,7 @@ from canarium.core.moves import (
 from canarium.core.observed import DeploymentRecord
 from canarium.core.orders import dismiss_commands, take_orders
 from canarium.core.scaling import stable_size
+from canarium.core.spec import CLOSING_NAME
 from canarium.core.states import STATES
 from canarium.core.status import Rejection, Rollout, Status
 from canarium.core.traffic import follow_traffic
@@ -186,7 +187,8 @@ def _is_in_a_step(view: View, status: Status) -> bool:
 def _adopt_edits(view: View, status: Status) -> Status:
     """Go on at the first step not below the present weight; nothing moves on before it is copied.
 
-    Of several with that weight, at the one with the present step's name. A rollback does not wait.
+    Of several with that weight, at the one with the present step's name. Where all are below it, at
+    the last: whoever asks for less doesn't ask for a promotion. A rollback does not wait.
     """
     status = reenter_step(view, status, _find_step(view, status))
     after = _settle(view, status)
@@ -195,8 +197,9 @@ def _adopt_edits(view: View, status: Status) -> Status:
 
 def _find_step(view: View, status: Status) -> int:
     weight = earned_weight(status)
-    last = view.steps[-1].weight
-    first = next((s.weight for s in view.steps if s.weight >= weight), last)
-    numbers = [number for number, step in enumerate(view.steps, 1) if step.weight == first]
-    name = rollout_of(status).step_name
+    listed, name = view.steps[:-1], rollout_of(status).step_name
+    first = next((step.weight for step in listed if step.weight >= weight), None)
+    if first is None:
+        return len(view.steps) if name == CLOSING_NAME or not listed else len(listed)
+    numbers = [number for number, step in enumerate(listed, 1) if step.weight == first]
     return next((n for n in numbers if view.steps[n - 1].name == name), numbers[0])

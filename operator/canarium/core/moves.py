@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from canarium.core.capacity import step_replicas
-from canarium.core.clock import stop_clock
+from canarium.core.clock import held_seconds, stop_clock
 from canarium.core.commands import Command
 from canarium.core.observed import DeploymentRecord
 from canarium.core.revision import Wanted
@@ -29,6 +29,8 @@ from canarium.core.view import View, rollout_of
 from canarium.core.words import tidy
 
 REJECTIONS_KEPT = 20
+FRESH_SECONDS = 10.0
+"A hold of at most so long has just begun."
 
 
 def enter(view: View, status: Status, state: State, **changes: Any) -> Status:
@@ -120,9 +122,34 @@ def reenter_step(view: View, status: Status, number: int) -> Status:
     held_at_the_end = rollout.state == "Holding" and number == len(view.steps)
     if rollout.state != "Scaling" and _has_traffic(status.canary, step) and not held_at_the_end:
         return replace(status, rollout=replace(rollout, step=number, step_name=step.name))
+    if rollout.state in ("Shifting", "Holding") and _has_more(status, step):
+        return _hold_anew(view, status, number, step)
     if (rollout.state, rollout.step, rollout.step_name) == ("Scaling", number, step.name):
         return status
     return _enter_step(view, status, number)
+
+
+def _has_more(status: Status, step: Step) -> bool:
+    """Whether the canary has more weight than its edited step, and nothing else; no emergency."""
+    canary, ordinary = status.canary, rollout_of(status).emergency_at is None
+    if canary is None or canary.weight <= step.weight:
+        return False
+    return ordinary and _has_traffic(canary, replace(step, weight=canary.weight))
+
+
+def _hold_anew(view: View, status: Status, number: int, step: Step) -> Status:
+    """Hold an edited step from its beginning, with the share that the canary has.
+
+    Once: until the edit is copied it is seen in each pass, and a hold that has just begun is anew.
+    """
+    rollout = rollout_of(status)
+    named = replace(rollout, step=number, step_name=step.name)
+    begun = named == rollout and held_seconds(rollout, view.now) < FRESH_SECONDS
+    if rollout.state == "Shifting" or begun:
+        return replace(status, rollout=named)
+    verified_at = None if rollout.verified_at is None else view.now
+    fresh = replace(named, held_seconds=0, verified_at=verified_at, step_started_at=view.now)
+    return replace(status, rollout=fresh)
 
 
 def _has_traffic(canary: RevisionStatus | None, step: Step) -> bool:
@@ -166,15 +193,19 @@ def grow_canary(status: Status, replicas: int) -> Status:
 
 
 def shift(view: View, status: Status) -> Status:
-    """Intend the traffic of the step; in an emergency the canary keeps what it has got."""
+    """Intend the traffic of the step; the canary keeps what it has got in an emergency.
+
+    It does so too where edited steps are all below that: an edit takes no weight from it.
+    """
     step = view.step(status)
     moved = enter(view, status, "Shifting", verified_at=None, step_started_at=view.now)
     moved = _keep_progress(moved, rollout_of(status))
     had = status.canary.weight if status.canary else 0
     if rollout_of(status).emergency_at is not None:
-        earned = replace(rollout_of(moved), earned_weight=step.weight)
+        earned_now = max(step.weight, earned_weight(status))
+        earned = replace(rollout_of(moved), earned_weight=earned_now)
         return set_weights(replace(moved, rollout=earned), max(step.weight, had))
-    shared = set_weights(moved, step.weight)
+    shared = set_weights(moved, max(step.weight, had))
     canary = shared.canary
     extras: dict[str, Any] = {"headers": step.headers, "sticky": step.sticky}
     beside = canary and replace(canary, mirror=step.mirror or None, **extras)

@@ -43,7 +43,17 @@ def _take_rollback(view: View, status: Status) -> Status:
     command = view.command("rollback", status)
     if command is None or _refuse_rollback(view, status, command):
         return status
+    status = _overtake_retry(view, status, command)
     return go_back(view, record_command(status, command), command.revision)
+
+
+def _overtake_retry(view: View, status: Status, rollback: Command) -> Status:
+    """A retry that is still waiting is older than the rollback, which it would take back."""
+    retry = view.command("retry", status)
+    if retry is None or retry.revision == rollback.revision:
+        return status
+    words = f"a person went back to revision {rollback.revision} before it could be tried"
+    return record_command(status, retry, ignored=words)
 
 
 def _refuse_rollback(view: View, status: Status, command: Command) -> str:

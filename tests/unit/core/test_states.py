@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from canarium.core.actions import Plan
+from canarium.core.names import child_name
 from canarium.core.observed import WriteFailure
 from canarium.core.phases import PHASES
 from canarium.core.plan import plan
-from canarium.core.spec import Traffic
+from canarium.core.spec import Step, Traffic
 from canarium.core.states import STATES
 from canarium.core.words import tidy
 
@@ -305,6 +307,62 @@ def test_edited_steps_go_on_at_the_first_weight_not_below_the_present_one() -> N
     assert (world.canary_weight, world.status.rollout and world.status.rollout.step) == (30, 2)
 
 
+@pytest.mark.parametrize("approval", [(), (25, 30)])
+def test_edited_steps_that_all_lie_below_the_present_weight_promote_nobody(
+    approval: tuple[int, ...],
+) -> None:
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(50, hold=3600.0, approval=(50,))))
+    world.run_until("Holding")
+    world.apply(make_spec("2", rollout=make_rollout(25, 30, hold=60.0, approval=approval)))
+    world.run(50.0)
+    rollout = world.status.rollout
+    assert (world.state, rollout and rollout.step, world.stable) == ("Holding", 2, "1")
+    assert world.routed() == {world.revision("1"): 50, world.revision("2"): 50}
+    assert "at 30 %, and keeps its 50 %" in world.status.message
+    world.run(60.0)
+    assert (world.state == "Holding", world.stable) == (bool(approval), "1" if approval else "2")
+
+
+def test_a_step_that_is_edited_to_less_is_held_from_its_beginning() -> None:
+    """Of the same name and number: what was held of more counts for nothing."""
+    world = serving()
+    world.apply(make_spec("2", rollout=make_rollout(Step("only", 50, hold_seconds=3600.0))))
+    world.run_until("Holding")
+    world.run(100.0)
+    world.apply(make_spec("2", rollout=make_rollout(Step("only", 25, hold_seconds=60.0))))
+    world.run(50.0)
+    assert (world.state, world.canary_weight, world.stable) == ("Holding", 50, "1")
+    world.run_until("Guarding")
+    assert world.stable == "2"
+
+
+def test_an_edit_of_the_steps_takes_no_promotion_back_that_is_on_its_way() -> None:
+    world = rolling()
+    world.command("promote", "2", "full")
+    world.run_until("Scaling")
+    world.apply(make_spec("2", rollout=make_rollout(5, hold=3600.0)))
+    world.run(20.0)
+    assert (world.state, world.stable) == ("Guarding", "2")
+
+
+def test_a_retry_that_still_waits_takes_no_later_rollback_back() -> None:
+    """It waits for the aborted version's traffic to go, and a person changes their mind."""
+    world = rolling()
+    world.command("abort", "2")
+    world.step()
+    world.command("retry", "2")
+    world.step()
+    assert world.state == "Reverting"
+    world.command("rollback", "1")
+    world.run(60.0)
+    assert (world.state, world.stable, world.condition("Stalled")[1]) == ("Idle", "1", "Overridden")
+    assert "went back to revision" in world.status.ignored_commands["retry"]
+    world.command("retry", "2", unique="2")
+    world.run_until("Holding")
+    assert world.canary_weight == 20
+
+
 def test_an_edited_analysis_starts_its_tests_anew() -> None:
     world = rolling(analysis=True)
     before = world.step().measure
@@ -455,6 +513,19 @@ def test_an_edited_route_is_put_right_and_reported_once() -> None:
     world.run(5.0)
     assert world.routed()[world.revision("2")] == 20
     assert world.events.count("ExternalChangeReverted") == 1
+
+
+def test_a_revisions_service_that_somebody_writes_is_put_right_and_told_with_their_name() -> None:
+    world = rolling(hold=100.0)
+    name = child_name("fraud", world.revision("2"))
+    found = world.services[name]
+    spec = {**json.loads(found.spec), "selector": {"app": "theirs"}}
+    world.services[name] = replace(found, spec=json.dumps(spec).encode(), writers=("stranger",))
+    world.settle()
+    world.run(5.0)
+    assert world.services[name].spec == found.spec
+    told = [event.message for event in world.told if event.reason == "ExternalChangeReverted"]
+    assert told == [f"Service {name} was changed by stranger; it is put right"]
 
 
 def test_our_own_writes_of_a_route_are_not_reported_as_drift() -> None:
