@@ -130,40 +130,67 @@ class Runtime:
         self.clock = ClusterClock()
         self.metrics = Metrics(now=self.clock.now)
         self.queue = WorkQueue(on_begin=self.metrics.queue_wait.observe)
-        self.cache = Cache(
+        self.cache = self._make_cache()
+        self.client = Client(self.cluster, observer=self.metrics.observe_request, clock=self.clock)
+        self.recorder = Recorder(self.client, self.metrics, _identity(), now=self.clock.now)
+        self.notifier = self._make_notifier()
+        self.templates = Templates(self.client, self.cache, now=self.clock.now)
+        self.measurements = self._make_measurements()
+        self.use = UseMeter(self.client, self.cache, options.measuring, options.namespaces)
+        self.metrics.show_use(self.use.rows)
+        self.metrics.show_models(self._view_models, self._note_unshown)
+        self.pod_events = PodEvents(self.client, self.queue.add)
+        self.controller = self._make_controller(plan)
+        self.reflectors = make_reflectors(
+            self.client, self.cache, options.namespaces, without=options.without
+        )
+        self._leads = False
+        self.listed = asyncio.Event()
+        self._resync_due = asyncio.Event()
+        self._came_back = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._barred: dict[str, str] = {}
+        "Namespaces that we lack the rights for, and which: the others are served all the same."
+        self._version: tuple[int, int] | None = None
+        self._serves_models = True
+        self._main: asyncio.Task[Any] | None = None
+        self._login: tuple[str, kopf.AiohttpSession] | None = None
+
+    # The parts that are made of others, in the order in which they are made
+
+    def _make_cache(self) -> Cache:
+        return Cache(
             self.queue.add,
             self.queue.add_soon,
             self.queue.add_first,
-            prometheus_url=options.measuring.prometheus_url,
-            defaults=options.defaults,
+            prometheus_url=self.options.measuring.prometheus_url,
+            defaults=self.options.defaults,
             boundary=Boundary(self.metrics),
         )
-        self.client = Client(self.cluster, observer=self.metrics.observe_request, clock=self.clock)
-        self.recorder = Recorder(self.client, self.metrics, _identity(), now=self.clock.now)
-        self.notifier = Notifier(
+
+    def _make_notifier(self) -> Notifier:
+        return Notifier(
             self.client,
             self.metrics,
             self.recorder,
-            everywhere=options.receivers,
-            allowed=options.measuring.allowed,
+            everywhere=self.options.receivers,
+            allowed=self.options.measuring.allowed,
             now=self.clock.now,
         )
-        self.templates = Templates(self.client, self.cache, now=self.clock.now)
-        self.measurements = Measurements(
+
+    def _make_measurements(self) -> Measurements:
+        return Measurements(
             self.cache.pods.of,
             lambda key, urgent: self.queue.add(key, urgent=urgent),
             client=self.client,
-            settings=options.measuring,
+            settings=self.options.measuring,
             listener=self.templates,
             boundary=self.cache.boundary,
             now=self.clock.now,
         )
-        self.use = UseMeter(self.client, self.cache, options.measuring, options.namespaces)
-        self.metrics.show_use(self.use.rows)
-        self.metrics.show_models(self._view_models, self._note_unshown)
-        self._leads = False
-        self.pod_events = PodEvents(self.client, self.queue.add)
-        self.controller = Controller(
+
+    def _make_controller(self, plan: Planner) -> Controller:
+        return Controller(
             plan=plan,
             client=self.client,
             cache=self.cache,
@@ -175,19 +202,6 @@ class Runtime:
             inspector=self.pod_events,
             now=self.clock.now,
         )
-        self.reflectors = make_reflectors(
-            self.client, self.cache, options.namespaces, without=options.without
-        )
-        self.listed = asyncio.Event()
-        self._resync_due = asyncio.Event()
-        self._came_back = asyncio.Event()
-        self._settled = asyncio.Event()
-        self._barred: dict[str, str] = {}
-        "Namespaces that we lack the rights for, and which: the others are served all the same."
-        self._version: tuple[int, int] | None = None
-        self._serves_models = True
-        self._main: asyncio.Task[Any] | None = None
-        self._login: tuple[str, kopf.AiohttpSession] | None = None
 
     # What kopf's handlers bring
 

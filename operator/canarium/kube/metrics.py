@@ -119,6 +119,12 @@ class Metrics:
         # Otherwise a series beside each counter that nobody asks for.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        self._add_passes()
+        self._add_requests()
+        self._add_outcomes()
+        self._add_process()
+
+    def _add_passes(self) -> None:
         self.reconcile_seconds = self._measure(
             "canarium_reconcile_duration_seconds",
             "Time that one pass over one object took.",
@@ -135,6 +141,8 @@ class Metrics:
             "Exceptions that nobody expected, each kept to the one object that it was about.",
             "part",
         )
+
+    def _add_requests(self) -> None:
         self.requests = self._count(
             "canarium_api_requests", "Requests to the apiserver.", "verb", "resource", "code"
         )
@@ -151,6 +159,8 @@ class Metrics:
             "canarium_status_writes_delayed",
             "Passes that had to wait, since their object's status changed too often.",
         )
+
+    def _add_outcomes(self) -> None:
         self.rollouts = self._count(
             "canarium_rollouts", "Rollouts that ended, by how they ended.", "outcome"
         )
@@ -168,6 +178,8 @@ class Metrics:
             "type",
             "outcome",
         )
+
+    def _add_process(self) -> None:
         self.queue_depth = self._gauge("canarium_queue_depth", "Objects waiting to be worked on.")
         self.cache_age = self._gauge(
             "canarium_cache_age_seconds",
