@@ -63,8 +63,8 @@ e2e: $(STAMP) ## End-to-end tests; K=expression picks some
 e2e-argocd: $(STAMP) ## Argo CD itself, and an upgrade by it (builds for minutes; needs redis)
 	@CANARIUM_ARGO_CD=1 $(BIN)/pytest -q tests/e2e/test_argo_cd.py
 
-fuzz: $(STAMP) ## Any objects that an apiserver takes, beside a healthy one (OBJECTS=20000: some 20 minutes)
-	@FUZZ_OBJECTS=$(or $(OBJECTS),20000) $(BIN)/pytest -q -s tests/fuzz
+fuzz: $(STAMP) ## Any objects that an apiserver takes, beside a healthy one (OBJECTS=20000: some 30 minutes)
+	@FUZZ_SEED=$(or $(SEED),$$(date +%s)) FUZZ_OBJECTS=$(or $(OBJECTS),20000) $(BIN)/pytest -q -s tests/fuzz
 
 image: $(STAMP) ## The operator's image as an archive, without an engine (root on Debian, or docker)
 	@$(BIN)/python -m tests.cluster.images operator
