@@ -67,15 +67,16 @@ class Figures:
 class Reader:
     """Ordinary models, each read once a second, with everything that an operator shares."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, ordinary: str) -> None:
         self.base = base
+        self.ordinary = ordinary
         self.readings = self.failed = 0
         self.rounds: list[float] = []
         self.shares = Shares()
 
     async def read_model(self, number: int, source: PodsSource) -> None:
         """One model, again and again."""
-        meter, url = PodsMeter(source), f"{self.base}ordinary"
+        meter, url = PodsMeter(source), f"{self.ordinary}ordinary"
         stable, canary = (
             [PodTarget(f"{name}-{n}", url, "Prometheus", name, namespace=f"risk-{number}")]
             for n, name in enumerate(("stable", "canary"))
@@ -118,7 +119,7 @@ def read_resident() -> int:
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[str]:
-    """The hostile server, in a process of its own."""
+    """A server in a process of its own: what is hostile keeps that one busy, too."""
     command = [sys.executable, "-m", "tests.security.answers"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: ASYNC220
         try:
@@ -204,11 +205,12 @@ async def run(seconds: float) -> tuple[Figures, Figures]:
     """Both halves, each so long."""
     async with (
         serving() as base,
+        serving() as ordinary,
         make_session() as http,
         make_guarded_session([ip_network("127.0.0.0/8")]) as guarded,
     ):
-        reader = Reader(base)
-        pods = PodsSource(http, timeout_seconds=10.0, shares=reader.shares)
+        reader = Reader(base, ordinary)
+        pods = PodsSource(http, timeout_seconds=30.0, shares=reader.shares)
         sources = Sources(guarded, Secrets(FakeClient()), shares=reader.shares)
         tasks = [asyncio.create_task(reader.read_model(n, pods)) for n in range(MODELS)]
         tasks.append(asyncio.create_task(reader.watch()))
