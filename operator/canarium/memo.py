@@ -71,10 +71,9 @@ class Memo(Generic[P, R]):
         update_wrapper(self, compute)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """What the function makes of these arguments; keywords are not remembered."""
-        if kwargs:
-            return self._compute(*args, **kwargs)
-        key = (self, *[_shorten(each) for each in args])
+        """What the function makes of these arguments."""
+        named = [(name, _shorten(kwargs[name])) for name in sorted(kwargs)] if kwargs else ()
+        key = (self, *[_shorten(each) for each in args], *named)
         entry = self.budget.find(key)
         if entry is not None:
             return entry[0]  # type: ignore[no-any-return]  # what was computed

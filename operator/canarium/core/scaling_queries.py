@@ -7,13 +7,13 @@ No answer is no load of 0: it is 0 only where pods are scraped and have counted 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from canarium.core.inference_series import select_inference
 from canarium.core.names import child_name, pod_names
 from canarium.core.profiles import PROFILES, UNITS, Profile, find_profile
 from canarium.core.promql import ArgumentType, Pattern, Template
 from canarium.core.spec import Protocol, ScalingMetric
+from canarium.memo import remember
 
 WINDOW = "1m"
 "What rates are taken over: two scrapes at least have to lie in it."
@@ -35,7 +35,7 @@ _PODS = Template('{namespace="{{namespace}}",pod=~"{{pods}}"}')
 _PODS_OF_EXPORTER = Template('{exported_namespace="{{namespace}}",exported_pod=~"{{pods}}"}')
 
 
-@lru_cache(maxsize=2048)
+@remember()
 def make_query(
     metric: ScalingMetric,
     profile: str,
