@@ -26,7 +26,7 @@ from canarium.kube.cache import Cache
 from canarium.kube.clock import ClusterClock
 from canarium.kube.metrics import Metrics
 from canarium.kube.workqueue import WorkQueue
-from canarium.measuring import Measurements, Settings, feeds
+from canarium.measuring import Measurements, Settings
 from canarium.measuring.credentials import Secrets
 from canarium.measuring.use import UseMeter
 from canarium.notifying import notifier as notifying
@@ -37,7 +37,7 @@ from canarium.sim.network import Connection, Network
 from canarium.sim.process import Operator
 from canarium.sim.simulation import PERSON, Simulation
 from canarium.sim.traffic import CountsMeter
-from canarium.sources import gateway, prometheus
+from canarium.sources import fetching
 from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.fetching import Answer, Request
 from yarl import URL
@@ -91,8 +91,7 @@ def noting(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     with monkeypatch.context() as patch:
         patch.setattr(Boundary, "note", note)
         patch.setattr(asyncio, "to_thread", _call_here)
-        for module in (feeds, gateway, prometheus):
-            patch.setattr(module, "fetch", _fetch)
+        patch.setattr(fetching, "fetch", _fetch)
         patch.setattr(Secrets, "get", _authorize)
         patch.setattr(notifying, "find_destination", _find_destination)
         patch.setattr(notifying, "post", _post)
@@ -109,7 +108,7 @@ async def _call_here(call: Callable[..., T], *arguments: Any) -> T:
     return call(*arguments)
 
 
-async def _fetch(_session: object, request: Request, _limits: object) -> Answer:
+async def _fetch(_session: object, request: Request, *_: object) -> Answer:
     """Answer, once the name could be looked up, which begins as the system's own look-up does."""
     (request.host or request.url.raw_host or "").encode("idna")
     count = 1 if re.search(FAULTS, str(request.form)) else next(_ASKED)
