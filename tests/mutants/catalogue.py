@@ -260,6 +260,15 @@ EMERGENCIES = (
         test=_EMERGENCY + "test_a_stable_that_dies_under_a_canary_of_one_pod_is_no_livelock",
     ),
     Mutant(
+        name="an-edit-in-an-emergency-goes-round",
+        wrong="Edited steps have a canary in an emergency brought up and shifted anew",
+        file="core/moves.py",
+        old="    if canary is None or canary.weight <= step.weight:\n",
+        new="    if canary is None or rollout_of(status).emergency:\n",
+        test=_EMERGENCY
+        + "test_an_edit_of_the_steps_in_an_emergency_makes_no_round_through_their_pods",
+    ),
+    Mutant(
         name="lower-steps-promote",
         wrong="Steps that are edited to less than the canary has promote it, past their approval",
         file="core/decide.py",

@@ -130,11 +130,11 @@ def reenter_step(view: View, status: Status, number: int) -> Status:
 
 
 def _has_more(status: Status, step: Step) -> bool:
-    """Whether the canary has more weight than its edited step, and nothing else; no emergency."""
-    canary, ordinary = status.canary, rollout_of(status).emergency_at is None
+    """Whether the canary has more weight than its edited step, and nothing else."""
+    canary = status.canary
     if canary is None or canary.weight <= step.weight:
         return False
-    return ordinary and _has_traffic(canary, replace(step, weight=canary.weight))
+    return _has_traffic(canary, replace(step, weight=canary.weight))
 
 
 def _hold_anew(view: View, status: Status, number: int, step: Step) -> Status:
@@ -144,6 +144,8 @@ def _hold_anew(view: View, status: Status, number: int, step: Step) -> Status:
     """
     rollout = rollout_of(status)
     named = replace(rollout, step=number, step_name=step.name)
+    if rollout.emergency_at is not None:
+        named = replace(named, earned_weight=max(step.weight, earned_weight(status)))
     begun = named == rollout and held_seconds(rollout, view.now) < FRESH_SECONDS
     if rollout.state == "Shifting" or begun:
         return replace(status, rollout=named)

@@ -316,6 +316,27 @@ def test_an_edit_of_the_steps_in_an_emergency_skips_none() -> None:
     assert (world.status.rollout.step, world.stable, weights(world)) == (2, "1", {"2": 100})
 
 
+@pytest.mark.parametrize("gateway", [True, False])
+def test_an_edit_of_the_steps_in_an_emergency_makes_no_round_through_their_pods(
+    gateway: bool,
+) -> None:
+    """The canary has all its pods and all traffic: there is nothing to bring up or to shift."""
+    world = holding(20, 50)
+    if not gateway:
+        world.delete_gateway()
+    kill(world, "1")
+    world.run(20.0)
+    assert weights(world) == {"2": 100}
+    world.apply(make_spec("2", rollout=make_rollout(20, 60, hold=3600.0)))
+    states = set[str]()
+    for _ in range(40):
+        world.step()
+        states.add(world.state)
+        world.tick(0.25)
+    assert states == {"Holding" if gateway else "Shifting"}
+    assert weights(world) == {"2": 100}
+
+
 def test_a_person_aborts_in_an_emergency() -> None:
     """It is refused at once; its traffic goes as soon as somebody else has a ready pod."""
     world = holding(20)
