@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from tests.crash.mirror import Mirror
-from tests.e2e.changes import MODEL_LABEL
+from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL
 
 Json = dict[str, Any]
 OURS = ("ModelDeployment", "ModelRevision", "Deployment", "Service", "HTTPRoute")
@@ -28,14 +28,24 @@ def read_ending(mirror: Mirror, namespace: str, model: str) -> Json:
         if _belongs(item, model)
     ]
     text = TIMES.sub("<time>", ROUTES.sub(r'\1"<routes>"', json.dumps(dict(found))))
-    text = _number_digests(text)
-    ending: Json = json.loads(PODS.sub(r"\1-<pod>", re.sub(rf"\b{model}\b", "<model>", text)))
+    revisions = _list_revisions(mirror, namespace, model)
+    text = _number_digests(text, [item["spec"]["digest"] for item in revisions])
+    text = PODS.sub(r"\1-<pod>", re.sub(rf"\b{model}\b", "<model>", text))
+    for number, item in enumerate(revisions):
+        text = text.replace(item["metadata"]["labels"][REVISION_LABEL], f"<revision {number}>")
+    ending: Json = json.loads(text)
     return ending
 
 
-def _number_digests(text: str) -> str:
+def _list_revisions(mirror: Mirror, namespace: str, model: str) -> list[Json]:
+    """The ModelRevisions as they were asked for; their ids depend on namespace and model."""
+    found = [item for _, item in mirror.all_of(namespace, "ModelRevision") if _belongs(item, model)]
+    return sorted(found, key=lambda item: int(item["spec"]["origin"]["generation"]))
+
+
+def _number_digests(text: str, known: list[str]) -> str:
     """A pod template's digest depends on the model's name; which are equal does not."""
-    order = {digest: number for number, digest in enumerate(dict.fromkeys(DIGESTS.findall(text)))}
+    order = {digest: n for n, digest in enumerate(dict.fromkeys([*known, *DIGESTS.findall(text)]))}
     return DIGESTS.sub(lambda found: f"<digest {order[found[0]]}>", text)
 
 
