@@ -17,18 +17,6 @@ def make_id(of: str) -> str:
     return make_revision_id("risk/fraud", of)
 
 
-def make_ids(count: int, *, first: str = "0123456789abcdef") -> tuple[str, ...]:
-    """Different ids, each beginning with one of these characters in turn."""
-    found: list[str] = []
-    number = 0
-    while len(found) < count:
-        made = make_id(str(number))
-        if made[0] == first[len(found) % len(first)]:
-            found.append(made)
-        number += 1
-    return tuple(found)
-
-
 def make_pod_name(deployment: str, template_hash: str = "7c9d6f5b84", random: str = "x2c4z") -> str:
     """As the controllers of Deployments and ReplicaSets do: at most 63 characters."""
     return f"{deployment}-{template_hash}-"[:58] + random

@@ -41,7 +41,6 @@ EDITS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "weights turned round": lambda s: s["rules"][-1]["backendRefs"].reverse(),
 }
 "What a stranger does to a live route."
-RESTING = {"Idle", "Rejected", "Guarding", "Holding", "Broken"}
 
 
 class History(RuleBasedStateMachine):

@@ -540,16 +540,6 @@ def project_model(
     )
 
 
-def project_model_json(
-    raw: bytes | Raw,
-    known: ModelObject | None = None,
-    defaults: Defaults = NO_DEFAULTS,
-    boundary: Boundary | None = None,
-) -> ModelObject:
-    """The same, from the apiserver's JSON."""
-    return project_model(msgspec.json.decode(raw), known, defaults, boundary)
-
-
 def make_template_projection(kind: TemplateKind, boundary: Boundary | None = None) -> Projection:
     """Make what turns one of the kinds of templates into records."""
     noted = boundary or Boundary()

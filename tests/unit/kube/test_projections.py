@@ -35,7 +35,6 @@ from canarium.kube.projections import (
     project_gateway_class,
     project_job,
     project_model,
-    project_model_json,
     project_pod,
     project_revision,
     project_service,
@@ -403,7 +402,7 @@ def test_a_model_brings_its_spec_its_commands_and_its_status() -> None:
     body = make_model(
         metadata={"annotations": annotations}, status={"phase": "Healthy", "observedGeneration": 1}
     )
-    model = project_model_json(dump(body))
+    model = project_model(body)
     assert model.spec is not None
     assert (model.spec.image, model.problems) == ("registry/fraud:7", ())
     assert model.commands == {"promote": "5d8f7c9b64@1"}
