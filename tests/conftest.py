@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import failed
 
 # How quickly the machine draws an example says nothing about what is tested. CI tries the same
 # examples every time, so that what fails there was broken by the change; `make check` tries new
@@ -14,3 +17,9 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("canarium")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Note what failed, once for all workers."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(failed)

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import failed
 from tests.cluster.progress import Progress
 from tests.rights.ledger import RUN
 
@@ -84,12 +85,15 @@ def main() -> int:
         return 1
     progress, begun = Progress(), time.monotonic()
     os.environ[RUN] = tempfile.mkdtemp(prefix="canarium-rights-")
+    failures = Path(tempfile.mkstemp(prefix="canarium-failed-")[1])
+    os.environ[failed.RUN] = str(failures)
     parts, results = Parts(progress), []
     for tier in TIERS:
         if tier.needs_parts and (built := parts.wait()) is not None:
             results.append(built)
         results.append(run(tier, progress))
     print_table(results, time.monotonic() - begun)
+    print(failures.read_text(), end="", flush=True)
     return 0 if all(result.code == 0 for result in results) else 1
 
 
