@@ -115,6 +115,7 @@ class Options:
                 [each for each in environment.get("CANARIUM_OPEN_NETWORKS", "").split(",") if each],
                 environment.get("CANARIUM_PROFILES", ""),
                 environment.get("CANARIUM_PRICES", ""),
+                environment.get("CANARIUM_TENANT_QUERIES", ""),
             ),
             defaults=read_defaults(environment.get("CANARIUM_DEFAULTS", "")),
             receivers=read_receivers(environment.get("CANARIUM_NOTIFICATIONS", "")),
@@ -164,6 +165,7 @@ class Runtime:
             self.queue.add_soon,
             self.queue.add_first,
             prometheus_url=self.options.measuring.prometheus_url,
+            tenant_queries=self.options.measuring.tenant_queries,
             defaults=self.options.defaults,
             boundary=Boundary(self.metrics),
         )

@@ -19,6 +19,7 @@ _PARENTS = "tests/unit/routers/test_parents.py::"
 _SOURCES = "tests/unit/sources/"
 _PROMQL = "tests/unit/core/test_promql.py"
 _QUERIES = "tests/unit/core/test_scaling_queries.py::"
+_SELECTORS = "tests/unit/core/test_promql_selectors.py"
 _REFUSED = "tests/unit/api/test_parsing.py::test_a_wrong_field_is_named_with_its_cure"
 _SCALING = "tests/unit/core/test_scaling.py::"
 _IN_PLACE = "tests/unit/core/test_in_place.py::"
@@ -1160,6 +1161,40 @@ SOURCES = (
         old="    if _NUMBER.fullmatch(value) is None:\n        raise",
         new="    if not value:\n        raise",
         test=_PROMQL + "::test_outside_of_quotes_only_a_number_or_a_duration_is_written",
+    ),
+    Mutant(
+        name="source-braces-are-enough",
+        wrong="A selector that has matchers already is not kept to the namespace",
+        file="core/promql_selectors.py",
+        old="{','.join([*matchers, self._matcher])}",
+        new="{','.join(matchers or [self._matcher])}",
+        test=_SELECTORS + "::test_every_selector_is_kept_to_the_namespace",
+    ),
+    Mutant(
+        name="source-other-dialects-pass",
+        wrong="What stands between two matchers is taken for a comma, whatever it is",
+        file="core/promql_selectors.py",
+        old='            elif self._next.word != "}":\n                raise self._refuse()\n',
+        new='            elif self._next.word != "}":\n                self._at += 1\n',
+        test=_SELECTORS + "::test_what_is_not_understood_is_refused",
+    ),
+    Mutant(
+        name="source-prometheus-lent-whole",
+        wrong="A namespace's own queries read all that the operator's Prometheus knows",
+        file="measuring/feeds.py",
+        old="return confine(text, self.namespace) if self.lent else text\n",
+        new="return text\n",
+        test=_MEASURING
+        + "test_feeds.py"
+        + "::test_a_namespaces_own_query_reads_its_own_series_of_what_all_share",
+    ),
+    Mutant(
+        name="source-lent-by-another-spelling",
+        wrong="Who writes the shared Prometheus' address with svc asks it anything",
+        file="core/lending.py",
+        old='_IN_CLUSTER.sub("", name)',
+        new="name",
+        test="tests/unit/core/test_lending.py::test_every_spelling_of_a_server_is_that_server",
     ),
     Mutant(
         name="source-any-address",

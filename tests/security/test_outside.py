@@ -180,13 +180,14 @@ def test_no_argument_leads_a_templates_address_up(place: Place) -> None:
     assert set(server.asked) == {"/teams/risk/score"}
 
 
-def judged_by(metric: Json) -> Json:
+def judged_by(metric: Json, version: str = "v3") -> Json:
     terms = rollout(
         (50, "2s"),
         analysis=[{"name": "score", "interval": "1s", **metric}],
         guard={"duration": "0s"},
     )
-    return simulated("v3", rollout={**terms, "analysis": {**terms["analysis"], "minRequests": 0}})
+    analysis = {**terms["analysis"], "minRequests": 0}
+    return simulated(version, rollout={**terms, "analysis": analysis})
 
 
 _SAID = json.dumps({"status": "error", "errorType": "bad_data", "error": WORDS})
@@ -243,6 +244,31 @@ def test_no_version_changes_a_query(place: Place) -> None:
         arguments = [{"name": "set", "value": hostile}]
         try_out(place, min="1", templateRef={"name": "errors"}, arguments=arguments)
         assert set(server.asked) == {'errors{version="v2\\"} or vector(1) or up{a=\\""}'}
+
+
+def test_the_operators_prometheus_is_lent_for_the_own_namespace_alone(place: Place) -> None:
+    """The other half: what the same query asks where an administrator lets tenants ask anything."""
+    vector = {"resultType": "vector", "result": [{"metric": {}, "value": [0, "1"]}]}
+    body = json.dumps({"status": "success", "data": vector})
+    query = 'sum(secrets_total{namespace=~".*"}) or count({__name__=~".+"}) # {x}'
+    own = f'namespace="{place.namespace}"'
+    with inner(body=body) as shared, inner(body=body) as another:
+        place.operator.start(*OPEN, "--prometheus-url", shared.url)
+        try_out(place, min="1", prometheus={"query": query})
+        place.scenario.wait(phase("Healthy"), 90)
+        kept = f'sum(secrets_total{{namespace=~".*",{own}}}) or count({{__name__=~".+",{own}}})'
+        assert {each for each in shared.asked if "secrets" in each} == {kept}
+
+        place.write(judged_by({"min": "1", "prometheus": {"address": another.url, "query": query}}))
+        until(lambda: bool(another.asked), SECONDS, "a question")
+        place.scenario.wait(phase("Healthy"), 90)
+        assert set(another.asked) == {query}, "a Prometheus of one's own is asked as it is written"
+        place.operator.stop()
+
+        shared.asked.clear()
+        place.operator.start(*OPEN, "--prometheus-url", shared.url, "--tenant-queries", "Any")
+        place.write(judged_by({"min": "1", "prometheus": {"query": query}}, "v4"))
+        until(lambda: query in shared.asked, SECONDS, "a question")
 
 
 def test_a_query_has_bounds(place: Place) -> None:

@@ -46,6 +46,9 @@
 {{- with .Values.operator.prometheusUrl }}
 - --prometheus-url={{ . }}
 {{- end }}
+{{- if ne .Values.prometheus.tenantQueries "OwnNamespace" }}
+- --tenant-queries={{ .Values.prometheus.tenantQueries }}
+{{- end }}
 {{- range .Values.operator.openNetworks }}
 - --open-network={{ . }}
 {{- end }}

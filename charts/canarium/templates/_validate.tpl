@@ -56,6 +56,7 @@
   "--log-format" "operator.logFormat"
   "--log-level" "operator.logLevel"
   "--prometheus-url" "operator.prometheusUrl"
+  "--tenant-queries" "prometheus.tenantQueries"
   "--open-network" "operator.openNetworks"
   "--resync-seconds" "operator.resyncSeconds"
   "--without" "routers, autoscalers, jobs or use"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from canarium import __version__
 from canarium.cli.check import add_parser as add_check
 from canarium.cli.logs import configure_logging
+from canarium.core.lending import TENANT_QUERIES
 
 if TYPE_CHECKING:
     from canarium.runtime import Options
@@ -104,6 +105,13 @@ def _add_measuring(group: Any) -> None:
         metavar="URL",
         default="",
         help="whom metrics ask that name no Prometheus of their own",
+    )
+    group.add_argument(
+        "--tenant-queries",
+        choices=TENANT_QUERIES,
+        default=TENANT_QUERIES[0],
+        help="which series queries of a ModelDeployment or MetricTemplate may read there"
+        " (OwnNamespace)",
     )
     _add_list(
         group,
@@ -215,7 +223,11 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         resync_seconds=arguments.resync_seconds,
         without=parse_parts(arguments.without),
         measuring=Settings.parse(
-            arguments.prometheus_url, arguments.open_network, arguments.profiles, arguments.prices
+            arguments.prometheus_url,
+            arguments.open_network,
+            arguments.profiles,
+            arguments.prices,
+            arguments.tenant_queries,
         ),
         defaults=read_defaults(arguments.defaults),
         receivers=read_receivers(arguments.notifications),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from canarium.core.actions import RouteKind, ScalerKind
+from canarium.core.lending import TenantQueries
 from canarium.core.origin import Origin
 from canarium.core.spec import (
     GATEWAY_GROUP,
@@ -386,6 +387,8 @@ class Observed:
     "ModelDeployments with older routes for the same host name and path at the same parent."
     prometheus_url: str = ""
     "The operator's own Prometheus; empty for none."
+    tenant_queries: TenantQueries = "OwnNamespace"
+    "What queries that the object writes may read there."
     pod_event: PodEvent | None = None
     "Of the pod that the last plan asked about (`Plan.inspect`)."
     watched_since: float = 0.0

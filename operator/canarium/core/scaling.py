@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from canarium.core.actions import ScalerKind
+from canarium.core.lending import is_same_server
 from canarium.core.names import child_name
 from canarium.core.observed import DeploymentRecord, ScalerRecord
+from canarium.core.promql_selectors import confine
 from canarium.core.scaling_queries import make_query
 from canarium.core.spec import Scaling, ScalingType
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.view import AT_REST, ROLLING, View, rollout_of
+from canarium.memo import remember
 
 BY_LOAD = ("Idle", "Rejected")
 "The states in which nothing but the load says how many pods stable has."
@@ -107,9 +110,28 @@ def make_queries(view: View, part: RevisionStatus) -> dict[str, str]:
     protocol = view.protocol(view.observed.model.status)
     metrics = view.spec.scaling.metrics if view.spec else ()
     asked = (metric for metric in metrics if metric.type not in RESOURCES)
-    return {
+    queries = {
         metric.name: make_query(metric, profile, protocol=protocol, **where) for metric in asked
     }
+    if not _is_lent(view):
+        return queries
+    theirs = {metric.name for metric in metrics if metric.type == "External"}
+    return {
+        name: _confine(text, meta.namespace) if name in theirs else text
+        for name, text in queries.items()
+    }
+
+
+_confine = remember()(confine)
+"It is asked for in each pass."
+
+
+def _is_lent(view: View) -> bool:
+    """Whether queries of the object's own are put to the operator's Prometheus, by KEDA."""
+    shared = view.observed.prometheus_url
+    if not shared or view.observed.tenant_queries == "Any":
+        return False
+    return is_same_server(prometheus_url(view), shared)
 
 
 def find_unaskable(view: View, part: RevisionStatus) -> str:

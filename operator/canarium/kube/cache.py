@@ -12,6 +12,7 @@ from msgspec import Raw
 from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.core.actions import RouteKind, ScalerKind
 from canarium.core.faults import find_fault
+from canarium.core.lending import TenantQueries
 from canarium.core.observed import (
     AnalysisResult,
     BudgetRecord,
@@ -66,7 +67,8 @@ class Cache:
 
     `wake` hears of each ModelDeployment that changed itself, and `wake_soon` of each whose
     children did; `wake_first` of each whose canary was seen to fail, which has to go back
-    before anybody else's ordinary work. `prometheus_url` is the operator's own, "" for none;
+    before anybody else's ordinary work. `prometheus_url` is the operator's own, "" for none, and
+    `tenant_queries` what queries of its objects may read there;
     `defaults` are what its objects leave out of spec.rollout. `boundary` notes what is raised about
     single objects.
     """
@@ -78,6 +80,7 @@ class Cache:
         wake_first: Callable[[Key], None] | None = None,
         *,
         prometheus_url: str = "",
+        tenant_queries: TenantQueries = "OwnNamespace",
         defaults: Defaults = NO_DEFAULTS,
         boundary: Boundary | None = None,
     ) -> None:
@@ -86,6 +89,7 @@ class Cache:
         self._wake_soon = soon = wake_soon or wake
         self._wake_first = wake_first or wake
         self._prometheus_url = prometheus_url
+        self._tenant_queries = tenant_queries
         self.defaults = defaults
         self.watched_since = 0.0
         "As in `Observed`."
@@ -162,6 +166,7 @@ class Cache:
             budgets=self.budgets.of(key) if self._sees("PodDisruptionBudget", key) else None,
             rivals=self._claims.rivals(key),
             prometheus_url=self._prometheus_url,
+            tenant_queries=self._tenant_queries,
             pod_event=pod_event,
             watched_since=self.watched_since,
             analysis=analysis,

@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 import aiohttp
 
 from canarium.core.actions import Measure
+from canarium.core.lending import TenantQueries, is_same_server
 from canarium.core.metrics import Feed
 from canarium.core.names import child_name, pod_names
 from canarium.core.promql import (
@@ -29,6 +30,7 @@ from canarium.core.promql import (
     check_value,
     find_metrics,
 )
+from canarium.core.promql_selectors import confine
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.judge import Counts
 from canarium.kube.store import Key
@@ -64,13 +66,24 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """With what everything is asked; `prometheus_url` is the operator's own setting, or ""."""
+    """With what everything is asked; `prometheus_url` is the operator's own setting, or "".
+
+    `tenant_queries` is what queries of a namespace's own may read there.
+    """
 
     session: aiohttp.ClientSession
     secrets: Secrets
     prometheus_url: str = ""
     now: Callable[[], float] = field(default=time.time)
     shares: Shares = field(default_factory=Shares)
+    tenant_queries: TenantQueries = "OwnNamespace"
+
+    def is_lent(self, address: str, feed: Feed) -> bool:
+        """Whether a feed of a namespace's own asks the operator's Prometheus at this address."""
+        theirs = feed.template is None or feed.template[0] != "ClusterMetricTemplate"
+        if not theirs or not self.prometheus_url or self.tenant_queries == "Any":
+            return False
+        return not address or is_same_server(address, self.prometheus_url)
 
 
 def make_asker(sources: Sources, key: Key, measure: Measure, feed: Feed) -> Asker:
@@ -173,8 +186,10 @@ def _make_side(sources: Sources, key: Key, feed: Feed, revision: str, version: s
     values = _make_values(key, feed, revision, version)
     tracker = CountsTracker(sources.shares.series, key[0])
     if isinstance(feed.query, WebQuery):
-        return _WebSide(sources, key[0], feed.query, values, tracker)
-    return _PrometheusSide(sources, key[0], feed.query, values, tracker)
+        lent = sources.is_lent(feed.query.url, feed)
+        return _WebSide(sources, key[0], feed.query, values, tracker, lent=lent)
+    lent = sources.is_lent(feed.query.address, feed)
+    return _PrometheusSide(sources, key[0], feed.query, values, tracker, lent=lent)
 
 
 def _make_values(key: Key, feed: Feed, revision: str, version: str) -> Mapping[str, str]:
@@ -193,14 +208,17 @@ def _make_values(key: Key, feed: Feed, revision: str, version: str) -> Mapping[s
 
 @dataclass(slots=True)
 class _PrometheusSide:
-    """One revision, asked about by PromQL."""
+    """One revision, asked about by PromQL; where that is `lent`, in its own namespace alone."""
 
     sources: Sources
     namespace: str
     query: PrometheusQuery
     values: Mapping[str, str]
     tracker: CountsTracker
+    lent: bool = False
     knows_names: bool = False
+    rendered: dict[str, str] = field(default_factory=dict)
+    "Each text of the query as it is sent: it is the same each time."
 
     async def ask(self) -> Figure:
         source = await self._connect()
@@ -224,9 +242,10 @@ class _PrometheusSide:
         names = sorted(asked - find_metrics(self.query.total))
         if self.knows_names or not names:
             return
-        known = await source.query_series(f'group({{__name__=~"{"|".join(names)}"}})', at)
+        text = f'group({{__name__=~"{"|".join(names)}"}})'
+        known = await source.query_series(self._confine(text), at)
         if not known:
-            words = " or ".join(names)
+            words = " or ".join(names) + (f" of namespace {self.namespace}" if self.lent else "")
             raise SourceError(f"Prometheus has no {words}: is it counted under another name?")
         self.knows_names = True
 
@@ -249,10 +268,15 @@ class _PrometheusSide:
             raise SourceError(str(error)) from error
 
     def _render(self, text: str) -> str:
-        try:
-            return Template(text).render(self.values)
-        except ValueError as error:
-            raise SourceError(str(error)) from error
+        if text not in self.rendered:
+            try:
+                self.rendered[text] = self._confine(Template(text).render(self.values))
+            except ValueError as error:
+                raise SourceError(str(error)) from error
+        return self.rendered[text]
+
+    def _confine(self, text: str) -> str:
+        return confine(text, self.namespace) if self.lent else text
 
 
 @dataclass(slots=True)
@@ -264,8 +288,13 @@ class _WebSide:
     query: WebQuery
     values: Mapping[str, str]
     tracker: CountsTracker
+    lent: bool = False
 
     async def ask(self) -> Figure:
+        if self.lent:  # a query in a URL would be kept to nothing
+            raise SourceError(
+                "that is the operator's own Prometheus: ask it by prometheus, not web"
+            )
         credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
         try:
             url = check_address(fill_url(self.query.url, self.values))

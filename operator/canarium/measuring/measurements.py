@@ -21,6 +21,7 @@ import msgspec
 
 from canarium import judge
 from canarium.core.actions import GatewayEndpoint, Measure
+from canarium.core.lending import TENANT_QUERIES, TenantQueries
 from canarium.core.metrics import Feed
 from canarium.core.observed import AnalysisResult, PodRecord
 from canarium.core.use import PriceList
@@ -75,31 +76,46 @@ class _Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the operator asks: its own Prometheus, networks that are open to it nevertheless, the
-    directory with profiles of users' own, and what things cost.
+    """How the operator asks: its own Prometheus and what tenants may read there, networks that are
+    open to it nevertheless, the directory with profiles of users' own, and what things cost.
     """
 
     prometheus_url: str = ""
     allowed: tuple[Network, ...] = ()
     profiles: Path | None = None
     prices: PriceList | None = None
+    tenant_queries: TenantQueries = "OwnNamespace"
 
     @classmethod
     def parse(
-        cls, prometheus_url: str, networks: Sequence[str], profiles: str = "", prices: str = ""
+        cls,
+        prometheus_url: str,
+        networks: Sequence[str],
+        profiles: str = "",
+        prices: str = "",
+        tenant_queries: str = "",
     ) -> Settings:
         """Read what was given as text, and the file with prices.
 
-        Raises ConfigError for what is no address, network or price list.
+        Raises ConfigError for what is no address, network, price list or choice.
         """
+        chosen = _find_choice(tenant_queries or TENANT_QUERIES[0])
         listed = read_prices(prices) if prices else None
         try:
             if prometheus_url:
                 check_address(prometheus_url)
             allowed = tuple(ip_network(each) for each in networks)
-            return cls(prometheus_url, allowed, Path(profiles) if profiles else None, listed)
+            directory = Path(profiles) if profiles else None
+            return cls(prometheus_url, allowed, directory, listed, chosen)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+
+
+def _find_choice(text: str) -> TenantQueries:
+    found = next((each for each in TENANT_QUERIES if each == text), None)
+    if found is None:
+        raise ConfigError(f"tenant queries {text!r}: write {' or '.join(TENANT_QUERIES)}")
+    return found
 
 
 class Measurements:
@@ -293,6 +309,7 @@ class Measurements:
                 self._settings.prometheus_url,
                 self._now,
                 self._shares,
+                self._settings.tenant_queries,
             )
         return self._asking
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 from canarium.core.actions import ScalerKind
+from canarium.core.lending import TenantQueries
 from canarium.core.observed import Meta, Owner, ScalerCondition, ScalerRecord, WriteFailure
 from canarium.core.scaling import CEILING_FIELDS, FLOOR_FIELDS
 from canarium.core.spec import Scaling, ScalingMetric
@@ -251,6 +252,46 @@ def test_nothing_to_ask_is_said_with_what_to_set() -> None:
     world.observe = lambda: observed  # type: ignore[method-assign]
     world.step()
     assert world.condition("Scaled") == ("False", "NoPrometheus")
+
+
+SHARED = "http://prometheus.example:9090"  # the world's own setting
+
+
+def triggers(world: World) -> dict[str, str]:
+    """What KEDA is to ask, by the metric's name."""
+    (scaler,) = world.scalers.values()
+    asked = (each for each in json.loads(scaler.spec)["triggers"] if each["type"] == "prometheus")
+    return {each["name"]: each["metadata"]["query"] for each in asked}
+
+
+@pytest.mark.parametrize(
+    ("address", "tenants", "wanted"),
+    [
+        ("", "OwnNamespace", f'sum(queue_length{{namespace="{NAMESPACE}"}})'),
+        (f"{SHARED}/x", "OwnNamespace", f'sum(queue_length{{namespace="{NAMESPACE}"}})'),
+        ("", "Any", "sum(queue_length)"),
+        ("http://prometheus.of-ours:9090", "OwnNamespace", "sum(queue_length)"),
+    ],
+)
+def test_keda_is_given_a_query_of_the_shared_prometheus_for_the_own_namespace_alone(
+    address: str, tenants: TenantQueries, wanted: str
+) -> None:
+    world = World(make_spec("1", scaling=Scaling(1, 3, (QUEUE,), prometheus_url=address)))
+    observe = world.observe
+    world.observe = lambda: replace(observe(), tenant_queries=tenants)  # type: ignore[method-assign]
+    world.run_until("Idle")
+    world.settle()
+    assert triggers(world) == {"queue": wanted}
+
+
+def test_a_query_that_cannot_be_kept_to_its_namespace_is_given_to_nobody() -> None:
+    odd = replace(QUEUE, query='sum(queue_length{a="b" or c="d"})')
+    world = World(make_spec("1", scaling=Scaling(1, 3, (odd,))))
+    world.run_until("Idle")
+    world.settle()
+    assert world.scalers == {}
+    message = next(c.message for c in world.status.conditions if c.type == "Scaled")
+    assert "the query cannot be kept to its namespace: 'or' is not understood" in message
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> ScalerCondition:

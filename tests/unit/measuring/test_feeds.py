@@ -2,13 +2,15 @@ import asyncio
 import base64
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from aiohttp import web
 from canarium.core.actions import Measure
-from canarium.core.metrics import Argument, Feed
+from canarium.core.lending import TenantQueries
+from canarium.core.metrics import Argument, Feed, TemplateKey
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.errors import ApiError
 from canarium.judge import Counts, Metric
@@ -62,7 +64,8 @@ async def test_a_gauge_is_asked_of_both_revisions_with_everything_filled_in() ->
     )
     wanted = feed(query, Argument("x", 'a"b|c'), Argument("w", "5m", "Duration"))
     answer = of_revisions(vector(({}, 3)), vector(({}, "4.5")))
-    async with serving(answer) as server, asking(secrets(), server.url) as sources:
+    async with serving(answer) as server, asking(secrets()) as sources:
+        wanted = replace(wanted, query=replace(query, address=server.url))
         assert await asker(sources, wanted).ask() == Answers(3.0, 4.5)
     assert {asked.form["query"] for asked in server.asked} == {
         f'gpu{{ns="risk",m="fraud",v="{version}",s="fraud-{revision}",x=~"(?:a\\"b\\\\|c)"}}[5m]'
@@ -106,7 +109,7 @@ async def test_no_series_is_none_only_of_a_metric_that_there_is(marked: str) -> 
     def answer(asked: Asked) -> Any:
         query = asked.form["query"]
         if query.startswith("group"):
-            assert query == 'group({__name__=~"refused_totl"})'
+            assert query == 'group({__name__=~"refused_totl",namespace="risk"})'
             return vector(*known)
         return vector(({}, 100)) if query.startswith("asked") else vector()
 
@@ -121,10 +124,73 @@ async def test_no_series_is_none_only_of_a_metric_that_there_is(marked: str) -> 
         assert await it.ask() == Answers(None, None)
         await it.ask()
     assert str(caught.value) == (
-        "Prometheus has no refused_totl: is it counted under another name?"
+        "Prometheus has no refused_totl of namespace risk: is it counted under another name?"
     )
     asked = [each.form["query"] for each in server.asked]
     assert sum(query.startswith("group") for query in asked) == 4, "once known, of each side"
+
+
+OWN, CLUSTERS = ("MetricTemplate", "gpu"), ("ClusterMetricTemplate", "gpu")
+
+
+@pytest.mark.parametrize("template", [None, OWN])
+@pytest.mark.parametrize("path", ["", "/", "/a/prefix"])
+async def test_a_namespaces_own_query_reads_its_own_series_of_what_all_share(
+    template: TemplateKey | None, path: str
+) -> None:
+    """Also where it writes the same address itself, and whatever it says about the namespace."""
+    query = PrometheusQuery('gpu{namespace=~".*"} or {{limit}} * other{v="{{version}}"}')
+    limit = Argument("limit", "-1", "Number")
+    wanted = replace(feed(query, limit), template=template)
+    async with serving(lambda _: vector(({}, 1))) as server, asking(secrets(), server.url) as it:
+        if path:
+            wanted = replace(wanted, query=replace(query, address=server.url + path))
+        assert await asker(it, wanted).ask() == Answers(1.0, 1.0)
+        assert await asker(it, wanted).ask() == Answers(1.0, 1.0)
+    assert {asked.form["query"] for asked in server.asked} == {
+        'gpu{namespace=~".*",namespace="risk"} or (- 1)'
+        f' * other{{v="{version}",namespace="risk"}}'
+        for version in ("6", "7")
+    }
+
+
+async def test_counters_are_kept_to_the_namespace_too() -> None:
+    query = PrometheusQuery(bad="refused", total="asked")
+    async with serving(lambda _: vector(({}, 1))) as server, asking(secrets(), server.url) as it:
+        await asker(it, feed(query)).ask()
+    asked = {each.form["query"] for each in server.asked}
+    assert asked == {'refused{namespace="risk"}', 'asked{namespace="risk"}'}
+
+
+@pytest.mark.parametrize("why", ["template", "setting", "address"])
+async def test_a_query_that_is_not_lent_anything_is_sent_as_it_is(why: str) -> None:
+    query = PrometheusQuery("sum(gpu)  # of all")
+    wanted = replace(feed(query), template=CLUSTERS if why == "template" else OWN)
+    async with serving(lambda _: vector(({}, 1))) as server:
+        shared = server.url if why != "address" else "http://prometheus.monitoring:9090"
+        async with asking(secrets(), shared) as sources:
+            tenants: TenantQueries = "Any" if why == "setting" else "OwnNamespace"
+            it = replace(sources, tenant_queries=tenants)
+            if why == "address":
+                wanted = replace(wanted, query=replace(query, address=server.url))
+            assert await asker(it, wanted).ask() == Answers(1.0, 1.0)
+    assert {asked.form["query"] for asked in server.asked} == {query.query}
+
+
+async def test_what_cannot_be_kept_to_its_namespace_is_not_sent() -> None:
+    async with serving(lambda _: vector(({}, 1))) as server, asking(secrets(), server.url) as it:
+        for query in ('gpu{a="b" or c="d"}', "info(gpu)"):
+            with pytest.raises(SourceError):
+                await asker(it, feed(PrometheusQuery(query))).ask()
+        web = WebQuery(f"{server.url}/api/v1/query?query=gpu", value="$.data.result[0].value[1]")
+        with pytest.raises(SourceError) as caught:
+            await asker(it, feed(web)).ask()
+        assert str(caught.value) == (
+            "that is the operator's own Prometheus: ask it by prometheus, not web"
+        )
+        assert server.asked == []
+        shared = replace(feed(web), template=CLUSTERS)
+        assert await asker(it, shared).ask() == Answers(1.0, 1.0)
 
 
 async def test_no_series_of_the_metric_that_counts_all_is_none() -> None:
