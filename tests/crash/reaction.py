@@ -6,6 +6,7 @@ that until its route is seen without the canary. The others are rolled all the w
 
 import argparse
 import asyncio
+import json
 import signal
 import statistics
 import time
@@ -47,17 +48,25 @@ PACE_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Reactions:
-    """Seconds from the fault to the route, for each time: alone, and beside `objects` others."""
+    """Seconds from the fault to the route, for each time: alone, and beside `objects` others.
+
+    `ordinary` are the seconds beside those others from an edit of a spec until status knows it.
+    """
 
     objects: int
     alone: list[float]
     busy: list[float]
+    ordinary: list[float]
 
     def __str__(self) -> str:
         return "\n".join(
             f"{name}: median {statistics.median(found) * 1000:.0f} ms, "
             f"largest {max(found) * 1000:.0f} ms, {len(found)} times"
-            for name, found in (("alone", self.alone), (f"beside {self.objects}", self.busy))
+            for name, found in (
+                ("alone", self.alone),
+                (f"beside {self.objects}", self.busy),
+                (f"an edit beside {self.objects}", self.ordinary),
+            )
         )
 
 
@@ -78,8 +87,9 @@ async def measure(cluster: Cluster, directory: Path, others: int, times: int) ->
         stack.callback(rolling.cancel)
         await asyncio.sleep(WARM_UP_SECONDS)
         busy = [await canary.fail() for canary in canaries[times:]]
+        ordinary = [await canary.edit() for canary in canaries[times:]]
         assert not rolling.done(), rolling
-        return Reactions(others, alone, busy)
+        return Reactions(others, alone, busy, ordinary)
 
 
 class Canary:
@@ -110,6 +120,18 @@ class Canary:
         begun = time.monotonic()
         await self._wait(lambda: self._route_generation() != before)
         return time.monotonic() - begun
+
+    async def edit(self) -> float:
+        """Name another version, and return the seconds until status knows of it."""
+        patch = {"spec": PLAY.manifest(self._model, "v3")["spec"]}
+        begun = time.monotonic()
+        stored = await self._api.merge(_path("ModelDeployment", self._model), patch)
+        wanted = json.loads(stored)["metadata"]["generation"]
+        await self._wait(lambda: self._observed_generation() >= wanted)
+        return time.monotonic() - begun
+
+    def _observed_generation(self) -> int:
+        return int(self._find().get("status", {}).get("observedGeneration", 0))
 
     def _find(self) -> Json:
         return self._mirror.find("ModelDeployment", NAMESPACE, self._model) or {}

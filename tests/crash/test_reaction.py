@@ -1,6 +1,7 @@
 """A rollback does not queue behind others' ordinary work; `make bench-reaction` does it with 1,000.
 
-Other tests run beside this one, so the margin is wide: it finds a queue, not a slow machine.
+Other tests run beside this one, so the margin is wide, and on a slow machine wider: without a queue
+of their own rollbacks wait longer than an edit does, since they take more than one pass.
 """
 
 import statistics
@@ -21,4 +22,5 @@ async def test_a_rollback_begins_as_soon_beside_a_hundred_rollouts(
 ) -> None:
     found = await measure(cluster, tmp_path, others=100, times=5)
     print(f"\n{found}")
-    assert statistics.median(found.busy) <= 2 * statistics.median(found.alone) + MARGIN_SECONDS
+    alone, busy, ordinary = map(statistics.median, (found.alone, found.busy, found.ordinary))
+    assert busy <= max(2 * alone + MARGIN_SECONDS, ordinary / 2)
