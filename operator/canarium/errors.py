@@ -42,6 +42,10 @@ class CommandError(CanariumError):
         self.code = code
 
 
+class DeniedError(CommandError):
+    """The cluster refused what was written: its schema, a policy or a webhook, in their words."""
+
+
 class NotAllowedError(CommandError):
     """The cluster says that this person has no right to do it."""
 

@@ -2106,6 +2106,24 @@ WORDS = (
         "test_who_has_the_older_route_has_no_rival_and_the_other_has_one",
     ),
     Mutant(
+        name="hostnames-by-letters",
+        wrong="An entry for all that is below a host name is for names that end with its letters",
+        file="cli/given.py",
+        old='host[1:] if host.startswith("*.")',
+        new='host[2:] if host.startswith("*.")',
+        test="tests/unit/cli/test_hostnames.py::"
+        "test_entries_are_compared_by_whole_labels_and_segments",
+    ),
+    Mutant(
+        name="hostnames-of-own-gateways-alone",
+        wrong="Host names at a Gateway of another namespace are taken for one's own",
+        file="cli/given.py",
+        old='or ref.get("namespace", namespace) != namespace\n',
+        new="or not namespace\n",
+        test="tests/unit/cli/test_hostnames.py::"
+        "test_what_is_asked_for_at_an_entrance_of_all_has_to_be_given",
+    ),
+    Mutant(
         name="words-names-of-other-namespaces",
         wrong="A model of another namespace is named",
         file="core/claims.py",

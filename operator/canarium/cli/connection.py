@@ -21,7 +21,13 @@ import yaml
 from kubernetes.aio import client, config
 
 from canarium.cli.output import flatten
-from canarium.cli.refusals import Kind, Request, explain_refusal, explain_unreachable
+from canarium.cli.refusals import (
+    APPLY_PATCH,
+    Kind,
+    Request,
+    explain_refusal,
+    explain_unreachable,
+)
 from canarium.errors import CommandError, UnavailableError
 
 Json = dict[str, Any]
@@ -29,7 +35,6 @@ Json = dict[str, Any]
 REQUEST_SECONDS = 15.0
 WATCH_SECONDS = 240
 "A watch is begun anew this often, so that one that hangs is noticed."
-MERGE_PATCH = "application/merge-patch+json"
 MANAGER = "canarium-cli"
 "Not `kubectl-…`: Flux takes the fields of such managers for its own and removes them."
 "The field manager of what a person writes with the commands."
@@ -41,6 +46,11 @@ REVISIONS = Kind("ModelRevision", "/apis/canarium.dev/v1alpha1", "modelrevisions
 PODS = Kind("Pod", "/api/v1", "pods")
 EVENTS = Kind("Event", "/apis/events.k8s.io/v1", "events")
 NAMESPACES = Kind("Namespace", "/api/v1", "namespaces")
+POLICIES = Kind(
+    "ValidatingAdmissionPolicy",
+    "/apis/admissionregistration.k8s.io/v1",
+    "validatingadmissionpolicies",
+)
 
 
 class WatchEndedError(Exception):
@@ -73,6 +83,12 @@ class Connection:
         """Merge-patch an object of the namespace: None removes a field."""
         query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
         return await self._send(Request("patch", kind, self.namespace, name, query, patch))
+
+    async def try_out(self, kind: Kind, name: str, body: Mapping[str, Any]) -> None:
+        """Have the cluster check an object that somebody means to apply; nothing is written."""
+        query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": "true"}
+        query["dryRun"] = "All"
+        await self._send(Request("patch", kind, self.namespace, name, query, body, APPLY_PATCH))
 
     async def watch(
         self, kind: Kind, since: str, query: Mapping[str, str]
@@ -107,7 +123,7 @@ class Connection:
         """Send a request; the response with its body still to be read."""
         headers = {"Accept": "application/json"}
         if request.body is not None:
-            headers["Content-Type"] = MERGE_PATCH
+            headers["Content-Type"] = request.form
         try:
             prepared = await self.api.param_serialize(
                 "GET" if request.body is None else "PATCH",

@@ -1,15 +1,21 @@
-"""`canarium explain`: what a manifest means, without a cluster: its steps, pods and problems."""
+"""`canarium explain`: what a manifest means: its steps, pods and problems.
+
+It needs no cluster, which is asked by `--dry-run` alone: policies there say more than the schema,
+such as which host names a namespace was given.
+"""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import dataclasses
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from canarium.cli.exits import Exit
-from canarium.cli.options import add_output
+from canarium.cli.options import add_cluster, add_output
 from canarium.cli.output import flatten
 from canarium.errors import CommandError, SpecError
 
@@ -25,7 +31,8 @@ def add_parser(subparsers: Any) -> None:
         "explain",
         help="print the steps of a manifest with their pods, and what is wrong with it",
         description="Print what a ModelDeployment's rollout means: its steps (a strategy is"
-        " expanded), how many pods each takes, and what is wrong with it. Needs no cluster.",
+        " expanded), how many pods each takes, and what is wrong with it. Needs no cluster but for"
+        " --dry-run.",
     )
     parser.add_argument("file", metavar="FILE", help="a manifest; - for standard input")
     parser.add_argument(
@@ -34,7 +41,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--defaults", metavar="FILE", default="", help="the defaults that the operator runs with"
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="have the cluster say, too, whether it would take it from you; nothing is written",
+    )
     add_output(parser)
+    add_cluster(parser)
     parser.set_defaults(run=run)
 
 
@@ -51,16 +64,45 @@ def run(arguments: argparse.Namespace) -> int:
 
     defaults = read_defaults(arguments.defaults)
     explained: list[Expansion] = []
+    sound: list[Json] = []
     code = Exit.DONE
     for manifest in _read_manifests(arguments.file):
         try:
             explained.append(make_expansion(manifest, arguments.replicas, defaults))
+            sound.append(manifest)
         except SpecError as error:
             code = Exit.REFUSED
             for problem in error.problems:
-                sys.stderr.write(f"{flatten(f'{arguments.file}: {_name(manifest)}: {problem}')}\n")
+                _complain(arguments, manifest, str(problem))
     _print(explained, arguments.output)
+    if arguments.dry_run and not asyncio.run(_try_out(sound, arguments)):
+        return Exit.REFUSED
     return code
+
+
+def _complain(arguments: argparse.Namespace, manifest: Json, words: str) -> None:
+    sys.stderr.write(f"{flatten(f'{arguments.file}: {_name(manifest)}: {words}')}\n")
+
+
+async def _try_out(manifests: list[Json], arguments: argparse.Namespace) -> bool:
+    """Whether the cluster would take all of them, as a person applies them; what it says else."""
+    from canarium.cli.connection import MODELS, connect  # noqa: PLC0415 - needs extra packages
+    from canarium.errors import DeniedError  # noqa: PLC0415
+
+    taken = True
+    async with connect(arguments) as connection:
+        for manifest in manifests:
+            about = {**manifest["metadata"]}
+            about.pop("managedFields", None)  # as kubectl prints them, and nobody applies them
+            place = dataclasses.replace(
+                connection, namespace=about.get("namespace") or connection.namespace
+            )
+            try:
+                await place.try_out(MODELS, about["name"], {**manifest, "metadata": about})
+            except DeniedError as error:
+                taken = False
+                _complain(arguments, manifest, str(error))
+    return taken
 
 
 def _name(manifest: Json) -> str:

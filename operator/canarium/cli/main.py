@@ -22,6 +22,7 @@ COMMANDS = {
     "history": "history",
     "wait": "wait",
     "explain": "explain",
+    "hostnames": "hostnames",
     "judge": "judge",
     "promote": "orders",
     "abort": "orders",

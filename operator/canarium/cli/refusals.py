@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +11,24 @@ from typing import Any
 
 import aiohttp
 
-from canarium.errors import CommandError, ConflictError, NotAllowedError, UnavailableError
+from canarium.errors import (
+    CommandError,
+    ConflictError,
+    DeniedError,
+    NotAllowedError,
+    UnavailableError,
+)
 
 INSTALL = (
     "the cluster does not know Canarium's kinds: install them with"
     " `canarium crds | kubectl apply --server-side -f -`"
 )
+
+
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+_DENIED = re.compile(r" denied (?:the )?request: ")
+"What stands before the words of a policy or a webhook; the object's name and its own stand first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,8 @@ class Request:
     name: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    form: str = MERGE_PATCH
+    "What a body is, as a media type."
 
     @property
     def path(self) -> str:
@@ -56,6 +71,8 @@ def explain_refusal(request: Request, status: int, text: str) -> Exception:
     what = f"{request.verb} {request.kind.plural} {request.where}"
     if status == 401:
         return CommandError("the cluster does not know you: log in anew, or choose --context")
+    if denied := _DENIED.search(message):
+        return DeniedError(message[denied.end() :])
     if status == 403:
         return NotAllowedError(f"you may not {what}: ask for that right, or choose -n, --context")
     if status == 404:
@@ -67,6 +84,7 @@ def explain_refusal(request: Request, status: int, text: str) -> Exception:
     if status == 409:
         return ConflictError(status, reason, message)
     kind = UnavailableError if status == 429 or status >= 500 else CommandError
+    kind = DeniedError if status == 422 else kind
     return kind(f"the cluster refused to {what}: {message or f'HTTP {status}'}")
 
 

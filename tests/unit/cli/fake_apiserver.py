@@ -35,6 +35,8 @@ class FakeApiserver:
     react: Callable[[Json], Json] = lambda model: model
     refusals: dict[str, list[tuple[int, Json | str]]] = field(default_factory=dict)
     patches: list[Json] = field(default_factory=list)
+    tried: list[tuple[str, Json]] = field(default_factory=list)
+    "Path and body of what was to be applied in a dry run."
     changed: threading.Event = field(default_factory=threading.Event)
     closed: threading.Event = field(default_factory=threading.Event)
 
@@ -60,6 +62,13 @@ class FakeApiserver:
         self.model = self.react(self.model)
         self.changed.set()
         return 200, written
+
+    def try_out(self, path: str, body: Json) -> tuple[int, Json | str]:
+        """What a server-side apply is answered with that writes nothing."""
+        url = urlsplit(path)
+        assert "dryRun=All" in url.query.split("&")
+        self.tried.append((url.path, body))
+        return self.refusals["PATCH"].pop(0) if self.refusals.get("PATCH") else (200, body)
 
 
 def merge(old: Json, patch: Json) -> Json:
@@ -99,8 +108,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_PATCH(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.headers["Content-Type"] == "application/apply-patch+yaml":
+            return self._send(*self.fake.try_out(self.path, body))
         assert self.headers["Content-Type"] == "application/merge-patch+json"
-        self._send(*self.fake.patch(body))
+        return self._send(*self.fake.patch(body))
 
     def _send(self, code: int, content: Json | str) -> None:
         data = (content if isinstance(content, str) else json.dumps(content)).encode()

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import yaml
 from canarium.cli import suggestions
+from canarium.cli.connection import POLICIES
 from canarium.cli.main import all_modules, main, make_parser
 from canarium.cli.output import clean, dump_json, dump_yaml, fit, flatten, open_door
 from canarium.cli.suggestions import suggest
@@ -75,12 +76,20 @@ def make_hostile(model: Json) -> FakeApiserver:
         },
         "managedFields": [{"manager": "kustomize-controller"}],
     }
+    foreign = {"name": HOSTILE, "namespace": "gateways"}
+    made["spec"]["traffic"] = {"parentRefs": [foreign], "hostnames": [HOSTILE]}
     made["spec"]["rollout"]["steps"][0]["headers"] = [{"name": "x-a", "value": HOSTILE}]
     records = [{**poison(copy.deepcopy(one)), "metadata": one["metadata"]} for one in RECORDS]
     for record in records:
         record["spec"]["origin"] = {"source": {"kind": "Release", "name": HOSTILE}}
     pods = [{**poison(copy.deepcopy(one)), "metadata": one["metadata"]} for one in PODS]
-    return FakeApiserver(made, records, pods, react=answer)
+    policy = {"metadata": {"annotations": {"canarium.dev/routers": "GatewayAPI"}}}
+    listed = {"metadata": {"resourceVersion": "1"}, "items": [policy]}
+    answers: dict[str, list[tuple[int, Json | str]]] = {
+        f"GET {POLICIES.prefix}/{POLICIES.plural}": [(200, listed)],
+        "GET /api/v1/namespaces/risk": [(200, {"metadata": {"name": "risk"}})],
+    }
+    return FakeApiserver(made, records, pods, react=answer, refusals=answers)
 
 
 def answer(model: Json) -> Json:

@@ -10,6 +10,7 @@ import yaml
 from canarium.api.strategies import Strategy, expand
 from canarium.cli.main import main
 
+from tests.unit.cli.fake_apiserver import MODELS, FakeApiserver, make_refusal, serve
 from tests.unit.cli.golden import compare
 
 Json = dict[str, Any]
@@ -213,3 +214,60 @@ def test_defaults_of_no_use_are_said_in_a_sentence(
     assert main(["explain", file, "--defaults", str(defaults)]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"canarium: {defaults} has no defaults of use: guard.duration: ")
+
+
+DENIED = (
+    'modeldeployments.canarium.dev "fraud" is forbidden: ValidatingAdmissionPolicy'
+    " 'canarium-routes' with binding 'canarium-routes' denied request: spec.traffic: the namespace"
+    " risk was not given pay.example.com/"
+)
+WEBHOOK = 'admission webhook "images.example.com" denied the request: not signed'
+INVALID = 'ModelDeployment.canarium.dev "fraud" is invalid: spec.server.image: too new'
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "words"),
+    [
+        (403, DENIED, "spec.traffic: the namespace risk was not given pay.example.com/"),
+        (400, WEBHOOK, "not signed"),
+        (
+            422,
+            INVALID,
+            "the cluster refused to patch modeldeployments in namespace risk: " + INVALID,
+        ),
+    ],
+)
+def test_a_dry_run_tells_what_the_cluster_would_refuse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], code: int, message: str, words: str
+) -> None:
+    manifest = make_manifest(strategy="Canary")
+    file = write(tmp_path / "a.yaml", manifest)
+    refusal = make_refusal(code, "Forbidden", "fraud", message)
+    fake = FakeApiserver(manifest, refusals={"PATCH": [(code, refusal)]})
+    with serve(fake, tmp_path) as config:
+        assert main(["explain", file, "--dry-run", "--kubeconfig", str(config)]) == 1
+        out, err = capsys.readouterr()
+        assert out.startswith("fraud, strategy Canary: 3 pods stable")
+        assert err == f"{file}: fraud: {words}\n"
+        assert main(["explain", file, "--dry-run", "--kubeconfig", str(config)]) == 0
+    assert capsys.readouterr().err == ""
+    assert fake.tried == [(f"{MODELS}/fraud", manifest)] * 2
+    assert fake.patches == []
+
+
+def test_a_dry_run_goes_to_the_manifests_namespace_and_to_no_cluster_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = make_manifest(strategy="Canary")
+    manifest["metadata"] |= {"namespace": "other", "managedFields": [{"manager": "kubectl"}]}
+    file = write(tmp_path / "a.yaml", manifest)
+    fake = FakeApiserver(manifest, refusals={"PATCH": [(403, make_refusal(403, "Forbidden"))]})
+    with serve(fake, tmp_path) as config:
+        assert main(["explain", file, "--kubeconfig", str(config)]) == 0
+        assert fake.tried == []
+        capsys.readouterr()
+        assert main(["explain", file, "--dry-run", "--kubeconfig", str(config)]) == 2
+    assert "you may not patch modeldeployments in namespace other" in capsys.readouterr().err
+    ((path, body),) = fake.tried
+    assert path == MODELS.replace("risk", "other") + "/fraud"
+    assert body["metadata"] == {"name": "fraud", "namespace": "other"}
