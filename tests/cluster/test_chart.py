@@ -120,6 +120,18 @@ def test_each_schema_of_ours_is_in_the_chart_and_stays_when_it_goes() -> None:
             'operator.openNetworks: "10.0.0.1" will not do; write a network with its length',
         ),
         (
+            {"admissionPolicies": {"hostnames": ["*-{namespace}.example.com"]}},
+            'admissionPolicies.hostnames: "*-{namespace}.example.com" will not do; write',
+        ),
+        (
+            {"admissionPolicies": {"hostnames": ["*/fraud"]}},
+            'admissionPolicies.hostnames: "*/fraud" will not do; write host names',
+        ),
+        (
+            {"admissionPolicies": {"routes": "Never"}},
+            "at '/admissionPolicies/routes': value must be one of 'Either', 'HostnamesOnly', 'Off'",
+        ),
+        (
             {"operator": {"extraArgs": ["--namespace=fraud"]}},
             "operator.extraArgs: --namespace is set by watch.namespaces; write it there",
         ),

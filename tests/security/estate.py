@@ -21,7 +21,7 @@ from canarium.api.schema import KINDS, make_crd
 
 from tests.cluster.cluster import Cluster, make_list
 from tests.cluster.credentials import write_kubeconfig
-from tests.cluster.helm import NAMESPACE, RELEASE, render_chart
+from tests.cluster.helm import NAMESPACE, RELEASE, Values, render_chart
 from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError
 from tests.e2e.apiserver import Apiserver
@@ -32,6 +32,8 @@ Json = dict[str, Any]
 TENANT = "tenant"
 ACCOUNT = RELEASE
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+HOSTNAMES = "canarium.dev/hostnames"
+"The annotation of a Namespace that gives it host names."
 RBAC = "rbac.authorization.k8s.io"
 UNGUARDED = "unguarded.example.com"
 POLICY_SECONDS = 20.0
@@ -48,7 +50,8 @@ INSTALLED = (
 )
 "What of the chart is applied. Nodes here run no program, so the operator runs beside them."
 GUARDS = ("enum", "maxItems", "maxLength", "maxProperties", "pattern", VALIDATIONS)
-BINDING = "validatingadmissionpolicybinding"
+POLICY = "validatingadmissionpolicy"
+BINDING = f"{POLICY}binding"
 
 
 @dataclass(slots=True)
@@ -134,6 +137,15 @@ class Estate:
         write_kubeconfig(self.operator_config, admin["server"], authority, token)
 
     @contextmanager
+    def with_values(self, values: Values, name: str = "routes") -> Iterator[None]:
+        """Have one of the chart's policies as other values make it until the end of the block."""
+        apply_all(self.cluster, find_policy(render_chart(values), name))
+        try:
+            yield
+        finally:
+            apply_all(self.cluster, find_policy(self.chart, name))
+
+    @contextmanager
     def without(self, policy: str) -> Iterator[None]:
         """Take the binding of one of the chart's policies away until the end of the block."""
         name = f"{RELEASE}-{policy}"
@@ -217,6 +229,11 @@ class Place:
         role = {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": name}}
         self.apply({**role, "rules": list(rules)}, bind(name, user, "Role"))
 
+    def give(self, *entries: str) -> None:
+        """Give the namespace host names, as who administers the cluster does."""
+        annotation = f"{HOSTNAMES}={','.join(entries)}"
+        self.admin("annotate", "--overwrite", "namespace", self.namespace, annotation)
+
 
 def make_place(estate: Estate, directory: Path, namespace: str) -> Place:
     """A namespace that the tenant may use."""
@@ -229,6 +246,12 @@ def make_place(estate: Estate, directory: Path, namespace: str) -> Place:
     roles = [f"{RELEASE}-edit", f"{RELEASE}-view"]
     scenario.apply(*(bind(role, TENANT, "ClusterRole") for role in roles))
     return Place(estate, scenario)
+
+
+def find_policy(chart: list[Json], name: str) -> list[Json]:
+    """A policy of the chart and its binding."""
+    found = [item for item in chart if item["metadata"]["name"] == f"{RELEASE}-{name}"]
+    return [item for item in found if item["kind"].lower() in (POLICY, BINDING)]
 
 
 def make_namespace(name: str, **labels: str) -> Json:

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.helm import render_chart
 from tests.e2e.manifests import Json, simulated
 from tests.security.estate import (
     POLICY_SECONDS,
     TENANT,
     Estate,
     Place,
-    apply_all,
     is_taken,
     until,
 )
@@ -32,6 +30,7 @@ CLAIMS: list[tuple[Json, str]] = [
     (BY_PATH, INGRESS_ROUTES),
     (AT_ISTIO, VIRTUAL_SERVICES),
 ]
+WHAT = "a policy in force"
 NO_CLAIMS: list[Json] = [
     {"parentRefs": [{"name": "public"}], "hostnames": PAYMENTS},
     {"router": "Istio", "hostnames": PAYMENTS},
@@ -48,26 +47,18 @@ def claiming(traffic: Json) -> Json:
 
 
 def ask_for(right: str) -> str:
-    return f"so this needs the verb create on {right} in this namespace"
+    return f"and you may not create {right} in it; its host names: none; write one of these"
 
 
 @pytest.fixture
 def guarded(estate: Estate, place: Place) -> Iterator[Place]:
-    """The policy in force, on a cluster that took each claim before."""
-    rendered = render_chart({"routers": {"traefik": True, "istio": True}})
-    policy = [item for item in rendered if item["metadata"]["name"] == "canarium-routes"]
-    assert len(policy) == 2
+    """The policy in force for all routers, on a cluster that took each claim before."""
     for traffic, _ in CLAIMS:
         dry(place, claiming(traffic))
-    apply_all(estate.cluster, policy)
-
-    def is_in_force() -> bool:
-        return not is_taken(lambda: dry(place, claiming(AT_TRAEFIK)))
-
-    until(is_in_force, POLICY_SECONDS, "a policy in force")
-    yield place
-    for item in policy:
-        estate.cluster.kubectl("delete", item["kind"], "canarium-routes")
+    with estate.with_values({"routers": {"traefik": True, "istio": True}}):
+        until(lambda: not is_taken(lambda: dry(place, claiming(AT_TRAEFIK))), POLICY_SECONDS, WHAT)
+        yield place
+    until(lambda: is_taken(lambda: dry(place, claiming(AT_TRAEFIK))), POLICY_SECONDS, WHAT)
 
 
 def test_a_claim_at_a_shared_entry_point_asks_for_the_right_to_make_such_a_route(
@@ -82,6 +73,17 @@ def test_a_claim_at_a_shared_entry_point_asks_for_the_right_to_make_such_a_route
 
     for traffic, _ in CLAIMS:
         dry(guarded, claiming(traffic))
+
+
+def test_host_names_that_the_namespace_was_given_need_no_right(guarded: Place) -> None:
+    guarded.give(*PAYMENTS)
+    until(lambda: is_taken(lambda: dry(guarded, claiming(AT_TRAEFIK))), POLICY_SECONDS, WHAT)
+    for traffic in (LEFT_TO_US, AT_ISTIO):
+        dry(guarded, claiming(traffic))
+    assert "was not given every host name" in guarded.refusal(claiming(BY_PATH))
+
+    guarded.give("*")
+    until(lambda: is_taken(lambda: dry(guarded, claiming(BY_PATH))), POLICY_SECONDS, WHAT)
 
 
 def grant_routes(place: Place) -> None:

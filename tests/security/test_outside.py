@@ -14,7 +14,15 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.progress import Progress
 from tests.e2e.manifests import Json, gateway, rollout, simulated
 from tests.e2e.scenario import Holds, condition, get_condition, named, phase
-from tests.security.estate import OPERATOR, Estate, Place, apply_all, make_namespace, until
+from tests.security.estate import (
+    OPERATOR,
+    Estate,
+    Place,
+    apply_all,
+    is_taken,
+    make_namespace,
+    until,
+)
 from tests.security.inner import OPEN, inner, score, speaking, try_out
 
 pytestmark = [pytest.mark.timeout(120, func_only=True)]
@@ -305,7 +313,9 @@ def test_a_gateway_of_others_takes_the_route_only_if_it_says_so(
     theirs["metadata"]["namespace"] = "gateway-owners"
     apply_all(gateways, [make_namespace("gateway-owners"), theirs])
     parents = [{"name": "theirs", "namespace": "gateway-owners"}]
-    served.write(simulated("v1", traffic={"parentRefs": parents, "hostnames": ["pay.example.com"]}))
+    body = simulated("v1", traffic={"parentRefs": parents, "hostnames": ["pay.example.com"]})
+    served.give("pay.example.com")
+    until(lambda: is_taken(lambda: served.write(body)), SECONDS, "a given host name")
 
     served.scenario.wait(condition("Routed", "False", "NotAllowedByListeners"), SECONDS)
 

@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+import pytest
+
 from tests.cluster.helm import render_chart
 
 POLICY = "ValidatingAdmissionPolicy"
@@ -21,16 +23,25 @@ def test_they_can_be_left_out() -> None:
     assert render(admissionPolicies={"enabled": False}) == {}
 
 
+GROUPS = {
+    "service-accounts": "canarium.dev",
+    "status": "canarium.dev",
+    "revisions": "canarium.dev",
+    "routes": "canarium.dev",
+    "hostnames": "",
+}
+
+
 def test_each_denies_and_fails_closed() -> None:
     found = render()
-    names = {f"canarium-{policy}" for policy in ("service-accounts", "status", "revisions")}
+    names = {f"canarium-{policy}": group for policy, group in GROUPS.items()}
     assert set(found) == {
         f"{kind}/{name}" for kind in (POLICY, f"{POLICY}Binding") for name in names
     }
-    for name in names:
+    for name, group in names.items():
         assert found[f"{POLICY}/{name}"]["failurePolicy"] == "Fail"
         rules = found[f"{POLICY}/{name}"]["matchConstraints"]["resourceRules"]
-        assert [rule["apiGroups"] for rule in rules] == [["canarium.dev"]]
+        assert [rule["apiGroups"] for rule in rules] == [[group]]
         assert found[f"{POLICY}Binding/{name}"] == {
             "policyName": name,
             "validationActions": ["Deny"],
@@ -46,22 +57,52 @@ def test_an_operator_of_single_namespaces_leaves_the_others_to_others() -> None:
     }
     bindings = [spec for name, spec in found.items() if name.startswith(f"{POLICY}Binding")]
     selectors = [spec["matchResources"]["namespaceSelector"] for spec in bindings]
-    assert selectors == [{"matchExpressions": [chosen]}] * 3
+    assert selectors == [{"matchExpressions": [chosen]}] * len(GROUPS)
     status = found[f"{POLICY}/canarium-canarium-status"]["matchConstraints"]["resourceRules"]
     assert "clustermetrictemplates/status" not in status[0]["resources"]
 
 
-def test_routes_are_guarded_where_a_router_shares_its_entry_points() -> None:
-    found = {name: list_asked(**{name: True}) for name in ("traefik", "istio")}
-    assert found == {"traefik": ["ingressroutes"], "istio": ["virtualservices"]}
-    assert list_asked(traefik=True, istio=True) == ["ingressroutes", "virtualservices"]
+def test_routes_are_guarded_of_the_routers_that_are_on() -> None:
+    off = {"gatewayAPI": False}
+    gateway_api = ["grpcroutes", "httproutes"]
+    assert list_routes() == gateway_api
+    assert list_routes(**off, traefik=True) == ["ingressroutes"]
+    assert list_routes(**off, istio=True) == ["virtualservices"]
+    everything = [*gateway_api, "ingressroutes", "virtualservices"]
+    assert list_routes(traefik=True, istio=True) == everything
+    assert not {f"{POLICY}/canarium-{name}" for name in ("routes", "hostnames")} & set(
+        render(routers=off)
+    )
 
 
-def list_asked(**routers: bool) -> list[str]:
+def list_routes(**routers: bool) -> list[str]:
     """The kinds of route that the policy asks the right to create for, with these routers on."""
     spec = render(routers=routers)[f"{POLICY}/canarium-routes"]
-    words = " ".join(validation["expression"] for validation in spec["validations"])
-    return re.findall(r"resource\('(\w+)'\)", words)
+    (route,) = (each["expression"] for each in spec["variables"] if each["name"] == "route")
+    return sorted(re.findall(r"'(\w+s)'", route), key=route.index)
+
+
+@pytest.mark.parametrize("off", ["Off", False])
+def test_what_a_route_needs_can_be_nothing_however_yaml_reads_off(off: object) -> None:
+    found = render(admissionPolicies={"routes": off})
+    assert {name.partition("/canarium-")[2] for name in found} == set(GROUPS) - {
+        "routes",
+        "hostnames",
+    }
+
+
+def test_each_question_to_the_authorizer_is_a_variable_of_its_own() -> None:
+    """An expression that asks oftener than twice is over its budget, and refuses everybody."""
+    spec = render(routers={"traefik": True, "istio": True})[f"{POLICY}/canarium-routes"]
+    asked = [each["expression"].count("authorizer.") for each in spec["variables"]]
+    assert (max(asked), sum(asked)) == (1, 9)  # one for the route, one for each of eight Services
+    assert not any("authorizer." in each["expression"] for each in spec["validations"])
+
+
+def test_the_right_to_create_tells_nothing_where_host_names_alone_count() -> None:
+    spec = render(admissionPolicies={"routes": "HostnamesOnly"})[f"{POLICY}/canarium-routes"]
+    assert "'create'" not in json.dumps(spec)
+    assert "you may not create" not in json.dumps(spec)
 
 
 def test_exceptions_are_written_as_lists_of_texts_whatever_they_hold() -> None:

@@ -90,6 +90,11 @@
 {{- if has "all" .Values.watch.namespaces -}}
 {{- $found = append $found "watch.namespaces: all is every namespace; leave the list empty for that" -}}
 {{- end -}}
+{{- range .Values.admissionPolicies.hostnames -}}
+{{- if not (regexMatch (include "canarium.hostnameEntry" $) (replace "{namespace}" "n" .)) -}}
+{{- $found = append $found (printf "admissionPolicies.hostnames: %q will not do; write host names such as *.{namespace}.models.example.com or models.example.com/{namespace}, or * for all" .) -}}
+{{- end -}}
+{{- end -}}
 {{- $own := false -}}
 {{- range .Values.volumeMounts -}}
 {{- $own = or $own (hasPrefix (include "canarium.addresses" $) .mountPath) -}}
