@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -46,14 +47,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     at = float(int(time.time()) - 600)
     try:
         with ExitStack() as stack:
-            addresses = []
+            addresses = list[str]()
             for namespaces in ((OWN, OTHER, ""), (OWN,)):
                 directory = tmp_path_factory.mktemp("prometheus")
                 fill(directory, namespaces, at)
-                quiet = {"scrape_configs": []}
+                quiet = dict[str, Any](scrape_configs=[])
                 running = run_prometheus(directory, [], Progress(), more=quiet)
                 addresses.append(stack.enter_context(running))
-            yield Servers(*addresses, at)
+            shared, own = addresses
+            yield Servers(shared, own, at)
     except ClusterError as error:
         if os.environ.get("CI") == "true":
             raise
@@ -75,7 +77,8 @@ def fill(directory: Path, namespaces: tuple[str, ...], at: float) -> None:
     text = directory / "series.txt"
     text.write_text("\n".join([*sorted(lines, key=lambda each: each.split("{")[0]), "# EOF\n"]))
     tool = find_promtool(Progress())
-    command = [tool, "tsdb", "create-blocks-from", "openmetrics", text, directory / "data"]
+    command = [str(tool), "tsdb", "create-blocks-from", "openmetrics", str(text)]
+    command.append(str(directory / "data"))
     subprocess.run(command, check=True, capture_output=True)
 
 

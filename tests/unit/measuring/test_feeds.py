@@ -130,7 +130,8 @@ async def test_no_series_is_none_only_of_a_metric_that_there_is(marked: str) -> 
     assert sum(query.startswith("group") for query in asked) == 4, "once known, of each side"
 
 
-OWN, CLUSTERS = ("MetricTemplate", "gpu"), ("ClusterMetricTemplate", "gpu")
+OWN: TemplateKey = ("MetricTemplate", "gpu")
+CLUSTERS: TemplateKey = ("ClusterMetricTemplate", "gpu")
 
 
 @pytest.mark.parametrize("template", [None, OWN])
