@@ -23,12 +23,15 @@ AT_TRAEFIK: Json = {"router": "Traefik", "hostnames": PAYMENTS}
 LEFT_TO_US: Json = {"hostnames": PAYMENTS}
 BY_PATH: Json = {"paths": [{"value": "/pay"}]}
 AT_ISTIO: Json = {"router": "Istio", "hostnames": PAYMENTS, "parentRefs": ENTRANCE}
+AT_OWN_ISTIO: Json = {"router": "Istio", "hostnames": PAYMENTS, "parentRefs": [{"name": "own"}]}
+"Istio's Gateways open proxies that all share, whoever made them."
 INGRESS_ROUTES, VIRTUAL_SERVICES = "ingressroutes.traefik.io", "virtualservices.networking.istio.io"
 CLAIMS: list[tuple[Json, str]] = [
     (AT_TRAEFIK, INGRESS_ROUTES),
     (LEFT_TO_US, INGRESS_ROUTES),
     (BY_PATH, INGRESS_ROUTES),
     (AT_ISTIO, VIRTUAL_SERVICES),
+    (AT_OWN_ISTIO, VIRTUAL_SERVICES),
 ]
 WHAT = "a policy in force"
 NO_CLAIMS: list[Json] = [
@@ -47,7 +50,7 @@ def claiming(traffic: Json) -> Json:
 
 
 def ask_for(right: str) -> str:
-    return f"and you may not create {right} in it; its host names: none; write one of these"
+    return f"and you may not create {right} in it; it has no host names; have an administrator"
 
 
 @pytest.fixture

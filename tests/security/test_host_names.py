@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from canarium.cli.given import list_given, list_missing, read_policy
+from canarium.cli.main import main
 
 from tests.cluster.helm import RELEASE
 from tests.e2e.manifests import Json, simulated
@@ -93,7 +95,7 @@ def test_a_host_name_of_others_is_not_to_be_had(estate: Estate, place: Place) ->
         said = place.refusal(body)
         kind = "grpcroutes" if name == "grpc" else "httproutes"
         assert f"{FORBIDDEN}{place.namespace} was not given " in said
-        assert f", and you may not create {kind}.{GROUP} in it; its host names: none; " in said
+        assert f", and you may not create {kind}.{GROUP} in it; it has no host names; " in said
         assert said.endswith(
             "have an administrator add yours to the annotation canarium.dev/hostnames of the"
             " Namespace, or give you that right by a Role"
@@ -288,7 +290,7 @@ def test_where_host_names_alone_count_the_right_to_create_tells_nothing(
     with estate.with_values({"admissionPolicies": {"routes": "HostnamesOnly"}}):
         until(lambda: not may(claim(PAY)), POLICY_SECONDS, "a policy in force")
         said = place.refusal(claim(PAY))
-        assert f"{place.namespace} was not given {PAY}/; its host names: none; write" in said
+        assert f"{place.namespace} was not given {PAY}/; it has no host names; have an" in said
         assert said.endswith("canarium.dev/hostnames of the Namespace")
         place.give(PAY)
         until(lambda: may(claim(PAY)), POLICY_SECONDS, "a host name that was given")
@@ -316,6 +318,33 @@ def test_the_largest_lists_are_compared_and_do_not_end_in_a_budget(
         with_more = [f"{prefix}/c{number}" for number in range(65)]
         assert "write 64 entries at most" in refusal(lambda: place.give(*with_more))
     wait_refused(place, body)
+
+
+def test_people_hear_before_they_apply_and_administrators_what_is_stored(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "fraud.yaml"
+    file.write_text(json.dumps(claim(PAY, paths=("/longer",))))
+    cluster = place.estate.cluster
+    here = ["-n", place.namespace, "--kubeconfig"]
+    explain = ["explain", str(file), "--dry-run", *here, str(cluster.kubeconfig_for(TENANT))]
+    hostnames = ["hostnames", *here, str(cluster.kubeconfig)]
+
+    assert main(explain) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"{file}: iris: spec.traffic: the namespace {place.namespace} was not")
+    assert place.admin("get", "mdep", "-o", "name") == ""
+
+    place.apply(claim(PAY, paths=("/longer",)))
+    assert main(explain) == 0  # it is stored so, and stays
+    assert main(hostnames) == 1
+    assert capsys.readouterr().out.splitlines()[-1].split() == [
+        place.namespace,
+        "iris",
+        f"{PAY}/longer",
+    ]
+    place.give(f"{PAY}/longer")
+    assert main(hostnames) == 0
 
 
 # --- who gives host names
