@@ -46,7 +46,7 @@ from canarium.kube.events import Recorder
 from canarium.kube.lease import Lease
 from canarium.kube.metrics import Metrics
 from canarium.kube.pod_events import PodEvents
-from canarium.kube.probes import serve_probes
+from canarium.kube.probes import Guard, let_all_read, serve_probes
 from canarium.kube.projections import project_meta
 from canarium.kube.readiness import (
     MISSING_CRD,
@@ -58,6 +58,7 @@ from canarium.kube.readiness import (
 )
 from canarium.kube.reflector import Reflector
 from canarium.kube.resources import MODEL_DEPLOYMENTS
+from canarium.kube.reviews import MetricsReaders
 from canarium.kube.store import is_newer
 from canarium.kube.watching import PARTS, make_reflectors
 from canarium.kube.workqueue import WorkQueue
@@ -89,6 +90,8 @@ class Options:
     context: str | None = None
     namespaces: tuple[str, ...] = ()
     probe_address: str = "127.0.0.1:8080"
+    protect_metrics: bool = False
+    "Whether /metrics are for those alone whom the apiserver lets read them."
     leader_election: bool = True
     lease_namespace: str = ""
     workers: int = WORKERS
@@ -106,6 +109,7 @@ class Options:
         return cls(
             namespaces=tuple(name for name in names.split(",") if name),
             probe_address=environment.get("CANARIUM_PROBE_ADDRESS", "127.0.0.1:8080"),
+            protect_metrics=environment.get("CANARIUM_PROTECT_METRICS", "false") == "true",
             leader_election=environment.get("CANARIUM_LEADER_ELECTION", "true") != "false",
             lease_namespace=environment.get("CANARIUM_LEASE_NAMESPACE", ""),
             without=parse_parts(environment.get("CANARIUM_WITHOUT", "").split(",")),
@@ -242,7 +246,11 @@ class Runtime:
         async with self.client:
             self._main = asyncio.current_task()
             probes = await serve_probes(
-                self.options.probe_address, self.problems, self._render_metrics, self.notices
+                self.options.probe_address,
+                self.problems,
+                self._render_metrics,
+                self.notices,
+                self._guard,
             )
             try:
                 async with asyncio.TaskGroup() as group:
@@ -493,6 +501,11 @@ class Runtime:
 
     def _note_unshown(self, about: str, error: Exception) -> None:
         self.cache.boundary.note("Metrics", about, error)
+
+    @property
+    def _guard(self) -> Guard:
+        """Who may read the metrics."""
+        return MetricsReaders(self.client).judge if self.options.protect_metrics else let_all_read
 
     def _render_metrics(self) -> Iterator[bytes]:
         self._refresh()

@@ -1777,7 +1777,7 @@ BESIDE_THE_WORK = (
         name="a-woken-leader-writes",
         wrong="A leader that was stopped and wakes sends what it had in mind",
         file="kube/client.py",
-        old='        if method != "GET" and resource is not LEASES and not self.may_write():\n',
+        old="        if not free and not self.may_write():\n",
         new='        if method == "NONE":\n',
         test="tests/unit/kube/test_client.py::"
         "test_without_the_lease_nothing_is_written_but_the_lease",
@@ -2143,6 +2143,36 @@ WORDS = (
     ),
 )
 
+AT_THE_DOOR = (
+    Mutant(
+        name="who-waits-keeps-the-place",
+        wrong="Where there are too many connections to the operator's port, a new one is refused",
+        file="kube/inbound.py",
+        old="            idle = next((other for other in crowd if not other.asking), None)\n",
+        new="            idle = None\n",
+        test="tests/unit/kube/test_inbound.py::"
+        "test_4000_idle_connections_keep_no_probe_from_being_answered[uvloop]",
+    ),
+    Mutant(
+        name="metrics-have-no-share",
+        wrong="Whoever asks for metrics and never reads them may do so as often as they like",
+        file="kube/inbound.py",
+        old="        if self._of.total() >= SCRAPES or self._of[address] >= SCRAPES_OF_ADDRESS:\n",
+        new="        if not address:\n",
+        test="tests/unit/kube/test_inbound.py::"
+        "test_metrics_that_nobody_takes_have_a_share_and_an_end",
+    ),
+    Mutant(
+        name="every-token-is-asked-for",
+        wrong="The apiserver is asked for as many tokens as anybody sends",
+        file="kube/reviews.py",
+        old="        code = await self._ask(token) if self._may_ask() else 503\n",
+        new="        code = await self._ask(token)\n",
+        test="tests/unit/kube/test_reviews.py::"
+        "test_a_flood_of_tokens_is_rationed_and_shuts_nobody_out",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -2168,4 +2198,5 @@ MUTANTS = (
     *OTHERS_OBJECTS,
     *ROUTES_OF_OURS,
     *WORDS,
+    *AT_THE_DOOR,
 )

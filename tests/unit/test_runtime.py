@@ -161,11 +161,17 @@ def test_kopf_run_takes_its_options_from_the_environment() -> None:
     environment = {
         "CANARIUM_NAMESPACES": "a,b",
         "CANARIUM_PROBE_ADDRESS": "0.0.0.0:9000",
+        "CANARIUM_PROTECT_METRICS": "true",
         "CANARIUM_LEADER_ELECTION": "false",
     }
     assert [Options.from_environment({}), Options.from_environment(environment)] == [
         Options(),
-        Options(namespaces=("a", "b"), probe_address="0.0.0.0:9000", leader_election=False),
+        Options(
+            namespaces=("a", "b"),
+            probe_address="0.0.0.0:9000",
+            protect_metrics=True,
+            leader_election=False,
+        ),
     ]
 
 

@@ -78,6 +78,11 @@ def _add_process(group: Any) -> None:
         help="where /livez, /readyz and /metrics are answered (127.0.0.1:8080)",
     )
     group.add_argument(
+        "--protect-metrics",
+        action="store_true",
+        help="answer /metrics only to accounts that the apiserver lets get /metrics",
+    )
+    group.add_argument(
         "--lease-namespace",
         metavar="NAME",
         default="",
@@ -218,6 +223,7 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         context=arguments.context,
         namespaces=() if "all" in arguments.namespace else tuple(arguments.namespace),
         probe_address=arguments.probe_address,
+        protect_metrics=arguments.protect_metrics,
         leader_election=not arguments.no_leader_election,
         lease_namespace=arguments.lease_namespace,
         resync_seconds=arguments.resync_seconds,

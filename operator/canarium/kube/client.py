@@ -27,7 +27,7 @@ from canarium.failures import explain_failure
 from canarium.kube.clock import ClusterClock
 from canarium.kube.config import Cluster
 from canarium.kube.connections import open_session
-from canarium.kube.resources import LEASES, VERSION, Resource
+from canarium.kube.resources import LEASES, QUESTIONS, VERSION, Resource
 
 JSON = "application/json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -74,6 +74,8 @@ class Failure(msgspec.Struct):
 ERRORS: Mapping[int, type[ApiError]] = {404: NotFoundError, 409: ConflictError, 410: GoneError}
 LONGEST_RETRY_AFTER_SECONDS = 60.0
 TRANSIENT = frozenset({429, 502, 503, 504})
+FREE = (LEASES, *QUESTIONS)
+"What a standby creates, too."
 
 _pages = msgspec.json.Decoder(Page)
 _failures = msgspec.json.Decoder(Failure)
@@ -216,8 +218,8 @@ class Client:
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self.may_write: Callable[[], bool] = lambda: True
-        """Asked before each write but the Lease's own: a process that was stopped for a while and
-        wakes must not send what it had in mind before it knows who leads now."""
+        """Asked before each write but the Lease's own and questions: a process that was stopped for
+        a while and wakes must not send what it had in mind before it knows who leads now."""
         self._authorization = ""
         self._authorized_at = float("-inf")
 
@@ -412,7 +414,8 @@ class Client:
         body: bytes | None = None,
         content_type: str = JSON,
     ) -> bytes:
-        if method != "GET" and resource is not LEASES and not self.may_write():
+        free = method == "GET" or resource in FREE
+        if not free and not self.may_write():
             raise UnavailableError(f"{verb} of {resource.plural}: not sent without the lease")
         url = self._url(path, query or {})
         options = self._options() if body is None else self._options(content_type)

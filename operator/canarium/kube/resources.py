@@ -77,6 +77,12 @@ LEASES = Resource("Lease", "coordination.k8s.io/v1", "leases")
 EVENTS = Resource("Event", "events.k8s.io/v1", "events")
 CORE_EVENTS = Resource("Event", "v1", "events")
 "The same objects; by this version they can be selected by what they are about."
+TOKEN_REVIEWS = Resource("TokenReview", "authentication.k8s.io/v1", "tokenreviews")
+SUBJECT_ACCESS_REVIEWS = Resource(
+    "SubjectAccessReview", "authorization.k8s.io/v1", "subjectaccessreviews"
+)
+QUESTIONS = (TOKEN_REVIEWS, SUBJECT_ACCESS_REVIEWS)
+"Created, and never there: the answer is in what comes back."
 VERSION = Resource("Info", "v1", "version")
 "No object: what the apiserver says of itself at /version."
 
