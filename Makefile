@@ -69,6 +69,13 @@ fuzz: $(STAMP) ## Any objects that an apiserver takes, beside a healthy one (OBJ
 image: $(STAMP) ## The operator's image as an archive, without an engine (root on Debian, or docker)
 	@$(BIN)/python -m tests.cluster.images operator
 
+.PHONY: base-digest release-check
+base-digest: $(STAMP) ## Write the digest that the image's base has now into the Dockerfile (asks its registry)
+	@$(BIN)/python image/base.py update
+
+release-check: $(STAMP) ## Whether the image's base is named by its digest, as a release needs it
+	@$(BIN)/python image/base.py check
+
 sbom: $(STAMP) ## What is in the operator's image: its bill of materials (CycloneDX), on standard output
 	@$(BIN)/python -m tests.cluster.images.bill
 
