@@ -61,8 +61,8 @@ def list_rights(objects: list[Object]) -> set[tuple[str, str, str, str]]:
         for item in objects
         if item["kind"] in ("ClusterRole", "Role")
         for rule in item["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
+        for group in rule.get("apiGroups", ())
+        for resource in rule.get("resources", ())
         for verb in rule["verbs"]
     }
 
@@ -150,6 +150,14 @@ def test_each_schema_of_ours_is_in_the_chart_and_stays_when_it_goes() -> None:
         (
             {"profiles": {"Acme!": {"requests": "x"}}},
             'profiles: "Acme!" will not do; write up to 63 letters',
+        ),
+        (
+            {"admissionPolicies": {"guardedMetadata": ["*.example.com/role"]}},
+            'admissionPolicies.guardedMetadata: "*.example.com/role" will not do; write the key of',
+        ),
+        (
+            {"admissionPolicies": {"guardedClasses": ["system-*"]}},
+            'admissionPolicies.guardedClasses: "system-*" will not do; write the name of a',
         ),
         (
             {"notifications": {"platform": {"type": "Slack"}}},

@@ -66,6 +66,8 @@ class Operator:
     options: tuple[str, ...] = ()
     child: Child | None = None
     started: int = 0
+    address: str = ""
+    "Where it answers probes, as host:port."
 
     @property
     def log(self) -> Path:
@@ -78,15 +80,15 @@ class Operator:
             return
         self.stop()
         self.options, self.started = options, self.started + 1
-        address = f"127.0.0.1:{find_free_ports(1)[0]}"
+        self.address = f"127.0.0.1:{find_free_ports(1)[0]}"
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.config)]
-        words += ["--no-leader-election", "--probe-address", address, *options]
+        words += ["--no-leader-election", "--probe-address", self.address, *options]
         self.child = spawn(words, self.log)
-        until(lambda: self._is_ready(address), READY_SECONDS, "a ready operator")
+        until(self._is_ready, READY_SECONDS, "a ready operator")
 
-    def _is_ready(self, address: str) -> bool:
+    def _is_ready(self) -> bool:
         self.check()
-        return is_ok(f"http://{address}/readyz")
+        return is_ok(f"http://{self.address}/readyz")
 
     def check(self) -> None:
         """Raise NotRunningError, once, where it has ended by itself."""

@@ -57,7 +57,7 @@ def revision(place: Place, name: str = "iris-0123456789") -> Json:
     }
     labels = {"canarium.dev/model": "iris", "canarium.dev/revision": name.removeprefix("iris-")}
     container = {"name": "server", "image": "registry.example.com/forged:1"}
-    spec = {"containers": [container], "hostNetwork": True}
+    spec = {"containers": [container], "hostname": "forged"}
     template = json.dumps({"metadata": {"labels": labels}, "spec": spec})
     return {
         "apiVersion": "canarium.dev/v1alpha1",
@@ -172,7 +172,7 @@ def test_a_forged_record_gets_no_pods_not_even_by_a_command(served: Place, how: 
         before["status"]["stable"]["revision"],
     )
     for deployment in served.scenario.all_of("Deployment"):
-        assert "hostNetwork" not in deployment["spec"]["template"]["spec"]
+        assert "hostname" not in deployment["spec"]["template"]["spec"]
         assert deployment["metadata"]["name"] != forged["metadata"]["name"]
 
 
@@ -195,7 +195,7 @@ def test_the_same_record_is_rendered_once_status_names_it(served: Place) -> None
 
     name = forged["metadata"]["name"]
     made = served.scenario.wait_for("Deployment", name, lambda _: True, SECONDS)
-    assert made["spec"]["template"]["spec"]["hostNetwork"] is True
+    assert made["spec"]["template"]["spec"]["hostname"] == "forged"
 
 
 # --- what has to go on working under the policies

@@ -11,6 +11,7 @@ import pytest
 from tests.cluster.helm import render_chart
 
 POLICY = "ValidatingAdmissionPolicy"
+OF_THE_OPERATOR = ("operator", "operator-pods")
 
 
 def render(**values: Any) -> dict[str, dict[str, Any]]:
@@ -29,23 +30,34 @@ GROUPS = {
     "revisions": "canarium.dev",
     "routes": "canarium.dev",
     "hostnames": "",
+    "power": "canarium.dev",
 }
 
 
 def test_each_denies_and_fails_closed() -> None:
     found = render()
-    names = {f"canarium-{policy}": group for policy, group in GROUPS.items()}
+    names = {f"canarium-{policy}" for policy in (*GROUPS, *OF_THE_OPERATOR)}
     assert set(found) == {
         f"{kind}/{name}" for kind in (POLICY, f"{POLICY}Binding") for name in names
     }
-    for name, group in names.items():
+    for name in names:
         assert found[f"{POLICY}/{name}"]["failurePolicy"] == "Fail"
-        rules = found[f"{POLICY}/{name}"]["matchConstraints"]["resourceRules"]
-        assert [rule["apiGroups"] for rule in rules] == [[group]]
         assert found[f"{POLICY}Binding/{name}"] == {
             "policyName": name,
             "validationActions": ["Deny"],
         }
+
+
+def test_what_others_write_is_no_matter_of_ours() -> None:
+    """Those of people look at our kinds alone, and the others at what the operator writes."""
+    found = render()
+    for name, group in GROUPS.items():
+        rules = found[f"{POLICY}/canarium-{name}"]["matchConstraints"]["resourceRules"]
+        assert [rule["apiGroups"] for rule in rules] == [[group]]
+    operator = "request.userInfo.username == 'system:serviceaccount:canarium:canarium'"
+    for name in OF_THE_OPERATOR:
+        (condition,) = found[f"{POLICY}/canarium-{name}"]["matchConditions"]
+        assert condition["expression"] == operator
 
 
 def test_an_operator_of_single_namespaces_leaves_the_others_to_others() -> None:
@@ -55,9 +67,11 @@ def test_an_operator_of_single_namespaces_leaves_the_others_to_others() -> None:
         "operator": "In",
         "values": ["a", "b"],
     }
-    bindings = [spec for name, spec in found.items() if name.startswith(f"{POLICY}Binding")]
-    selectors = [spec["matchResources"]["namespaceSelector"] for spec in bindings]
-    assert selectors == [{"matchExpressions": [chosen]}] * len(GROUPS)
+    for name in GROUPS:
+        resources = found[f"{POLICY}Binding/canarium-canarium-{name}"]["matchResources"]
+        assert resources == {"namespaceSelector": {"matchExpressions": [chosen]}}
+    for name in OF_THE_OPERATOR:
+        assert "matchResources" not in found[f"{POLICY}Binding/canarium-canarium-{name}"]
     status = found[f"{POLICY}/canarium-canarium-status"]["matchConstraints"]["resourceRules"]
     assert "clustermetrictemplates/status" not in status[0]["resources"]
 
@@ -85,10 +99,8 @@ def list_routes(**routers: bool) -> list[str]:
 @pytest.mark.parametrize("off", ["Off", False])
 def test_what_a_route_needs_can_be_nothing_however_yaml_reads_off(off: object) -> None:
     found = render(admissionPolicies={"routes": off})
-    assert {name.partition("/canarium-")[2] for name in found} == set(GROUPS) - {
-        "routes",
-        "hostnames",
-    }
+    every = {*GROUPS, *OF_THE_OPERATOR}
+    assert {name.partition("/canarium-")[2] for name in found} == every - {"routes", "hostnames"}
 
 
 def test_each_question_to_the_authorizer_is_a_variable_of_its_own() -> None:

@@ -40,6 +40,9 @@
 - run
 - --probe-address=:8080
 - --lease-namespace={{ .Release.Namespace }}
+{{- if .Values.metrics.authentication }}
+- --protect-metrics
+{{- end }}
 - --log-format={{ .Values.operator.logFormat }}
 - --log-level={{ .Values.operator.logLevel }}
 - --resync-seconds={{ .Values.operator.resyncSeconds }}

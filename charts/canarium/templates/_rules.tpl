@@ -90,6 +90,15 @@
 - apiGroups: [canarium.dev]
   resources: [clustermetrictemplates/status]
   verbs: [patch]
+{{- if .Values.metrics.authentication }}
+# Whose token it is, and whether that account may read the metrics.
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+- apiGroups: [authorization.k8s.io]
+  resources: [subjectaccessreviews]
+  verbs: [create]
+{{- end }}
 {{- if .Values.routers.gatewayAPI }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways, gatewayclasses]

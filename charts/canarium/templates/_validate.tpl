@@ -20,6 +20,7 @@
   (list "image.digest" .Values.image.digest "^sha256:[0-9a-f]{64}$" "write sha256: and 64 hexadecimal digits")
   (list "operator.prometheusUrl" .Values.operator.prometheusUrl "^https?://[^ ]+$" "write an address with http:// or https://")
   (list "serviceMonitor.interval" .Values.serviceMonitor.interval "^[0-9]+(ms|s|m|h)$" "write a duration such as 15s")
+  (list "serviceMonitor.tokenSecret" .Values.serviceMonitor.tokenSecret "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$" "write the name of a Secret in the release's namespace")
   (list "notifications.existingSecret" .Values.notifications.existingSecret "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$" "write the name of a Secret in the release's namespace")
   (list "fullnameOverride" .Values.fullnameOverride "^[a-z]([-a-z0-9]*[a-z0-9])?$" "write small letters, digits and -, beginning with a letter") -}}
 {{- range .Values.operator.openNetworks -}}
@@ -33,6 +34,12 @@
 {{- end -}}
 {{- range .Values.watch.namespaces -}}
 {{- $texts = append $texts (list "watch.namespaces" . "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" "list namespaces one by one, without patterns") -}}
+{{- end -}}
+{{- range .Values.admissionPolicies.guardedClasses -}}
+{{- $texts = append $texts (list "admissionPolicies.guardedClasses" . "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" "write the name of a PriorityClass or RuntimeClass") -}}
+{{- end -}}
+{{- range .Values.admissionPolicies.guardedMetadata -}}
+{{- $texts = append $texts (list "admissionPolicies.guardedMetadata" . "^[A-Za-z0-9][-A-Za-z0-9_./]*[*]?$" "write the key of an annotation or label, or how it begins and *, such as iam.amazonaws.com/*") -}}
 {{- end -}}
 {{- range $name, $receiver := .Values.notifications.receivers -}}
 {{- $texts = append $texts (list (printf "notifications.receivers.%s.addressFile" $name) $receiver.addressFile "^/.+" "write the whole path of a file, beginning with /") -}}
@@ -54,6 +61,7 @@
 {{- $settings := dict
   "--namespace" "watch.namespaces"
   "--log-format" "operator.logFormat"
+  "--protect-metrics" "metrics.authentication"
   "--log-level" "operator.logLevel"
   "--prometheus-url" "operator.prometheusUrl"
   "--tenant-queries" "prometheus.tenantQueries"
