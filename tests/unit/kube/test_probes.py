@@ -7,7 +7,7 @@ from canarium.errors import ConfigError
 from canarium.kube.probes import parse_address, serve_probes
 
 
-async def ask(runner: web.AppRunner, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+async def ask(runner: web.ServerRunner, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
     port = runner.addresses[0][1]
     async with (
         aiohttp.ClientSession() as session,
