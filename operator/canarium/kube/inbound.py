@@ -18,7 +18,7 @@ from aiohttp import web
 
 logger = logging.getLogger("canarium.probes")
 
-CONNECTIONS = 256
+CONNECTIONS = 128
 CONNECTIONS_OF_ADDRESS = 32
 HEADER_SECONDS = 5.0
 "How long a connection may take for a request's headers, from when it is made or last answered."
@@ -27,7 +27,8 @@ SCRAPES_OF_ADDRESS = 2
 SCRAPE_SECONDS = 20.0
 "How long a page of metrics may take to be read by who asked for it."
 LONGEST_LINE = 4096
-MOST_HEADERS = 64
+MOST_HEADERS = 32
+"So that all connections together hold at most 16 MiB of headers."
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
