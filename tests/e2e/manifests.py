@@ -13,11 +13,22 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "iris"
 PUBLIC: Json = {"name": "public", "namespace": "gateways"}
 
 
+PROBE_SECONDS = 5
+"A probe that takes longer failed: by less a pod isn't ready where only the machine stands still."
+
+
 def read_example(version: str) -> Json:
-    """What examples/iris has for a version."""
+    """What examples/iris has for a version, with probes that bear a machine that stands still."""
     name = "modeldeployment.yaml" if version == "v1" else f"versions/{version}.yaml"
     found: Json = yaml.safe_load((EXAMPLES / name).read_text())
+    found["spec"]["server"]["readinessProbe"]["timeoutSeconds"] = PROBE_SECONDS
     return found
+
+
+def probe(path: str, port: int) -> Json:
+    """Whether a pod answers here, asked every second."""
+    asked = {"httpGet": {"path": path, "port": port}, "periodSeconds": 1}
+    return {**asked, "timeoutSeconds": PROBE_SECONDS}
 
 
 def image(version: str) -> str:
@@ -38,8 +49,7 @@ def answering(version: str, traffic: Json, **spec: Any) -> Json:
         {"name": "PAUSE_LISTEN", "value": ":8080"},
         {"name": "PAUSE_ANSWER", "value": json.dumps({"model_version": version})},
     ]
-    probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
-    server = {"image": PAUSE_IMAGE, "env": answer, "readinessProbe": probe}
+    server = {"image": PAUSE_IMAGE, "env": answer, "readinessProbe": probe("/", 8080)}
     return make_model({"model": {"version": version}, "server": server, "traffic": traffic, **spec})
 
 

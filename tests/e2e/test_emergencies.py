@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.e2e.manifests import Json, image, make_model, rollout
+from tests.e2e.manifests import Json, image, make_model, probe, rollout
 from tests.e2e.scenario import Holds, Scenario, in_state, named, phase, weight
 
 pytestmark = [pytest.mark.timeout(420, func_only=True)]
@@ -60,7 +60,7 @@ def serving(version: str, scenario: Scenario, terms: Json, *, bad_percent: int =
         "image": image(version),
         "command": ["python", "-c", SERVER],
         "env": env,
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1},
+        "readinessProbe": probe("/ready", 8080),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
     }
     return make_model(

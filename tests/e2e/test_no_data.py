@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.manifests import Json, image, make_model, rollout
+from tests.e2e.manifests import Json, image, make_model, probe, rollout
 from tests.e2e.scenario import Scenario, condition, get_condition, in_state, phase
 
 pytestmark = [pytest.mark.timeout(300, func_only=True)]
@@ -30,7 +30,7 @@ def model(name: str, version: str, mode: str, needed: int = 0) -> Json:
                 "image": image("v1"),
                 "command": ["python", "-c", SCRIPT, mode],
                 "metrics": {"port": port, "path": "/metrics", "profile": "MLServer"},
-                "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
+                "readinessProbe": probe("/", 8080),
             },
             "scaling": {"replicas": 2},
             "rollout": terms,
