@@ -44,19 +44,23 @@ WARM_UP_SECONDS = 5.0
 IN_FLIGHT = 16
 PACE_SECONDS = 0.05
 "Between two changes: twenty a second are more rollouts than two cores get done."
+EDITED = 10_000
+"A version that those who are rolled don't come to."
 
 
 @dataclass(frozen=True, slots=True)
 class Reactions:
     """Seconds from the fault to the route, for each time: alone, and beside `objects` others.
 
-    `ordinary` are the seconds beside those others from an edit of a spec until status knows it.
+    `edits` are the seconds beside those others from an edit of a spec until status knows of it, and
+    `their_edits` the same of one of the others, which are in another namespace.
     """
 
     objects: int
     alone: list[float]
     busy: list[float]
-    ordinary: list[float]
+    edits: list[float]
+    their_edits: list[float]
 
     def __str__(self) -> str:
         return "\n".join(
@@ -65,7 +69,8 @@ class Reactions:
             for name, found in (
                 ("alone", self.alone),
                 (f"beside {self.objects}", self.busy),
-                (f"an edit beside {self.objects}", self.ordinary),
+                (f"an edit beside {self.objects}", self.edits),
+                (f"an edit of the {self.objects}", self.their_edits),
             )
         )
 
@@ -87,9 +92,10 @@ async def measure(cluster: Cluster, directory: Path, others: int, times: int) ->
         stack.callback(rolling.cancel)
         await asyncio.sleep(WARM_UP_SECONDS)
         busy = [await canary.fail() for canary in canaries[times:]]
-        ordinary = [await canary.edit() for canary in canaries[times:]]
+        edits = [await canary.edit() for canary in canaries[times:]]
+        their_edits = [await _edit(api, number) for number in range(times)]
         assert not rolling.done(), rolling
-        return Reactions(others, alone, busy, ordinary)
+        return Reactions(others, alone, busy, edits, their_edits)
 
 
 class Canary:
@@ -191,6 +197,19 @@ async def _roll(api: Api, number: int, version: int) -> None:
     path = f"{objects.COLLECTION}/{objects.make_name(number)}"
     await api.merge(path, objects.make_version_patch(version))
     await asyncio.sleep(IN_FLIGHT * PACE_SECONDS)
+
+
+async def _edit(api: Api, number: int) -> float:
+    """Name another version of one of the others; return the seconds until status knows of it."""
+    name, patch = objects.make_name(number), objects.make_version_patch(EDITED)
+    begun = time.monotonic()
+    stored = json.loads(await api.merge(f"{objects.COLLECTION}/{name}", patch))
+    watched = api.watch(objects.COLLECTION, fieldSelector=f"metadata.name={name}")
+    async for line in watched:
+        status = json.loads(line)["object"].get("status", {})
+        if status.get("observedGeneration", 0) >= stored["metadata"]["generation"]:
+            return time.monotonic() - begun
+    raise ConnectionError("the watch ended")
 
 
 async def _in_flight(calls: list[Coroutine[Any, Any, None]]) -> None:

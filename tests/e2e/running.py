@@ -21,7 +21,7 @@ from tests.e2e.watcher import find_mark
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.1
-READY_SECONDS = 45.0
+READY_SECONDS = 90.0
 "A killed leader's Lease lasts 15 s; the next operator is ready only after that."
 STOP_SECONDS = 20.0
 WITHOUT = ("--without", "Istio")

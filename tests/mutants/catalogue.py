@@ -1889,6 +1889,24 @@ BESIDE_THE_WORK = (
         "test_no_command_prints_what_steers_a_terminal_or_forges_a_line"
         "[pause fraud --timeout 300ms-file]",
     ),
+    Mutant(
+        name="first-come-over-namespaces",
+        wrong="A namespace goes on until its line is empty, and the others wait",
+        file="kube/turns.py",
+        old="                if line:\n                    self._lines[namespace] = line\n",
+        new="                if line:\n"
+        "                    self._lines = {namespace: line, **self._lines}\n",
+        test="tests/unit/kube/test_workqueue.py::test_the_namespaces_take_turns_in_each_class",
+    ),
+    Mutant(
+        name="one-namespace-has-all-workers",
+        wrong="One namespace's rollbacks take every worker",
+        file="kube/workqueue.py",
+        old="        return sum(key[0] == namespace for key in self._processing) < MOST",
+        new="        return sum(key[0] == namespace for key in ()) < MOST",
+        test="tests/unit/kube/test_workqueue.py::"
+        "test_one_namespaces_rollbacks_leave_workers_for_those_of_others",
+    ),
 )
 
 OTHERS_OBJECTS = (

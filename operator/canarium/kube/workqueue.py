@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from canarium.kube.backoff import Backoff
 from canarium.kube.store import Key
+from canarium.kube.turns import Turns
 
 BACKOFF = Backoff(first_seconds=0.1, longest_seconds=60.0)
 EPSILON_SECONDS = 0.001
@@ -24,6 +25,9 @@ ORDINARY_AT_ONCE = 6
 wait behind all their requests. Nor can ordinary keys whose requests hang take every worker."""
 ORDINARY_BESIDE_URGENT = 2
 "How many of them are begun while an urgent key is worked on."
+MOST_OF_ONE_NAMESPACE = 9
+"""Keys of any class that are worked on at once. The other workers are for the others, however long
+requests about this namespace's objects hang."""
 
 
 class Clock(Protocol):
@@ -37,9 +41,10 @@ class Clock(Protocol):
 
 
 class WorkQueue:
-    """A queue of keys. Urgent ones go first; within each class, first come, first served.
+    """A queue of keys. Urgent ones go first; within each class the namespaces take turns.
 
-    Ordinary keys are handed out a few at a time, so that there is always a worker for urgent ones.
+    Ordinary keys are handed out a few at a time, so that there is always a worker for urgent ones,
+    and one namespace's keys leave some for the others'.
     `on_begin` hears of each key that is begun how many seconds it waited since it was asked for.
     """
 
@@ -54,8 +59,8 @@ class WorkQueue:
         self._on_begin = on_begin
         self._since: dict[Key, float] = {}
         self._backoff = backoff
-        self._urgent: deque[Key] = deque()
-        self._ordinary: deque[Key] = deque()
+        self._urgent = Turns()
+        self._ordinary = Turns()
         self._dirty: dict[Key, bool] = {}
         self._processing: dict[Key, bool] = {}
         self._preferred: set[Key] = set()
@@ -149,21 +154,29 @@ class WorkQueue:
         self._notify()
 
     def _pop(self) -> Key | None:
-        urgent = self._pop_from(self._urgent)
-        return self._pop_from(self._ordinary) if urgent is None and self._has_room() else urgent
+        urgent = self._urgent.pop(self._is_waiting, self._has_workers)
+        return self._pop_ordinary() if urgent is None else urgent
 
-    def _pop_from(self, queue: deque[Key]) -> Key | None:
-        while queue:
-            key = queue.popleft()
-            if key in self._dirty and key not in self._processing:
-                return key
-        return None
+    def _pop_ordinary(self) -> Key | None:
+        """The next ordinary key, if there is room for it.
 
-    def _has_room(self) -> bool:
-        """Whether another ordinary key may be begun now."""
-        urgent = sum(self._processing.values())
-        most = ORDINARY_BESIDE_URGENT if urgent else ORDINARY_AT_ONCE
-        return len(self._processing) - urgent < most
+        There is room for one more when all places are one namespace's, and this is another's.
+        """
+        begun = [key for key, urgent in self._processing.items() if not urgent]
+        alone = len(begun) == len(self._processing)
+        if len(begun) < (ORDINARY_AT_ONCE if alone else ORDINARY_BESIDE_URGENT):
+            return self._ordinary.pop(self._is_waiting, self._has_workers)
+        holders = {namespace for namespace, _ in begun}
+        if len(holders) > 1:
+            return None
+        return self._ordinary.pop(self._is_waiting, lambda namespace: namespace not in holders)
+
+    def _is_waiting(self, key: Key) -> bool:
+        return key in self._dirty and key not in self._processing
+
+    def _has_workers(self, namespace: str) -> bool:
+        """Whether another key of this namespace may be begun at all."""
+        return sum(key[0] == namespace for key in self._processing) < MOST_OF_ONE_NAMESPACE
 
     async def _wait(self, waiter: asyncio.Future[None]) -> None:
         try:

@@ -4,6 +4,7 @@ import pytest
 from canarium.kube.backoff import Backoff
 from canarium.kube.workqueue import (
     BURST_SECONDS,
+    MOST_OF_ONE_NAMESPACE,
     ORDINARY_AT_ONCE,
     ORDINARY_BESIDE_URGENT,
     WorkQueue,
@@ -86,6 +87,65 @@ async def test_beside_an_urgent_key_few_ordinary_ones_are_begun(queue: WorkQueue
 
     queue.done(A)
     assert await asyncio.gather(*waiting) == [("risk", "ordinary-2"), ("risk", "ordinary-3")]
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+async def test_the_namespaces_take_turns_in_each_class(queue: WorkQueue, urgent: bool) -> None:
+    many = [("flood", f"m-{number}") for number in range(100)]
+    for key in (*many, A, B, ("shop", "a")):
+        queue.add(key, urgent=urgent)
+    taken = await take_all(queue)
+    assert taken[:6] == [many[0], A, ("shop", "a"), many[1], B, many[2]]
+    assert taken[6:] == many[3:]
+
+
+async def test_a_namespace_comes_anew_at_the_end_of_the_round(queue: WorkQueue) -> None:
+    for key in (("flood", "a"), ("flood", "b"), ("shop", "a")):
+        queue.add(key)
+    assert await queue.get() == ("flood", "a")
+    queue.add(A)
+    assert [await queue.get() for _ in range(3)] == [("shop", "a"), ("flood", "b"), A]
+
+
+async def test_a_key_that_became_urgent_takes_no_turn_of_its_namespace(queue: WorkQueue) -> None:
+    for key in (A, B, ("shop", "a"), ("shop", "b")):
+        queue.add(key)
+    queue.add(A, urgent=True)
+    assert await take_all(queue) == [A, B, ("shop", "a"), ("shop", "b")]
+
+
+async def test_one_namespace_whose_requests_hang_leaves_room_for_one_of_another(
+    queue: WorkQueue,
+) -> None:
+    for number in range(2 * ORDINARY_AT_ONCE):
+        queue.add(("flood", f"m-{number}"))
+    for _ in range(ORDINARY_AT_ONCE):
+        await queue.get()
+    queue.add(A)
+    queue.add(B)
+    assert await queue.get() == A
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.done(A)
+    assert await waiting == B
+
+
+async def test_one_namespaces_rollbacks_leave_workers_for_those_of_others(
+    queue: WorkQueue,
+) -> None:
+    for number in range(MOST_OF_ONE_NAMESPACE + 1):
+        queue.add(("flood", f"m-{number}"), urgent=True)
+    for _ in range(MOST_OF_ONE_NAMESPACE):
+        await queue.get()
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    queue.add(A, urgent=True)
+    assert await waiting == A
+    queue.add(("flood", "ordinary"))
+    queue.done(("flood", "m-0"))
+    assert await queue.get() == ("flood", f"m-{MOST_OF_ONE_NAMESPACE}")
 
 
 async def test_a_key_that_is_worked_on_is_not_handed_out_again_before_it_is_done(
