@@ -308,6 +308,23 @@ def test_a_cookie_and_a_header_that_are_in_force_are_put_right() -> None:
     assert world.routes[NAME].spec == before
 
 
+@pytest.mark.parametrize("what", ["host", "timeout"])
+def test_an_edit_is_put_right_while_a_shift_waits_for_pods_that_went(what: str) -> None:
+    """A share that was decided can't be written; how requests come in has to be all the same."""
+    world = rolling("GatewayAPI", "Scaling")
+    world.unready.clear()
+    while world.state != "Shifting":
+        world.step()
+        world.tick(1.0)
+    before = world.reach()
+    world.unready.add("2")
+    world.make_pods()
+    world.edit_route("HTTPRoute", dict(zip(NAMES, EDITS, strict=True))[f"GatewayAPI-{what}"][-1])
+    edited = world.reach()
+    world.settle()
+    assert (edited == before, world.reach() == before) == (False, True)
+
+
 def test_a_rule_after_ours_goes_as_soon_as_anybody_has_a_ready_pod() -> None:
     """It looks as if ours had no share, and no share is raised without a ready pod."""
     world = rolling("GatewayAPI")
