@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import argcomplete
 import pytest
 from canarium.cli.completion import NAMES, complete_for_kubectl, suggest_words
 from canarium.cli.main import COMMANDS, main
@@ -15,6 +16,8 @@ from canarium.cli.main import COMMANDS, main
 from tests.unit.cli import objects
 from tests.unit.cli.fake_apiserver import FakeApiserver, serve, write_kubeconfig
 from tests.unit.cli.objects import RECORDS, V6, V7
+
+assert argcomplete, "imported before any test puts a stream of its own in the place of stderr"
 
 
 def test_the_commands_come_first() -> None:
