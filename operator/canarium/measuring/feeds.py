@@ -225,10 +225,8 @@ class _PrometheusSide:
         if not self.query.total:
             return await source.query_gauge(self._render(self.query.query))
         at = self.sources.now()  # both at one moment, or there might be more bad ones than all
-        marked, total = await asyncio.gather(
-            source.query_counters(self._render(self.query.bad or self.query.good), at),
-            source.query_counters(self._render(self.query.total), at),
-        )
+        texts = [self._render(self.query.bad or self.query.good), self._render(self.query.total)]
+        marked, total = await asyncio.gather(*(source.query_counters(text, at) for text in texts))
         if total and not marked:
             await self._check_names(source, at)
         return _count(self.tracker, marked, total, good=bool(self.query.good))

@@ -1,6 +1,8 @@
 import asyncio
 import base64
+import gc
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -192,6 +194,18 @@ async def test_what_cannot_be_kept_to_its_namespace_is_not_sent() -> None:
         assert server.asked == []
         shared = replace(feed(web), template=CLUSTERS)
         assert await asker(it, shared).ask() == Answers(1.0, 1.0)
+
+
+async def test_of_two_queries_neither_is_begun_where_one_cannot_be_sent() -> None:
+    query = PrometheusQuery(bad="refused", total='asked{a="b" or c="d"}')
+    async with serving(lambda _: vector(({}, 1))) as server, asking(secrets(), server.url) as it:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            with pytest.raises(SourceError):
+                await asker(it, feed(query)).ask()
+            gc.collect()
+        assert server.asked == []
+    assert [str(each.message) for each in warned] == []
 
 
 async def test_no_series_of_the_metric_that_counts_all_is_none() -> None:
