@@ -5,7 +5,6 @@ namespace both have to answer alike: nothing of the other one is in any figure.
 """
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from canarium.core.promql_selectors import confine
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from tests.cluster.processes import ClusterError
+from tests.cluster.fixtures import skipping
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import find_promtool, run_prometheus
 
@@ -45,21 +44,16 @@ class Servers:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     at = float(int(time.time()) - 600)
-    try:
-        with ExitStack() as stack:
-            addresses = list[str]()
-            for namespaces in ((OWN, OTHER, ""), (OWN,)):
-                directory = tmp_path_factory.mktemp("prometheus")
-                fill(directory, namespaces, at)
-                quiet = dict[str, Any](scrape_configs=[])
-                running = run_prometheus(directory, [], Progress(), more=quiet)
-                addresses.append(stack.enter_context(running))
-            shared, own = addresses
-            yield Servers(shared, own, at)
-    except ClusterError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+    with skipping(), ExitStack() as stack:
+        addresses = list[str]()
+        for namespaces in ((OWN, OTHER, ""), (OWN,)):
+            directory = tmp_path_factory.mktemp("prometheus")
+            fill(directory, namespaces, at)
+            quiet = dict[str, Any](scrape_configs=[])
+            running = run_prometheus(directory, [], Progress(), more=quiet)
+            addresses.append(stack.enter_context(running))
+        shared, own = addresses
+        yield Servers(shared, own, at)
 
 
 def fill(directory: Path, namespaces: tuple[str, ...], at: float) -> None:
