@@ -127,6 +127,9 @@ def test_each_schema_of_ours_is_in_the_chart_and_stays_when_it_goes() -> None:
             {"admissionPolicies": {"hostnames": ["*/fraud"]}},
             'admissionPolicies.hostnames: "*/fraud" will not do; write host names',
         ),
+        # As with the values of an older chart: `helm upgrade --reuse-values`
+        ({"admissionPolicies": {"routes": None}}, "missing property 'routes'"),
+        ({"prometheus": None}, "missing property 'prometheus'"),
         (
             {"admissionPolicies": {"routes": "Never"}},
             "at '/admissionPolicies/routes': value must be one of 'Either', 'HostnamesOnly', 'Off'",
