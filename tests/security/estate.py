@@ -7,6 +7,7 @@ and nothing else. The operator is the chart's own service account, by a token of
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import subprocess
 import time
@@ -49,6 +50,13 @@ INSTALLED = (
     "ValidatingAdmissionPolicyBinding",
 )
 "What of the chart is applied. Nodes here run no program, so the operator runs beside them."
+EDITS: Json = {
+    "apiGroups": ["canarium.dev"],
+    "resources": ["modeldeployments"],
+    "verbs": ["create"],
+}
+VIEWS: Json = {**EDITS, "resources": ["modelrevisions"], "verbs": ["get"]}
+"One right of each of the chart's two roles for people."
 GUARDS = ("enum", "maxItems", "maxLength", "maxProperties", "pattern", VALIDATIONS)
 POLICY = "validatingadmissionpolicy"
 BINDING = f"{POLICY}binding"
@@ -112,6 +120,8 @@ class Estate:
     directory: Path
     chart: list[Json] = field(default_factory=list)
     operator: Operator = field(init=False)
+    marks: Iterator[int] = field(default_factory=itertools.count)
+    "Numbers of the policies that tell how far the apiserver has read."
 
     def __post_init__(self) -> None:
         """The operator is not started yet."""
@@ -133,6 +143,7 @@ class Estate:
         apply_all(cluster, [*definitions, make_unguarded()])
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         cluster.kubectl("apply", *namespaced, "--server-side", "-f", "-", stdin=make_list(rest))
+        self.settle()
         token = cluster.kubectl(*namespaced, "create", "token", ACCOUNT, "--duration=2h")
         admin = json.loads(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
         authority = Path(admin["certificate-authority"])
@@ -142,16 +153,19 @@ class Estate:
     def with_values(self, values: Values, name: str = "routes") -> Iterator[None]:
         """Have one of the chart's policies as other values make it until the end of the block."""
         apply_all(self.cluster, find_policy(render_chart(values), name))
+        self.settle()
         try:
             yield
         finally:
             apply_all(self.cluster, find_policy(self.chart, name))
+            self.settle()
 
     @contextmanager
     def without(self, policy: str) -> Iterator[None]:
         """Take the binding of one of the chart's policies away until the end of the block."""
         name = f"{RELEASE}-{policy}"
         self.cluster.kubectl("delete", BINDING, name)
+        self.settle()
         try:
             yield
         finally:
@@ -161,6 +175,48 @@ class Estate:
                 if item["kind"].lower() == BINDING and item["metadata"]["name"] == name
             ]
             apply_all(self.cluster, bindings)
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait until the policies in force are those that are stored.
+
+        The apiserver hears of policies and of bindings in the order of their writes and takes them
+        over together, once a second. So a policy that is written last tells of all before it; what
+        a test wants to see refused or taken may be so for another reason.
+        """
+        mark = f"read-as-far-as-{next(self.marks)}"
+        mine = make_mark(mark)
+        for item in mine:
+            apply_all(self.cluster, [item])
+        body = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": mark}})
+        words = ("-n", "default", "create", "--dry-run=server", "-f", "-")
+        until(
+            lambda: not is_taken(lambda: self.cluster.kubectl(*words, stdin=body)),
+            POLICY_SECONDS,
+            "the policies that are stored",
+        )
+        for item in mine:
+            self.cluster.kubectl("delete", item["kind"], mark, "--wait=false")
+
+    def may(self, user: str, rule: Mapping[str, Any], namespace: str) -> bool:
+        """Whether the authorizer lets a user do the last that a rule of a Role allows."""
+        asked = {
+            "namespace": namespace,
+            "group": rule["apiGroups"][-1],
+            "resource": rule["resources"][-1].partition("/")[0],
+            "subresource": rule["resources"][-1].partition("/")[2],
+            "name": rule.get("resourceNames", [""])[-1],
+            "verb": rule["verbs"][-1],
+        }
+        about = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
+        body = {**about, "spec": {"user": user, "resourceAttributes": asked}}
+        words = ("create", "-o", "json", "-f", "-")
+        found = json.loads(self.cluster.kubectl(*words, stdin=json.dumps(body)))
+        return bool(found["status"]["allowed"])
+
+    def wait_for_right(self, user: str, rule: Mapping[str, Any], namespace: str) -> None:
+        """Wait until the authorizer has heard of a Role and its binding."""
+        until(lambda: self.may(user, rule, namespace), POLICY_SECONDS, f"a right of {user}")
 
 
 @dataclass(slots=True)
@@ -227,9 +283,10 @@ class Place:
         return found
 
     def grant(self, user: str, *rules: Json, name: str = "granted") -> None:
-        """A Role in this namespace, bound to one user."""
+        """A Role in this namespace, bound to one user, who has these rights from then on."""
         role = {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": {"name": name}}
         self.apply({**role, "rules": list(rules)}, bind(name, user, "Role"))
+        self.estate.wait_for_right(user, rules[-1], self.namespace)
 
     def give(self, *entries: str) -> None:
         """Give the namespace host names, as who administers the cluster does."""
@@ -247,6 +304,8 @@ def make_place(estate: Estate, directory: Path, namespace: str) -> Place:
     scenario = Scenario(cluster, apiserver, witness, directory, namespace)
     roles = [f"{RELEASE}-edit", f"{RELEASE}-view"]
     scenario.apply(*(bind(role, TENANT, "ClusterRole") for role in roles))
+    for rule in (EDITS, VIEWS):
+        estate.wait_for_right(TENANT, rule, namespace)
     return Place(estate, scenario)
 
 
@@ -254,6 +313,19 @@ def find_policy(chart: list[Json], name: str) -> list[Json]:
     """A policy of the chart and its binding."""
     found = [item for item in chart if item["metadata"]["name"] == f"{RELEASE}-{name}"]
     return [item for item in found if item["kind"].lower() in (POLICY, BINDING)]
+
+
+def make_mark(name: str) -> list[Json]:
+    """A policy that refuses the ConfigMap of its own name, and its binding."""
+    api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"]}
+    spec = {
+        "matchConstraints": {"resourceRules": [{**rule, "resources": ["configmaps"]}]},
+        "validations": [{"expression": f"object.metadata.name != '{name}'"}],
+    }
+    bound = {"policyName": name, "validationActions": ["Deny"]}
+    kind = "ValidatingAdmissionPolicy"
+    return [{**api, "kind": kind, "spec": spec}, {**api, "kind": f"{kind}Binding", "spec": bound}]
 
 
 def make_namespace(name: str, **labels: str) -> Json:

@@ -59,9 +59,7 @@ def guarded(estate: Estate, place: Place) -> Iterator[Place]:
     for traffic, _ in CLAIMS:
         dry(place, claiming(traffic))
     with estate.with_values({"routers": {"traefik": True, "istio": True}}):
-        until(lambda: not is_taken(lambda: dry(place, claiming(AT_TRAEFIK))), POLICY_SECONDS, WHAT)
         yield place
-    until(lambda: is_taken(lambda: dry(place, claiming(AT_TRAEFIK))), POLICY_SECONDS, WHAT)
 
 
 def test_a_claim_at_a_shared_entry_point_asks_for_the_right_to_make_such_a_route(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.helm import render_chart
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.scenario import Holds, is_current, named, phase
 from tests.security.estate import (
@@ -314,20 +313,9 @@ def merge(place: Place, name: str, patch: str) -> str:
     return place.tenant("patch", "mdep", name, "--type=merge", "-p", patch)
 
 
-@contextmanager
-def changed(estate: Estate, **values: object) -> Iterator[None]:
+def changed(estate: Estate, **values: object) -> AbstractContextManager[None]:
     """The policy with other values, and afterwards the chart's own again."""
-
-    def put(objects: list[Json]) -> None:
-        name = ("ValidatingAdmissionPolicy", "canarium-power")
-        found = [item for item in objects if (item["kind"], item["metadata"]["name"]) == name]
-        apply_all(estate.cluster, found)
-
-    put(render_chart({"admissionPolicies": dict(values)}))
-    try:
-        yield
-    finally:
-        put(estate.chart)
+    return estate.with_values({"admissionPolicies": dict(values)}, "power")
 
 
 def test_other_classes_are_guarded_where_a_value_names_them(estate: Estate, place: Place) -> None:

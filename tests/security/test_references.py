@@ -185,7 +185,7 @@ async def test_the_operators_client_leads_no_name_out_of_its_place(
 ) -> None:
     """The schema is one guard; here is the one behind it, with a name as it would be written."""
     lay_out_secret(estate)
-    apply_all(estate.cluster, [grant_secrets(OTHERS)])
+    grant_secrets(estate, OTHERS)
     place.write(simulated("v1"))
     place.grant(OPERATOR, SCALE_RULE)
     read = partial(read_as, json.loads(estate.operator_config.read_text()))
@@ -225,11 +225,12 @@ def lay_out_secret(estate: Estate) -> None:
     apply_all(estate.cluster, [role | {"metadata": {"name": "read", "namespace": OTHERS}}])
 
 
-def grant_secrets(namespace: str) -> Json:
+def grant_secrets(estate: Estate, namespace: str) -> None:
     """As whoever looks after another namespace does for a metric of their own."""
     found = bind("read", OPERATOR, "Role")
     found["metadata"]["namespace"] = namespace
-    return found
+    apply_all(estate.cluster, [found])
+    estate.wait_for_right(OPERATOR, SECRET_RULE, namespace)
 
 
 @contextmanager
@@ -242,7 +243,7 @@ def test_a_metric_gets_the_secret_of_its_own_namespace_though_the_operator_may_r
     estate: Estate, place: Place
 ) -> None:
     lay_out_secret(estate)
-    apply_all(estate.cluster, [grant_secrets(OTHERS)])
+    grant_secrets(estate, OTHERS)
     place.grant(OPERATOR, SECRET_RULE, name="read")
     place.operator.start("--open-network", "127.0.0.0/8")
     with scored() as web:
