@@ -1813,8 +1813,8 @@ BESIDE_THE_WORK = (
         name="a-refused-notification-is-sent-again",
         wrong="A receiver that is gone for good is asked again and again",
         file="notifying/notifier.py",
-        old="            if outcome.final or count == TRIES",
-        new="            if count == TRIES",
+        old="        if outcome.final or letter.tries == TRIES",
+        new="        if letter.tries == TRIES",
         test="tests/unit/notifying/test_notifier.py::"
         "test_what_is_refused_for_good_is_not_tried_again[404]",
     ),
@@ -1906,6 +1906,25 @@ BESIDE_THE_WORK = (
         new="        return sum(key[0] == namespace for key in ()) < MOST",
         test="tests/unit/kube/test_workqueue.py::"
         "test_one_namespaces_rollbacks_leave_workers_for_those_of_others",
+    ),
+    Mutant(
+        name="a-full-backlog-drops-the-newcomer",
+        wrong="What one namespace has to tell takes the room of another's news",
+        file="kube/backlog.py",
+        old="    largest = max(sizes, key=lambda namespace: (sizes[namespace],"
+        " namespace == newcomer))",
+        new="    largest = newcomer",
+        test="tests/unit/kube/test_backlog.py::"
+        "test_who_gives_way_where_there_is_no_room[who has most gives way]",
+    ),
+    Mutant(
+        name="news-of-rollbacks-waits-in-line",
+        wrong="That something was taken back is told after everything that was put in line before",
+        file="kube/backlog.py",
+        old="        first = self._in_a_row < URGENT_IN_A_ROW\n",
+        new="        first = False\n",
+        test="tests/unit/kube/test_backlog.py::"
+        "test_what_is_urgent_goes_first_with_what_came_before_of_the_same_object",
     ),
 )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from canarium.core.metrics import Feed
-from canarium.core.notices import Notice
+from canarium.core.notices import FIRST, Notice
 from canarium.core.spec import MetricsEndpoint, Protocol
 from canarium.judge.metrics import Metric
 
@@ -101,6 +101,11 @@ class Event:
     revision: str = field(default="", compare=False)
     version: str = field(default="", compare=False)
     notice: Notice | None = field(default=None, compare=False)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it is told before others: that something is taken back, or serves no more."""
+        return self.notice in FIRST or self.action in ("Rollback", "Rescue")
 
 
 @dataclass(frozen=True, slots=True)

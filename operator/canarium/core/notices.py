@@ -8,6 +8,8 @@ from typing import Literal, get_args
 Notice = Literal["Started", "Promoted", "RolledBack", "Waiting", "Canceled", "Failed"]
 "What people can have themselves notified of."
 NOTICES: tuple[Notice, ...] = get_args(Notice)
+FIRST: frozenset[Notice] = frozenset({"RolledBack", "Failed"})
+"What is told before everything else that waits to be told."
 Channel = Literal["Webhook", "Slack", "Teams"]
 
 PLACEHOLDERS = (

@@ -17,6 +17,7 @@ from canarium.core.names import API_VERSION, PREFIX
 from canarium.core.observed import Meta
 from canarium.core.status import format_time
 from canarium.errors import CanariumError, NotFoundError
+from canarium.kube.backlog import Backlog, crowd_out
 from canarium.kube.client import Client
 from canarium.kube.metrics import Metrics
 from canarium.kube.resources import EVENTS
@@ -49,7 +50,7 @@ class _Job:
 
 
 class Recorder:
-    """Sends events from a bounded backlog, one after the other."""
+    """Sends events from a bounded backlog, one after the other; rollbacks first."""
 
     def __init__(
         self,
@@ -62,14 +63,16 @@ class Recorder:
         self._metrics = metrics
         self._instance = instance[:128]
         self._now = now
-        self._backlog: asyncio.Queue[_Job] = asyncio.Queue(BACKLOG)
+        self._backlog: Backlog[_Job] = Backlog()
+        self._came = asyncio.Event()
         self._sent: dict[tuple[str, Event], _Sent] = {}
 
     def record(self, meta: Meta, event: Event) -> None:
-        """Have an event sent soon; with a full backlog it is dropped and counted."""
-        try:
-            self._backlog.put_nowait(_Job(meta, event, self._now()))
-        except asyncio.QueueFull:
+        """Have an event sent soon; of a full backlog one of who has most is dropped and counted."""
+        job = _Job(meta, event, self._now())
+        self._backlog.put((meta.namespace, meta.name), job, urgent=event.urgent)
+        self._came.set()
+        if crowd_out([self._backlog], BACKLOG, meta.namespace) is not None:
             self._metrics.events_dropped.inc()
 
     async def run(self) -> None:
@@ -79,7 +82,10 @@ class Recorder:
 
     async def send_next(self) -> None:
         """Send one event; a failure is logged and counted, and that is all."""
-        job = await self._backlog.get()
+        while not self._backlog:
+            self._came.clear()
+            await self._came.wait()
+        job = self._backlog.pop()
         try:
             await self._send(job)
         except CanariumError as error:

@@ -1,8 +1,8 @@
 """Who sends the news: beside the work, from bounded queues, again after a failure, not for ever.
 
-Each receiver has a queue and a task of its own, so that one that hangs keeps nobody else waiting;
-and no namespace can take all of what is sent at once. What cannot be delivered is given up with an
-event. A rollout never waits for any of this.
+Each receiver has a backlog and a task of its own, so that one that hangs keeps nobody else waiting;
+in a backlog the namespaces take turns, and of all that waits none can take the room of another.
+What cannot be delivered is given up with an event. A rollout never waits for any of this.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -22,11 +22,13 @@ from canarium.core.actions import Event
 from canarium.core.notices import Receiver
 from canarium.core.notifications import News, make_message, make_news
 from canarium.core.observed import Meta, ModelObject
+from canarium.kube.backlog import Backlog, crowd_out
 from canarium.kube.backoff import Backoff
 from canarium.kube.boundary import Boundary
 from canarium.kube.client import Api
 from canarium.kube.events import Recorder
 from canarium.kube.metrics import Metrics
+from canarium.kube.store import Key
 from canarium.notifying.addresses import find_destination
 from canarium.notifying.posting import Outcome, post
 from canarium.sources.addresses import Network, make_guarded_session
@@ -35,7 +37,7 @@ from canarium.sources.errors import SourceError
 logger = logging.getLogger(__name__)
 
 MOST_WAITING = 1000
-MOST_WAITING_OF_A_NAMESPACE = 100
+"For all receivers together; of more, the last of the namespace that has most is dropped."
 AT_ONCE_OF_A_NAMESPACE = 2
 TRIES = 8
 BACKOFF = Backoff(first_seconds=1.0, longest_seconds=60.0)
@@ -48,15 +50,22 @@ Place: TypeAlias = tuple[str, str, str]
 "Of whose address: namespace, Secret and key; or only the file."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Letter:
     """One piece of news for one receiver."""
 
     receiver: Receiver
     news: News
     meta: Meta
+    urgent: bool
     since: float
     "When it was queued, on the monotonic clock."
+    tries: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Of which object it tells."""
+        return self.meta.namespace, self.meta.name
 
     @property
     def place(self) -> Place:
@@ -69,9 +78,10 @@ class _Letter:
 
 @dataclass(slots=True)
 class _Queue:
-    """What one receiver has yet to get."""
+    """What one receiver has yet to get, beside what is on its way."""
 
-    letters: deque[_Letter] = field(default_factory=deque)
+    letters: Backlog[_Letter] = field(default_factory=Backlog)
+    on_its_way: int = 0
     task: asyncio.Task[None] | None = None
 
 
@@ -114,7 +124,8 @@ class Notifier:
             if notice in receiver.events:
                 try:
                     news = make_news(model, event, notice, self._now())
-                    self._queue(_Letter(receiver, news, model.meta, time.monotonic()))
+                    now = asyncio.get_running_loop().time()
+                    self._queue(_Letter(receiver, news, model.meta, event.urgent, now))
                 except Exception as error:  # noqa: BLE001 - the object's pass has more to do
                     self._boundary.note("Notifying", _name(model.meta), error)
 
@@ -124,7 +135,7 @@ class Notifier:
         tasks = [queue.task for queue in self._queues.values() if queue.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
-        left = sum(len(queue.letters) for queue in self._queues.values())
+        left = sum(len(queue.letters) + queue.on_its_way for queue in self._queues.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -134,44 +145,51 @@ class Notifier:
             await self._session.close()
 
     def _queue(self, letter: _Letter) -> None:
-        sizes = {place: len(queue.letters) for place, queue in self._queues.items()}
-        home = sum(size for place, size in sizes.items() if place[0] == letter.place[0])
-        most = MOST_WAITING_OF_A_NAMESPACE if letter.place[0] else MOST_WAITING
-        if sum(sizes.values()) >= MOST_WAITING or home >= most:
-            self._give_up(letter, "too many wait already", "Dropped")
-            return
         queue = self._queues.setdefault(letter.place, _Queue())
-        queue.letters.append(letter)
+        queue.letters.put(letter.key, letter, urgent=letter.urgent)
         if queue.task is None:
             queue.task = asyncio.create_task(self._send_all(letter.place, queue))
+        backlogs = [each.letters for each in self._queues.values()]
+        dropped = crowd_out(backlogs, MOST_WAITING, letter.meta.namespace)
+        if dropped is not None:
+            self._give_up(dropped, "too many wait already", "Dropped")
 
     async def _send_all(self, place: Place, queue: _Queue) -> None:
-        """Send what waits for one receiver, in order, and end."""
+        """Send what waits for one receiver, and end."""
         try:
             while queue.letters:
-                await self._deliver(queue.letters[0])
-                queue.letters.popleft()
+                letter = queue.letters.pop()
+                queue.on_its_way = 1
+                pause = await self._deliver(letter)
+                queue.on_its_way = 0
+                if pause:
+                    queue.letters.put_back(letter.key, letter, urgent=letter.urgent)
+                    await asyncio.sleep(pause * random.uniform(1.0, 1.2))  # noqa: S311
         finally:
             if not queue.letters:
                 del self._queues[place]
 
-    async def _deliver(self, letter: _Letter) -> None:
-        """Try until it is delivered or given up."""
-        for count in range(1, TRIES + 1):
-            outcome = await self._try(letter)
-            if not outcome.problem:
-                self._metrics.notifications.labels(letter.receiver.channel, "Delivered").inc()
-                return
-            delay = max(outcome.retry_after, self._backoff.compute(count))
-            waited = time.monotonic() - letter.since
-            if outcome.final or count == TRIES or waited + delay > PATIENCE_SECONDS:
-                break
-            await asyncio.sleep(delay * random.uniform(1.0, 1.2))  # noqa: S311
-        self._give_up(letter, outcome.problem, "GivenUp")
+    async def _deliver(self, letter: _Letter) -> float:
+        """Try once; in how many seconds again, 0 when it is delivered or given up.
+
+        The receiver has a rest until then, and whose turn it is comes next: what is wrong may be
+        this letter.
+        """
+        outcome = await self._try(letter)
+        letter.tries += 1
+        if not outcome.problem:
+            self._metrics.notifications.labels(letter.receiver.channel, "Delivered").inc()
+            return 0.0
+        delay = max(outcome.retry_after, self._backoff.compute(letter.tries))
+        waited = asyncio.get_running_loop().time() - letter.since
+        if outcome.final or letter.tries == TRIES or waited + delay > PATIENCE_SECONDS:
+            self._give_up(letter, outcome.problem, "GivenUp")
+            return 0.0
+        return delay
 
     async def _try(self, letter: _Letter) -> Outcome:
         try:
-            async with self._slots[letter.place[0]]:
+            async with self._slots[letter.place[0] or letter.place[1]]:
                 destination = await find_destination(
                     self._client, letter.meta.namespace, letter.receiver
                 )

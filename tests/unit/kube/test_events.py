@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -117,3 +118,30 @@ async def test_long_notes_are_cut_to_what_the_apiserver_takes() -> None:
     await stage.send(Event("Normal", "Shifted", "Shift", "x" * 3000))
     (event,) = stage.client.objects.values()
     assert len(event["note"]) == 1024
+
+
+async def test_one_namespaces_events_neither_drop_those_of_another_nor_come_before_them() -> None:
+    stage = Stage()
+    for number in range(BACKLOG + 200):
+        flood = replace(META, namespace="a", name=f"m{number}", uid=f"uid-{number}")
+        stage.recorder.record(flood, Event("Normal", "Promoted", "Promote", "stable now"))
+    stage.recorder.record(META, Event("Normal", "WeightShifted", "Shift", "step 1 of 2"))
+    stage.recorder.record(replace(META, name="churn"), replace(ROLLED_BACK, notice="RolledBack"))
+    for _ in range(4):
+        await stage.recorder.send_next()
+    told = [event["regarding"]["namespace"] for event in stage.client.objects.values()]
+    reasons = [event["reason"] for event in stage.client.objects.values()]
+    assert reasons[0] == "RolledBack"
+    assert (sorted(told), stage.dropped()) == (["a", "a", "risk", "risk"], 202.0)
+
+
+async def test_a_recorder_that_waits_sends_what_comes() -> None:
+    stage = Stage()
+    running = asyncio.create_task(stage.recorder.run())
+    for count in (1, 2):
+        await asyncio.sleep(0)
+        stage.recorder.record(replace(META, name=f"m{count}", uid=f"uid-{count}"), ROLLED_BACK)
+        async with asyncio.timeout(5):
+            while len(stage.client.objects) < count:  # noqa: ASYNC110 - a fake has them
+                await asyncio.sleep(0)
+    running.cancel()

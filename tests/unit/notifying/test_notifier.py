@@ -1,6 +1,7 @@
 """The notifier against real servers on loopback: slow, failing, asking to be left alone."""
 
 import asyncio
+import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from canarium.notifying import posting
 from canarium.notifying.addresses import Destination
 from canarium.notifying.notifier import TRIES, Notifier
 from canarium.notifying.posting import DELIVERED, Outcome, judge
+from canarium.sim.loop import VirtualLoop
 from yarl import URL
 
 from tests.unit.api.specs import plain
@@ -34,7 +36,7 @@ NEWS = "version 7 is stable now"
 PROMOTED = Event("Normal", "Promoted", "Promote", NEWS, "7b9d", "7", "Promoted")
 UNTOLD = "Warning NotificationFailed: ops (Webhook) was not told Promoted"
 QUICK = Backoff(first_seconds=0.001, longest_seconds=0.001)
-SOON = 5.0
+SOON = 30.0
 
 
 def encode(text: str) -> str:
@@ -74,7 +76,12 @@ class Inbox:
 
 
 class Recorded(list[str]):
-    def record(self, _meta: Meta, event: Event) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.about: set[str] = set()
+
+    def record(self, meta: Meta, event: Event) -> None:
+        self.about.add(meta.namespace)
         self.append(f"{event.type} {event.reason}: {event.message}")
 
 
@@ -87,8 +94,15 @@ class Office:
     events: Recorded
     notifier: Notifier
 
-    def notify(self, *receivers: Receiver, event: Event = PROMOTED, name: str = "fraud") -> None:
-        self.notifier.notify(make_model(*receivers, name=name), event)
+    def notify(
+        self,
+        *receivers: Receiver,
+        event: Event = PROMOTED,
+        name: str = "fraud",
+        namespace: str = "risk",
+    ) -> None:
+        model = make_model(*receivers, name=name, namespace=namespace)
+        self.notifier.notify(model, event)
 
     async def settle(self, count: int = 1) -> dict[str, float]:
         """Wait until so many letters ended; how they did."""
@@ -103,9 +117,9 @@ class Office:
         return {s.labels["outcome"]: s.value for s in found if s.name.endswith("_total")}
 
 
-def make_model(*receivers: Receiver, name: str = "fraud") -> ModelObject:
+def make_model(*receivers: Receiver, name: str = "fraud", namespace: str = "risk") -> ModelObject:
     spec = replace(parse_deployment(plain()), receivers=receivers)
-    return ModelObject(Meta("risk", name, f"uid-of-{name}", "1"), spec, status=Status())
+    return ModelObject(Meta(namespace, name, f"uid-of-{name}", "1"), spec, status=Status())
 
 
 CHAT = Receiver("ops", "Webhook", secret="chat")
@@ -268,7 +282,7 @@ async def test_an_address_that_nobody_answers_at_is_in_no_event() -> None:
 
 
 async def test_more_than_fits_is_dropped_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifier_module, "MOST_WAITING_OF_A_NAMESPACE", 2)
+    monkeypatch.setattr(notifier_module, "MOST_WAITING", 2)
     hold = asyncio.Event()
     async with serving(Inbox(hold=hold).answer) as url, office(make_secret(url=url)) as it:
         for _ in range(3):
@@ -277,6 +291,75 @@ async def test_more_than_fits_is_dropped_and_that_is_said(monkeypatch: pytest.Mo
         assert it.events == [f"{UNTOLD}: too many wait already"]
         hold.set()
         assert await it.settle(3) == {"Dropped": 1.0, "Delivered": 2.0}
+
+
+ROLLED_BACK = Event("Warning", "ErrorRate", "Rollback", "taken back", "7b9d", "7", "RolledBack")
+PLATFORM = "platform"
+
+
+async def test_a_flood_of_one_namespaces_news_neither_drops_nor_delays_anothers_rollback(
+    tmp_path: Path,
+) -> None:
+    """To a receiver of the whole cluster, which takes them one after the other."""
+    inbox, file = Inbox(), tmp_path / "address"
+    async with serving(inbox.answer) as url:
+        file.write_text(url)
+        everywhere = [Receiver(PLATFORM, "Webhook", address_file=str(file))]
+        async with office(everywhere=everywhere) as it:
+            for number in range(1_200):
+                it.notify(name=f"m{number}", namespace="a")
+            it.notify(name="started", namespace="b")
+            it.notify(event=ROLLED_BACK, name="bad", namespace="b")
+            await it.settle(203)  # 202 are dropped before the first is sent
+            async with asyncio.timeout(SOON):
+                while len(inbox.got) < 5:  # noqa: ASYNC110 - a server gets them
+                    await asyncio.sleep(0.002)
+            told = [
+                (post.body["data"]["namespace"], post.body["data"]["name"]) for post in inbox.got
+            ]
+            assert told[0] == ("b", "bad")
+            assert ("b", "started") in told[:4]
+            assert it.outcomes()["Dropped"] == 202.0
+            assert it.events.about == {"a"}
+
+
+def test_news_waits_for_one_of_each_namespace_however_slow_a_receiver_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In virtual time: each letter takes 5 s, and some of the flood are never taken."""
+    took: list[tuple[str, float]] = []
+    file = tmp_path / "address"
+    file.write_text("http://chat.example/hook")
+
+    async def post(_session: Any, _destination: Any, message: Any) -> Outcome:
+        await asyncio.sleep(5.0)
+        name = json.loads(message.body)["data"]["name"]
+        took.append((name, asyncio.get_running_loop().time()))
+        return Outcome("HTTP status 500") if name == "poison" else DELIVERED
+
+    async def find_destination(*_: Any) -> Destination:
+        return Destination(URL(file.read_text()))
+
+    async def play() -> dict[str, float]:
+        monkeypatch.setattr(notifier_module, "post", post)
+        monkeypatch.setattr(notifier_module, "find_destination", find_destination)
+        everywhere = [Receiver(PLATFORM, "Webhook", address_file=str(file))]
+        client, metrics, events = FakeClient(), Metrics(), Recorded()
+        made = Notifier(client, metrics, events, everywhere=everywhere)  # type: ignore[arg-type]
+        it = Office(client, metrics, events, made)
+        for number in range(900):
+            it.notify(name="poison" if number < 100 else f"m{number}", namespace="a")
+        await asyncio.sleep(60.0)
+        it.notify(name="started", namespace="b")
+        it.notify(event=ROLLED_BACK, name="bad", namespace="c")
+        await asyncio.sleep(120.0)
+        await made.close()
+        return dict(took)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        reached = runner.run(play())
+    assert reached["bad"] <= 60.0 + 4 * 5.0
+    assert reached["started"] <= 60.0 + 6 * 5.0
 
 
 async def test_the_end_of_the_operator_waits_a_moment_and_no_longer(
