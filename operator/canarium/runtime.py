@@ -45,7 +45,7 @@ from canarium.kube.connections import open_session
 from canarium.kube.events import Recorder
 from canarium.kube.lease import Lease
 from canarium.kube.metrics import Metrics
-from canarium.kube.pod_events import PodEvents
+from canarium.kube.pod_events import AT_ONCE, PodEvents
 from canarium.kube.probes import Guard, let_all_read, serve_probes
 from canarium.kube.projections import project_meta
 from canarium.kube.readiness import (
@@ -66,6 +66,7 @@ from canarium.measuring import Measurements, Settings
 from canarium.measuring.templates import Templates
 from canarium.measuring.use import UseMeter
 from canarium.notifying import Notifier
+from canarium.sources.sharing import Room
 from canarium.startup_files import read_defaults, read_receivers
 
 logger = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class Runtime:
         self.use = UseMeter(self.client, self.cache, options.measuring, options.namespaces)
         self.metrics.show_use(self.use.rows)
         self.metrics.show_models(self._view_models, self._note_unshown)
-        self.pod_events = PodEvents(self.client, self.queue.add)
+        self.pod_events = PodEvents(self.client, self.queue.add, Room(AT_ONCE, AT_ONCE))
         self.controller = self._make_controller(plan)
         self.reflectors = make_reflectors(
             self.client, self.cache, options.namespaces, without=options.without

@@ -1918,6 +1918,24 @@ BESIDE_THE_WORK = (
         "test_who_gives_way_where_there_is_no_room[who has most gives way]",
     ),
     Mutant(
+        name="a-place-is-handed-to-the-same-again",
+        wrong="Of several who wait for room the first namespace gets all that becomes free",
+        file="sources/sharing.py",
+        old="                owners.append(owner)\n",
+        new="                owners.appendleft(owner)\n"
+        "                self._waiting = {owner: requests, **self._waiting}\n",
+        test=_SOURCES + "test_bounds.py::test_who_waits_for_room_waits_for_one_of_each_owner",
+    ),
+    Mutant(
+        name="names-of-all-are-one-namespaces",
+        wrong="Names that nobody answers for take every thread that looks names up",
+        file="sources/lookups.py",
+        old="    owner = _owner.get()\n",
+        new='    owner = ""\n',
+        test=_SOURCES + "test_lookups.py::"
+        "test_names_that_nobody_answers_for_keep_no_other_namespace_waiting",
+    ),
+    Mutant(
         name="news-of-rollbacks-waits-in-line",
         wrong="That something was taken back is told after everything that was put in line before",
         file="kube/backlog.py",
@@ -2203,7 +2221,7 @@ AT_THE_DOOR = (
         name="every-token-is-asked-for",
         wrong="The apiserver is asked for as many tokens as anybody sends",
         file="kube/reviews.py",
-        old="        code = await self._ask(token) if self._may_ask() else 503\n",
+        old="        code = await self._ask(token) if was_let_in or self._may_ask() else 503\n",
         new="        code = await self._ask(token)\n",
         test="tests/unit/kube/test_reviews.py::"
         "test_a_flood_of_tokens_is_rationed_and_shuts_nobody_out",

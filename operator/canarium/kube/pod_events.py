@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Protocol
 
 import msgspec
 
@@ -53,13 +54,20 @@ class _Event(msgspec.Struct, rename="camel"):
 _decode = msgspec.json.Decoder(_Event).decode
 
 
+class Places(Protocol):
+    """Who may ask at once: so many for all, of which each namespace has its share."""
+
+    def hold(self, owner: str, amount: int) -> AbstractAsyncContextManager[None]:
+        """Hold so many places during a block, as soon as there are any."""
+
+
 class PodEvents:
     """Reads the events of one pod of each object that asks for it."""
 
-    def __init__(self, client: Api, wake: Callable[[Key], None]) -> None:
+    def __init__(self, client: Api, wake: Callable[[Key], None], places: Places) -> None:
         self._client = client
         self._wake = wake
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._places = places
         self._tasks: dict[Key, tuple[Inspect, asyncio.Task[None]]] = {}
         self._said: dict[Key, PodEvent] = {}
 
@@ -93,7 +101,7 @@ class PodEvents:
         while True:
             seconds = AGAIN_SECONDS
             try:
-                async with self._slots:
+                async with self._places.hold(key[0], 1):
                     said = await self._read(key[0], inspect)
             except CanariumError as error:
                 is_forbidden = isinstance(error, ApiError) and error.status == 403

@@ -2,7 +2,7 @@
 
 The same two questions that kube-rbac-proxy and controller-runtime ask. Answers are kept by a
 digest of the token, so that a scrape every few seconds costs the apiserver two questions a minute;
-and questions are rationed, since anybody can send tokens.
+and questions about tokens that nobody knows are rationed, since anybody can send those.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ class MetricsReaders:
         known = self._kept.get(digest)
         if known is not None and self.clock() - known.at < FRESH_SECONDS:
             return known.code
-        code = await self._ask(token) if self._may_ask() else 503
+        was_let_in = known is not None and known.code == 200
+        code = await self._ask(token) if was_let_in or self._may_ask() else 503
         if code == 503:
             return self._remember_old(known)
         self._keep(digest, code)

@@ -304,7 +304,7 @@ class Measurements:
             raise AssertionError("without a client nothing can be asked for")
         if self._asking is None:
             self._asking = Sources(
-                make_guarded_session(self._settings.allowed),
+                make_guarded_session(self._settings.allowed, self._shares),
                 Secrets(self._client),
                 self._settings.prometheus_url,
                 self._now,

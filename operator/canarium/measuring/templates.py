@@ -23,6 +23,7 @@ from canarium.kube.cache import Cache
 from canarium.kube.client import Api
 from canarium.kube.resources import TEMPLATES
 from canarium.kube.store import Key
+from canarium.kube.turns import Turns
 from canarium.measuring.feeds import check_query
 from canarium.sources.errors import take_for_failed
 
@@ -44,8 +45,11 @@ class Templates:
         "Of models that are being judged."
         self._past: dict[TemplateId, dict[Key, str]] = {}
         "The last one of a model that isn't any more."
-        self._changed: dict[TemplateId, None] = {}
-        "In the order in which they changed."
+        self._changed: dict[Key, TemplateId] = {}
+        "What is to be written, by where it stands in line."
+        self._resting: dict[TemplateId, bool] = {}
+        "Those that were written a moment ago, and whether they changed since."
+        self._line = Turns()
         self._wake = asyncio.Event()
         cache.on_template = self.note_change
 
@@ -71,18 +75,32 @@ class Templates:
                 self._past[template] = {model: readings.pop(model)}
 
     async def run(self) -> None:
-        """Write what changed, until cancelled."""
+        """Write what changed, until cancelled; the namespaces take turns."""
         while True:
             await self._wake.wait()
-            self._wake.clear()
-            changed, self._changed = self._changed, {}
-            for template in changed:
-                await self._attempt(template)
-            await asyncio.sleep(SECONDS_BETWEEN_WRITES)
+            place = self._line.pop(lambda _: True, lambda _: True)
+            if place is None:
+                self._wake.clear()
+                continue
+            template = self._changed.pop(place)
+            self._resting[template] = False
+            await self._attempt(template)
+            asyncio.get_running_loop().call_later(SECONDS_BETWEEN_WRITES, self._end_rest, template)
 
     def _change(self, template: TemplateId) -> None:
-        self._changed[template] = None
-        self._wake.set()
+        if template in self._resting:
+            self._resting[template] = True
+            return
+        kind, (namespace, name) = template
+        place = namespace, f"{kind}/{name}"
+        if place not in self._changed:
+            self._changed[place] = template
+            self._line.append(place)
+            self._wake.set()
+
+    def _end_rest(self, template: TemplateId) -> None:
+        if self._resting.pop(template):
+            self._change(template)
 
     async def _attempt(self, template: TemplateId) -> None:
         """Write one; whatever goes wrong with it, the others and the operator go on."""

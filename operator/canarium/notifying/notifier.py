@@ -194,7 +194,7 @@ class Notifier:
                     self._client, letter.meta.namespace, letter.receiver
                 )
                 message = make_message(letter.receiver, letter.news)
-                return await post(self._open(), destination, message)
+                return await post(self._open(), destination, message, letter.place[0])
         except SourceError as error:  # the Secret or its Role may be on its way
             return Outcome(str(error))
         except Exception as error:  # noqa: BLE001 - the receiver's other letters can be sent

@@ -16,6 +16,7 @@ import aiohttp
 from canarium.core.notifications import Message
 from canarium.failures import RefusedAddressError, explain_failure
 from canarium.notifying.addresses import Destination
+from canarium.sources.lookups import looking_up_for
 
 TIMEOUT_SECONDS = 10.0
 LONGEST_RETRY_AFTER = 300.0
@@ -39,12 +40,12 @@ DELIVERED = Outcome()
 
 
 async def post(
-    session: aiohttp.ClientSession, destination: Destination, message: Message
+    session: aiohttp.ClientSession, destination: Destination, message: Message, owner: str = ""
 ) -> Outcome:
-    """Try once."""
+    """Try once; `owner` is the namespace whose address it is."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            return await _post(session, destination, message)
+            return await _post(session, destination, message, owner)
     except TimeoutError:
         return Outcome(f"no answer within {TIMEOUT_SECONDS:g} s")
     except (aiohttp.ClientError, OSError) as error:
@@ -53,17 +54,19 @@ async def post(
 
 
 async def _post(
-    session: aiohttp.ClientSession, destination: Destination, message: Message
+    session: aiohttp.ClientSession, destination: Destination, message: Message, owner: str
 ) -> Outcome:
-    async with session.post(
-        destination.url,
-        data=message.body,
-        headers={"Content-Type": message.content_type, **destination.credentials.headers},
-        ssl=destination.credentials.tls or True,
-        allow_redirects=False,
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None),
-    ) as response:
+    with looking_up_for(owner):
+        response = await session.post(
+            destination.url,
+            data=message.body,
+            headers={"Content-Type": message.content_type, **destination.credentials.headers},
+            ssl=destination.credentials.tls or True,
+            allow_redirects=False,
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+    async with response:
         response.close()  # what else it says is of no interest
         return judge(response.status, response.headers.get("Retry-After", ""))
 

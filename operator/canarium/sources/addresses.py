@@ -24,6 +24,8 @@ from aiohttp.connector import AddrInfoType
 from yarl import URL
 
 from canarium.failures import RefusedAddressError
+from canarium.sources.lookups import Lookups
+from canarium.sources.sharing import Shares
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -99,18 +101,24 @@ def _object_to(plain: Address, allowed: Sequence[Network]) -> str | None:
     return next(found, None) or ("the operator's own" if _is_our_own(plain) else None)
 
 
-def make_guarded_session(allowed: Sequence[Network] = ()) -> aiohttp.ClientSession:
+def make_guarded_session(
+    allowed: Sequence[Network] = (), shares: Shares | None = None
+) -> aiohttp.ClientSession:
     """Make a session that connects to nothing it shouldn't, and sends no cookies or proxies along.
 
-    `allowed` are networks that may be connected to nevertheless.
+    `allowed` are networks that may be connected to nevertheless. Names are looked up within
+    `shares`.
     """
+    resolver = Lookups((shares or Shares()).lookups)
 
     def make_socket(info: AddrInfoType) -> socket.socket:
         _check(info[4], allowed)
         return make_short_socket(info)
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, use_dns_cache=False, socket_factory=make_socket),
+        connector=aiohttp.TCPConnector(
+            limit=0, use_dns_cache=False, socket_factory=make_socket, resolver=resolver
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )

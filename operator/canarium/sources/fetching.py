@@ -19,6 +19,7 @@ from canarium.failures import explain_failure
 from canarium.sources.addresses import BUFFER_BYTES
 from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.errors import SourceError
+from canarium.sources.lookups import looking_up_for
 from canarium.sources.sharing import Held, Shares
 
 _CHUNK = 64 * 1024
@@ -153,18 +154,20 @@ async def asking(
     session: aiohttp.ClientSession, request: Request
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send a request, and give its answer as far as the headers."""
-    async with session.request(
-        request.method,
-        request.url,
-        data=None if request.form is None else dict(request.form),
-        headers=_make_headers(request),
-        server_hostname=request.host if request.url.scheme == "https" else None,
-        ssl=request.credentials.tls or True,
-        allow_redirects=False,
-        auto_decompress=False,
-        read_bufsize=BUFFER_BYTES,
-        timeout=aiohttp.ClientTimeout(total=None),
-    ) as response:
+    with looking_up_for(request.owner):
+        response = await session.request(
+            request.method,
+            request.url,
+            data=None if request.form is None else dict(request.form),
+            headers=_make_headers(request),
+            server_hostname=request.host if request.url.scheme == "https" else None,
+            ssl=request.credentials.tls or True,
+            allow_redirects=False,
+            auto_decompress=False,
+            read_bufsize=BUFFER_BYTES,
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
+    async with response:
         if 300 <= response.status < 400:
             raise SourceError(f"HTTP status {response.status}: redirects are not followed")
         yield response

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Literal, TypeAlias
 
@@ -21,6 +21,7 @@ import aiohttp
 from canarium.core.profiles import ISTIO, TRAEFIK, Profile
 from canarium.failures import explain_failure, explain_lookup
 from canarium.judge import Reading, Sample
+from canarium.sources import lookups
 from canarium.sources.addresses import check_address
 from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.counters import Counters, Page, Parser, Tracker, UnreadableMetricsError
@@ -32,8 +33,9 @@ from canarium.sources.fetching import (
     not_counted,
     read_chunks,
 )
+from canarium.sources.lookups import looking_up_for
 from canarium.sources.pods import Measurement, ScrapeError, list_missing
-from canarium.sources.sharing import Shares
+from canarium.sources.sharing import Room, Shares
 
 GatewayKind: TypeAlias = Literal["Traefik", "Istio"]
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -94,9 +96,9 @@ class GatewaySource:
         self._url = check_address(address)
         self._authorize = authorize or _as_nobody
         self._limits = limits
-        self._resolve = resolve or look_up
         self._clock = clock
         self._shares = shares or Shares()
+        self._resolve = resolve or partial(look_up, room=self._shares.lookups)
         self._wanted: dict[Wanted, tuple[float, Parser]] = {}
         "Since when nobody asked, and what reads it."
         self._look: _Look | None = None
@@ -134,11 +136,21 @@ class GatewaySource:
     async def _ask_all(self, parsers: Mapping[Wanted, Parser], owner: str) -> Answers:
         host, port = self._url.host or "", self._url.port or 80
         credentials = await self._authorize()
-        addresses = sorted(await self._resolve(host, port))[:MAX_PODS]
+        with looking_up_for(owner):
+            addresses = sorted(await self._find(host, port))[:MAX_PODS]
         answers = await asyncio.gather(
             *(self._ask(each, credentials, parsers, owner) for each in addresses)
         )
         return dict(zip(addresses, answers, strict=True))
+
+    async def _find(self, host: str, port: int) -> Sequence[str]:
+        """Look the pods' addresses up; a name server has no more time than a pod."""
+        try:
+            async with asyncio.timeout(self._limits.timeout_seconds):
+                return await self._resolve(host, port)
+        except TimeoutError:
+            seconds = self._limits.timeout_seconds
+            raise SourceError(f"{host} is not found within {seconds:g} s") from None
 
     async def _ask(
         self, address: str, credentials: Credentials, parsers: Mapping[Wanted, Parser], owner: str
@@ -247,14 +259,13 @@ def make_parser(kind: GatewayKind, backend: Backend) -> Parser:
     return Parser(_make_traefik(backend) if kind == "Traefik" else _make_istio(backend))
 
 
-async def look_up(host: str, port: int) -> tuple[str, ...]:
+async def look_up(host: str, port: int, *, room: Room) -> tuple[str, ...]:
     """Look a host's addresses up. Raises SourceError."""
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await lookups.look_up(host, port, room)
     except OSError as error:
         raise SourceError(f"{host} is not found: {explain_lookup(error)}") from error
-    return tuple({str(info[4][0]) for info in found})
+    return tuple({each["host"] for each in found})
 
 
 def _make_traefik(backend: Backend) -> Profile:

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -119,6 +119,14 @@ class Turns:
             del self._had[owner]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    """So much is wanted of a room; `granted` is done once it was taken."""
+
+    amount: int
+    granted: asyncio.Future[None]
+
+
 class Room:
     """So much for all together, and so much for each owner; what is taken is given back.
 
@@ -131,7 +139,8 @@ class Room:
         self._most_of_one = most_of_one
         self._taken: dict[str, int] = {}
         self._total = 0
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: dict[str, deque[_Request]] = {}
+        "By owner, in the order of their turns; none is empty."
 
     @property
     def total(self) -> int:
@@ -159,26 +168,57 @@ class Room:
             self._taken[owner] = left
         else:
             self._taken.pop(owner, None)
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            if not each.done():
-                each.set_result(None)
+        self._hand_out()
 
     @asynccontextmanager
     async def hold(self, owner: str, amount: int) -> AsyncIterator[None]:
         """Hold so much during a block, as soon as there is room."""
-        while not self.take(owner, amount):
-            await self.wait()
+        await self.acquire(owner, amount)
         try:
             yield
         finally:
             self.give(owner, amount)
 
-    async def wait(self) -> None:
-        """Wait until somebody gives something back."""
-        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(given)
-        await given
+    async def acquire(self, owner: str, amount: int) -> None:
+        """Take so much as soon as there is room; one owner's requests are granted in order."""
+        if owner not in self._waiting and self.take(owner, amount):
+            return
+        request = _Request(amount, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(owner, deque()).append(request)
+        try:
+            await request.granted
+        except asyncio.CancelledError:
+            self._withdraw(owner, request)
+            raise
+
+    def _withdraw(self, owner: str, request: _Request) -> None:
+        """Who was cancelled wants nothing any more, or gives back what was just granted."""
+        if not request.granted.cancelled():
+            self.give(owner, request.amount)
+            return
+        with suppress(KeyError, ValueError):  # it may have been passed over since
+            self._waiting[owner].remove(request)
+        self._hand_out()  # what stands first now may want less
+
+    def _hand_out(self) -> None:
+        """Grant what there is room for, one request of each owner after the other.
+
+        Only those that get something are woken: a thousand may wait.
+        """
+        owners = deque(self._waiting)
+        while owners:
+            owner = owners.popleft()
+            requests = self._waiting[owner]
+            while requests and requests[0].granted.cancelled():
+                requests.popleft()
+            if requests:
+                if not self.take(owner, requests[0].amount):
+                    continue
+                requests.popleft().granted.set_result(None)
+            del self._waiting[owner]
+            if requests:
+                self._waiting[owner] = requests
+                owners.append(owner)
 
 
 class Held:
@@ -196,8 +236,8 @@ class Held:
 
     async def take(self, amount: int) -> None:
         """Take so much more, as soon as there is room."""
-        while not self.take_now(amount):
-            await self._room.wait()
+        await self._room.acquire(self._owner, amount)
+        self._amount += amount
 
     def take_now(self, amount: int) -> bool:
         """Take so much more; whether there was room for it."""
@@ -226,7 +266,8 @@ class Shares:
 
     `turns` are those on the loop; in `threads` one job at a time runs beside it. `answers` are
     bytes that were read and not yet understood; `requests` and `pods` are connections to servers
-    that a spec names, and to pods; `series` are those that are followed.
+    that a spec names, and to pods; `lookups` are names that are looked up, each in a thread of its
+    own; `series` are those that are followed.
     """
 
     turns: Turns = field(default_factory=Turns)
@@ -234,4 +275,5 @@ class Shares:
     answers: Room = field(default_factory=lambda: Room(MOST_IN_FLIGHT, MOST_OF_A_NAMESPACE))
     requests: Room = field(default_factory=lambda: Room(48, 16))
     pods: Room = field(default_factory=lambda: Room(160, 64))
+    lookups: Room = field(default_factory=lambda: Room(16, 8))
     series: Room = field(default_factory=lambda: Room(MOST_FOLLOWED, MOST_FOLLOWED))

@@ -12,8 +12,9 @@ from canarium.core.actions import Inspect
 from canarium.core.observed import PodEvent
 from canarium.errors import ApiError, CanariumError, UnavailableError
 from canarium.kube.client import ListMeta, Page
-from canarium.kube.pod_events import AGAIN_SECONDS, FORBIDDEN_SECONDS, PodEvents
+from canarium.kube.pod_events import AGAIN_SECONDS, AT_ONCE, FORBIDDEN_SECONDS, PodEvents
 from canarium.sim.loop import VirtualLoop
+from canarium.sources.sharing import Room
 
 KEY = ("risk", "fraud")
 POD = Inspect("fraud-7b9d6f5c88-x1", "uid-of-x1")
@@ -35,7 +36,8 @@ class Events:
     async def list_pages(
         self, resource: Any, namespace: str, selector: str = "", *, fields: str = ""
     ) -> Any:
-        assert (resource.kind, namespace, selector) == ("Event", "risk", "")
+        assert (resource.kind, selector) == ("Event", "")
+        assert namespace in ("risk", "crowd")
         self.asked.append((asyncio.get_running_loop().time(), fields))
         if self.refuse is not None:
             raise self.refuse
@@ -48,7 +50,7 @@ def play(events: Events, seconds: float, act: Callable[[PodEvents], None]) -> An
 
     async def run() -> Any:
         woken: list[Any] = []
-        reader = PodEvents(events, woken.append)  # type: ignore[arg-type]
+        reader = PodEvents(events, woken.append, Room(AT_ONCE, AT_ONCE))  # type: ignore[arg-type]
         act(reader)
         await asyncio.sleep(seconds)
         said = reader.said(KEY)
@@ -113,7 +115,7 @@ def test_another_pod_or_none_ends_the_asking_and_forgets() -> None:
     events = Events(uid_of_x1=[event("Unhealthy", "failed")])
 
     async def run() -> None:
-        reader = PodEvents(events, lambda _: None)  # type: ignore[arg-type]
+        reader = PodEvents(events, lambda _: None, Room(AT_ONCE, AT_ONCE))  # type: ignore[arg-type]
         for inspect in (POD, POD, OTHER):
             reader.ensure(KEY, inspect)
             await asyncio.sleep(1.0)
@@ -145,3 +147,23 @@ def test_a_thousand_objects_ask_a_few_at_a_time() -> None:
 
     play(Slow(), 10.0, ask_all)
     assert most == 4
+
+
+def test_pods_of_another_namespace_whose_events_hang_are_not_waited_for() -> None:
+    class Hanging(Events):
+        async def list_pages(self, resource: Any, namespace: str, *rest: Any, **named: Any) -> Any:
+            if namespace == "crowd":
+                await asyncio.sleep(3600.0)
+            async for page in super().list_pages(resource, namespace, *rest, **named):
+                yield page
+
+    def ask_all(reader: PodEvents) -> None:
+        for number in range(1000):
+            reader.ensure(("crowd", f"m{number}"), POD)
+
+    def ask_all_and_one(reader: PodEvents) -> None:
+        ask_all(reader)
+        reader.ensure(KEY, POD)
+
+    said, woken = play(Hanging(uid_of_x1=[event("Unhealthy", "failed")]), 1.0, ask_all_and_one)
+    assert (said.message, woken) == ("failed", [KEY])

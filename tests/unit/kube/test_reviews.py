@@ -149,6 +149,17 @@ async def test_a_flood_of_tokens_is_rationed_and_shuts_nobody_out() -> None:
     assert await readers.judge("Bearer good") == 200
 
 
+async def test_a_flood_of_tokens_that_goes_on_for_long_shuts_nobody_out() -> None:
+    apiserver = Apiserver()
+    readers = apiserver.readers()
+    assert await readers.judge("Bearer good") == 200
+    for second in range(int(2 * STALE_SECONDS)):
+        apiserver.now += 1.0
+        for number in range(20):
+            await readers.judge(f"Bearer forged-{second}-{number}")
+        assert await readers.judge("Bearer good") == 200
+
+
 async def test_of_many_answers_those_who_were_let_in_are_kept_longest() -> None:
     apiserver = Apiserver()
     readers = apiserver.readers()

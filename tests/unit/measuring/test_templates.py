@@ -10,7 +10,12 @@ from canarium.core.spec import PrometheusQuery, TemplateSpec
 from canarium.judge import Metric
 from canarium.kube.cache import Cache
 from canarium.measuring.feeds import check_query
-from canarium.measuring.templates import Templates, make_template_status
+from canarium.measuring.templates import (
+    SECONDS_BETWEEN_WRITES,
+    Templates,
+    make_template_status,
+)
+from canarium.sim.loop import VirtualLoop
 
 from tests.unit.kube.fake import FakeClient
 
@@ -145,3 +150,61 @@ async def test_what_goes_wrong_with_one_template_leaves_the_others_and_the_opera
         "broken": "the query cannot be checked: an internal error, which the operator's log has"
         " (ZeroDivisionError)",
     }
+
+
+def test_a_namespaces_many_templates_keep_no_others_waiting() -> None:
+    """In virtual time: each write takes a second."""
+
+    class Slow(FakeClient):
+        async def patch_status(self, *arguments: Any, **options: Any) -> bytes:
+            await asyncio.sleep(1.0)
+            return await super().patch_status(*arguments, **options)
+
+    async def play() -> list[str]:
+        client, cache = Slow(), Cache(lambda _key: None)
+        templates = Templates(client, cache, now=lambda: 100.0)
+        running = asyncio.create_task(templates.run())
+
+        def put(namespace: str, name: str) -> None:
+            meta = {"name": name, "namespace": namespace, "resourceVersion": "7"}
+            client.add({"kind": "MetricTemplate", "metadata": meta})
+            own = replace(record().meta, namespace=namespace, name=name, uid=name)
+            cache.templates["MetricTemplate"].put(replace(record(), meta=own))
+
+        for number in range(300):
+            put("crowd", f"m{number}")
+        await asyncio.sleep(30.5)
+        put("risk", "gpu")
+        await asyncio.sleep(3.0)
+        running.cancel()
+        return client.requests
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        requests = runner.run(play())
+    assert len(requests) == 33
+    assert requests[-1].endswith(" gpu")
+
+
+def test_a_template_that_changes_again_and_again_is_written_every_few_seconds() -> None:
+    class Taking(FakeClient):
+        async def patch_status(self, *arguments: Any, **options: Any) -> bytes:
+            written.append(str(arguments[3]["conditions"][-1]["message"]))
+            return b"{}"
+
+    written: list[str] = []
+
+    async def play() -> None:
+        cache = Cache(lambda _key: None)
+        templates = Templates(Taking(), cache, now=lambda: 100.0)
+        running = asyncio.create_task(templates.run())
+        cache.templates["MetricTemplate"].put(record())
+        for number in range(100):
+            templates.note_reading(FRAUD, FEED, f"problem {number}")
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(SECONDS_BETWEEN_WRITES)
+        running.cancel()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(play())
+    assert len(written) == 3
+    assert written[-1].endswith("problem 99")

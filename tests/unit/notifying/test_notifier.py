@@ -331,7 +331,7 @@ def test_news_waits_for_one_of_each_namespace_however_slow_a_receiver_is(
     file = tmp_path / "address"
     file.write_text("http://chat.example/hook")
 
-    async def post(_session: Any, _destination: Any, message: Any) -> Outcome:
+    async def post(_session: Any, _destination: Any, message: Any, _owner: str) -> Outcome:
         await asyncio.sleep(5.0)
         name = json.loads(message.body)["data"]["name"]
         took.append((name, asyncio.get_running_loop().time()))

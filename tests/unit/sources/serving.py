@@ -8,15 +8,16 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from canarium.sources.addresses import make_guarded_session
+from canarium.sources.sharing import Shares
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
-def make_local_session() -> aiohttp.ClientSession:
+def make_local_session(shares: Shares | None = None) -> aiohttp.ClientSession:
     """A session as sources use it, for which loopback is no secret."""
-    return make_guarded_session(LOOPBACK)
+    return make_guarded_session(LOOPBACK, shares)
 
 
 @asynccontextmanager

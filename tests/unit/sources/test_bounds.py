@@ -307,6 +307,60 @@ def test_nobody_takes_all_the_room() -> None:
     assert (room.total, room.take("b", 40)) == (50, True)
 
 
+async def test_who_waits_for_room_waits_for_one_of_each_owner() -> None:
+    room, order = Room(4, 2), list[str]()
+
+    async def use(owner: str, name: str) -> None:
+        async with room.hold(owner, 1):
+            order.append(name)
+            await asyncio.sleep(0.001)
+
+    crowd = [use(owner, owner) for owner in "abcd" for _ in range(50)]
+    await asyncio.gather(*crowd, use("e", "e0"), use("f", "f0"), use("e", "e1"))
+    assert max(order.index("e0"), order.index("f0")) < 12
+    assert order.index("e1") < 24
+    assert room.total == 0
+
+
+async def test_only_who_gets_room_is_woken_however_many_wait() -> None:
+    class Counting(Room):
+        takes = 0
+
+        def take(self, owner: str, amount: int) -> bool:
+            self.takes += 1
+            return super().take(owner, amount)
+
+    room, count = Counting(8, 4), 500
+
+    async def use(owner: str) -> None:
+        async with room.hold(owner, 1):
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(use(owner) for owner in "ab" for _ in range(count)))
+    assert room.takes < 10 * count
+
+
+async def test_who_is_cancelled_while_it_waits_or_just_then_keeps_no_room() -> None:
+    room = Room(2, 2)
+    await room.acquire("a", 2)
+    large, granted, small = (
+        asyncio.create_task(room.acquire(owner, amount))
+        for owner, amount in (("b", 2), ("a", 2), ("b", 1))
+    )
+    await asyncio.sleep(0)
+    room.give("a", 1)
+    await asyncio.sleep(0)
+    large.cancel()  # who stood behind it wants less, and gets it
+    await asyncio.wait_for(small, 5)
+    room.give("b", 1)
+    room.give("a", 1)
+    assert room.total == 2  # it is granted, and cancelled before it runs
+    granted.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await granted
+    assert room.total == 0
+
+
 async def test_what_is_under_way_is_bounded_and_everything_is_given_back() -> None:
     shares = Shares(answers=Room(300_000, 300_000))
     most = 0

@@ -23,6 +23,7 @@ from canarium.sources.gateway import (
     make_parser,
 )
 from canarium.sources.pods import Measurement, ScrapeError
+from canarium.sources.sharing import Room
 
 from tests.naming import make_traefik_services
 from tests.unit.sources.serving import answering, make_local_session, serving
@@ -169,11 +170,11 @@ async def test_what_is_no_metrics_is_an_error(body: str, message: str) -> None:
 
 async def test_a_host_that_is_not_found_is_an_error() -> None:
     with pytest.raises(SourceError, match=r"no-such-host\.invalid is not found: "):
-        await look_up("no-such-host.invalid", 80)
+        await look_up("no-such-host.invalid", 80, room=Room(1, 1))
 
 
 async def test_a_host_is_looked_up_to_all_its_addresses() -> None:
-    assert "127.0.0.1" in await look_up("localhost", 80)
+    assert "127.0.0.1" in await look_up("localhost", 80, room=Room(1, 1))
 
 
 async def test_there_is_an_end_to_how_many_pods_are_asked() -> None:
