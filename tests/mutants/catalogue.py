@@ -2155,8 +2155,8 @@ WORDS = (
         name="words-younger-route-wins",
         wrong="Of two routes for one host name the younger is thought to get the requests",
         file="kube/claims.py",
-        old="            self._ranks[claim] = sorted(self._own(key) for key in routed)\n",
-        new="            self._ranks[claim] = sorted(map(self._own, routed))[::-1]\n",
+        old="            self._ranks[claim] = sorted(self.rank(key) for key in routed)\n",
+        new="            self._ranks[claim] = sorted(map(self.rank, routed))[::-1]\n",
         test="tests/unit/kube/test_claims.py::"
         "test_who_has_the_older_route_has_no_rival_and_the_other_has_one",
     ),
@@ -2186,6 +2186,23 @@ WORDS = (
         new="    if rival.namespace:\n",
         test="tests/unit/core/test_host_names.py::"
         "test_of_another_namespace_nothing_but_the_namespace_is_said_and_of_many_only_three",
+    ),
+    Mutant(
+        name="neighbours-of-a-wilder-name",
+        wrong="A route for a wild host name is thought to get the requests of one for a name",
+        file="core/claims.py",
+        old="overlaps and covers(claim.hostname, theirs.hostname)",
+        new="overlaps and covers(theirs.hostname, claim.hostname)",
+        test="tests/unit/kube/test_neighbours.py::"
+        "test_of_two_host_names_the_narrower_one_gets_the_requests",
+    ),
+    Mutant(
+        name="neighbours-forged",
+        wrong="A route with a model's label is taken for the model's, whoever owns it",
+        file="kube/neighbours.py",
+        old="        return owned and (route.meta.namespace, name) in self._wanted\n",
+        new="        return bool(name) and (owned or owner is None)\n",
+        test="tests/unit/kube/test_neighbours.py::test_what_only_looks_like_a_models_route_is_told",
     ),
     Mutant(
         name="words-lost-pods-are-growth",

@@ -329,6 +329,39 @@ def test_a_gateway_of_others_takes_the_route_only_if_it_says_so(
     assert not any("namespace" in backend for backend in backends)
 
 
+def test_a_route_of_another_namespace_that_takes_a_part_is_told_without_its_name(
+    gateways: Cluster, served: Place
+) -> None:
+    port = urlsplit(gateways.gateway_url or "").port
+    assert port is not None
+    shared, theirs = gateway("shared", port), f"{served.namespace}-x"
+    shared["metadata"]["namespace"] = served.namespace
+    shared["spec"]["listeners"][0]["allowedRoutes"] = {"namespaces": {"from": "All"}}
+    apply_all(gateways, [make_namespace(theirs), shared])
+    parents, hostnames = [{"name": "shared"}], ["fraud.example.com"]
+    served.write(simulated("v1", traffic={"parentRefs": parents, "hostnames": hostnames}))
+    served.scenario.wait(condition("Routed", "True", "Accepted"), SECONDS)
+
+    match = {"path": {"type": "PathPrefix", "value": "/v2/models/fraud"}}
+    asked = {
+        "parentRefs": [{**parents[0], "namespace": served.namespace}],
+        "hostnames": hostnames,
+        "rules": [{"matches": [match]}],
+    }
+    about = {"name": "secret-plan", "namespace": theirs}
+    kind = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
+    apply_all(gateways, [{**kind, "metadata": about, "spec": asked}])
+    model = served.scenario.wait(condition("Routed", "True", "HostnameShared"), SECONDS)
+    said = get_condition(model, "Routed")["message"]
+    assert f"an HTTPRoute of namespace {theirs} has a part of the requests" in said
+    assert "secret-plan" not in json.dumps(model["status"])
+    assert get_condition(model, "Ready")["status"] == "True"
+
+    gateways.kubectl("-n", theirs, "delete", "httproute", "secret-plan")
+    served.scenario.wait(condition("Routed", "True", "Accepted"), SECONDS)
+    gateways.kubectl("delete", "namespace", theirs, "--wait=false")
+
+
 def test_no_backend_of_ones_own_choice_can_be_named(place: Place) -> None:
     backends = [{"name": "payments", "namespace": "others", "port": 80}]
     body = simulated("v1", traffic={"parentRefs": [{"name": "public"}], "backendRefs": backends})

@@ -64,6 +64,8 @@ async def test_nothing_is_ready_before_everything_was_listed() -> None:
         "horizontalpodautoscalers",
         "scaledobjects",
         "metrictemplates",
+        "httproutes",  # of everybody
+        "grpcroutes",
         "gateways",
         "gatewayclasses",
         "customresourcedefinitions",
@@ -150,7 +152,9 @@ async def test_a_kind_of_routes_is_there_when_it_was_listed() -> None:
     runtime = make_runtime()
     runtime.take_model(make_model())
     runtime.queue.done(await runtime.queue.get())
-    (routes,) = (r for r in runtime.reflectors if r.resource.plural == "httproutes")
+    routes, everybodys = (r for r in runtime.reflectors if r.resource.plural == "httproutes")
+    everybodys._enter("synced")
+    assert runtime.cache.installed == frozenset()  # our own are not known yet
     routes._enter("synced")
     assert (runtime.cache.installed, runtime.queue.depth) == (frozenset({"HTTPRoute"}), 1)
     routes._enter("absent")

@@ -6,7 +6,7 @@ JSON bytes, so that drift is a comparison here and a restart needs no memory.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from canarium.core.origin import Origin
 from canarium.core.spec import (
     GATEWAY_GROUP,
     MetricsEndpoint,
+    ParentRef,
+    PathMatch,
     RolloutSpec,
     Spec,
     TemplateKind,
@@ -347,12 +349,50 @@ class ModelObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """One host name ("" for any) and path at one parent, whose namespace is always given."""
+
+    parent: ParentRef
+    hostname: str
+    path: PathMatch
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one match of a route asks for; `narrowed` by headers, a method or a query besides."""
+
+    claim: Claim
+    narrowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourRecord:
+    """A route, whoever made it, as far as it may get requests of a model: what it asks for."""
+
+    meta: Meta
+    kind: Literal["HTTPRoute", "GRPCRoute"]
+    demands: tuple[Demand, ...]
+
+
+Share = Literal["Older", "LongerPath", "Matches", "NarrowerHost"]
+"""How a route gets requests that another one asks for, too: it has the very same and was there
+before; or it asks for less, which gateways prefer whatever its age: for a longer path, for headers,
+a method or a query besides, for one of the host names."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rival:
-    """Another ModelDeployment whose older route asks for the same: `claims` are what both want."""
+    """Whose route gets some of the same requests, and how: `claims` are what is asked for here.
+
+    `kind` is that of the route where it is no ModelDeployment's.
+    """
 
     namespace: str
     name: str
-    claims: tuple[Hashable, ...]
+    claims: tuple[Claim, ...]
+    kind: Literal["ModelDeployment", "HTTPRoute", "GRPCRoute"] = "ModelDeployment"
+    by: Share = "Older"
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,7 +424,7 @@ class Observed:
     budgets: tuple[BudgetRecord, ...] | None = ()
     "Disruption budgets; None when the operator may not see them."
     rivals: tuple[Rival, ...] = ()
-    "ModelDeployments with older routes for the same host name and path at the same parent."
+    "Whose routes get requests that this one asks for, at the same parent."
     prometheus_url: str = ""
     "The operator's own Prometheus; empty for none."
     tenant_queries: TenantQueries = "OwnNamespace"

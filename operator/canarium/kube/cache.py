@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -23,6 +24,7 @@ from canarium.core.observed import (
     GatewayRecord,
     JobRecord,
     ModelObject,
+    NeighbourRecord,
     Observed,
     PodEvent,
     PodRecord,
@@ -36,10 +38,13 @@ from canarium.core.observed import (
 from canarium.core.spec import ParentRef, TemplateKind, TemplateRef
 from canarium.kube.boundary import Boundary
 from canarium.kube.claims import Claims
+from canarium.kube.neighbours import Neighbours
 from canarium.kube.projections import (
     Projection,
     make_route_projection,
     project_deployment,
+    project_grpc_neighbour,
+    project_http_neighbour,
     project_job,
     project_model,
     project_revision,
@@ -60,6 +65,11 @@ PROJECTIONS: dict[str, Projection] = {
     **{kind: make_scaler_projection(kind) for kind in SCALERS},
 }
 "How the kinds that we write become records."
+NEIGHBOURS: dict[RouteKind, Projection] = {
+    "HTTPRoute": project_http_neighbour,
+    "GRPCRoute": project_grpc_neighbour,
+}
+"The same of routes that anybody writes, of which models learn what they don't get."
 
 
 class Cache:
@@ -96,6 +106,11 @@ class Cache:
         self.installed: frozenset[RouteKind] = frozenset()
         self.models: Store[ModelObject] = Store(own_key, self._take_model)
         self._claims = Claims()
+        self._neighbours = Neighbours()
+        self.neighbours: dict[RouteKind, Store[NeighbourRecord]] = {
+            kind: Store(own_key, partial(self._take_neighbour, kind)) for kind in NEIGHBOURS
+        }
+        "Routes whoever made them, ours among them."
         self.revisions: Store[RevisionRecord] = Store(on_change=soon)
         self.deployments: Store[DeploymentRecord] = Store(on_change=soon)
         self.pods: Store[PodRecord] = Store(on_change=self._wake_for_pods)
@@ -164,7 +179,10 @@ class Cache:
             scalers=tuple(chain.from_iterable(store.of(key) for store in self.scalers.values())),
             scaler_kinds=frozenset(kind for kind in SCALERS if self._sees(kind, key)),
             budgets=self.budgets.of(key) if self._sees("PodDisruptionBudget", key) else None,
-            rivals=self._claims.rivals(key),
+            rivals=(
+                *self._claims.rivals(key),
+                *self._neighbours.find(key, self._claims.rank(key)),
+            ),
             prometheus_url=self._prometheus_url,
             tenant_queries=self._tenant_queries,
             pod_event=pod_event,
@@ -210,7 +228,14 @@ class Cache:
         """Have it looked at, and those that get other requests by what it asks for, or did."""
         for other in self._claims.put(key, self.models.get(*key)):
             self._wake_soon(other)
+        self._neighbours.want(key, self._claims.wanted(key))
         self._wake(key)
+
+    def _take_neighbour(self, kind: RouteKind, own: Key) -> None:
+        """Have those looked at whose requests a route of somebody's may get, or got."""
+        route = self.neighbours[kind].get(*own)
+        for other in self._neighbours.take((kind, *own), route):
+            self._wake_soon(other)
 
     def _wake_for_route(self, key: Key) -> None:
         """Whose route is older decides who gets requests that several ask for: in Gateway API."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Hashable
 
 from canarium.core.claims import list_claims
-from canarium.core.observed import ModelObject, Rival
+from canarium.core.observed import Claim, ModelObject, Rival
 from canarium.kube.store import Key
 
-Wanted = tuple[Hashable, ...]
+Wanted = tuple[Claim, ...]
 Rank = tuple[float, Key]
 "What gateways go by: the time of a route's creation, then namespace and name."
 MOST = 4
@@ -22,10 +21,10 @@ class Claims:
 
     def __init__(self) -> None:
         self._wanted: dict[Key, Wanted] = {}
-        self._askers: dict[Hashable, set[Key]] = {}
+        self._askers: dict[Claim, set[Key]] = {}
         self._created: dict[Key, float] = {}
         "When a model's route was created (epoch seconds); nothing of those without one."
-        self._ranks: dict[Hashable, list[Rank]] = {}
+        self._ranks: dict[Claim, list[Rank]] = {}
 
     def put(self, key: Key, model: ModelObject | None) -> set[Key]:
         """Take in what a model asks for now, None when it is gone: whom that concerns.
@@ -66,18 +65,23 @@ class Claims:
         shared: dict[Rank, Wanted] = {}
         for claim in self._wanted.get(key, ()):
             ranks = self._rank(claim)
-            for rank in ranks[: min(MOST, bisect_left(ranks, self._own(key)))]:
+            for rank in ranks[: min(MOST, bisect_left(ranks, self.rank(key)))]:
                 shared[rank] = (*shared.get(rank, ()), claim)
         return tuple(Rival(*rank[1], shared[rank]) for rank in sorted(shared))
 
-    def _own(self, key: Key) -> Rank:
+    def wanted(self, key: Key) -> Wanted:
+        """What a model asks for."""
+        return self._wanted.get(key, ())
+
+    def rank(self, key: Key) -> Rank:
+        """How old a model's route is, for gateways."""
         return self._created.get(key, math.inf), key
 
-    def _rank(self, claim: Hashable) -> list[Rank]:
+    def _rank(self, claim: Claim) -> list[Rank]:
         """Whoever has a route for it, the oldest first."""
         if claim not in self._ranks:
             routed = (key for key in self._askers.get(claim, ()) if key in self._created)
-            self._ranks[claim] = sorted(self._own(key) for key in routed)
+            self._ranks[claim] = sorted(self.rank(key) for key in routed)
         return self._ranks[claim]
 
     def _younger(self, key: Key) -> set[Key]:
@@ -85,7 +89,7 @@ class Claims:
         if key not in self._created:
             return set()
         others = (other for claim in self._wanted.get(key, ()) for other in self._askers[claim])
-        return {other for other in others if self._own(other) > self._own(key)}
+        return {other for other in others if self.rank(other) > self.rank(key)}
 
     def _forget(self, key: Key, wanted: Wanted) -> None:
         self._wanted.pop(key, None)

@@ -6,9 +6,10 @@ A record keeps what the core owns or needs: full dictionaries cost ten times the
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias
+from itertools import islice, product
+from typing import Any, TypeAlias, cast, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
@@ -21,8 +22,10 @@ from canarium.core.commands import VERBS
 from canarium.core.names import PREFIX, REVISION_LABEL
 from canarium.core.normalise import canonical_json, metrics_endpoint, normalise_source
 from canarium.core.observed import (
+    Claim,
     ContainerState,
     DefinitionRecord,
+    Demand,
     DeploymentRecord,
     EndpointsRecord,
     GatewayClassRecord,
@@ -30,6 +33,7 @@ from canarium.core.observed import (
     JobRecord,
     Meta,
     ModelObject,
+    NeighbourRecord,
     Owner,
     PodRecord,
     RevisionRecord,
@@ -43,6 +47,9 @@ from canarium.core.origin import Origin, Writer, make_origin
 from canarium.core.spec import (
     GATEWAY_GROUP,
     MetricsEndpoint,
+    ParentKind,
+    ParentRef,
+    PathMatch,
     RolloutSpec,
     Spec,
     TemplateKind,
@@ -60,6 +67,13 @@ OURS = (OWNER_MANAGER, CAPACITY_MANAGER)
 OF_A_SPEC = b'"f:spec"'
 MOST_WRITERS = 3
 MOST_OF_A_NAME = 63
+PARENT_KINDS = frozenset(get_args(ParentKind))
+COMPARED = frozenset({"PathPrefix", "Exact"})
+UNCOMPARED = "RegularExpression"
+"Kinds of paths of which one can be said to lie within another, and the one of which not."
+MOST_DEMANDS = 64
+MOST_OF_A_PATH = 256
+"How much of somebody else's route is kept, so that nobody fills the memory with theirs."
 MAKES_A_REVISION = frozenset({"f:model", "f:server", "f:pod"})
 "The parts of spec whose writer a revision has."
 
@@ -229,6 +243,58 @@ class _Route(_Wire):
     status: _RouteStatus | None = None
 
 
+class _PathMatch(_Wire):
+    type: str = "PathPrefix"
+    value: str = "/"
+
+
+class _MethodMatch(_Wire):
+    type: str = "Exact"
+    service: str = ""
+    method: str = ""
+
+
+class _HttpMatch(_Wire):
+    path: _PathMatch | None = None
+    method: str | None = None
+    headers: list[Raw] | None = None
+    query_params: list[Raw] | None = None
+
+
+class _GrpcMatch(_Wire):
+    method: _MethodMatch | None = None
+    headers: list[Raw] | None = None
+
+
+class _HttpRule(_Wire):
+    matches: list[_HttpMatch] | None = None
+
+
+class _GrpcRule(_Wire):
+    matches: list[_GrpcMatch] | None = None
+
+
+class _DemandingSpec(_Wire):
+    parent_refs: list[_ParentReference] | None = None
+    hostnames: list[str] | None = None
+
+
+class _HttpSpec(_DemandingSpec):
+    rules: list[_HttpRule] | None = None
+
+
+class _GrpcSpec(_DemandingSpec):
+    rules: list[_GrpcRule] | None = None
+
+
+class _HttpNeighbour(_Object):
+    spec: _HttpSpec
+
+
+class _GrpcNeighbour(_Object):
+    spec: _GrpcSpec
+
+
 class _GatewaySpec(_Wire):
     gateway_class_name: str = ""
 
@@ -316,6 +382,8 @@ _decode_pod = msgspec.json.Decoder(_Pod).decode
 _decode_service = msgspec.json.Decoder(_Service).decode
 _decode_slice = msgspec.json.Decoder(_EndpointSlice).decode
 _decode_route = msgspec.json.Decoder(_Route).decode
+_decode_http = msgspec.json.Decoder(_HttpNeighbour).decode
+_decode_grpc = msgspec.json.Decoder(_GrpcNeighbour).decode
 _decode_class = msgspec.json.Decoder(_GatewayClass).decode
 _decode_gateway = msgspec.json.Decoder(_Gateway).decode
 _decode_definition = msgspec.json.Decoder(_Definition).decode
@@ -423,6 +491,68 @@ def make_route_projection(kind: RouteKind) -> Callable[[bytes | Raw], RouteRecor
         )
 
     return project
+
+
+def project_http_neighbour(raw: bytes | Raw) -> NeighbourRecord:
+    """What an HTTPRoute asks for, without paths by regular expressions: none can be compared."""
+    wire = _decode_http(raw)
+    matches = (match for rule in wire.spec.rules or () for match in rule.matches or (_HttpMatch(),))
+    found = (
+        (
+            PathMatch(match.path.type, match.path.value) if match.path else PathMatch(),
+            bool(match.headers or match.query_params or match.method),
+        )
+        for match in matches
+    )
+    return NeighbourRecord(_about(wire), "HTTPRoute", _list_demands(wire, wire.spec, found, "HTTP"))
+
+
+def project_grpc_neighbour(raw: bytes | Raw) -> NeighbourRecord:
+    """What a GRPCRoute asks for; gRPC's path is /service/method."""
+    wire = _decode_grpc(raw)
+    matches = (match for rule in wire.spec.rules or () for match in rule.matches or (_GrpcMatch(),))
+    found = ((_make_grpc_path(match.method), bool(match.headers)) for match in matches)
+    return NeighbourRecord(_about(wire), "GRPCRoute", _list_demands(wire, wire.spec, found, "GRPC"))
+
+
+def _about(wire: _Object) -> Meta:
+    return _make_meta(wire.metadata, only_our_labels=True)
+
+
+def _make_grpc_path(method: _MethodMatch | None) -> PathMatch:
+    """The path of a call; a method of any service is nothing that a prefix could say."""
+    if method is None:
+        return PathMatch()
+    if method.type != "Exact" or not method.service:
+        return PathMatch(UNCOMPARED)
+    path = f"/{method.service}"
+    return PathMatch("Exact", f"{path}/{method.method}") if method.method else PathMatch(value=path)
+
+
+def _list_demands(
+    wire: _Object,
+    spec: _DemandingSpec,
+    matches: Iterable[tuple[PathMatch, bool]],
+    protocol: str,
+) -> tuple[Demand, ...]:
+    """Each parent with each host name and match, as far as they are compared and of some size."""
+    fit = ((p, n) for p, n in matches if p.type in COMPARED and len(p.value) <= MOST_OF_A_PATH)
+    parents = (_make_ref(ref, wire.metadata.namespace) for ref in spec.parent_refs or ())
+    known = [ref for ref in parents if ref is not None]
+    each = product(known, spec.hostnames or ("",), fit)
+    return tuple(
+        Demand(Claim(ref, hostname, path, protocol), narrowed)
+        for ref, hostname, (path, narrowed) in islice(each, MOST_DEMANDS)
+    )
+
+
+def _make_ref(wire: _ParentReference, namespace: str) -> ParentRef | None:
+    kind, group = wire.kind or "Gateway", GATEWAY_GROUP if wire.group is None else wire.group
+    if kind not in PARENT_KINDS:
+        return None
+    home = wire.namespace or namespace
+    ref = ParentRef(wire.name, home, wire.section_name, wire.port, cast("ParentKind", kind))
+    return ref if ref.group == group else None
 
 
 def project_gateway_class(raw: bytes | Raw) -> GatewayClassRecord:

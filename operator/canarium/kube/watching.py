@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from canarium.core.spec import TemplateKind
-from canarium.kube.cache import PROJECTIONS, Cache
+from canarium.kube.cache import NEIGHBOURS, PROJECTIONS, Cache
 from canarium.kube.client import Api
 from canarium.kube.projections import (
     Projection,
@@ -108,17 +108,25 @@ def make_reflectors(
         if resource.kind not in off
         for namespace in namespaces or (None,)
     ]
+    everybodys = [(*watched, None) for watched in _list_everybodys(cache)]
+    neighbours = [
+        (ROUTES[kind], store, NEIGHBOURS[kind], namespace)
+        for kind, store in cache.neighbours.items()
+        for namespace in namespaces or (None,)
+    ]
     return reflectors + [
         Reflector(
             client,
             resource,
             store,
             project,
+            namespace=namespace,
             optional=True,
+            absent_seconds=ABSENT_SECONDS[resource.kind in RARE],
             clock=clock,
             boundary=cache.boundary,
         )
-        for resource, store, project in _list_everybodys(cache)
+        for resource, store, project, namespace in (*neighbours, *everybodys)
         if resource.kind not in off
     ]
 

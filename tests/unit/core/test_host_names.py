@@ -1,9 +1,11 @@
-"""A host name and path that another ModelDeployment has already: said, with what is left."""
+"""Requests that routes of others get: said, with what is left."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from canarium.core.claims import list_claims
-from canarium.core.observed import Rival
+from canarium.core.observed import Claim, Rival, Share
 from canarium.core.spec import ParentRef, PathMatch, Traffic
 
 from tests.properties.world import NAMESPACE, World, make_spec
@@ -84,6 +86,51 @@ def test_of_another_namespace_nothing_but_the_namespace_is_said_and_of_many_only
         "version 1 is ready; a ModelDeployment of namespace marketing, ModelDeployment a,"
         " ModelDeployment b and others have models.example.com/risk at gateways/public already"
     )
+
+
+def part(*shares: Share, namespace: str = "marketing", claims: tuple[Claim, ...] = CLAIMS) -> World:
+    return serve(*(Rival(namespace, "plan", claims, "HTTPRoute", share) for share in shares))
+
+
+def test_an_older_route_that_is_no_models_is_named_by_its_kind() -> None:
+    world = serve(Rival(NAMESPACE, "legacy", CLAIMS, "HTTPRoute"))
+    assert world.condition("Ready") == ("False", "HostnameTaken")
+    told = "HTTPRoute legacy has models.example.com/risk at gateways/public already, with an older"
+    assert told in world.status.message
+
+
+def test_a_part_that_goes_elsewhere_by_a_longer_path_is_a_note() -> None:
+    world = part("LongerPath")
+    told = (
+        "an HTTPRoute of namespace marketing has a part of the requests for"
+        " models.example.com/risk at gateways/public, by a route for a longer path; ask there if"
+        " that isn't meant to be so"
+    )
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.condition("Routed") == ("True", "HostnameShared")
+    assert world.status.message == f"version 1 serves; {told}"
+    assert say_routed(world).endswith(told)
+    assert ("Warning", "HostnameTaken") not in [(each.type, each.reason) for each in world.told]
+
+
+def test_all_ways_of_asking_for_less_are_told_and_nobodys_names_or_paths() -> None:
+    world = part("LongerPath", "Matches", "NarrowerHost")
+    words = "by a route for a longer path or headers, a method or a query or one of the host names"
+    assert words in world.status.message
+    assert "plan" not in world.status.message
+
+
+def test_what_is_lost_as_a_whole_is_told_rather_than_a_part() -> None:
+    longer = Rival("marketing", "plan", CLAIMS, "HTTPRoute", "LongerPath")
+    world = serve(longer, Rival(NAMESPACE, "older", CLAIMS[:1]))
+    assert world.condition("Ready") == ("True", "Serving")
+    assert "ModelDeployment older has models.example.com/risk" in world.status.message
+    assert "marketing" not in world.status.message
+
+
+def test_what_is_no_longer_asked_for_is_nobodys_part() -> None:
+    others = list_claims(replace(TWO_PATHS, hostnames=("other.example.com",)), NAMESPACE)
+    assert part("LongerPath", claims=others).condition("Routed") == ("True", "Accepted")
 
 
 def test_the_model_is_ready_again_when_the_other_is_gone() -> None:
