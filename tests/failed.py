@@ -1,7 +1,6 @@
-"""Which tests failed, over all tiers of a run, so that its last lines can say it.
+"""What failed, over all tiers of a run, so that its last lines can say it.
 
-`CANARIUM_FAILED` names the file to which the test runners of all tiers write; without it nobody
-asks.
+`CANARIUM_FAILED` names the file to which all tiers write; without it nobody asks.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 RUN = "CANARIUM_FAILED"
-LONGEST = 200
+LONGEST = 400
 "Characters of what a failed test said; its own tier printed all of it."
 
 
@@ -28,10 +27,16 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 def note(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Write down a failed test, or a file whose tests could not be collected."""
+    if report.failed:
+        write(describe(report))
+
+
+def write(line: str) -> None:
+    """Write down one failure."""
     where = os.environ.get(RUN)
-    if where is not None and report.failed:
+    if where is not None:
         with Path(where).open("a", encoding="utf-8") as file:
-            file.write(describe(report) + "\n")
+            file.write(line + "\n")
 
 
 def describe(report: pytest.TestReport | pytest.CollectReport) -> str:

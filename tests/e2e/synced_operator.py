@@ -14,6 +14,7 @@ from tests.e2e.installed import InstalledOperator, make_values
 from tests.e2e.plays import serve
 from tests.e2e.scenario import Scenario
 from tests.e2e.test_upgrade import (
+    ROUTERS,
     SLOW,
     assert_no_pod_was_made_twice,
     begin_rollout,
@@ -42,7 +43,6 @@ class SyncedOperator(InstalledOperator):
 
     def upgrade(self, values: Json) -> None:
         """Commit other values; returns when that operator is the only one."""
-        self.tested = True
         self._publish(values)
         self._wait_until_replaced()
 
@@ -80,7 +80,7 @@ def upgrade_in_a_rollout(scenario: Scenario) -> None:
     assert runs_earlier(operator)
     tried = begin_rollout(scenario, "v2")
 
-    operator.upgrade(make_values(scenario.namespace))
+    operator.upgrade(make_values(scenario.namespace, routers=ROUTERS))
 
     assert not runs_earlier(operator)
     assert finish_rollout(scenario) == tried

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from tests import failed
 from tests.rights.judging import count_used, find_problems
 from tests.rights.ledger import RUN, read_pages
 
@@ -24,7 +25,9 @@ def main(arguments: list[str]) -> int:
     for right, times in sorted(count_used(pages).items()):
         print(f"{times:>9} {right}")
     problems = find_problems(pages)
-    print(*problems, sep="\n", end="\n" if problems else "")
+    for problem in problems:
+        print(problem)
+        failed.write(f"tests/rights: {problem}")
     return 1 if problems else 0
 
 

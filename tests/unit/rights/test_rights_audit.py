@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.failed import RUN
 from tests.rights.__main__ import main
 from tests.rights.judging import find_problems
 from tests.rights.ledger import Expected, Page, find_granted
@@ -172,8 +173,16 @@ def test_a_run_that_asked_for_nothing_shows_nothing(pages: list[Page]) -> None:
 
 @pytest.mark.parametrize(("granted", "code"), [([LIST_PODS], 0), ([LIST_PODS, GET_SECRET], 1)])
 def test_the_step_fails_when_there_is_a_problem(
-    tmp_path: Path, granted: list[Right], code: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    granted: list[Right],
+    code: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    noted = tmp_path / "noted"
+    noted.touch()
+    monkeypatch.setenv(RUN, str(noted))
     (tmp_path / "node.json").write_bytes(msgspec.json.encode(page(granted=granted)))
     assert main([str(tmp_path)]) == code
-    assert ("never used: get secrets" in capsys.readouterr().out) == bool(code)
+    for said in (capsys.readouterr().out, noted.read_text()):
+        assert ("never used: get secrets" in said) == bool(code)
