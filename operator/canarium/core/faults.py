@@ -193,7 +193,7 @@ def _deployment_fault(deployment: DeploymentRecord | None) -> Fault | None:
 
 
 def _refusal(message: str) -> str:
-    if "exceeded quota" in message:
+    if "exceeded quota" in message or "failed quota" in message:
         return "QuotaExceeded"
     if "violates PodSecurity" in message:
         return "PodSecurityDenied"

@@ -109,6 +109,12 @@ def test_pods_that_pod_security_refuses_are_the_environments_fault_with_what_to_
     assert find_fault(REVISION, [], deployment(failure=words)) == fault
 
 
+def test_pods_that_name_too_little_for_a_quota_are_refused_by_it() -> None:
+    words = 'pods "a" is forbidden: failed quota: models: must specify requests.cpu for: server'
+    fault = Fault("Environment", "QuotaExceeded", words)
+    assert find_fault(REVISION, [], deployment(failure=words)) == fault
+
+
 class Moved(World):
     """A world in which a tag is moved as soon as its revision has a pod."""
 
