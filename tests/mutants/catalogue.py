@@ -1415,6 +1415,14 @@ JOBS = (
         test=_JOBS + "test_no_service_sends_requests_to_the_pods_of_a_job",
     ),
     Mutant(
+        name="job-adopts-any-pod",
+        wrong="A Job has the selector that Kubernetes makes, which any pod can bear the labels of",
+        file="core/resources/job.py",
+        old='            "manualSelector": True,\n',
+        new="",
+        test=_JOBS + "test_a_job_finds_its_pods_by_labels_that_the_charts_policy_guards",
+    ),
+    Mutant(
         name="job-of-another-step",
         wrong="The Job of an earlier step counts for the next one",
         file="core/jobs.py",

@@ -32,11 +32,12 @@ GROUPS = {
     "hostnames": "",
     "power": "canarium.dev",
 }
+OF_PODS = ("pods", "job-pods", "workloads")
 
 
 def test_each_denies_and_fails_closed() -> None:
     found = render()
-    names = {f"canarium-{policy}" for policy in (*GROUPS, *OF_THE_OPERATOR)}
+    names = {f"canarium-{policy}" for policy in (*GROUPS, *OF_THE_OPERATOR, *OF_PODS)}
     assert set(found) == {
         f"{kind}/{name}" for kind in (POLICY, f"{POLICY}Binding") for name in names
     }
@@ -49,8 +50,19 @@ def test_each_denies_and_fails_closed() -> None:
 
 
 def test_what_others_write_is_no_matter_of_ours() -> None:
-    """Those of people look at our kinds alone, and the others at what the operator writes."""
+    """Those of people look at our kinds alone, and the others at what the operator writes.
+
+    Of pods those with our labels are looked at; what makes pods may have them in its template.
+    """
     found = render()
+    for name, key in (("pods", "model"), ("job-pods", "judged-model")):
+        looked_at = found[f"{POLICY}/canarium-{name}"]["matchConstraints"]
+        exists = {"key": f"canarium.dev/{key}", "operator": "Exists"}
+        assert looked_at["objectSelector"] == {"matchExpressions": [exists]}
+        assert [rule["resources"] for rule in looked_at["resourceRules"]] == [["pods"]]
+    looked_at = found[f"{POLICY}/canarium-workloads"]
+    ours, *_ = looked_at["matchConditions"]
+    assert ours["name"] == "a-models-before-or-after"
     for name, group in GROUPS.items():
         rules = found[f"{POLICY}/canarium-{name}"]["matchConstraints"]["resourceRules"]
         assert [rule["apiGroups"] for rule in rules] == [[group]]
@@ -67,7 +79,7 @@ def test_an_operator_of_single_namespaces_leaves_the_others_to_others() -> None:
         "operator": "In",
         "values": ["a", "b"],
     }
-    for name in GROUPS:
+    for name in (*GROUPS, *OF_PODS):
         resources = found[f"{POLICY}Binding/canarium-canarium-{name}"]["matchResources"]
         assert resources == {"namespaceSelector": {"matchExpressions": [chosen]}}
     for name in OF_THE_OPERATOR:
@@ -99,8 +111,22 @@ def list_routes(**routers: bool) -> list[str]:
 @pytest.mark.parametrize("off", ["Off", False])
 def test_what_a_route_needs_can_be_nothing_however_yaml_reads_off(off: object) -> None:
     found = render(admissionPolicies={"routes": off})
-    every = {*GROUPS, *OF_THE_OPERATOR}
+    every = {*GROUPS, *OF_THE_OPERATOR, *OF_PODS}
     assert {name.partition("/canarium-")[2] for name in found} == every - {"routes", "hostnames"}
+
+
+def test_what_looks_like_a_models_can_be_anybodys() -> None:
+    found = render(admissionPolicies={"guardPods": False})
+    every = {*GROUPS, *OF_THE_OPERATOR}
+    assert {name.partition("/canarium-")[2] for name in found} == every
+
+
+def test_the_operator_makes_models_deployments_under_whatever_name_it_runs() -> None:
+    found = render(serviceAccount={"create": False, "name": "other"})
+    first, _, changed, _ = found[f"{POLICY}/canarium-workloads"]["validations"]
+    account = '"system:serviceaccount:canarium:other"'
+    assert first["expression"].endswith(f"variables.user == {account}")
+    assert f"variables.user == {account}" in changed["expression"]
 
 
 def test_each_question_to_the_authorizer_is_a_variable_of_its_own() -> None:

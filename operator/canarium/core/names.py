@@ -13,6 +13,8 @@ METRIC_LABEL = PREFIX + "metric"
 JUDGED_MODEL_LABEL = PREFIX + "judged-model"
 """On the pods of such a Job, which must have none of the labels by which Services and we ourselves
 find a model's pods: they would be sent its requests."""
+JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+"Kubernetes' own label of a Job's pods, by which kubectl finds them; we write it ourselves."
 GIVEN_PREFIX = "CANARIUM_"
 "How the variables begin that the container of such a Job is given."
 

@@ -403,6 +403,19 @@ def test_no_service_sends_requests_to_the_pods_of_a_job() -> None:
     assert not [selector for selector in selectors if set(selector) & set(labels)]
 
 
+def test_a_job_finds_its_pods_by_labels_that_the_charts_policy_guards() -> None:
+    """It would adopt an orphan that bears them, and believe it."""
+    body = holding().bodies[0]
+    spec = body["spec"]
+    selected = {
+        "canarium.dev/judged-model": body["metadata"]["labels"]["canarium.dev/model"],
+        "batch.kubernetes.io/job-name": body["metadata"]["name"],
+    }
+    assert spec.get("manualSelector")
+    assert spec["selector"] == {"matchLabels": selected}
+    assert selected.items() <= spec["template"]["metadata"]["labels"].items()
+
+
 def test_a_job_is_rendered_as_written_down() -> None:
     container = {
         "image": "registry.example/smoke:1",

@@ -2,6 +2,10 @@
 
 It is run once. A pod that its node loses, or that has to make room, is replaced and doesn't count
 as a failure, which would be blamed on the model.
+
+Kubernetes adopts whatever pod has the labels of a Job's selector, and counts whether it succeeds.
+In the selector that it makes itself are labels that anybody may write; in ours is one that the
+chart's policy `job-pods` guards.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import Any
 
 from canarium.core.names import (
     GIVEN_PREFIX,
+    JOB_NAME_LABEL,
     JUDGED_MODEL_LABEL,
     METRIC_LABEL,
     revision_selector,
@@ -47,6 +52,7 @@ class Judged:
 def make_job(model: ModelObject, name: str, spec: JobSpec, judged: Judged) -> dict[str, Any]:
     """A metric's Job in one step."""
     labels = {**revision_selector(model.meta.name, judged.revision), METRIC_LABEL: spec.name}
+    selector = {JUDGED_MODEL_LABEL: model.meta.name, JOB_NAME_LABEL: name}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -54,19 +60,23 @@ def make_job(model: ModelObject, name: str, spec: JobSpec, judged: Judged) -> di
         "spec": {
             "activeDeadlineSeconds": ceil(spec.timeout_seconds),
             "backoffLimit": 0,
+            "manualSelector": True,
             "podFailurePolicy": {"rules": [_IGNORED]},
-            "template": _make_template(model, spec, judged),
+            "selector": {"matchLabels": selector},
+            "template": _make_template(model, spec, judged, selector),
         },
     }
 
 
-def _make_template(model: ModelObject, spec: JobSpec, judged: Judged) -> dict[str, Any]:
+def _make_template(
+    model: ModelObject, spec: JobSpec, judged: Judged, selector: Mapping[str, str]
+) -> dict[str, Any]:
     container = json.loads(spec.container)
     given = _make_variables(model, judged)
     own = {**container, "env": [*given, *container.get("env", ())]}
     around = _pick_around(json.loads(judged.template)["spec"], container)
     return {
-        "metadata": {"labels": {JUDGED_MODEL_LABEL: model.meta.name, METRIC_LABEL: spec.name}},
+        "metadata": {"labels": {**selector, METRIC_LABEL: spec.name}},
         "spec": {
             **make_safety({}),
             "containers": [{**make_container(own), "name": CONTAINER_NAME}],
