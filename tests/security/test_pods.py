@@ -265,6 +265,44 @@ def test_the_pod_that_a_job_would_adopt_is_refused(estate: Estate, editor: Place
     editor.scenario.wait(named(is_judged, "what its own Job says"), SECONDS)
 
 
+def test_a_deployment_made_beforehand_under_a_revisions_name_is_made_anew(editor: Place) -> None:
+    """Without labels, which the policy guards, and with an owner copied from what is there."""
+    editor.write(simulated("v2"))
+    editor.scenario.wait(phase("Healthy"), SECONDS)
+    (deployment,) = editor.scenario.all_of("Deployment")
+    name = deployment["metadata"]["name"]
+    editor.tenant("delete", "mdep", "iris")
+    for kind in ("Deployment", "ModelRevision", "Service"):
+        editor.scenario.wait_gone(kind, name, SECONDS)
+    editor.write(simulated("v1"))
+    editor.scenario.wait(phase("Healthy"), SECONDS)
+    (stable,) = editor.scenario.all_of("Deployment")
+    forged = make("Deployment", {}, templated(FOREIGN), *stable["metadata"]["ownerReferences"])
+    forged["metadata"]["name"] = name
+    editor.tenant("create", "-f", "-", stdin=json.dumps(forged))
+    until(lambda: is_running(editor, "forged"), SECONDS, "what E made")
+
+    editor.write(simulated("v2"))
+    editor.scenario.wait(named(is_stable_v2, "v2 served"), SECONDS)
+
+    found = editor.scenario.get("Deployment", name)
+    assert found is not None
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example.com/iris:v2"
+    assert found["spec"]["selector"] == deployment["spec"]["selector"]
+    until(lambda: not is_running(editor, "forged"), SECONDS, "an end of what E made")
+
+
+def is_running(place: Place, image: str) -> bool:
+    pods = place.scenario.all_of("Pod")
+    return any(f"/{image}:" in pod["spec"]["containers"][0]["image"] for pod in pods)
+
+
+def is_stable_v2(model: Json) -> bool:
+    status = model.get("status") or {}
+    return (status.get("phase"), (status.get("stable") or {}).get("version")) == ("Healthy", "v2")
+
+
 # --- what Kubernetes itself does
 
 
@@ -359,8 +397,8 @@ def test_scaling_restarts_annotations_eviction_and_debugging_are_as_free_as_ever
     )
     debugging = {
         "apiGroups": [""],
-        "resources": ["pods/ephemeralcontainers"],
-        "verbs": ["patch"],
+        "resources": ["pods/status", "pods/ephemeralcontainers"],
+        "verbs": ["get", "patch"],
     }
     place.grant(TENANT, debugging)
     note = "example.com/note=mine"
@@ -378,8 +416,8 @@ def test_scaling_restarts_annotations_eviction_and_debugging_are_as_free_as_ever
         ("debug", pod, "--image=registry.example.com/debug:1", "--attach=false"),
     ):
         place.tenant(*words)
-    disrupts = (f"--as={SYSTEM}disruption-controller", "patch", "pod", pod, "--subresource=status")
-    place.admin(*disrupts, DRY, "-p", '{"status": {"message": "away"}}')
+    told = ("patch", "pod", pod, "--subresource=status", DRY, "-p")
+    place.tenant(*told, '{"status": {"message": "away"}}')
     about = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
     evict = json.dumps({**about, "deleteOptions": {"dryRun": ["All"]}})
     path = f"/api/v1/namespaces/{place.namespace}/pods/{pod}/eviction"

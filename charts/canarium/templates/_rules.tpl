@@ -47,7 +47,7 @@
 {{- if .Values.jobs.enabled }}
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [list, watch, create, delete]
+  verbs: [get, list, watch, create, delete]
 {{- end }}
 {{- if .Values.use.enabled }}
 - apiGroups: [metrics.k8s.io]

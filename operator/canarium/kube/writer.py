@@ -1,10 +1,13 @@
 """Carries out one write of a plan, and takes the answer into the cache at once.
 
-A child is never adopted: an object of somebody else's under its name is left as it is.
+A child is never adopted: an object of somebody else's under its name is left as it is. One that
+claims to be the ModelDeployment's, by an ownerReference that anybody may write, and chooses other
+pods than ours for good, is deleted and made anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +37,11 @@ refuses when the name is taken. What POST wrote, a later apply without it would 
 routes and autoscalers are looked up and applied instead."""
 
 
+CHOOSING = ("Deployment", "Job")
+"""Kinds that choose pods by a selector that nobody can change. Ours is of labels that the chart's
+policies let nobody else give pods, so what has another one was made by somebody else."""
+
+
 class RefusedError(CanariumError):
     """A write that is not even tried; `reason` is CamelCase, as a condition shows it."""
 
@@ -53,7 +61,18 @@ class _Deleted(msgspec.Struct):
     metadata: dict[str, Any] = {}
 
 
+class _Spec(msgspec.Struct):
+    selector: dict[str, Any] = {}
+
+
+class _Choosing(msgspec.Struct):
+    """An object that chooses pods."""
+
+    spec: _Spec
+
+
 _decode_deleted = msgspec.json.Decoder(_Deleted).decode
+_decode_choosing = msgspec.json.Decoder(_Choosing).decode
 
 
 class Writer:
@@ -89,35 +108,55 @@ class Writer:
 
     async def _create(self, model: ModelObject, write: Create) -> None:
         ref, namespace = write.ref, model.meta.namespace
-        found = await self._create_new(namespace, write)
-        if found is None:
+        raw = await self._create_new(namespace, write)
+        if raw is None:
             return
+        found = project_meta(raw)
         self._check_owner(model, ref, found)
-        if model_key(_Bare(found)) == own_key(model):
+        is_labelled = model_key(_Bare(found)) == own_key(model)
+        if _is_forged(write, raw, is_labelled=is_labelled):
+            await self._replace(namespace, write, found)
+            return
+        if is_labelled:
             await self.refresh(namespace, ref)
             raise StaleError(f"{ref.kind} {ref.name} exists already")
         await self._put(namespace, ref, write.body, OWNER_MANAGER, force=True)
 
-    async def _create_new(self, namespace: str, write: Create) -> Meta | None:
-        """Create the child; when the name is taken, the metadata of what has it."""
+    async def _replace(self, namespace: str, write: Create, found: Meta) -> None:
+        """Delete what claims the name of a child, and create the child.
+
+        Whoever is as quick as we are to make it again is not fought with: the next try waits.
+        """
+        ref = write.ref
+        with contextlib.suppress(NotFoundError):
+            # By its uid alone: whatever else of it changes, its selector doesn't.
+            await self._client.delete(CHILDREN[ref.kind], namespace, ref.name, found.uid, "")
+        if await self._post(namespace, write) is not None:
+            raise RefusedError(
+                "NameConflict",
+                f"the name is taken: {ref.kind} {ref.name} was made by somebody else, with this "
+                "ModelDeployment as its owner (ownerReferences), and was still there, or there "
+                "again, when it had been deleted: find out who makes it",
+            )
+
+    async def _create_new(self, namespace: str, write: Create) -> bytes | None:
+        """Create the child; when the name is taken, what has it."""
         ref = write.ref
         if ref.kind in POSTED:
             return await self._post(namespace, write)
         raw = await self._fetch(namespace, ref)
-        if raw is not None:
-            return project_meta(raw)
-        await self._put(namespace, ref, write.body, OWNER_MANAGER, force=False)
-        return None
+        if raw is None:
+            await self._put(namespace, ref, write.body, OWNER_MANAGER, force=False)
+        return raw
 
-    async def _post(self, namespace: str, write: Create) -> Meta | None:
+    async def _post(self, namespace: str, write: Create) -> bytes | None:
         resource = CHILDREN[write.ref.kind]
         try:
             answer = await self._client.create(resource, namespace, write.body, OWNER_MANAGER)
         except ConflictError as error:
             if error.reason != "AlreadyExists":
                 raise
-            raw = await self._client.get(resource, namespace, write.ref.name)
-            return project_meta(raw)
+            return await self._client.get(resource, namespace, write.ref.name)
         self._take(write.ref, answer)
         return None
 
@@ -210,6 +249,19 @@ def _describe_conflict(ref: Ref, found: Meta) -> str:
     revision = found.labels.get(REVISION_LABEL, "")
     of = f"is revision {revision} of" if revision else "belongs to"
     return f"{taken} {of} ModelDeployment {owner.name} and is left alone: rename one of the two"
+
+
+def _is_forged(write: Create, raw: bytes, *, is_labelled: bool) -> bool:
+    """Whether what claims a child's name can be no child, whatever its ownerReferences say.
+
+    A Job is never changed, so one without our labels wasn't made by us either; a Deployment may
+    have lost them, and gets them again.
+    """
+    kind = write.ref.kind
+    if kind not in CHOOSING:
+        return False
+    chooses_others = _decode_choosing(raw).spec.selector != write.body["spec"]["selector"]
+    return chooses_others or (kind == "Job" and not is_labelled)
 
 
 class _Bare:

@@ -1,10 +1,10 @@
 import pytest
 from canarium.core.actions import Apply, Create, Delete, Ref
-from canarium.errors import ApiError
+from canarium.errors import ApiError, ConflictError, NotFoundError
 from canarium.kube.cache import Cache
 from canarium.kube.projections import project_model
 from canarium.kube.store import Key
-from canarium.kube.writer import RefusedError, Writer
+from canarium.kube.writer import RefusedError, StaleError, Writer
 
 from tests.unit.kube.fake import FakeClient
 from tests.unit.kube.wire import LABELS, REVISION, Json, make_model, make_object, owned_by
@@ -99,6 +99,96 @@ async def test_a_name_that_is_taken_is_said_with_whose_it_is(about: Json, whose:
     with pytest.raises(RefusedError) as caught:
         await shell.writer.write(FRAUD, Create(Ref("Deployment", NAME), make_body("Deployment")))
     assert str(caught.value).startswith(f"the name is taken: Deployment {NAME} {whose}")
+
+
+SELECTORS = {
+    "Deployment": {"matchLabels": LABELS},
+    "Job": {"matchLabels": {"canarium.dev/judged-model": "fraud"}},
+}
+
+
+def make_choosing(kind: str, selector: Json, labels: Json, uid: str = "uid-of-theirs") -> Json:
+    about = {"ownerReferences": owned_by(), "labels": labels, "uid": uid}
+    return make_object(kind, NAME, metadata=about, spec={"selector": selector, "template": {}})
+
+
+@pytest.mark.parametrize("labels", [{}, LABELS], ids=["unlabelled", "labelled"])
+@pytest.mark.parametrize("kind", SELECTORS)
+async def test_what_claims_to_be_ours_and_chooses_other_pods_is_made_anew(
+    kind: str, labels: Json
+) -> None:
+    """A copied owner is believed of nobody; it would be a verdict, or stand in the way for good."""
+    shell, ref = Shell(make_choosing(kind, {"matchLabels": {"app": "a"}}, labels)), Ref(kind, NAME)  # type: ignore[arg-type]
+    body = make_choosing(kind, SELECTORS[kind], LABELS)
+    del body["metadata"]["resourceVersion"], body["metadata"]["uid"]
+
+    await shell.writer.write(FRAUD, Create(ref, body))
+
+    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", "get", "delete", "create")]
+    assert shell.client.requests == wanted
+    assert shell.client.objects[kind, NAME]["spec"] == body["spec"]
+    (known,) = shell.cache.children(kind).of(("risk", "fraud"))
+    assert known.meta.uid != "uid-of-theirs"
+
+
+@pytest.mark.parametrize("kind", SELECTORS)
+async def test_who_is_quicker_to_take_the_name_again_is_named_and_not_fought(kind: str) -> None:
+    theirs = make_choosing(kind, {"matchLabels": {"app": "a"}}, {})
+    shell, ref = Shell(theirs), Ref(kind, NAME)  # type: ignore[arg-type]
+    taken = ConflictError(409, "AlreadyExists", "it was made again")
+    shell.client.refuse(f"create {kind} {NAME}", taken, taken)
+    shell.client.refuse(f"delete {kind} {NAME}", NotFoundError(404, "NotFound", "gone"))
+
+    with pytest.raises(RefusedError, match="was made by somebody else, with this") as caught:
+        await shell.writer.write(FRAUD, Create(ref, make_choosing(kind, SELECTORS[kind], LABELS)))
+
+    assert caught.value.reason == "NameConflict"
+    assert len([each for each in shell.client.requests if "delete" in each]) == 1
+
+
+async def test_a_deployment_that_lost_its_labels_gets_them_again_and_keeps_its_pods() -> None:
+    kind = "Deployment"
+    shell = Shell(make_choosing(kind, SELECTORS[kind], {}, uid="uid-of-ours"))
+    body = make_choosing(kind, SELECTORS[kind], LABELS, uid="uid-of-ours")
+    del body["metadata"]["resourceVersion"]
+
+    await shell.writer.write(FRAUD, Create(Ref("Deployment", NAME), body))
+
+    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", "get", "force")]
+    assert shell.client.requests == wanted
+    assert shell.client.objects[kind, NAME]["metadata"]["uid"] == "uid-of-ours"
+    assert shell.client.objects[kind, NAME]["metadata"]["labels"] == LABELS
+
+
+async def test_a_job_without_our_labels_is_made_anew_though_it_chooses_the_same_pods() -> None:
+    """It is created and deleted, never changed."""
+    kind = "Job"
+    shell = Shell(make_choosing(kind, SELECTORS[kind], {}))
+    body = make_choosing(kind, SELECTORS[kind], LABELS)
+    del body["metadata"]["resourceVersion"], body["metadata"]["uid"]
+
+    await shell.writer.write(FRAUD, Create(Ref("Job", NAME), body))
+
+    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", "get", "delete", "create")]
+    assert shell.client.requests == wanted
+
+
+@pytest.mark.parametrize("kind", SELECTORS)
+async def test_what_a_cache_didnt_know_yet_is_taken_in_and_nothing_of_it_is_deleted(
+    kind: str,
+) -> None:
+    ours = make_choosing(kind, SELECTORS[kind], LABELS, uid="uid-of-ours")
+    shell = Shell(ours)
+
+    with pytest.raises(StaleError, match="exists already"):
+        await shell.writer.write(
+            FRAUD,
+            Create(Ref(kind, NAME), make_choosing(kind, SELECTORS[kind], LABELS)),  # type: ignore[arg-type]
+        )
+
+    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", "get", "get")]
+    assert shell.client.requests == wanted
+    assert shell.client.objects[kind, NAME] is ours
 
 
 async def test_what_a_webhook_has_against_an_autoscaler_is_said_in_its_words() -> None:
