@@ -1119,7 +1119,7 @@ ORDER_OF_WRITES = (
         name="own-child-written-over-unseen",
         wrong="A child of ours that the cache had missed is written over without a look at it",
         file="kube/writer.py",
-        old="        if model_key(_Bare(found)) == own_key(model):\n",
+        old="        if is_labelled:\n",
         new="        if False:\n",
         test=_SHELL + "test_a_child_of_ours_that_the_cache_had_missed_is_taken_in_and_not_written",
     ),

@@ -47,7 +47,7 @@
 {{- if .Values.jobs.enabled }}
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create, delete]
+  verbs: [list, watch, create, delete]
 {{- end }}
 {{- if .Values.use.enabled }}
 - apiGroups: [metrics.k8s.io]

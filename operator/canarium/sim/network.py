@@ -183,9 +183,10 @@ class Connection:
         *,
         fields: str = "",
     ) -> AsyncIterator[Page]:
-        """The whole list as one page; nothing is selected by fields."""
-        if fields:
-            raise ApiError(400, "BadRequest", "the simulated apiserver selects nothing by fields")
+        """The whole list as one page; by fields one object is selected, by its name."""
+        key, _, name = fields.partition("=")
+        if key not in ("", "metadata.name"):
+            raise ApiError(400, "BadRequest", "the simulated apiserver has no such field")
         await self._travel()
         self._check_allowed(resource)
         found = self._server.list(resource.kind)
@@ -193,6 +194,7 @@ class Connection:
             msgspec.Raw(stored.raw)
             for stored in found
             if _is_wanted(stored.body, namespace, selector)
+            and name in ("", stored.body["metadata"]["name"])
         ]
         page = Page(ListMeta(resource_version=self._server.version), items)
         await self._travel()

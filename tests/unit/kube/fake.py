@@ -5,13 +5,14 @@ imitated (the tests against a real apiserver are for that).
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+import msgspec
 from canarium.errors import CanariumError, ConflictError, NotFoundError
-from canarium.kube.client import Client
+from canarium.kube.client import Client, ListMeta, Page
 from canarium.kube.config import Cluster
 from canarium.kube.resources import Resource
 
@@ -44,6 +45,19 @@ class FakeClient(Client):
     async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
         self._note("get", resource, name)
         return dump(self._find(resource, name))
+
+    async def list_pages(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        selector: str = "",
+        *,
+        fields: str = "",
+    ) -> AsyncIterator[Page]:
+        name = fields.removeprefix("metadata.name=")
+        self._note("list", resource, name)
+        found = self.objects.get((resource.kind, name))
+        yield Page(ListMeta("100"), [msgspec.Raw(dump(found))] if found else [])
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], manager: str

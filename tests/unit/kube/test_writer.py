@@ -107,6 +107,10 @@ SELECTORS = {
 }
 
 
+READ = {"Deployment": "get", "Job": "list"}
+"By which verb one is read: the chart gives no right to get a Job."
+
+
 def make_choosing(kind: str, selector: Json, labels: Json, uid: str = "uid-of-theirs") -> Json:
     about = {"ownerReferences": owned_by(), "labels": labels, "uid": uid}
     return make_object(kind, NAME, metadata=about, spec={"selector": selector, "template": {}})
@@ -124,7 +128,7 @@ async def test_what_claims_to_be_ours_and_chooses_other_pods_is_made_anew(
 
     await shell.writer.write(FRAUD, Create(ref, body))
 
-    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", "get", "delete", "create")]
+    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", READ[kind], "delete", "create")]
     assert shell.client.requests == wanted
     assert shell.client.objects[kind, NAME]["spec"] == body["spec"]
     (known,) = shell.cache.children(kind).of(("risk", "fraud"))
@@ -169,7 +173,7 @@ async def test_a_job_without_our_labels_is_made_anew_though_it_chooses_the_same_
 
     await shell.writer.write(FRAUD, Create(Ref("Job", NAME), body))
 
-    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", "get", "delete", "create")]
+    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", "list", "delete", "create")]
     assert shell.client.requests == wanted
 
 
@@ -186,9 +190,31 @@ async def test_what_a_cache_didnt_know_yet_is_taken_in_and_nothing_of_it_is_dele
             Create(Ref(kind, NAME), make_choosing(kind, SELECTORS[kind], LABELS)),  # type: ignore[arg-type]
         )
 
-    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", "get", "get")]
+    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", READ[kind], READ[kind])]
     assert shell.client.requests == wanted
     assert shell.client.objects[kind, NAME] is ours
+
+
+@pytest.mark.parametrize("kind", SELECTORS)
+async def test_a_name_that_was_taken_and_is_free_again_is_looked_at_anew(kind: str) -> None:
+    shell = Shell()
+    taken = ConflictError(409, "AlreadyExists", "it was there")
+    shell.client.refuse(f"create {kind} {NAME}", taken)
+    with pytest.raises(StaleError, match="is gone again"):
+        await shell.writer.write(
+            FRAUD,
+            Create(Ref(kind, NAME), make_choosing(kind, SELECTORS[kind], LABELS)),  # type: ignore[arg-type]
+        )
+
+
+async def test_a_job_is_read_by_the_right_to_list_them() -> None:
+    shell = Shell(make_choosing("Job", SELECTORS["Job"], LABELS))
+    await shell.writer.refresh("risk", Ref("Job", NAME))
+    (found,) = shell.cache.jobs.of(("risk", "fraud"))
+    del shell.client.objects["Job", NAME]
+    await shell.writer.refresh("risk", Ref("Job", NAME))
+    assert (found.meta.name, shell.cache.jobs.of(("risk", "fraud"))) == (NAME, ())
+    assert shell.client.requests == [f"list Job {NAME}"] * 2
 
 
 async def test_what_a_webhook_has_against_an_autoscaler_is_said_in_its_words() -> None:
