@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from errno import EAGAIN
 from functools import partial
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -62,7 +63,11 @@ async def look_up(
     """
     owner = _owner.get()
     await room.acquire(owner, 1)
-    looked_up = _run_in_thread(partial(_look_up, host, port, family, flags))
+    try:
+        looked_up = _run_in_thread(partial(_look_up, host, port, family, flags))
+    except RuntimeError as error:  # no thread may be begun: there are too many
+        room.give(owner, 1)
+        raise OSError(EAGAIN, "no thread is left to look the name up") from error
     looked_up.add_done_callback(lambda _: room.give(owner, 1))
     # Whoever waits may give up, and the thread goes on.
     return await asyncio.shield(looked_up)

@@ -93,3 +93,17 @@ async def test_a_lookup_has_its_place_until_it_ends(monkeypatch: pytest.MonkeyPa
         await second
     await asyncio.sleep(0)
     assert room.total == 0
+
+
+async def test_a_thread_that_cannot_be_begun_takes_nobodys_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    room = Room(1, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with looking_up_for("team"), pytest.raises(OSError, match="no thread is left"):
+            await look_up("good.example", 80, room)
+    assert room.total == 0
