@@ -108,12 +108,6 @@ def make_reflectors(
         if resource.kind not in off
         for namespace in namespaces or (None,)
     ]
-    everybodys = [(*watched, None) for watched in _list_everybodys(cache)]
-    neighbours = [
-        (ROUTES[kind], store, NEIGHBOURS[kind], namespace)
-        for kind, store in cache.neighbours.items()
-        for namespace in namespaces or (None,)
-    ]
     return reflectors + [
         Reflector(
             client,
@@ -126,7 +120,7 @@ def make_reflectors(
             clock=clock,
             boundary=cache.boundary,
         )
-        for resource, store, project, namespace in (*neighbours, *everybodys)
+        for resource, store, project, namespace in _list_everybodys(cache, namespaces)
         if resource.kind not in off
     ]
 
@@ -148,16 +142,23 @@ def _list_namespaced(cache: Cache) -> list[tuple[Resource, Store[Any], Projectio
     ]
 
 
-def _list_everybodys(cache: Cache) -> list[tuple[Resource, Store[Any], Projection]]:
-    """What is watched in the whole cluster, whatever namespaces are served."""
+def _list_everybodys(
+    cache: Cache, namespaces: Sequence[str]
+) -> list[tuple[Resource, Store[Any], Projection, str | None]]:
+    """What anybody makes: routes where models are served, and of the whole cluster the rest."""
     return [
-        (GATEWAYS, cache.gateways, project_gateway),
-        (GATEWAY_CLASSES, cache.gateway_classes, project_gateway_class),
         *(
-            (resource, cache.definitions[kind], make_definition_projection(kind))
+            (ROUTES[kind], store, NEIGHBOURS[kind], namespace)
+            for kind, store in cache.neighbours.items()
+            for namespace in namespaces or (None,)
+        ),
+        (GATEWAYS, cache.gateways, project_gateway, None),
+        (GATEWAY_CLASSES, cache.gateway_classes, project_gateway_class, None),
+        *(
+            (resource, cache.definitions[kind], make_definition_projection(kind), None)
             for kind, resource in DEFINITIONS.items()
         ),
-        _find_templates(cache, "ClusterMetricTemplate"),
+        (*_find_templates(cache, "ClusterMetricTemplate"), None),
     ]
 
 
