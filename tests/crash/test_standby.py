@@ -23,8 +23,9 @@ pytestmark = [pytest.mark.timeout(300, func_only=True)]
 
 PLAY = Play("standby", hold="4s", crashes=False, phase="Healthy")
 EXPIRY_SECONDS = 15.0
-MOST_SECONDS = 20.0
-MOST_CLEAN_SECONDS = 3.0
+MOST_SECONDS = 30.0
+MOST_CLEAN_SECONDS = 10.0
+"Less than a Lease takes to expire, with room for a slow machine; figures: docs/operations.md."
 END_SECONDS = 20.0
 MODELS = ("due", "growing", "shifting")
 LONGER = "15s"

@@ -20,10 +20,17 @@ pytestmark = [pytest.mark.timeout(420, func_only=True)]
 HOLD = rollout((20, "600s"))
 PATCH = ("patch", "httproute/iris", "--type=json")
 STRANGER = "--field-manager=stranger"
-MOST_SECONDS = 2.0
-"From an edit to the route as it was, on a machine that has other things to do."
-RELOAD_SECONDS = 2.5
-"Traefik works by a route up to 2 s after it was written."
+MOST_SECONDS = 10.0
+"From an edit to the route as it was: by the watch, for what is listed anew comes a minute later."
+CALM = 60
+"""So many good answers in a row, 3 s of them, show that Traefik has loaded the route as it was.
+
+It loads what it saw at most every 2 s, so one good answer may still be from before the edit.
+"""
+SERVED_SECONDS = 30.0
+"From the route as it was to that many good answers."
+LONG_PAUSE = 7
+"After so many edits that were put right, the next one stays for 16 s."
 THEIR_PATH = [{"path": {"type": "PathPrefix", "value": "/theirs"}}]
 NOWHERE = {"backendRefs": [{"name": "theirs", "port": 80, "weight": 100}]}
 EDITS: dict[str, Json] = {
@@ -36,14 +43,14 @@ EDITS: dict[str, Json] = {
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """When a stranger's edit was there, in seconds since the epoch, and until when."""
+    """When a stranger's edit was there and until when requests felt it, in seconds since 1970."""
 
     begin: float
     end: float
 
 
 def edit(scenario: Scenario, change: Json) -> Edit:
-    """Edit the route as somebody else, and wait until it says again what it said before."""
+    """Edit the route as somebody else, and wait until it is as before and serves as before."""
     before = route_of(scenario)
     begin = time.time()
     scenario.kubectl(*PATCH, STRANGER, "-p", json.dumps([change]))
@@ -52,7 +59,19 @@ def edit(scenario: Scenario, change: Json) -> Edit:
         assert time.time() < edited + 20, scenario.tell()
         time.sleep(0.02)
     assert time.time() - edited <= MOST_SECONDS
-    return Edit(begin, time.time())
+    return Edit(begin, wait_until_served(scenario))
+
+
+def wait_until_served(scenario: Scenario) -> float:
+    """Wait until the gateway works by the route that is there now; seconds since 1970."""
+    begin = time.time()
+    while True:
+        now = time.time()
+        answers = scenario.load_so_far().between(begin, now).sent[-CALM:]
+        if len(answers) == CALM and all(answer.ok for answer in answers):
+            return now
+        assert now < begin + SERVED_SECONDS, scenario.tell()
+        time.sleep(0.2)
 
 
 def route_of(scenario: Scenario) -> Json:
@@ -72,10 +91,7 @@ def test_what_others_write_in_a_hold_is_put_right_at_once_and_told(scenario: Sce
     serve(scenario, "v1", HOLD)
     change(scenario, "v2", HOLD)
     scenario.wait(weight(20, "Holding"), 90)
-    edits = []
-    for what in EDITS.values():
-        edits.append(edit(scenario, what))
-        time.sleep(RELOAD_SECONDS + 2)
+    edits = [edit(scenario, what) for what in EDITS.values()]
 
     found = scenario.wait(weight(20, "Holding"), 30)
     assert found["status"]["traffic"]["hostnames"] == [scenario.host]
@@ -83,10 +99,9 @@ def test_what_others_write_in_a_hold_is_put_right_at_once_and_told(scenario: Sce
     late = [
         answer
         for answer in report.failures
-        if not any(e.begin <= (answer.start or 0.0) <= e.end + RELOAD_SECONDS for e in edits)
+        if not any(e.begin <= (answer.start or 0.0) <= e.end for e in edits)
     ]
     assert late == [], report.describe_failures()
-    assert len(report.failures) <= 20 * len(edits) * (MOST_SECONDS + RELOAD_SECONDS)
     assert wait_until(lambda: bool(told(scenario, "ExternalChangeReverted")), 10)
     assert told(scenario, "ExternalChangeReverted")[0] == (
         "HTTPRoute iris was changed by stranger; it is put right"
@@ -126,11 +141,11 @@ def test_somebody_who_keeps_writing_is_named_and_holds_no_rollback_up(scenario: 
         contested = scenario.wait(is_contested, 60)
         ready = {c["type"]: c for c in contested["status"]["conditions"]}["Ready"]
         assert "stranger" in ready["message"]
-        time.sleep(10)  # the pauses have become long
+        scenario.wait(lambda found: found["status"]["routes"]["reverts"] >= LONG_PAUSE, 60)
         scenario.command("abort", canary)
         asked = time.monotonic()
         while any(b["name"].endswith(canary) for b in backends_of(scenario)):
-            assert time.monotonic() < asked + 5, scenario.tell()
+            assert time.monotonic() < asked + MOST_SECONDS, scenario.tell()
             time.sleep(0.05)
     scenario.wait(phase("RolledBack"), 60)
     scenario.stop_load()
