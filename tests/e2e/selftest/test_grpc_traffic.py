@@ -7,6 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from tests.e2e import traffic
 from tests.e2e.grpc_traffic import METHOD, encode_request, make_text, read_version, send_calls
 from tests.e2e.ramp import steady
 from tests.e2e.running import IRIS
@@ -18,6 +19,13 @@ REQUEST = (
     b"\x33\x33\xa3\x40\x00\x00\x60\x40\x33\x33\xb3\x3f\xcd\xcc\x4c\x3e"
 )
 "What protoc's own code writes for one flower."
+PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every planned call leave, however slow the machine is."""
+    monkeypatch.setattr(traffic, "LATE_SECONDS", PATIENCE_SECONDS)
 
 
 class Model:
@@ -52,7 +60,7 @@ async def run(tmp_path: Path, address: str) -> Report:
     url = f"http://{address}/v2/models/iris/infer"
     log = tmp_path / "log"
     with log.open("w") as file:
-        wanted = Load(url, "iris.example.com", steady(50.0, 0.6), IRIS)
+        wanted = Load(url, "iris.example.com", steady(50.0, 0.6), IRIS, PATIENCE_SECONDS)
         await send_calls(wanted, file, asyncio.Event())
     return read_report(log)
 

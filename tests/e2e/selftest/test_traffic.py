@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.e2e import traffic
 from tests.e2e.ramp import steady
 from tests.e2e.traffic import (
     STALL_SECONDS,
@@ -58,7 +59,17 @@ async def url(model: Model) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def run(tmp_path: Path, url: str, timeout: float = 2.0) -> Report:  # noqa: ASYNC109 # the client's
+PATIENCE_SECONDS = 30.0
+"For what is not about lateness: the machine may stand still."
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every planned request leave, however slow the machine is."""
+    monkeypatch.setattr(traffic, "LATE_SECONDS", PATIENCE_SECONDS)
+
+
+async def run(tmp_path: Path, url: str, timeout: float = PATIENCE_SECONDS) -> Report:  # noqa: ASYNC109 # the client's
     wanted = Load(url, "iris.example.com", steady(50.0, 0.4), "{}", timeout)
     log = tmp_path / "log"
     with log.open("w") as file:
@@ -82,8 +93,12 @@ async def test_requests_leave_on_schedule_while_answers_are_slow(
 
     report = await run(tmp_path, url)
 
-    starts = [answer.start or 0.0 for answer in report.answers]
-    assert starts[-1] - starts[0] == pytest.approx(0.38, abs=0.1)
+    ends = [(a.start or 0.0) + (a.latency or 0.0) for a in report.sent]
+    starts = [answer.start or 0.0 for answer in report.sent]
+    assert len(starts) == 20
+    assert all(now >= answer.planned for now, answer in zip(starts, report.sent, strict=True))
+    # Nearly all leave before the one before is answered, 0.3 s after it left.
+    assert sum(later < end for end, later in zip(ends, starts[1:], strict=False)) >= 15
 
 
 async def test_an_error_counts_once_and_is_not_retried(
@@ -112,11 +127,11 @@ async def test_a_bystander_that_gets_no_processor_is_written_down(tmp_path: Path
     with log.open("w") as file:
         async with run_bystander() as (process, port), watching(port, file):
             os.kill(process, signal.SIGSTOP)
-            await asyncio.sleep(2 * STALL_SECONDS)
+            await asyncio.sleep(4 * STALL_SECONDS)  # it may be asked late
             os.kill(process, signal.SIGCONT)
 
-    (stall,) = read_report(log).stalls
-    assert stall.end - stall.begin >= STALL_SECONDS
+    stalls = read_report(log).stalls  # the machine may have stood still besides
+    assert max(stall.end - stall.begin for stall in stalls) >= STALL_SECONDS
 
 
 def test_a_request_that_ran_out_of_time_while_the_machine_stood_still_tells_nothing() -> None:
@@ -158,9 +173,10 @@ async def test_the_client_stops_when_asked_and_says_how_many_were_planned(
     model.when_asked[10] = stop.set
 
     with log.open("w") as file:
-        await send_load(Load(url, "iris.example.com", steady(50.0, 60.0), "{}"), file, stop)
+        wanted = Load(url, "iris.example.com", steady(50.0, 60.0), "{}", PATIENCE_SECONDS)
+        await send_load(wanted, file, stop)
 
-    assert 10 <= read_report(log).planned == model.asked < 100
+    assert 10 <= read_report(log).planned == model.asked < 2000
 
 
 def test_the_span_of_failures_runs_from_the_first_answer_to_the_last() -> None:
