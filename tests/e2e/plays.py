@@ -5,7 +5,7 @@ from tests.e2e.scenario import Scenario, phase
 
 JUDGED = rollout((20, "10s"), (50, "10s"), analysis=METRICS, guard={"duration": "8s"})
 UNJUDGED = rollout((20, "60s"))
-READY_SECONDS = 90.0
+READY_SECONDS = 120.0
 
 
 def serve(scenario: Scenario, version: str, terms: Json, replicas: int = 1) -> None:
@@ -25,8 +25,8 @@ def promote(scenario: Scenario) -> None:
     """v1 serves with two pods and v2 takes its place, guard and all."""
     serve(scenario, "v1", JUDGED, replicas=2)
     change(scenario, "v2", JUDGED, replicas=2)
-    scenario.wait(phase("Guarding"), 120)
-    scenario.wait(phase("Healthy"), 30)
+    scenario.wait(phase("Guarding"), 180)
+    scenario.wait(phase("Healthy"), READY_SECONDS)
 
 
 def roll_back(scenario: Scenario) -> Json:
@@ -34,4 +34,4 @@ def roll_back(scenario: Scenario) -> Json:
     scenario.blamed = {image("v3")}
     serve(scenario, "v2", JUDGED)
     change(scenario, "v3", JUDGED)
-    return scenario.wait(phase("RolledBack"), 90)
+    return scenario.wait(phase("RolledBack"), 150)

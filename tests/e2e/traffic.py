@@ -308,6 +308,11 @@ class Report:
         versions = [answer.version for answer in self.answers if answer.ok]
         return {name: versions.count(name) / len(versions) for name in sorted(set(versions))}
 
+    @property
+    def last_version(self) -> str:
+        """The version that gave the last good answer: the last request of all may not have left."""
+        return next((answer.version for answer in reversed(self.answers) if answer.ok), "")
+
     def failing_span(self, status: int = 500) -> float | None:
         """Seconds from the first answer with this status to the last; None when there was none."""
         seen = [a.start + (a.latency or 0.0) for a in self.sent if a.start and a.status == status]
