@@ -9,6 +9,7 @@ objects cannot be written in one transaction, `SLACK_SECONDS` says how old a loo
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from canarium.api.durations import parse_duration
 
@@ -313,7 +314,7 @@ class _RulesInForce:
         generation = change.metadata.get("generation", 1)
         self.versions.setdefault(generation, world.demands(change.object))
         if accepted_generation(change.object) >= generation:
-            self.accepted.setdefault(generation, change.time)
+            self.accepted.setdefault(generation, accepted_at(change))
 
     def share(self, revision: str, now: float) -> int:
         """The highest share that any version in force gives to a revision, in percent."""
@@ -339,6 +340,18 @@ def accepted_generation(route: Json) -> int:
         return 0
     found = [c.get("observedGeneration", 0) * (c.get("status") == "True") for c in conditions]
     return min(found, default=0)
+
+
+def accepted_at(change: Change) -> float:
+    """When a gateway said last that it takes a route, at the earliest; or when it was written.
+
+    The apiserver notes whole seconds. When the witness saw it is no better: it may have been given
+    no processor while the operator was, and then saw what came two seconds later at the same time.
+    """
+    entries = [entry for entry in change.metadata.get("managedFields", []) if "time" in entry]
+    said = [entry for entry in entries if entry.get("subresource") == "status"] or entries
+    times = [datetime.fromisoformat(entry["time"]).timestamp() for entry in said]
+    return min(change.time, max(times, default=change.time))
 
 
 def check_canaries(changes: Sequence[Change], expected: Expectation) -> Iterator[Violation]:

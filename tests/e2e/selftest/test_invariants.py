@@ -141,6 +141,26 @@ def test_an_idle_model_may_be_put_to_sleep_but_its_deployment_may_not_go() -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("noted", "want"),
+    [
+        pytest.param("1970-01-01T00:17:50Z", [], id="the witness was late"),
+        pytest.param(
+            "1970-01-01T00:17:51Z",
+            ["4 release: Deployment iris-v1 was left 0 of 2 pods that a rule still needs"],
+            id="the operator was early",
+        ),
+    ],
+)
+def test_a_gateways_word_counts_from_the_second_that_the_apiserver_noted(
+    noted: str, want: list[str]
+) -> None:
+    """Both are seen 0.7 s before the pods are taken, at 00:17:52.1."""
+    log = promoted().wait(2.4).accept(noted).wait(0.7).scale("v1", 0)
+
+    assert violated(log) == want
+
+
 def test_a_pod_that_goes_between_look_and_write_is_nobodys_fault() -> None:
     log = serving().revision("v2", pods=1).wait(9).ready("v2", 0).wait(0.1).route(v1=80, v2=20)
 

@@ -112,10 +112,12 @@ class Log:
         self._generation += 1
         return self._route(shares, filters=[copies])
 
-    def accept(self) -> "Log":
-        """The gateway takes the last version of the route."""
+    def accept(self, noted: str = "") -> "Log":
+        """The gateway takes the last version of the route; `noted` is when, by the apiserver."""
         self._accepted = self._generation
-        return self._route(None)
+        entry = {"manager": "traefik", "operation": "Update", "subresource": "status"}
+        fields = {"managedFields": [{**entry, "time": noted}]} if noted else {}
+        return self._route(None, about=fields)
 
     def traefik(self, **shares: int) -> "Log":
         """The weights of Traefik's own kind, of which nobody says that it was accepted."""
@@ -125,7 +127,11 @@ class Log:
         return self._write("TraefikService", MODEL, body, None, generation=self._generation)
 
     def _route(
-        self, shares: dict[str, int] | None, rules: Sequence[Json] = (), **main: Any
+        self,
+        shares: dict[str, int] | None,
+        rules: Sequence[Json] = (),
+        about: Json | None = None,
+        **main: Any,
     ) -> "Log":
         known = self._last.get(("HTTPRoute", MODEL), {}).get("spec", {})
         backends = [{"name": f"{MODEL}-{k}", "weight": v} for k, v in (shares or {}).items()]
@@ -136,7 +142,8 @@ class Log:
         }  # fmt: skip
         status = {"parents": [{"conditions": [accepted]}]}
         body = {"spec": spec if shares is not None else known, "status": status}
-        return self._write("HTTPRoute", MODEL, body, None, generation=self._generation)
+        found = {"generation": self._generation, **(about or {})}
+        return self._write("HTTPRoute", MODEL, body, None, **found)
 
     def _write(
         self, kind: str, name: str, body: dict[str, Any], revision: str | None,
