@@ -11,7 +11,12 @@ from tests.e2e.plays import JUDGED, change, roll_back, serve
 from tests.e2e.readings import said_of_ready
 from tests.e2e.scenario import Scenario, condition, get_condition, phase
 
-pytestmark = [pytest.mark.timeout(420, func_only=True)]
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
+MOST_SPAN_SECONDS = 30.0
+"""From the first 500 to the last: five or six, and more where the machine stands still.
+
+What is read anew every minute comes later.
+"""
 MEDIAN: Json = {"name": "latency-p50", "vsStable": {"maxRatio": "2"}}
 "Of a few dozen answers the median is known; their 99th percentile is the slowest of them."
 
@@ -22,7 +27,7 @@ def test_rollback_is_quick_and_is_remembered(scenario: Scenario) -> None:
     assert_taken_back(scenario, taken_back, "ErrorRateTooHigh")
     span = scenario.load.report().failing_span() if scenario.load else None
     assert span is not None
-    assert span <= 15
+    assert span <= MOST_SPAN_SECONDS
     assert_stays_rejected(scenario)
     assert_retried(scenario)
     report = scenario.stop_load()
@@ -48,15 +53,16 @@ def assert_stays_rejected(scenario: Scenario) -> None:
     change(scenario, "v3", JUDGED)
     scenario.wait(condition("Stalled", "True"), 30)
     scenario.kubectl("annotate", "modeldeployment/iris", "example.com/touched=yes")
-    scenario.wait(phase("RolledBack"), 10)
+    scenario.wait(phase("RolledBack"), 30)
 
 
 def assert_retried(scenario: Scenario) -> None:
     """A person's retry tries it again, and it is taken back again."""
-    rejected = scenario.wait(phase("RolledBack"), 10)["status"]["rejected"][0]["revision"]
+    rejected = scenario.wait(phase("RolledBack"), 30)["status"]["rejected"][0]["revision"]
+    before = scenario.mark()
     scenario.command("retry", rejected)
-    scenario.wait(phase("Progressing"), 30)
-    scenario.wait(phase("RolledBack"), 90)
+    scenario.wait(phase("Progressing"), 60, since=before)
+    scenario.wait(phase("RolledBack"), 180)
 
 
 def test_a_slow_version_is_taken_back_for_its_latency(scenario: Scenario) -> None:
@@ -65,7 +71,7 @@ def test_a_slow_version_is_taken_back_for_its_latency(scenario: Scenario) -> Non
     serve(scenario, "v1", terms)
 
     change(scenario, "v4", terms)
-    taken_back = scenario.wait(phase("RolledBack"), 90)
+    taken_back = scenario.wait(phase("RolledBack"), 180)
 
     assert_taken_back(scenario, taken_back, "LatencyTooHigh")
     report = scenario.stop_load()
@@ -86,7 +92,7 @@ def test_a_version_that_never_answers_is_taken_back_before_the_deadline(
     serve(scenario, "v1", JUDGED)
 
     change(scenario, version, JUDGED)  # its progressDeadline is ten minutes
-    taken_back = scenario.wait(phase("RolledBack"), 150)
+    taken_back = scenario.wait(phase("RolledBack"), 240)
 
     assert_taken_back(scenario, taken_back, reason)
     report = scenario.stop_load()

@@ -3,9 +3,10 @@
 import pytest
 
 from tests.e2e.manifests import image, iris, rollout
-from tests.e2e.scenario import Scenario, phase
+from tests.e2e.plays import READY_SECONDS
+from tests.e2e.scenario import Scenario, has_evidence, phase
 
-pytestmark = [pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.timeout(420, func_only=True)]
 
 
 def test_what_the_gateway_counts_takes_a_bad_version_back(scenario: Scenario) -> None:
@@ -15,17 +16,18 @@ def test_what_the_gateway_counts_takes_a_bad_version_back(scenario: Scenario) ->
     terms["analysis"]["gateway"] = {"address": address}
     scenario.blamed.add(image("v3"))
     scenario.apply(iris("v1", scenario.host, rollout=terms))
-    scenario.wait(phase("Healthy"), 90)
+    scenario.wait(phase("Healthy"), READY_SECONDS)
     scenario.start_load()
     scenario.apply(iris("v3", scenario.host, rollout=terms))
-    judged = scenario.wait(phase("RolledBack"), 120)
+    judged = scenario.wait(phase("RolledBack"), 180)
     report = scenario.stop_load()
 
     assert judged["status"]["reason"] == "ErrorRateTooHigh"
     assert judged["status"]["stable"]["version"] == "v1"
-    record = scenario.get("ModelRevision", f"iris-{judged['status']['rejected'][0]['revision']}")
-    assert record is not None
+    name = f"iris-{judged['status']['rejected'][0]['revision']}"
+    record = scenario.wait_for("ModelRevision", name, has_evidence, 30)
     rows = {row["metric"]: row for row in record["status"]["evidence"]}
     assert (rows["error-rate"]["source"], rows["error-rate"]["verdict"]) == ("Gateway", "Fail")
-    failed = sum(answer.status == 500 for answer in report.sent)
+    # Also those whose answer came too late for the client: the gateway may have counted them.
+    failed = sum(not answer.ok for answer in report.sent)
     assert 0 < rows["error-rate"]["canaryBad"] <= failed

@@ -20,10 +20,21 @@ from tests.e2e.conftest import Theatre
 from tests.e2e.manifests import PUBLIC, Json, image, iris, read_example, rollout
 from tests.e2e.running import start_load
 from tests.e2e.scaling import QUICKLY_DOWN, READY_SECONDS, larger_than, of_size, stable_of
-from tests.e2e.scenario import Holds, Scenario, condition, get_condition, named, phase
+from tests.e2e.scenario import (
+    Holds,
+    Scenario,
+    condition,
+    get_condition,
+    has_evidence,
+    named,
+    phase,
+)
 from tests.e2e.syncing import syncing
 
-pytestmark = [pytest.mark.timeout(600, func_only=True)]
+pytestmark = [pytest.mark.timeout(900, func_only=True)]
+SCALED_SECONDS = 240.0
+"""For a Prometheus' rates, KEDA's looks and the autoscaler's, and pods that start side by side on a
+busy machine."""
 ENVOY: Json = {"name": "envoy", "namespace": "gateways", "sectionName": "http"}
 CALLS_PER_SECOND = 30.0
 STEADY = ((0.0, CALLS_PER_SECOND), (600.0, CALLS_PER_SECOND))
@@ -120,11 +131,11 @@ def test_by_its_calls_a_good_version_is_promoted_and_a_bad_one_taken_back(
     call(called)
 
     called.apply(speaking(called, "v2", **terms))
-    called.wait(has_passed("v2"), 150)
+    called.wait(has_passed("v2"), 240)
     promoted = called.wait(phase("Healthy"), 240)
     good = called.load_so_far()
     called.apply(speaking(called, "v3", **terms))
-    refused = called.wait(phase("RolledBack"), 150)
+    refused = called.wait(phase("RolledBack"), 240)
     report = called.stop_load()
 
     assert promoted["status"]["stable"]["version"] == "v2"
@@ -136,7 +147,8 @@ def test_by_its_calls_a_good_version_is_promoted_and_a_bad_one_taken_back(
     assert (failed["metric"], failed["source"]) == ("error-rate", "Pods")
     # What its callers saw was counted, and nothing else: of a call that failed they have a code.
     assert {answer.error for answer in report.failures} == {"INTERNAL"}
-    assert 0 < failed["canaryBad"] <= len(report.failures)
+    # A call that went out of time when the machine stood still may have been counted, too.
+    assert 0 < failed["canaryBad"] <= sum(not answer.ok for answer in report.sent)
     assert failed["canaryBad"] < failed["canaryTotal"]
 
 
@@ -149,10 +161,10 @@ def test_a_busy_model_has_the_pods_that_its_calls_need(triggered: Scenario, tmp_
         call(triggered)
 
         name = f"iris-{stable_of(triggered)}"
-        triggered.wait_for("Deployment", name, larger_than(2), READY_SECONDS)
+        triggered.wait_for("Deployment", name, larger_than(2), SCALED_SECONDS)
 
         report = triggered.stop_load()
-        triggered.wait_for("Deployment", name, of_size(1), READY_SECONDS)
+        triggered.wait_for("Deployment", name, of_size(1), SCALED_SECONDS)
     assert not report.failures, report.describe_failures()
 
 
@@ -179,11 +191,6 @@ def find_failed(scenario: Scenario, version: str) -> Json:
         for each in scenario.all_of("ModelRevision")
         if each["spec"]["source"]["model"]["version"] == version
     ]
-    record = scenario.wait_for("ModelRevision", name, has_evidence, 20)
+    record = scenario.wait_for("ModelRevision", name, has_evidence, 30)
     rows: list[Json] = record["status"]["evidence"]
     return next(row for row in rows if row["verdict"] == "Fail")
-
-
-def has_evidence(found: Json) -> bool:
-    """a record of how it went"""
-    return bool(found.get("status", {}).get("evidence"))
