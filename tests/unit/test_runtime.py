@@ -129,7 +129,7 @@ async def test_a_list_that_breaks_is_tried_again(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(runtime, "_list_models", explode)
     task = asyncio.create_task(runtime._resync())
-    await asyncio.wait_for(again.wait(), 10)
+    await asyncio.wait_for(again.wait(), 40)
     assert not task.done()
     task.cancel()
     await asyncio.wait([task])
@@ -141,7 +141,7 @@ async def test_missing_crds_are_said_and_waited_for(caplog: pytest.LogCaptureFix
         runtime = make_runtime()
         runtime.client = client
         task = asyncio.create_task(runtime._resync())
-        await asyncio.wait_for(apiserver.over.wait(), 10)
+        await asyncio.wait_for(apiserver.over.wait(), 40)
         task.cancel()
         await asyncio.wait([task])
         assert runtime.problems()[0] == MISSING_CRD
@@ -238,7 +238,7 @@ async def test_the_right_to_a_child_is_needed_as_much_as_the_right_to_the_object
             reflector._enter("synced")
     runtime.options = replace(runtime.options, workers=0)
     leading = asyncio.create_task(runtime._lead())
-    await asyncio.wait_for(runtime._settled.wait(), 10)
+    await asyncio.wait_for(runtime._settled.wait(), 40)
     leading.cancel()
     await asyncio.wait([leading])
     assert (runtime.served, version(runtime)) == (("other",), None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import argcomplete
 import pytest
+from canarium.cli import suggestions
 from canarium.cli.completion import NAMES, complete_for_kubectl, suggest_words
 from canarium.cli.main import COMMANDS, main
 
@@ -32,6 +33,7 @@ def test_options_come_when_they_are_begun() -> None:
 
 
 def test_names_come_from_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suggestions, "PATIENCE_SECONDS", 40.0)  # a shell is not kept so long
     with serve(FakeApiserver(objects.HOLDING, list(RECORDS)), tmp_path) as kubeconfig:
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         assert suggest_words(["status", ""]) == ["fraud"]

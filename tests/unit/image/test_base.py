@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.loopback import refusing
+
 SCRIPTS = Path(__file__).parents[3] / "image"
 DOCKERFILE = Path(__file__).parents[3] / "Dockerfile"
 MANIFEST = json.dumps({"schemaVersion": 2, "manifests": [{"digest": "sha256:of-a-platform"}]})
@@ -138,9 +140,9 @@ def test_nothing_is_written_where_something_is_wrong(
 def test_a_registry_that_is_away_is_a_sentence(
     base: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with running(Registry()) as line:
-        path = write(tmp_path, line)
-    assert base.main(["update", "--file", str(path)]) == 1
+    with refusing() as port:
+        path = write(tmp_path, f"ARG BASE=127.0.0.1:{port}/library/python:3.13-slim")
+        assert base.main(["update", "--file", str(path)]) == 1
     assert "Connection refused" in capsys.readouterr().err
 
 

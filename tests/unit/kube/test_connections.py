@@ -47,7 +47,7 @@ def test_a_peer_that_never_says_good_bye_leaves_no_socket_open(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connections, "FAREWELL_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "FAREWELL_SECONDS", 1.0)
     make_certificates(tmp_path, ["127.0.0.1"])
     tls = ssl.create_default_context(cafile=tmp_path / "ca.crt")
 

@@ -141,7 +141,7 @@ async def test_a_recorder_that_waits_sends_what_comes() -> None:
     for count in (1, 2):
         await asyncio.sleep(0)
         stage.recorder.record(replace(META, name=f"m{count}", uid=f"uid-{count}"), ROLLED_BACK)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             while len(stage.client.objects) < count:  # noqa: ASYNC110 - a fake has them
                 await asyncio.sleep(0)
     running.cancel()

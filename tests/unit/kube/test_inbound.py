@@ -20,7 +20,7 @@ from canarium.kube.probes import serve_probes
 
 HOST = "127.0.0.1"
 IDLE = 4000
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 40.0
 PROBE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -117,7 +117,10 @@ def test_4000_idle_connections_keep_no_probe_from_being_answered(
         run(scenario(), loop)
 
 
-async def test_an_address_has_its_own_limit_and_takes_nothing_from_others() -> None:
+async def test_an_address_has_its_own_limit_and_takes_nothing_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbound, "HEADER_SECONDS", PATIENCE_SECONDS)  # nobody is closed for that
     async with serving() as runner:
         other = await connect(runner, "127.0.0.2")
         crowd = [await connect(runner) for _ in range(3 * CONNECTIONS_OF_ADDRESS)]
@@ -165,11 +168,12 @@ async def test_who_is_being_answered_is_not_the_one_who_has_to_go() -> None:
 async def test_a_request_has_five_seconds_for_its_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slowly it goes on sending some; a connection that says nothing, too."""
     assert inbound.HEADER_SECONDS == 5
-    monkeypatch.setattr(inbound, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(inbound, "HEADER_SECONDS", 1.5)
     async with serving() as runner:
-        silent, slow, answered = [await connect(runner) for _ in range(3)]
-        dripping = asyncio.create_task(drip(slow))
+        answered = await connect(runner)
         assert (await exchange(answered, PROBE)).startswith(OK)
+        silent, slow = [await connect(runner) for _ in range(2)]
+        dripping = asyncio.create_task(drip(slow))
         waited = [await wait_until_closed(visitor) for visitor in (silent, slow, answered)]
         await dripping
         for visitor in (silent, slow, answered):
@@ -182,8 +186,8 @@ async def drip(visitor: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     try:
         await loop.sock_sendall(visitor, b"GET /livez HTTP/1.1\r\n")
-        for number in range(40):
-            await asyncio.sleep(0.05)
+        for number in range(100):
+            await asyncio.sleep(0.1)
             await loop.sock_sendall(visitor, f"a{number}: b\r\n".encode())
     except OSError:
         return
@@ -192,7 +196,7 @@ async def drip(visitor: socket.socket) -> None:
 async def test_metrics_that_nobody_takes_have_a_share_and_an_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(probes, "SCRAPE_SECONDS", 4.0)
+    monkeypatch.setattr(probes, "SCRAPE_SECONDS", 10.0)
     pages = [LARGE] * SCRAPES_OF_ADDRESS + [[b"up 1\n"]] * 2
     async with serving(lambda: pages.pop(0)) as runner:
         stuck = [await connect(runner) for _ in range(SCRAPES_OF_ADDRESS)]

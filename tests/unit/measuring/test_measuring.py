@@ -102,7 +102,7 @@ async def stage(*meters: ScriptedMeter, **options: Any) -> AsyncIterator[Stage]:
 
 
 async def played(meter: ScriptedMeter) -> None:
-    await asyncio.wait_for(meter.over.wait(), 5)
+    await asyncio.wait_for(meter.over.wait(), 40)
 
 
 async def test_readings_become_a_verdict_with_rows_and_a_state_to_save() -> None:

@@ -110,7 +110,7 @@ async def test_status_is_written_once_though_the_judging_is_over_by_then() -> No
     for _ in range(3):
         templates.note_reading(FRAUD, FEED, "")
     templates.forget(FRAUD)
-    await asyncio.wait_for(client.written.wait(), 5)
+    await asyncio.wait_for(client.written.wait(), 40)
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
@@ -136,7 +136,7 @@ async def test_what_goes_wrong_with_one_template_leaves_the_others_and_the_opera
     for each in (broken, record()):
         cache.templates["MetricTemplate"].put(each)
     running = asyncio.create_task(templates.run())
-    await asyncio.wait_for(client.written.wait(), 5)
+    await asyncio.wait_for(client.written.wait(), 40)
     assert not running.done()
     running.cancel()
     with suppress(asyncio.CancelledError):

@@ -27,6 +27,7 @@ from canarium.notifying.posting import DELIVERED, Outcome, judge
 from canarium.sim.loop import VirtualLoop
 from yarl import URL
 
+from tests.loopback import refusing
 from tests.unit.api.specs import plain
 from tests.unit.kube.fake import FakeClient
 from tests.unit.sources.serving import serving
@@ -273,12 +274,11 @@ async def test_one_without_an_answer_is_not_waited_for_for_ever(
 
 async def test_an_address_that_nobody_answers_at_is_in_no_event() -> None:
     """The words that asyncio has for it would name the host."""
-    async with serving(Inbox().answer) as url:
-        pass
-    async with office(make_secret(url=url)) as it:
-        it.notify(CHAT)
-        assert await it.settle() == {"GivenUp": 1.0}
-        assert it.events == [f"{UNTOLD}: connection refused on port {URL(url).port}"]
+    with refusing() as port:
+        async with office(make_secret(url=f"http://127.0.0.1:{port}/")) as it:
+            it.notify(CHAT)
+            assert await it.settle() == {"GivenUp": 1.0}
+            assert it.events == [f"{UNTOLD}: connection refused on port {port}"]
 
 
 async def test_more_than_fits_is_dropped_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,16 @@ def parse_in_pieces(text: bytes, size: int) -> Counters:
     return get_only(page)
 
 
+def find_least_cost(do: Callable[[], object]) -> float:
+    """Seconds of the processor that it takes: a collection of garbage may fall into one try."""
+    spent = []
+    for _ in range(3):
+        began = time.process_time()
+        do()
+        spent.append(time.process_time() - began)
+    return min(spent)
+
+
 # Pages of metrics
 
 
@@ -180,10 +190,11 @@ def test_so_many_ordinary_series_are_read() -> None:
     ],
 )
 def test_what_is_too_much_is_refused_by_name_before_it_costs(body: bytes, message: str) -> None:
-    began = time.process_time()
-    with pytest.raises(SourceError, match=message):
-        read_result(Answer(200, body))
-    assert time.process_time() - began < 0.1
+    def read() -> None:
+        with pytest.raises(SourceError, match=message):
+            read_result(Answer(200, body))
+
+    assert find_least_cost(read) < 0.1
 
 
 def test_series_are_followed_up_to_a_number_for_all() -> None:
@@ -229,10 +240,14 @@ def test_series_that_are_forgotten_make_room(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_path_that_searches_looks_at_so_many_values_and_no_more() -> None:
     wide = Answer(200, ANSWERS["wide"][1]())
-    began = time.process_time()
-    with pytest.raises(SourceError, match=r"has more values than .* may search: name the place"):
-        read_number(wide, "$..[?@.a==1]")
-    assert time.process_time() - began < 0.1
+
+    def search() -> None:
+        with pytest.raises(
+            SourceError, match=r"has more values than .* may search: name the place"
+        ):
+            read_number(wide, "$..[?@.a==1]")
+
+    assert find_least_cost(search) < 0.1
     assert read_number(wide, "$.v[60000]") == 1
     some = Answer(200, b'{"v":[' + b'{"a":1,"b":2},' * 1000 + b'{"a":3,"b":4}]}')
     assert read_number(some, "$.v[?@.a==3].b") == 4
@@ -290,9 +305,9 @@ async def test_who_gives_up_waiting_holds_nobody_up() -> None:
         await asyncio.sleep(0)
         for each in waiting:
             each.cancel()
-    await asyncio.wait_for(last, 5)
+    await asyncio.wait_for(last, 40)
     assert done == ["d"]
-    await asyncio.wait_for(turns.run("e", lambda: done.append("e")), 5)
+    await asyncio.wait_for(turns.run("e", lambda: done.append("e")), 40)
     assert done == ["d", "e"]
 
 
@@ -351,7 +366,7 @@ async def test_who_is_cancelled_while_it_waits_or_just_then_keeps_no_room() -> N
     room.give("a", 1)
     await asyncio.sleep(0)
     large.cancel()  # who stood behind it wants less, and gets it
-    await asyncio.wait_for(small, 5)
+    await asyncio.wait_for(small, 40)
     room.give("b", 1)
     room.give("a", 1)
     assert room.total == 2  # it is granted, and cancelled before it runs

@@ -58,7 +58,7 @@ async def test_names_that_nobody_answers_for_keep_no_other_namespace_waiting(
         await asyncio.wait(crowd)
         assert {type(each.exception()) for each in crowd} == {SourceError}
         assert asked.count(HANGS) <= 8
-        other = ask(session, shares, quick, "risk", 15.0)
+        other = ask(session, shares, quick, "risk", 40.0)
         (found,) = await asyncio.gather(other, return_exceptions=True)
         assert found == 200
 

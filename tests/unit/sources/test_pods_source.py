@@ -9,7 +9,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import TestServer
 from canarium.core.profiles import Profile
 from canarium.judge import Reading, Sample
 from canarium.sources.counters import Counters
@@ -25,6 +25,8 @@ from canarium.sources.pods import (
     ScrapeError,
     make_session,
 )
+
+from tests.loopback import refusing
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -170,7 +172,7 @@ async def test_redirects_are_not_followed(session: aiohttp.ClientSession) -> Non
 async def test_nothing_of_ours_is_sent_along(
     session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", f"http://user:secret@127.0.0.1:{unused_port()}")
+    monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:1")
     sent: list[set[str]] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -187,8 +189,8 @@ async def test_nothing_of_ours_is_sent_along(
 
 
 async def test_a_closed_port_is_an_error_with_its_reason(session: aiohttp.ClientSession) -> None:
-    port = unused_port()
-    (scrape,) = await make_source(session).fetch([target(f"http://127.0.0.1:{port}/")])
+    with refusing() as port:
+        (scrape,) = await make_source(session).fetch([target(f"http://127.0.0.1:{port}/")])
     assert scrape.error == f"connection refused on port {port}"
 
 
