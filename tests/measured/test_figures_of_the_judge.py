@@ -20,7 +20,7 @@ from benchmarks.judge.tables import (
 SEED = 20261121
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("compute", "rollouts"),
     [

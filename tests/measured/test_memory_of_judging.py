@@ -135,7 +135,7 @@ class Hour:
         return used
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_memory_is_flat_over_an_hour_of_judging() -> None:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         loop = runner.get_loop()

@@ -26,7 +26,7 @@ from tests.properties.scaled_play import (
 from tests.simulated.play import KEY, Json
 from tests.simulated.test_disturbed_histories import SECONDS, one_of
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 HPA = "HorizontalPodAutoscaler"
 VERSIONS = st.sampled_from(["1", "2", "3", "4"])

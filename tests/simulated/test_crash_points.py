@@ -84,7 +84,7 @@ PLAYS = [
 ]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("story", "router"), PLAYS)
 def test_killed_at_any_write_the_end_is_the_same(story: str, router: str, moment: str) -> None:

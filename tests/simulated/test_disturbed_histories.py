@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.simulated.play import KEY, Play
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 "A dozen seconds of a processor; one that is cut off in the middle shows nothing but that."
 
 Json = dict[str, Any]

@@ -11,7 +11,7 @@ import pytest
 from canarium.sim.loop import VirtualLoop
 
 PATIENCE_SECONDS = 40.0
-"Less than a test has."
+"Less than a test has, which is four minutes."
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "states.md"
 EDGE = re.compile(r"^\| (\w+) → (\w+) \|", re.MULTILINE)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("holdback", [0, 10])
 def test_every_reachable_state_keeps_the_rules_and_every_edge_is_in_the_documentation(
     capsys: pytest.CaptureFixture[str], holdback: int
