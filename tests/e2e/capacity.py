@@ -98,18 +98,18 @@ def find_size_at(looks: Sequence[Look], revision: str, time: float) -> int:
     return next((n for begun, n in reversed(find_sizes(looks, revision)) if begun <= time), 0)
 
 
-def find_fewest_ready(changes: Sequence[Change], model: str, begin: float, end: float) -> int:
-    """How many pods of all revisions together were ready when fewest were, within these times.
+def find_fewest_ready(changes: Sequence[Change], model: str, begin: int, end: int) -> int:
+    """How many pods of all revisions together were ready when fewest were.
 
-    Pods that are on their way out don't count.
+    From one resourceVersion to another. Pods that are on their way out don't count.
     """
     fewest = None
     for world, change in replay(changes, model):
         if change.kind == "Pod":
             world.take(change)
             now = sum(world.ready_pods(revision) for revision in world.revisions())
-            if change.time < begin or fewest is None:
+            if change.version <= begin or fewest is None:
                 fewest = now
-            elif change.time < end:
+            elif change.version <= end:
                 fewest = min(fewest, now)
     return fewest or 0

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,24 @@ Shares = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of one object; `time` is when the witness saw it, in seconds since the epoch."""
+    """One change of one object; `time` is when the witness saw it, in seconds since the epoch.
+
+    The witness may be late, all of it or one of its watches: so `time` is one by which it had
+    happened, and `earliest` one before which it had not.
+    """
 
     time: float
     type: str
     kind: str
     object: Json
+
+    @property
+    def earliest(self) -> float:
+        """When the apiserver noted the latest write that is in it, in whole seconds."""
+        about = self.metadata
+        told = [entry.get("time") for entry in about.get("managedFields", [])]
+        times = [_read_time(text) for text in (*told, about.get("creationTimestamp")) if text]
+        return min(self.time, max(times, default=self.time))
 
     @property
     def version(self) -> int:
@@ -213,6 +226,10 @@ def replay(changes: Iterable[Change], model: str) -> Iterator[tuple[World, Chang
     for change in changes:
         yield world, change
         world.take(change)
+
+
+def _read_time(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _is_by_header(rule: Json) -> bool:

@@ -2,74 +2,95 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from typing import Any
 
 from tests.e2e.changes import ROUTE_KINDS, Change, Shares, replay
 from tests.e2e.invariants import SETTLE_SECONDS, accepted_generation
 from tests.e2e.traffic import Report
 
-LATE_SECONDS = 4.0
-"So much later than usual a gateway may begin to work by what it has accepted."
+COUNTED = 100
+"Answers by which a share is measured: of 20 a second those of 5 s."
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """The shares by revision from `begin` (accepted and settled) to `end` (the next write)."""
+    """The shares by revision from `begin` (surely accepted and settled) to `end` (no next write).
+
+    It may have stood from `earliest` on, and to `latest`: what the witness was late with counts.
+    """
 
     begin: float
     end: float
     shares: Shares
+    earliest: float
+    latest: float
 
     @property
     def seconds(self) -> float:
-        """How long it stood."""
-        return self.end - self.begin
-
-    @property
-    def steady(self) -> float:
-        """From when on a gateway that was late has begun too, within the first half at most."""
-        return self.begin + min(LATE_SECONDS, self.seconds / 2)
+        """How long it stood at most."""
+        return self.latest - self.earliest
 
 
 def find_stands(changes: Sequence[Change], model: str, settle_seconds: float) -> list[Stand]:
-    """Every time in which the gateway surely routed by one version of the route."""
+    """Every version of the route by which the gateway surely routed for a time."""
     return [stand for stand in _find(changes, model, settle_seconds) if stand.seconds > 0]
 
 
 def _find(changes: Sequence[Change], model: str, settle_seconds: float) -> Iterator[Stand]:
-    generation, accepted, shares = 0, 0.0, Shares()
+    generation, accepted, shares = 0, None, Shares()
     for world, change in replay(changes, model):
         if change.kind not in ROUTE_KINDS or change.name != model or change.deleted:
             continue
         if change.metadata["generation"] != generation:
-            if accepted:
-                yield Stand(accepted + settle_seconds, change.time, shares)
-            generation, accepted = change.metadata["generation"], 0.0
+            if accepted is not None:
+                yield _stand(shares, accepted, change, settle_seconds)
+            generation, accepted = change.metadata["generation"], None
             shares = (world.shares(change.object) or [Shares()])[0]
-        if not accepted and accepted_generation(change.object) >= generation:
-            accepted = change.time
-    if accepted and changes:
-        yield Stand(accepted + settle_seconds, changes[-1].time, shares)
+        if accepted is None and accepted_generation(change.object) >= generation:
+            accepted = change
+    if accepted is not None:
+        yield _stand(shares, accepted, changes[-1], settle_seconds)
+
+
+def _stand(shares: Shares, accepted: Change, following: Change, settle_seconds: float) -> Stand:
+    return Stand(
+        begin=accepted.time + settle_seconds,
+        end=following.earliest,
+        shares=shares,
+        earliest=accepted.earliest + settle_seconds,
+        latest=following.time,
+    )
 
 
 def find_worst_split(changes: Sequence[Change], report: Report, canary: str, version: str) -> float:
     """By how many points a canary's measured share was off its weight, at the weight it was most.
 
-    `version` is what the canary's answers say. 0 when it never shared the traffic. A gateway that
-    begins late on a busy machine is left its time: what is measured is how it shares.
+    Of each weight the last COUNTED good answers count, for a gateway may take longer than usual to
+    load what it has accepted; a weight with fewer stood for too short a time to be measured.
+    `version` is what the canary's answers say. 0 when it never shared the traffic.
     """
     stands = find_stands(changes, "iris", SETTLE_SECONDS)
-    off = (
-        abs(100 * report.between(stand.steady, stand.end).shares().get(version, 0.0) - weight)
-        for stand in stands
-        if 0 < (weight := stand.shares.get(canary, 0)) < 100
-    )
+    shared = [stand for stand in stands if 0 < stand.shares.get(canary, 0) < 100]
+    off = [
+        abs(100 * share - stand.shares[canary])
+        for stand in shared
+        if (share := _measure(stand, report, version)) is not None
+    ]
+    assert off or not shared, f"no weight stood for {COUNTED} answers: {shared}"
     return max(off, default=0.0)
 
 
+def _measure(stand: Stand, report: Report, version: str) -> float | None:
+    """A version's share of the last answers of a stand, 0 to 1; None when there are too few."""
+    good = [answer for answer in report.between(stand.begin, stand.end).answers if answer.ok]
+    if len(good) < COUNTED:
+        return None
+    return sum(answer.version == version for answer in good[-COUNTED:]) / COUNTED
+
+
 def find_scale_down(changes: Sequence[Change], revision: str) -> float:
-    """When a revision's Deployment was first made smaller."""
+    """When a revision's Deployment had surely been made smaller for the first time."""
     sizes = [
         (c.time, int(c.object["spec"]["replicas"]))
         for c in changes
@@ -80,28 +101,35 @@ def find_scale_down(changes: Sequence[Change], revision: str) -> float:
 
 
 def find_full_weight(changes: Sequence[Change], revision: str) -> float:
-    """When the gateway had surely taken that a revision gets everything."""
+    """When the gateway may first have gone by it that a revision gets everything."""
     stands = find_stands(changes, "iris", SETTLE_SECONDS)
-    return next(stand.begin for stand in stands if stand.shares.get(revision) == 100)
+    return next(stand.earliest for stand in stands if stand.shares.get(revision) == 100)
 
 
 def find_zero_weight(changes: Sequence[Change], revision: str) -> float:
-    """When the gateway had surely taken that a revision gets nothing any more."""
+    """When the gateway may first have gone by it that a revision gets nothing any more."""
     stands = find_stands(changes, "iris", SETTLE_SECONDS)
     tried = next(i for i, stand in enumerate(stands) if stand.shares.get(revision))
-    return next(stand.begin for stand in stands[tried:] if not stand.shares.get(revision))
+    return next(stand.earliest for stand in stands[tried:] if not stand.shares.get(revision))
 
 
 def said_of_ready(changes: Sequence[Change], since: float) -> set[str]:
-    """All that the condition Ready was from a moment on, with why where it wasn't True."""
-    said = (change for change in changes if change.kind == "ModelDeployment")
-    conditions = (
-        condition
-        for change in said
-        if change.time >= since
-        for condition in change.object.get("status", {}).get("conditions", [])
-    )
-    return {describe(condition) for condition in conditions if condition["type"] == "Ready"}
+    """All that the condition Ready was from a moment on, with why where it wasn't True.
+
+    Once it was True: a late witness may have seen only then how that came about.
+    """
+    found = ((change.time, _find_ready(change)) for change in changes if _is_told(change))
+    later = dropwhile(lambda said: said[1] != "True", found)
+    return {ready for time, ready in later if time >= since and ready}
+
+
+def _is_told(change: Change) -> bool:
+    return change.kind == "ModelDeployment" and not change.deleted
+
+
+def _find_ready(change: Change) -> str:
+    conditions = change.object.get("status", {}).get("conditions", [])
+    return next((describe(each) for each in conditions if each["type"] == "Ready"), "")
 
 
 def describe(condition: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ READY_SECONDS = 90.0
 "A killed leader's Lease lasts 15 s; the next operator is ready only after that."
 STOP_SECONDS = 60.0
 "A pod that doesn't end is killed sooner, which its exit code tells."
+ANSWER_SECONDS = 30.0
 WITHOUT = ("--without", "Istio")
 """What the values under test switch off: no cluster of ours has Istio, so its rules could not be
 shown to be needed (tests/e2e/account.py)."""
@@ -170,7 +171,7 @@ class RunningOperator:
 
     def get(self, path: str) -> str:
         """What it answers on its port for probes and metrics."""
-        with urlopen(f"http://{self.address}{path}", timeout=5) as answer:
+        with urlopen(f"http://{self.address}{path}", timeout=ANSWER_SECONDS) as answer:
             return str(answer.read().decode())
 
     def tell(self) -> str:
@@ -221,6 +222,7 @@ def start_load(
 ) -> RunningLoad:
     """Send predictions for the iris model through a gateway until stopped, or the ramp ends.
 
+    The first has come back when this returns, with whatever became of it.
     `points` are those of the ramp: seconds after the beginning, requests a second. `client` is
     the module that sends them.
     """
@@ -229,7 +231,14 @@ def start_load(
     url = f"{gateway}/v2/models/iris/infer"
     words = [client, url, "--host", host, "--body", IRIS]
     words += ["--ramp", format_ramp(points)]
-    return RunningLoad(spawn([*words, "--log", str(answers)], directory / "traffic.log"), answers)
+    child = spawn([*words, "--log", str(answers)], directory / "traffic.log")
+    load, deadline = RunningLoad(child, answers), time.monotonic() + READY_SECONDS
+    while not load.report().answers:
+        if not child.alive or time.monotonic() > deadline:
+            child.process.kill()
+            raise NotRunningError(f"the load client did not begin: {child.tail()}")
+        time.sleep(POLL_SECONDS)
+    return load
 
 
 def start_witness(kubeconfig: Path, directory: Path) -> tuple[Child, Path]:

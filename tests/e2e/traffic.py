@@ -32,7 +32,9 @@ LATE_ERRORS = ("TimeoutError", "DEADLINE_EXCEEDED")
 LOOK_SECONDS = 0.1
 "How often the bystander is asked."
 STALL_SECONDS = 0.5
-"A bystander that is silent for so long was not given a processor; it answers within 10 ms."
+"""A bystander that is silent for so long was not given a processor; it answers within 10 ms.
+
+Or the client was not given one to ask it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,10 @@ class Stall:
             return False
         overlap = min(self.end, answer.start + answer.latency) - max(self.begin, answer.start)
         return overlap >= STALL_SECONDS
+
+    def kept_back(self, answer: Answer) -> bool:
+        """Whether a request could not leave because it was due while nobody could send it."""
+        return answer.start is None and self.begin <= answer.planned <= self.end
 
 
 @dataclass(slots=True)
@@ -232,9 +238,9 @@ async def watch_bystander(port: int, log: TextIO) -> None:
     try:
         while True:
             with noting_silence(log):
+                await asyncio.sleep(LOOK_SECONDS)
                 writer.write(b"?\n")
                 await reader.readline()
-            await asyncio.sleep(LOOK_SECONDS)
     finally:
         writer.close()
 
@@ -247,7 +253,7 @@ def noting_silence(log: TextIO) -> Iterator[None]:
         yield
     finally:
         seconds = time.monotonic() - started
-        if seconds >= STALL_SECONDS:
+        if seconds >= LOOK_SECONDS + STALL_SECONDS:
             log.write(json.dumps({"stall": [begin, begin + seconds]}) + "\n")
             log.flush()
 
@@ -289,10 +295,21 @@ class Report:
         return tuple(answer for answer in self.sent if self._is_stalled(answer))
 
     @property
-    def proven_share(self) -> float:
+    def kept_back(self) -> tuple[Answer, ...]:
+        """The requests that never left, since the machine stood still when they were due."""
+        return tuple(a for a in self.answers if any(stall.kept_back(a) for stall in self.stalls))
+
+    @property
+    def told_share(self) -> float:
         """How much of the plan was sent and tells of the product, 0 to 1."""
         told = len(self.sent) - len(self.stalled)
         return told / self.planned if self.planned else 0.0
+
+    @property
+    def proven_share(self) -> float:
+        """The same of what was due while the machine ran: less is the client's own fault."""
+        due = self.planned - len(self.stalled) - len(self.kept_back)
+        return (len(self.sent) - len(self.stalled)) / due if due > 0 else 0.0
 
     def _is_stalled(self, answer: Answer) -> bool:
         late = answer.status is None and answer.error.endswith(LATE_ERRORS)
@@ -326,7 +343,8 @@ class Report:
         ]
         head = (
             f"{len(self.failures)} of {len(self.sent)} failed, worst lag {self.worst_lag:.3f} s, "
-            f"{len(self.stalls)} times the machine stood still ({len(self.stalled)} requests)"
+            f"{len(self.stalls)} times the machine stood still ({len(self.stalled)} requests, "
+            f"{len(self.kept_back)} more never left)"
         )
         return "\n".join([head, *lines])
 

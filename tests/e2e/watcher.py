@@ -34,8 +34,6 @@ WATCHED = (
 RETRY_SECONDS = 1.0
 POLL_SECONDS = 0.5
 KEPT_OF_MANAGED_FIELDS = ("manager", "operation", "subresource", "time", "fieldsV1")
-KEPT_IN_FULL = ("ModelDeployment",)
-KEPT_WITH_TIMES = ("HTTPRoute", "TraefikService")
 
 
 def project(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,8 +52,7 @@ def project(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _project_fields(kind: str, fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    count = 5 if kind in KEPT_IN_FULL else 4 if kind in KEPT_WITH_TIMES else 3
-    names = KEPT_OF_MANAGED_FIELDS[:count]
+    names = KEPT_OF_MANAGED_FIELDS if kind == "ModelDeployment" else KEPT_OF_MANAGED_FIELDS[:4]
     return [{name: entry[name] for name in names if name in entry} for entry in fields]
 
 

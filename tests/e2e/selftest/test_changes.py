@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.e2e.changes import needed, read_changes
+from tests.e2e.changes import Change, needed, read_changes
 from tests.e2e.selftest.witnessed import canary
 
 
@@ -15,6 +15,18 @@ def test_changes_come_back_in_the_order_in_which_they_happened(tmp_path: Path) -
 
     assert read_changes(log) == changes
     assert read_changes(log, "elsewhere") == []
+
+
+def test_a_change_happened_after_the_apiserver_noted_it_and_before_it_was_seen() -> None:
+    metadata = {
+        "name": "iris",
+        "creationTimestamp": "1970-01-01T00:00:10Z",
+        "managedFields": [{"manager": "a", "time": "1970-01-01T00:01:00Z"}, {"manager": "b"}],
+    }
+
+    assert Change(65.5, "MODIFIED", "Pod", {"metadata": metadata}).earliest == 60.0
+    assert Change(60.0, "MODIFIED", "Pod", {"metadata": metadata}).earliest == 60.0
+    assert Change(65.5, "MODIFIED", "Pod", {"metadata": {"name": "iris"}}).earliest == 65.5
 
 
 def test_every_share_needs_at_least_one_pod() -> None:

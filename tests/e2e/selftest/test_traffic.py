@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -130,8 +131,37 @@ async def test_a_bystander_that_gets_no_processor_is_written_down(tmp_path: Path
             await asyncio.sleep(4 * STALL_SECONDS)  # it may be asked late
             os.kill(process, signal.SIGCONT)
 
-    stalls = read_report(log).stalls  # the machine may have stood still besides
-    assert max(stall.end - stall.begin for stall in stalls) >= STALL_SECONDS
+    assert any(stall.end - stall.begin >= STALL_SECONDS for stall in read_report(log).stalls)
+
+
+async def test_a_client_that_gets_no_processor_writes_it_down(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        async with run_bystander() as (_, port), watching(port, file):
+            await asyncio.sleep(0.05)
+            time.sleep(2 * STALL_SECONDS)  # noqa: ASYNC251 - what stands still
+            await asyncio.sleep(0.05)
+
+    assert any(stall.end - stall.begin >= STALL_SECONDS for stall in read_report(log).stalls)
+
+
+def test_a_request_that_was_due_while_the_machine_stood_still_is_nobodys() -> None:
+    kept = [Answer(number, 10.0 + number / 20, error="NotSent") for number in range(20)]
+    mine = Answer(20, 30.0, error="NotSent")
+    good = [Answer(number, 31.0, 31.0, 0.1, 200, "", "v1") for number in range(21, 100)]
+
+    report = Report(100, (*kept, mine, *good), (Stall(9.9, 12.0),))
+
+    assert report.kept_back == tuple(kept)
+    assert (report.told_share, report.proven_share) == (0.79, 79 / 80)
+    assert Report(20, tuple(kept), (Stall(9.9, 12.0),)).proven_share == 0.0
+
+
+def test_the_last_version_is_that_of_the_last_good_answer() -> None:
+    good = Answer(0, 10.0, 10.0, 0.1, 200, "", "v2")
+
+    assert Report(2, (good, Answer(1, 10.1, error="NotSent"))).last_version == "v2"
+    assert Report(0, ()).last_version == ""
 
 
 def test_a_request_that_ran_out_of_time_while_the_machine_stood_still_tells_nothing() -> None:
@@ -146,9 +176,12 @@ def test_a_request_that_ran_out_of_time_while_the_machine_stood_still_tells_noth
 
     assert report.stalled == (late, call)
     assert report.failures == (refused, failed, hung)
-    assert (report.sent_share, report.proven_share) == (1.0, 0.98)
+    assert (report.sent_share, report.told_share, report.proven_share) == (1.0, 0.98, 1.0)
     assert report.between(5.0, 15.0).failures == (refused, failed)
-    assert "1 times the machine stood still (2 requests)" in report.describe_failures()
+    assert (
+        "1 times the machine stood still (2 requests, 0 more never left)"
+        in report.describe_failures()
+    )
 
 
 def test_a_blink_of_the_machine_excuses_nothing() -> None:

@@ -1,7 +1,8 @@
 """Builds a witness's log by hand: each method is one write that somebody made."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL, Change, Json
@@ -189,3 +190,18 @@ def rescued(step: Json) -> Log:
     """v2 had 20 percent of a step, v1 died, and v2 got all with its one pod."""
     log = serving().stepped(step, generation=2).revision("v2", pods=1).route(v1=80, v2=20).accept()
     return log.wait(9).ready("v1", 0).wait(11).route(v1=0, v2=100).accept().wait(9)
+
+
+def late(log: Log, seconds: float) -> Log:
+    """The last change was seen so many seconds later than it was."""
+    last = log.changes.pop()
+    log.changes.append(noted(last, last.time, last.time + seconds))
+    return log.wait(seconds)
+
+
+def noted(change: Change, written: float, seen: float) -> Change:
+    """A change that the apiserver noted when it was written, and that the witness saw later."""
+    when = datetime.fromtimestamp(written, UTC).isoformat(timespec="seconds")
+    manager = {"manager": "somebody", "time": when}
+    metadata = {**change.metadata, "managedFields": [manager]}
+    return replace(change, time=seen, object={**change.object, "metadata": metadata})
