@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 from tests.cluster.cluster import Cluster
 from tests.cluster.credentials import write_private
 from tests.cluster.helm import render_chart
+from tests.cluster.processes import wait_until
 from tests.e2e.apiserver import COLLECTIONS, Apiserver
 from tests.rights.ledger import note_granted
 
@@ -37,6 +38,9 @@ HOME = "-op"
 "What the namespace of an operator for one other namespace ends in."
 SOMEWHERE, SERVED = "rendered-for-somewhere", "rendered-to-serve"
 TOKEN_SECONDS = 24 * 3600
+RIGHTS_SECONDS = 60.0
+ROLES = ("Role", "ClusterRole")
+REVIEWS = "authorization.k8s.io"
 
 
 def name_account(namespace: str) -> str:
@@ -76,7 +80,7 @@ def find_rights(objects: Sequence[Json]) -> list[Json]:
 
 def _is_of_the_account(found: Mapping[str, Any], objects: Sequence[Mapping[str, Any]]) -> bool:
     """Whether it is the account or gives it something; the roles for users don't."""
-    if found["kind"] in ("Role", "ClusterRole"):
+    if found["kind"] in ROLES:
         return any(_refers(other, found) for other in objects)
     return found["kind"] in RIGHTS
 
@@ -91,16 +95,62 @@ def give_account(
 ) -> Path:
     """Give the operator its account in a namespace; the kubeconfig of it.
 
-    `watched` as in `render_rights`. All these namespaces have to exist.
+    `watched` as in `render_rights`. All these namespaces have to exist. The rights are in force
+    when this returns.
     """
     rights, apiserver = render_rights(namespace, watched), Apiserver(cluster.kubeconfig)
     for found in rights:
         about = found["metadata"]
         path = COLLECTIONS[found["kind"]].path(about.get("namespace"), about["name"])
         apiserver.apply(path, found)
+    wait_for_rights(apiserver, rights)
     note_granted(cluster, rights)
     token = fetch_token(apiserver, namespace)
     return write_kubeconfig(cluster, token, directory / f"{namespace}-operator.yaml")
+
+
+def wait_for_rights(apiserver: Apiserver, objects: Sequence[Json]) -> None:
+    """Wait until the authorizer has heard of all roles and bindings among these objects.
+
+    It does a moment after they were written; what is asked for in between is refused.
+    """
+    bindings = [found for found in objects if "roleRef" in found]
+    roles = {id(each): _find_role(each, objects) for each in bindings}
+    for binding in bindings:
+        others = [roles[id(each)]["rules"] for each in bindings if each is not binding]
+        rule = _find_own(roles[id(binding)]["rules"], [rule for rules in others for rule in rules])
+        (subject,) = binding["subjects"]
+        user = name_account(subject["namespace"])
+        namespace = str(binding["metadata"].get("namespace", ""))
+        if not wait_until(partial(may, apiserver, user, rule, namespace), RIGHTS_SECONDS):
+            raise AssertionError(f"{binding['metadata']['name']} is not in force")
+
+
+def _find_role(binding: Json, objects: Sequence[Json]) -> Json:
+    return next(found for found in objects if found["kind"] in ROLES and _refers(binding, found))
+
+
+def _find_own(rules: Sequence[Json], others: Sequence[Json]) -> Json:
+    """A rule that nobody else has, if there is any."""
+    asked = [rule for rule in rules if rule.get("resources")]
+    return next((rule for rule in asked if rule not in others), asked[0])
+
+
+def may(apiserver: Apiserver, user: str, rule: Mapping[str, Any], namespace: str) -> bool:
+    """Whether the authorizer lets a user do the last that a rule allows."""
+    resource, _, subresource = rule["resources"][-1].partition("/")
+    asked = {
+        "namespace": namespace,
+        "group": rule["apiGroups"][-1],
+        "resource": resource,
+        "subresource": subresource,
+        "verb": rule["verbs"][-1],
+        "name": rule.get("resourceNames", [""])[-1],
+    }
+    spec = {"user": user, "resourceAttributes": {k: v for k, v in asked.items() if v}}
+    about = {"apiVersion": f"{REVIEWS}/v1", "kind": "SubjectAccessReview"}
+    path = f"/apis/{REVIEWS}/v1/subjectaccessreviews"
+    return bool(apiserver.create(path, {**about, "spec": spec})["status"]["allowed"])
 
 
 def fetch_token(apiserver: Apiserver, namespace: str) -> str:

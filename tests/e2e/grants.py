@@ -2,29 +2,32 @@
 
 import base64
 
-from tests.e2e.account import make_subject
+from tests.e2e.account import make_subject, wait_for_rights
 from tests.e2e.scenario import Scenario
 
 RBAC = "rbac.authorization.k8s.io"
 
 
 def grant(rehearsal: Scenario, name: str, **data: str) -> None:
-    """What a user does: a Secret, and a Role by which the operator may get that one."""
+    """What a user does: a Secret, and a Role by which the operator may get that one.
+
+    It may when this returns.
+    """
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
     about = {"metadata": {"name": name}}
     rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}
     role = {"apiGroup": RBAC, "kind": "Role", "name": name}
     assert rehearsal.operator is not None
     subjects = [make_subject(rehearsal.operator.namespace)]
-    version = f"{RBAC}/v1"
-    rehearsal.apply(
-        {"apiVersion": "v1", "kind": "Secret", **about, "data": encoded},
-        {"apiVersion": version, "kind": "Role", **about, "rules": [rule]},
-        {
-            "apiVersion": version,
-            "kind": "RoleBinding",
-            **about,
-            "roleRef": role,
-            "subjects": subjects,
-        },
-    )
+    version, home = f"{RBAC}/v1", {"name": name, "namespace": rehearsal.namespace}
+    given = {"apiVersion": version, "kind": "Role", **about, "rules": [rule]}
+    bound = {
+        "apiVersion": version,
+        "kind": "RoleBinding",
+        "metadata": home,
+        "roleRef": role,
+        "subjects": subjects,
+    }
+    secret = {"apiVersion": "v1", "kind": "Secret", **about, "data": encoded}
+    rehearsal.apply(secret, given, bound)
+    wait_for_rights(rehearsal.apiserver, [given, bound])
