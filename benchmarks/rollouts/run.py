@@ -23,8 +23,10 @@ from benchmarks.rollouts.watcher import Seen, StuckError, Watcher, watching
 
 IN_FLIGHT = 32
 AUDIT_PERIOD_SECONDS = 0.5
-QUIET_SECONDS = 3.0
-"The operator rests when it has written nothing for so long; longer than any hold of ours."
+QUIET_SECONDS = 8.0
+"""The operator rests when it has written nothing for so long.
+
+Longer than any hold of ours, and than a machine stands still that then goes on."""
 
 
 @dataclass(frozen=True, slots=True)

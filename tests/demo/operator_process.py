@@ -13,7 +13,7 @@ from tests.cluster.processes import ClusterError, Process, spawn, wait_until
 from tests.e2e.account import give_account
 from tests.e2e.running import WITHOUT, is_ok
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 NAME = "canarium-operator"
 NAMESPACE = "canarium"
 HOME = make_manifest("v1", "Namespace", NAMESPACE)

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.processes import wait_until
 from tests.e2e.manifests import PUBLIC, Json, rollout, simulated
 from tests.e2e.metric_web import answering
 from tests.e2e.scenario import (
     Holds,
     Scenario,
     condition,
+    counts,
     get_condition,
     in_state,
     is_current,
@@ -25,10 +27,12 @@ from tests.e2e.scenario import (
 )
 from tests.rights.ledger import expect_farewell
 
-pytestmark = [pytest.mark.timeout(180, func_only=True)]
-SECONDS = 45.0
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
+SECONDS = 120.0
 "The first time, the garbage collector needs up to 30 s to learn of our kinds."
 SLOW = rollout((50, "60s"), guard={"duration": "0s"})
+MOST_ASKED = 12.0
+"Times a second by which two metrics of two revisions, read once a second each, are no storm."
 
 
 def reason(wanted: str) -> Holds:
@@ -55,12 +59,19 @@ def test_gateway_api_that_is_not_installed_is_named_without_a_storm(rehearsal: S
     found = rehearsal.wait(condition("Routed", "False", "GatewayAPINotInstalled"), SECONDS)
 
     assert "install" in get_condition(found, "Routed")["message"]
-    time.sleep(1)  # whatever was under way has been written
-    before = count_requests(rehearsal)
-    time.sleep(5)  # a time in which a storm would show; there is no event to wait for
-    assert count_requests(rehearsal) - before <= 2
+    assert wait_until(lambda: is_calm(rehearsal), SECONDS)
     assert rehearsal.operator is not None
     assert rehearsal.operator.alive
+
+
+def is_calm(rehearsal: Scenario) -> bool:
+    """Whether a time in which a storm would show is without one.
+
+    What is under way may be written late, so any such time counts; a storm has none.
+    """
+    before = count_requests(rehearsal)
+    time.sleep(5)
+    return count_requests(rehearsal) - before <= 2
 
 
 def count_requests(rehearsal: Scenario) -> int:
@@ -187,16 +198,21 @@ def test_a_model_created_again_at_once_waits_for_the_old_one_to_go(rehearsal: Sc
     rehearsal.apply(simulated("v1", rollout=SLOW))
 
     again = rehearsal.wait(
-        named(lambda m: is_another(m, first) and phase("Healthy")(m), "a new one, Healthy"), 60
+        named(lambda m: is_another(m, first) and phase("Healthy")(m), "a new one, Healthy"), SECONDS
     )
-    owners = {
+    assert again["metadata"]["uid"] in find_owners(rehearsal)
+    mine = first["metadata"]["uid"]
+    assert wait_until(lambda: mine not in find_owners(rehearsal), SECONDS)
+
+
+def find_owners(rehearsal: Scenario) -> set[str]:
+    """The uids of those to whom what is there belongs."""
+    return {
         owner["uid"]
         for kind in ("Deployment", "Service", "ModelRevision")
         for item in rehearsal.all_of(kind)
         for owner in item["metadata"].get("ownerReferences", [])
     }
-    assert again["metadata"]["uid"] in owners
-    assert first["metadata"]["uid"] not in owners
 
 
 def is_another(found: Json, first: Json) -> bool:
@@ -220,12 +236,13 @@ def wait_until_nothing_of_ours(rehearsal: Scenario) -> None:
 def test_a_namespace_that_is_deleted_goes_whole(rehearsal: Scenario) -> None:
     rehearsal.apply(simulated("v1", rollout=SLOW))
     rehearsal.wait(phase("Healthy"), SECONDS)
-    rehearsal.apply(simulated("v2", rollout=SLOW))
+    nowhere: Json = {"nodeSelector": {"example.com/no-such-node": "true"}}
+    rehearsal.apply(simulated("v2", rollout=SLOW, pod=nowhere))  # so that it stays in this state
     rehearsal.wait(in_state("Scaling"), SECONDS)
 
     expect_farewell(rehearsal.cluster, rehearsal.account)  # its Role goes with the rest
 
-    rehearsal.cluster.kubectl("delete", "namespace", rehearsal.namespace, "--timeout=60s")
+    rehearsal.cluster.kubectl("delete", "namespace", rehearsal.namespace, "--timeout=180s")
 
     assert rehearsal.operator is not None
     assert rehearsal.operator.alive
@@ -237,8 +254,11 @@ def test_a_namespace_that_is_deleted_goes_whole(rehearsal: Scenario) -> None:
 
 def test_a_quota_that_refuses_pods_is_the_environments_fault(rehearsal: Scenario) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "two"}}
-    rehearsal.apply({**quota, "spec": {"hard": {"pods": "2"}}}, simulated("v1"))
+    rehearsal.apply({**quota, "spec": {"hard": {"pods": "2"}}})
+    rehearsal.wait_for("ResourceQuota", "two", counts({"pods": "0"}), SECONDS)
+    rehearsal.apply(simulated("v1"))
     rehearsal.wait(phase("Healthy"), SECONDS)
+    rehearsal.wait_for("ResourceQuota", "two", counts({"pods": "2"}), SECONDS)
 
     rehearsal.apply(simulated("v2"))
     refused = rehearsal.wait(reason("QuotaExceeded"), SECONDS)
@@ -267,7 +287,7 @@ def test_an_admission_policy_that_refuses_pods_is_the_environments_fault(
 
 def assert_healed(rehearsal: Scenario) -> None:
     """The rollout goes on by itself once it can (the ReplicaSet's own retries take a while)."""
-    healthy = rehearsal.wait(phase("Healthy"), 90)
+    healthy = rehearsal.wait(phase("Healthy"), 2 * SECONDS)
     assert healthy["status"]["stable"]["version"] == "v2"
 
 
@@ -340,14 +360,15 @@ def test_what_is_raised_about_one_object_stays_with_it(rehearsal: Scenario) -> N
         rehearsal.apply(named_model("odd", simulated("v2", rollout=judged)))
         rehearsal.wait(says("far", "not a JSONPath (OverflowError)"), SECONDS, model="odd")
         rehearsal.wait(says("deep", "nested too deeply"), SECONDS, model="odd")
+        before, begun = len(asked), time.monotonic()
         time.sleep(5)  # a time in which a storm would show; there is no event to wait for
-        count = len(asked)
+        rate = (len(asked) - before) / (time.monotonic() - begun)
         rehearsal.apply(simulated("v2"))
         rehearsal.wait(phase("Healthy"), SECONDS)
 
-    assert count < 60
-    huge = rehearsal.wait(phase("Pending"), SECONDS, model="huge")
-    assert huge["status"]["reason"] == "Unschedulable"
+    assert rate < MOST_ASKED
+    huge = rehearsal.wait(reason("Unschedulable"), SECONDS, model="huge")
+    assert huge["status"]["phase"] == "Pending"
     assert rehearsal.operator is not None
     assert rehearsal.operator.alive
 

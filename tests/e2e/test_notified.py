@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.cluster.processes import wait_until
 from tests.e2e.grants import grant
 from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.scenario import Scenario, phase
+from tests.e2e.scenario import Scenario, phase, serves
 from tests.loopback import QuietHandler, listening
 from tests.rights.ledger import expect_refusal
-from tests.rights.requests import Right
+from tests.rights.requests import Right, read_asked
 
-pytestmark = [pytest.mark.timeout(120, func_only=True)]
+pytestmark = [pytest.mark.timeout(420, func_only=True)]
+SECONDS = 90.0
 HOOK = {"name": "hook", "type": "Webhook", "secretRef": {"name": "chat", "key": "hook"}}
-ARRIVAL_SECONDS = 60.0
+ARRIVAL_SECONDS = 90.0
+SECRET = Right("", "secrets", "get")
 
 
 @dataclass
@@ -47,6 +50,16 @@ def receiving() -> Iterator[Receiver]:
         yield receiver
 
 
+def is_refused(rehearsal: Scenario) -> bool:
+    """Whether the operator has asked for the Secret with the address, by the audit log."""
+    log = rehearsal.cluster.audit_log
+    assert log is not None
+    return any(
+        (refusal.namespace, refusal.right) == (rehearsal.namespace, SECRET)
+        for refusal in read_asked(log).refused
+    )
+
+
 def wanted(tag: str) -> Json:
     terms = rollout((50, "1s"), guard={"duration": "0s"})
     return simulated(tag, rollout=terms, notifications=[HOOK])
@@ -57,13 +70,13 @@ def test_a_rollout_is_told_once_a_role_lets_the_operator_have_the_address(
 ) -> None:
     with receiving() as receiver:
         rehearsal.apply(wanted("v1"))
-        rehearsal.wait(phase("Healthy"), 30)
+        rehearsal.wait(phase("Healthy"), SECONDS)
         rehearsal.apply(wanted("v2"))
-        rehearsal.wait(phase("Progressing"), 30)
-        rehearsal.wait(phase("Healthy"), 30)
+        rehearsal.wait(serves("v2"), SECONDS)
+        assert wait_until(lambda: is_refused(rehearsal), SECONDS)
         assert receiver.came.empty()
         why = "nobody has opened the Secret yet"
-        expect_refusal(rehearsal.cluster, rehearsal.namespace, Right("", "secrets", "get"), why)
+        expect_refusal(rehearsal.cluster, rehearsal.namespace, SECRET, why)
 
         grant(rehearsal, "chat", hook=receiver.url)
 

@@ -2,19 +2,20 @@
 
 import subprocess
 import threading
-import time
 
 import pytest
 
+from tests.cluster.processes import wait_until
 from tests.e2e.manifests import rollout, simulated
-from tests.e2e.scenario import Scenario, phase
+from tests.e2e.scenario import Scenario, phase, serves
 
-pytestmark = [pytest.mark.timeout(120, func_only=True)]
+pytestmark = [pytest.mark.timeout(420, func_only=True)]
+SECONDS = 90.0
 STEPS = rollout((50, "3s"), guard={"duration": "3s"})
 
 
 def test_kubectl_wait_waits_for_the_change_that_was_made(rehearsal: Scenario) -> None:
-    waiting = ("wait", "--for=condition=UpToDate", "mdep/iris", "--timeout=60s")
+    waiting = ("wait", "--for=condition=UpToDate", "mdep/iris", "--timeout=90s")
     rehearsal.apply(simulated("v1", rollout=STEPS))
     first = rehearsal.kubectl(*waiting)
     rehearsal.apply(simulated("v2", rollout=STEPS))
@@ -29,13 +30,12 @@ def test_kubectl_wait_waits_for_the_change_that_was_made(rehearsal: Scenario) ->
 
 def test_kubectl_get_watch_tells_the_story_of_a_rollout(rehearsal: Scenario) -> None:
     rehearsal.apply(simulated("v1", rollout=STEPS))
-    rehearsal.wait(phase("Healthy"), 30)
+    rehearsal.wait(phase("Healthy"), SECONDS)
     told = Told(rehearsal)
     rehearsal.apply(simulated("v2", rollout=STEPS))
-    rehearsal.wait(phase("Guarding"), 30)
-    rehearsal.wait(phase("Healthy"), 30)
+    rehearsal.wait(serves("v2"), SECONDS)
 
-    header, *rows = told.end("Healthy")
+    header, *rows = told.end("Healthy", "v2")
 
     assert header.split() == [
         "NAME",
@@ -66,7 +66,7 @@ class Told:
         self._begun = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._begun.wait(20)
+        assert self._begun.wait(SECONDS)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -75,14 +75,12 @@ class Told:
             if len(self._lines) > 1:
                 self._begun.set()
 
-    def end(self, phase: str) -> list[str]:
-        """Stop watching once this phase was shown last; everything that was shown."""
-        deadline = time.monotonic() + 10
-        while self._lines[-1].split()[2] != phase and time.monotonic() < deadline:
-            time.sleep(0.1)
+    def end(self, *last: str) -> list[str]:
+        """Stop watching once this phase and stable version were shown last; all that was shown."""
+        wait_until(lambda: self._lines[-1].split()[2:4] == [*last], SECONDS)
         self._process.terminate()
-        self._process.wait(10)
-        self._reader.join(10)
+        self._process.wait(SECONDS)
+        self._reader.join(SECONDS)
         assert self._process.stdout is not None
         self._process.stdout.close()
         return self._lines

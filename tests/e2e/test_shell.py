@@ -40,11 +40,11 @@ from tests.cluster.ports import find_free_ports
 from tests.e2e.conftest import Theatre
 from tests.e2e.running import ROOT
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300, func_only=True)
 
 Json = dict[str, Any]
 LABELS = {"canarium.dev/model": "fraud", "canarium.dev/revision": "5d8f7c9b64"}
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 @pytest.fixture
@@ -315,13 +315,14 @@ async def test_a_version_that_the_apiserver_has_forgotten_means_a_new_list(
 async def test_two_operators_never_hold_the_lease_together(
     cluster: Cluster, namespace: str
 ) -> None:
-    timing = Timing(duration=3.0, deadline=2.0, period=0.2)
+    """Nor does a lose it while it can renew it: both bear a machine that stands still for 8 s."""
+    timing = Timing(duration=10.0, deadline=9.0, period=0.2)
     async with connect(cluster) as client:
         a, b = (Lease(client, namespace, "operator", name, timing=timing) for name in "ab")
         await a.acquire()
         standby = asyncio.create_task(b.acquire())
         holding = asyncio.create_task(a.hold())
-        await asyncio.sleep(2 * timing.duration)
+        await asyncio.sleep(1.5 * timing.duration)
         assert (standby.done(), holding.done()) == (False, False)
         holding.cancel()
         await asyncio.wait([holding])

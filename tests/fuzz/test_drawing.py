@@ -9,6 +9,7 @@ from tests.fuzz.drawing import Change, draw, has, put
 from tests.fuzz.schemas import make_values
 from tests.fuzz.test_any_object import NODES, PLACES, SCHEMA, WHOLE, draw_objects
 
+pytestmark = pytest.mark.timeout(300)
 QUANTITY = next(schema for path, schema in NODES if path[-2:] == ("limits", "memory"))
 
 
@@ -32,7 +33,6 @@ def test_every_place_has_its_turn() -> None:
     assert {next(turns)[0] for _ in range(2 * len(NODES))} == {path for path, _ in NODES}
 
 
-@pytest.mark.timeout(300)
 def test_hardly_any_object_is_drawn_twice() -> None:
     bodies: Counter[str] = Counter()
     drawn = draw_objects(100, 0)

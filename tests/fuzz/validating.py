@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,9 @@ from urllib.parse import urlsplit
 from canarium.kube.config import load_cluster
 
 Json = dict[str, Any]
+BUSY = (429, 500, 503, 504)
+"What an apiserver says that stood still; what it cannot do at all it says each time."
+PAUSES = (1.0, 5.0, 15.0)
 DRY = "?dryRun=All&fieldValidation=Strict"
 
 
@@ -20,7 +24,7 @@ class Validator:
         cluster = load_cluster(kubeconfig)
         place = urlsplit(cluster.server)
         self._connection = HTTPSConnection(
-            place.hostname or "", place.port, context=cluster.make_ssl_context(), timeout=30
+            place.hostname or "", place.port, context=cluster.make_ssl_context(), timeout=60
         )
         self._headers = {"Content-Type": "application/json"}
         if token := cluster.read_token():
@@ -32,11 +36,11 @@ class Validator:
         namespace, plural = body["metadata"]["namespace"], f"{body['kind'].lower()}s"
         path = f"/apis/{body['apiVersion']}/namespaces/{namespace}/{plural}{DRY}"
         text = json.dumps(body).encode()
-        try:
-            answer, content = self._ask(path, text)
-        except (OSError, HTTPException):  # it closes a connection that has been idle for a while
-            self._connection.close()
-            answer, content = self._ask(path, text)
+        for pause in (*PAUSES, None):
+            answer, content = self._ask_again(path, text)
+            if pause is None or answer.status not in BUSY:
+                break
+            time.sleep(pause)
         self.asked += 1
         if answer.status not in (201, 400, 422):
             raise AssertionError(f"{answer.status}: {content[:500]!r}")
@@ -45,6 +49,14 @@ class Validator:
         self.accepted += 1
         stored: Json = json.loads(content)
         return stored
+
+    def _ask_again(self, path: str, text: bytes) -> tuple[HTTPResponse, bytes]:
+        """It closes a connection that has been idle for a while."""
+        try:
+            return self._ask(path, text)
+        except (OSError, HTTPException):
+            self._connection.close()
+            return self._ask(path, text)
 
     def _ask(self, path: str, text: bytes) -> tuple[HTTPResponse, bytes]:
         self._connection.request("POST", path, text, self._headers)
