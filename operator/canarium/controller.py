@@ -7,15 +7,18 @@ The order is what makes it safe to be killed at any instant: live reads, then th
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from canarium.core.actions import (
     OWNER_MANAGER,
     SIZING_KINDS,
+    Apply,
+    Create,
     Event,
     Inspect,
     Measure,
@@ -24,6 +27,7 @@ from canarium.core.actions import (
     Ref,
     Write,
 )
+from canarium.core.contest import digest
 from canarium.core.observed import (
     AnalysisResult,
     Meta,
@@ -42,7 +46,7 @@ from canarium.errors import (
     describe_bug,
 )
 from canarium.kube.backoff import Backoff
-from canarium.kube.brake import Brake, find_cause
+from canarium.kube.brake import Brake, Cause, find_cause
 from canarium.kube.cache import Cache
 from canarium.kube.client import Api
 from canarium.kube.metrics import Metrics
@@ -52,6 +56,7 @@ from canarium.kube.resources import MODEL_DEPLOYMENTS
 from canarium.kube.store import Key
 from canarium.kube.workqueue import WorkQueue
 from canarium.kube.writer import RefusedError, StaleError, Writer
+from canarium.routers import ROUTERS
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +69,8 @@ BRAKED = Event(
     "what is decided changes many times a second; from now on it is written more rarely, commands"
     " and rollbacks first. Unless somebody else writes in a loop, this is a bug: report it",
 )
+PLACED = {kind for router in ROUTERS.values() for kind in router.route_kinds} | {"Service"}
+"Kinds that routes are made of."
 CONFIRM_ROUNDS = 4
 "Each round of live reads can bring up another wish; then the pass begins anew."
 RETRY = Backoff(first_seconds=0.5, longest_seconds=60.0)
@@ -133,6 +140,8 @@ class _Memory:
     """What is remembered of one object between passes; losing it costs a retry, nothing else."""
 
     refusals: dict[Ref, _Refusal] = field(default_factory=dict)
+    placed: dict[Ref, str] = field(default_factory=dict)
+    "Digests of routes that the apiserver took from us, until they are seen in place."
 
     def failures(self) -> tuple[WriteFailure, ...]:
         return tuple(refusal.failure for refusal in self.refusals.values())
@@ -277,7 +286,9 @@ class Controller:
 
     def _observe(self, key: Key, model: ModelObject) -> Observed:
         found, said = self._measurements.result(key), self._inspector.said(key)
-        return self._cache.observe(model, found, self.failures(key), said)
+        observed = self._cache.observe(model, found, self.failures(key), said)
+        memory = self._memories.get(key)
+        return replace(observed, placed=frozenset(memory.placed.items())) if memory else observed
 
     async def _report(self, key: Key, model: ModelObject, plan: Plan) -> ModelObject:
         """Write status; the object as it is afterwards."""
@@ -331,8 +342,10 @@ class Controller:
 
     async def _apply_each(self, key: Key, model: ModelObject, plan: Plan, memory: _Memory) -> bool:
         self._forget_abandoned(memory, plan)
+        if model.status.routes is not None and model.status.routes.written:
+            memory.placed.clear()
         for write in plan.writes:
-            if self._is_held_off(memory, write):
+            if self._is_held_off(memory, write) or self._is_contested(key, model, write):
                 return False
             try:
                 await self._writer.write(model, write)
@@ -345,7 +358,8 @@ class Controller:
                 return False
             self._note_outcome(write)
             memory.refusals.pop(write.ref, None)
-        if not memory.refusals:
+            _note_placed(memory, write)
+        if not memory.refusals and not memory.placed:
             del self._memories[key]
         return True
 
@@ -361,6 +375,23 @@ class Controller:
     def _is_held_off(self, memory: _Memory, write: Write) -> bool:
         refusal = memory.refusals.get(write.ref)
         return refusal is not None and self._now() < refusal.retry_at
+
+    def _is_contested(self, key: Key, model: ModelObject, write: Write) -> bool:
+        """Whether a child was written so often lately that this has to wait.
+
+        Routes have pauses of their own (`core.contest`); this is for all kinds, and whatever else
+        may be wrong.
+        """
+        child = f"{write.ref.kind} {write.ref.name}"
+        wait = self._brake.spend(key, Cause.CHILD, child) if isinstance(write, Apply) else 0.0
+        if not wait:
+            return False
+        self._queue.add_in(key, wait)
+        if self._brake.is_news(key, child):
+            event = _tell_contest(child)
+            logger.warning("%s", event.message, extra={"object": "/".join(key)})
+            self._recorder.record(model.meta, event)
+        return True
 
     async def _handle(self, key: Key, memory: _Memory, write: Write, error: CanariumError) -> None:
         """What a refused write means: the cache was behind, or the core has to know."""
@@ -414,6 +445,18 @@ class Controller:
     def _count_rejections(self, before: Status, after: Status) -> None:
         for rejection in set(after.rejected) - set(before.rejected):
             self._metrics.rollbacks.labels(rejection.reason).inc()
+
+
+def _note_placed(memory: _Memory, write: Write) -> None:
+    """Remember of a route what the apiserver has taken."""
+    if isinstance(write, Apply | Create) and write.ref.kind in PLACED:
+        text = json.dumps(write.body["spec"], separators=(",", ":"))
+        memory.placed[write.ref] = digest(text)
+
+
+def _tell_contest(child: str) -> Event:
+    words = f"{child} is changed again and again by somebody else; it is put right once a second"
+    return Event("Warning", "ChildContested", "Wait", f"{words}: have it left alone")
 
 
 def _log_events(key: Key, plan: Plan, before: Status, after: Status) -> None:

@@ -29,6 +29,7 @@ _MEASURING = "tests/unit/measuring/"
 _USE = "tests/unit/core/test_use.py::"
 _FAULTS = "tests/unit/core/test_faults.py::"
 _SHELL = "tests/unit/test_controller.py::"
+_STRANGERS = "tests/simulated/test_strangers.py::"
 _TRAFFIC = "tests/unit/core/test_traffic_in_force.py::"
 _EMERGENCY = "tests/unit/core/test_emergency.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
@@ -2097,6 +2098,23 @@ ROUTES_OF_OURS = (
         old='    if routes.written not in ("", wanted):\n',
         new="    if False:\n",
         test=_TRAFFIC + "test_a_write_of_ours_that_is_undone_at_once_is_nobodys_edit",
+    ),
+    Mutant(
+        name="what-was-never-seen-in-place-is-no-contest",
+        wrong="Whoever undoes a step before our watches saw it is answered at once, for ever",
+        file="core/contest.py",
+        old="    if not routes.written and _was_placed(view, status, split):\n",
+        new="    if False:\n",
+        test=_STRANGERS + "test_who_undoes_a_step_before_it_was_seen_in_place_is_a_contest_too",
+    ),
+    Mutant(
+        name="a-child-is-put-right-without-end",
+        wrong="A child that somebody writes in a loop is put right as often as they write",
+        file="controller.py",
+        old="self._brake.spend(key, Cause.CHILD, child) if isinstance(write, Apply) else 0.0",
+        new="0.0",
+        test=_STRANGERS
+        + "test_a_child_that_somebody_writes_in_a_loop_is_put_right_once_a_second[budget]",
     ),
     Mutant(
         name="a-step-waits-for-a-contest",

@@ -40,6 +40,8 @@ def record_routes(view: View, status: Status, *, writes: bool) -> Status:
         over = routes.reverts and not _lasts(view, routes)
         kept = RoutesStatus() if over else routes
         return replace(status, routes=replace(kept, written=wanted))
+    if not routes.written and _was_placed(view, status, split):
+        return replace(status, routes=replace(routes, written=wanted))
     if routes.written not in ("", wanted):
         # Before it is written: what undoes it may be decided before it was seen in place.
         return replace(status, routes=replace(routes, written=""))
@@ -52,6 +54,17 @@ def record_routes(view: View, status: Status, *, writes: bool) -> Status:
         managers=_add_managers(view, status, routes.managers),
     )
     return replace(status, routes=reverted)
+
+
+def _was_placed(view: View, status: Status, split: Split) -> bool:
+    """Whether all of it was in place by what the apiserver answered, and was undone since.
+
+    By the watches alone a quick writer would never be seen to undo anything.
+    """
+    placed = view.observed.placed
+    children = view.router(status).make_routes(split) if placed else ()
+    found = [is_current(view.observed, c) or (c.ref, digest(c.text)) in placed for c in children]
+    return bool(found) and all(found)
 
 
 def is_reverted(before: Status, after: Status) -> bool:
@@ -156,4 +169,9 @@ def _digest(router: str, split: Split) -> str:
     """What routes look like, in ten characters; a later version may render them otherwise."""
     children = ROUTERS[router].make_routes(split)
     text = "\n".join(f"{child.ref.kind}/{child.ref.name} {child.text}" for child in children)
+    return digest(text)
+
+
+def digest(text: str) -> str:
+    """Ten characters that stand for a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:10]

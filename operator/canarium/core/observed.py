@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from canarium.core.actions import RouteKind, ScalerKind
+from canarium.core.actions import Ref, RouteKind, ScalerKind
 from canarium.core.lending import TenantQueries
 from canarium.core.origin import Origin
 from canarium.core.spec import (
@@ -436,3 +436,6 @@ class Observed:
     was meanwhile is not known, and how long it was only by clocks that may have jumped."""
     analysis: AnalysisResult | None = None
     failures: tuple[WriteFailure, ...] = ()
+    placed: frozenset[tuple[Ref, str]] = frozenset()
+    """Digests of routes that the apiserver has taken from us and that were not seen in place yet:
+    whoever undoes them at once may be quicker than our watches."""
