@@ -152,7 +152,7 @@ def _make_revision_service(view: View, status: Status, part: RevisionStatus) -> 
     child = make_revision_service(view.model, part.revision, traffic.protocol)
     if not is_current(view.observed, child):
         body = make_service(view.observed.model, child.ref.name, part.revision, child.spec)
-        yield _put(view, child.ref, body)
+        yield _put(view, child, body)
 
 
 def list_route_writes(view: View, status: Status) -> list[Write]:
@@ -224,7 +224,7 @@ def _may_get(view: View, status: Status, part: RevisionStatus) -> bool:
 def _make_route(view: View, child: Child) -> Write:
     model, ref = view.observed.model, child.ref
     if ref.kind == "Service":
-        return _put(view, ref, make_service(model, ref.name, "", child.spec))
+        return _put(view, child, make_service(model, ref.name, "", child.spec))
     body = make_route(model, cast("RouteKind", ref.kind), ref.name, child.spec)
     found = find_route(view.observed, ref)
     if found is None:
@@ -233,10 +233,13 @@ def _make_route(view: View, child: Child) -> Write:
     return Apply(ref, body, found.meta.resource_version, removes=removes)
 
 
-def _put(view: View, ref: Ref, body: Mapping[str, Any]) -> Write:
+def _put(view: View, child: Child, body: Mapping[str, Any]) -> Write:
     """Create a Service, or write over the one that lives."""
-    found = find_service(view.observed, ref.name)
-    return Apply(ref, body, found.meta.resource_version) if found else Create(ref, body)
+    ref, found = child.ref, find_service(view.observed, child.ref.name)
+    if found is None:
+        return Create(ref, body)
+    removes = find_added("Service", found.spec, child.text)
+    return Apply(ref, body, found.meta.resource_version, removes=removes)
 
 
 def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[Ref]:

@@ -39,6 +39,7 @@ _GATEWAY_API: Mapping[str, tuple[Any, ...]] = {
     "useDefaultGateways": ("None",),
 }
 _TRAEFIK: Mapping[str, tuple[Any, ...]] = {
+    "entryPoints": (),
     "failover": (),
     "highestRandomWeight": (),
     "kind": ("Service",),
@@ -54,6 +55,7 @@ _TRAEFIK: Mapping[str, tuple[Any, ...]] = {
     "serversTransport": (),
     "sticky": (),
     "syntax": (),
+    "tls": (),
     "weight": (),
     "weighted": (),
 }
@@ -61,6 +63,7 @@ _ISTIO: Mapping[str, tuple[Any, ...]] = {
     "authority": (),
     "delegate": (),
     "directResponse": (),
+    "exportTo": (["*"],),
     "fault": (),
     "gateways": (),
     "headers": (),
@@ -86,12 +89,17 @@ _ISTIO: Mapping[str, tuple[Any, ...]] = {
     "weight": (0,),
     "withoutHeaders": (),
 }
+_SERVICE: Mapping[str, tuple[Any, ...]] = {
+    "externalName": (),
+    "publishNotReadyAddresses": (False,),
+}
 _TELLING: Mapping[Kind, Mapping[str, tuple[Any, ...]]] = {
     "HTTPRoute": _GATEWAY_API,
     "GRPCRoute": _GATEWAY_API,
     "IngressRoute": _TRAEFIK,
     "TraefikService": _TRAEFIK,
     "VirtualService": _ISTIO,
+    "Service": _SERVICE,
 }
 """By kind, the fields that lead requests elsewhere when somebody adds them, with the values that
 the apiserver fills in (those say nothing)."""
@@ -105,6 +113,8 @@ def says_same(kind: Kind, live: bytes, ours: str) -> bool:
     """
     found, rendered = json.loads(live), json.loads(ours)
     if kind == "Service":
+        if any(_list_added(found, rendered, _SERVICE)):
+            return False
         return found.get("selector") == rendered["selector"] and contains(live, ours)
     return _says(found, rendered, _TELLING[kind])
 
@@ -148,7 +158,10 @@ def find_added(kind: Kind, live: bytes, ours: str) -> tuple[tuple[str, ...], ...
     """
     if kind not in _TELLING:
         return ()
-    return tuple(_walk(json.loads(live), json.loads(ours), _TELLING[kind], ()))
+    found = json.loads(live)
+    added = tuple(_walk(found, json.loads(ours), _TELLING[kind], ()))
+    # A Service of this type may not be without the name that was added.
+    return (*added, ("type",)) if found.get("type") == "ExternalName" else added
 
 
 def _walk(

@@ -11,6 +11,7 @@ import pytest
 from canarium.core.observed import Observed
 from canarium.routers import ROUTERS
 from canarium.routers.base import is_current
+from canarium.routers.drift import find_added, says_same
 
 from tests.unit.routers.defaults import fill_defaults
 from tests.unit.routers.routing import CANARY, GATEWAY, STABLE, Json, make_split, observe
@@ -78,6 +79,8 @@ SERVICE_EDITS: dict[str, Edit] = {
     "another target": lambda s: s["ports"][0].update(targetPort=9999),
     "another port": lambda s: s["ports"][0].update(port=81),
     "no port": lambda s: s.update(ports=[]),
+    "another host's name": lambda s: s.update(type="ExternalName", externalName="theirs.example"),
+    "pods that aren't ready": lambda s: s.update(publishNotReadyAddresses=True),
 }
 
 
@@ -120,3 +123,21 @@ def test_a_route_that_is_gone_is_missed() -> None:
 def test_a_route_of_another_kind_with_our_name_is_not_ours() -> None:
     (route,) = LIVE.routes
     assert stale_kinds(replace(LIVE, routes=(replace(route, kind="GRPCRoute"),))) == ["HTTPRoute"]
+
+
+@pytest.mark.parametrize(("named", "stale"), [(["."], True), (["*"], False)])
+def test_a_virtual_service_that_somebody_hides_from_gateways_is_noticed(
+    named: list[str], stale: bool
+) -> None:
+    ours = json.dumps({"hosts": ["fraud.example.com"], "gateways": ["mesh/public"]})
+    live = json.dumps({**json.loads(ours), "exportTo": named}).encode()
+    assert says_same("VirtualService", live, ours) is not stale
+    assert find_added("VirtualService", live, ours) == ((("exportTo",),) if stale else ())
+
+
+def test_of_a_service_that_leads_out_of_the_cluster_the_type_goes_with_the_name() -> None:
+    """The apiserver refuses a Service of that type without the name."""
+    (child,) = (c for c in ROUTER.make_routes(SPLIT) if c.ref.kind == "Service")
+    live = {**json.loads(child.text), "type": "ExternalName", "externalName": "theirs.example"}
+    added = find_added("Service", json.dumps(live).encode(), child.text)
+    assert added == (("externalName",), ("type",))
