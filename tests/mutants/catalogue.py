@@ -1048,8 +1048,8 @@ ORDER_OF_WRITES = (
         name="route-over-somebody-elses-change",
         wrong="The core writes the route whatever version of it lives by then",
         file="core/children.py",
-        old="    return Apply(ref, body, found.meta.resource_version) if found else",
-        new='    return Apply(ref, body, "") if found else',
+        old="    return Apply(ref, body, version, removes=removes)\n",
+        new='    return Apply(ref, body, "", removes=removes)\n',
         test=_STATES + "test_a_rollout_goes_through_its_steps_to_100_and_is_guarded",
     ),
     Mutant(

@@ -238,8 +238,8 @@ def _put(view: View, child: Child, body: Mapping[str, Any]) -> Write:
     ref, found = child.ref, find_service(view.observed, child.ref.name)
     if found is None:
         return Create(ref, body)
-    removes = find_added("Service", found.spec, child.text)
-    return Apply(ref, body, found.meta.resource_version, removes=removes)
+    version, removes = found.meta.resource_version, find_added(ref.kind, found.spec, child.text)
+    return Apply(ref, body, version, removes=removes)
 
 
 def _before_routes(view: View, status: Status, routes: list[Write]) -> Iterator[Ref]:
