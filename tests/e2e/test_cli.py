@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.processes import wait_until
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.person import Person, Said
 from tests.e2e.running import ROOT
-from tests.e2e.scenario import Scenario, in_state, phase
+from tests.e2e.scenario import Holds, Scenario, condition, in_state, named, phase, serves
 
-pytestmark = [pytest.mark.timeout(180, func_only=True)]
-SECONDS = 45.0
+pytestmark = [pytest.mark.timeout(300, func_only=True)]
+SECONDS = 60.0
 NO_GUARD = {"duration": "0s"}
 QUICK = rollout((50, "1s"), guard=NO_GUARD)
 SLOW = rollout((50, "10m"), guard=NO_GUARD)
@@ -30,7 +31,7 @@ APPROVED: Json = {
 
 
 def serve_and_try(rehearsal: Scenario, terms: Json) -> Person:
-    """v1 serves and v2 is being tried."""
+    """v1 serves and v2 is being tried, in a step that lasts."""
     rehearsal.apply(simulated("v1", rollout=terms))
     rehearsal.wait(phase("Healthy"), SECONDS)
     rehearsal.apply(simulated("v2", rollout=terms))
@@ -41,6 +42,22 @@ def serve_and_try(rehearsal: Scenario, terms: Json) -> Person:
 def blame(rehearsal: Scenario, *tags: str) -> None:
     """These versions may be taken back in this scenario."""
     rehearsal.blamed = {f"registry.example.com/iris:{tag}" for tag in tags}
+
+
+def left_rest() -> Holds:
+    """Holds of a ModelDeployment that is rolled back no more; commands are noted a write before."""
+    return named(lambda found: found["status"]["phase"] != "RolledBack", "another phase")
+
+
+def said_since(rehearsal: Scenario, verb: str) -> set[str]:
+    """All that status said since a command was acted on."""
+    statuses = [
+        change.object.get("status", {})
+        for change in rehearsal.changes()
+        if change.kind == "ModelDeployment"
+    ]
+    later = (each for each in statuses if verb in each.get("lastHandledCommands", {}))
+    return {str(each.get("message")) for each in later}
 
 
 def test_a_held_step_is_shown_promoted_and_waited_for(rehearsal: Scenario) -> None:
@@ -70,9 +87,9 @@ def test_an_approval_is_an_end_of_its_own_for_a_ci_job(rehearsal: Scenario) -> N
     rehearsal.wait(phase("Paused"), SECONDS)
 
     waiting = person.run("wait", "iris")
-    with person.running("wait", "iris", "--through-pauses", "--timeout", "60s") as through:
+    with person.running("wait", "iris", "--through-pauses", "--timeout", "90s") as through:
         promoted = person.run("promote", "iris", "--step", "half")
-        code = through.wait(60)
+        code = through.wait(120)
 
     assert waiting.code == 4
     assert "waits for a person, AwaitingApproval: step 1 of 2 (half) at 50 %" in waiting.err
@@ -85,17 +102,20 @@ def test_an_abort_and_a_retry_say_what_came_of_them(rehearsal: Scenario) -> None
 
     with person.running("watch", "iris") as watching:
         aborted = person.run("abort", "iris")
-        assert watching.wait(60) == 0
+        assert watching.wait(120) == 0
         story = watching.stdout.read() if watching.stdout else ""
     refused = person.run("wait", "iris")
     again = person.run("abort", "iris")
     shown = json.loads(person.run("status", "iris", "-o", "json").out)
     history = json.loads(person.run("history", "iris", "-o", "json").out)
     retried = person.run("retry", "iris")
+    rehearsal.wait(left_rest(), SECONDS)
     hastened = person.run("promote", "iris", "--all")
     done = person.run("wait", "iris", "--timeout", "60s")
 
-    assert aborted == Said(0, "aborted: going back: aborted by a person\n", "")
+    # It may be back by the time that the command looks.
+    told = ("going back: aborted by a person", "aborted by a person")
+    assert aborted in [Said(0, f"aborted: {words}\n", "") for words in told]
     assert story.splitlines()[-1].split(maxsplit=1)[1] == "RolledBack   aborted by a person"
     assert (refused.code, refused.err) == (1, "RolledBack, Aborted: aborted by a person\n")
     assert again == Said(
@@ -110,21 +130,27 @@ def test_an_abort_and_a_retry_say_what_came_of_them(rehearsal: Scenario) -> None
 
 
 def test_going_back_in_history_holds_until_a_retry(rehearsal: Scenario) -> None:
-    person = serve_and_try(rehearsal, QUICK)
-    rehearsal.wait(phase("Healthy"), SECONDS)
+    rehearsal.apply(simulated("v1", rollout=QUICK))
+    rehearsal.wait(serves("v1"), SECONDS)
+    rehearsal.apply(simulated("v2", rollout=QUICK))
+    rehearsal.wait(serves("v2"), SECONDS)
+    person = Person(rehearsal)
 
     restarted = person.run("restart", "iris")
     back = person.run("rollback", "iris", "--to", "v1")
+    rehearsal.wait(condition("UpToDate", "False"), SECONDS)
     refused = person.run("wait", "iris", "--timeout", "60s")
     overridden = rehearsal.wait(phase("RolledBack"), SECONDS)
     nothing = person.run("rollback", "iris", "--to", "v1")
     unknown = person.run("rollback", "iris", "--to", "v9")
+    told = said_since(rehearsal, "rollback")
     forward = person.run("retry", "iris")
+    rehearsal.wait(left_rest(), SECONDS)
     done = person.run("wait", "iris", "--timeout", "60s")
 
     assert (restarted.code, restarted.out.startswith("restarting the pods of ")) == (0, True)
     assert (back.code, back.out.startswith("going back to ")) == (0, True)
-    assert ": step 2 of 2 (full) at 100 %" in back.out
+    assert back.out.strip().partition(": ")[2] in told, told
     assert (refused.code, refused.err.startswith("RolledBack, Overridden: ")) == (1, True)
     assert overridden["status"]["stable"]["version"] == "v1"
     assert nothing == Said(1, "", "canarium: no effect: it serves already\n")
@@ -203,13 +229,15 @@ def test_kubectl_finds_the_plugin_and_completes_it(rehearsal: Scenario, tmp_path
 
     listed = ask_kubectl(rehearsal, tmp_path, "canarium", "get", "-n", rehearsal.namespace)
     completed = ask_kubectl(rehearsal, tmp_path, "__complete", "canarium", "sta")
-    named = ask_kubectl(
-        rehearsal, tmp_path, "__complete", "canarium", "status", "-n", rehearsal.namespace, ""
-    )
+    asked = ("__complete", "canarium", "status", "-n", rehearsal.namespace, "")
+
+    def suggest() -> list[str]:
+        return ask_kubectl(rehearsal, tmp_path, *asked).splitlines()
 
     assert listed.splitlines()[1].split()[:4] == ["iris", "True", "Healthy", "v1"]
     assert completed.splitlines() == ["status", ":4"]
-    assert named.splitlines() == ["iris", ":4"]
+    # A shell isn't kept for more than 2 s: on a busy machine nothing may be known by then.
+    assert wait_until(lambda: suggest() == ["iris", ":4"], SECONDS), suggest()
 
 
 def ask_kubectl(rehearsal: Scenario, directory: Path, *words: str) -> str:

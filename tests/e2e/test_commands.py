@@ -3,15 +3,18 @@
 On a real control plane with simulated nodes; router Replicas.
 """
 
+import time
+
 import pytest
 
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.scenario import Holds, Scenario, get_condition, in_state, named, phase
 
-pytestmark = [pytest.mark.timeout(180, func_only=True)]
-SECONDS = 45.0
+pytestmark = [pytest.mark.timeout(300, func_only=True)]
+SECONDS = 60.0
 NO_GUARD = {"duration": "0s"}
-QUICK = rollout((50, "1s"), guard=NO_GUARD)
+HOLD_SECONDS = 1.0
+QUICK = rollout((50, f"{HOLD_SECONDS:.0f}s"), guard=NO_GUARD)
 SLOW = rollout((50, "10m"), guard=NO_GUARD)
 APPROVED: Json = {
     "steps": [{"name": "half", "weight": 50, "approval": "Manual"}],
@@ -79,11 +82,14 @@ def test_a_third_version_takes_the_place_of_the_second(rehearsal: Scenario) -> N
 
 
 def test_a_pause_holds_a_rollout_where_it_is(rehearsal: Scenario) -> None:
-    serve_and_try(rehearsal, rollout((50, "3s"), guard=NO_GUARD))
-    rehearsal.apply(simulated("v2", rollout=rollout((50, "3s"), guard=NO_GUARD, paused=True)))
+    """The hold, which is long until the pause is there, is over while it lasts."""
+    serve_and_try(rehearsal, SLOW)
+    rehearsal.apply(simulated("v2", rollout={**QUICK, "paused": True}))
+    rehearsal.wait(phase("Paused"), SECONDS)
+    time.sleep(3 * HOLD_SECONDS)
     paused = rehearsal.wait(phase("Paused"), SECONDS)
 
-    rehearsal.apply(simulated("v2", rollout=rollout((50, "3s"), guard=NO_GUARD)))
+    rehearsal.apply(simulated("v2", rollout=QUICK))
 
     rehearsal.wait(serving("v2"), SECONDS)
     assert paused["status"]["canary"]["weight"] == 50
@@ -92,7 +98,9 @@ def test_a_pause_holds_a_rollout_where_it_is(rehearsal: Scenario) -> None:
 
 def test_going_back_in_the_guard_is_a_cancel(rehearsal: Scenario) -> None:
     terms = rollout((50, "1s"), guard={"duration": "10m"})
-    serve_and_try(rehearsal, terms)
+    rehearsal.apply(simulated("v1", rollout=terms))
+    rehearsal.wait(serving("v1"), SECONDS)
+    rehearsal.apply(simulated("v2", rollout=terms))
     rehearsal.wait(phase("Guarding"), SECONDS)
 
     rehearsal.apply(simulated("v1", rollout=terms))
