@@ -23,7 +23,8 @@ GPU = "nvidia.com/gpu"
 
 def make_model(tag: str, resources: Json, size: int = SIZE) -> Json:
     server = {"image": f"registry.example.com/iris:{tag}", "resources": resources}
-    return simulated(tag, server=server, scaling={"replicas": size}, rollout=IN_PLACE)
+    pod = {"tolerations": [{"key": GPU, "operator": "Exists"}]}
+    return simulated(tag, server=server, pod=pod, scaling={"replicas": size}, rollout=IN_PLACE)
 
 
 def find_sizes(changes: Sequence[Change]) -> list[tuple[int, int]]:
@@ -63,20 +64,31 @@ def test_where_a_quota_allows_no_more_pods_they_are_replaced_one_by_one(
     rehearsal.kubectl("apply", "-f", "-", stdin=json.dumps(quota))
     rehearsal.apply(make_model("v1", {}))
     rehearsal.wait(phase("Healthy"), SECONDS)
+    rehearsal.wait_for("ResourceQuota", "pods", is_full, SECONDS)
 
     rehearsal.apply(make_model("v2", {}))
 
     assert_replaced_in_place(rehearsal)
 
 
+def is_full(found: Json) -> bool:
+    """a quota that was counted, and is used up"""
+    status = found.get("status", {})
+    return bool(status.get("used") == status.get("hard") == {"pods": str(SIZE)})
+
+
 @contextmanager
 def node_with_gpus(scenario: Scenario, count: int) -> Iterator[None]:
-    """One more simulated node, with accelerators."""
+    """One more simulated node, with accelerators.
+
+    It is tainted, as such ones are: pods of other tests would not outlive it.
+    """
     name = f"gpus-{scenario.namespace[-8:]}"
     node = {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "annotations": {"kwok.x-k8s.io/node": "fake"}},
+        "spec": {"taints": [{"key": GPU, "effect": "NoSchedule"}]},
     }
     cluster = scenario.cluster
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(node))
