@@ -5,6 +5,7 @@ the canary's own counters, what clients got from the clients.
 """
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tests.e2e.plays import JUDGED, READY_SECONDS
 from tests.e2e.readings import find_stands, find_worst_split
 from tests.e2e.scenario import Scenario, find_revision, get_condition, in_state, phase
 
-pytestmark = [pytest.mark.timeout(420, func_only=True)]
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
 ENVOY: Json = {"name": "envoy", "namespace": "gateways", "sectionName": "http"}
 SHADOW: Json = {"name": "shadow", "mirror": {"percent": 20}}
 OBSERVED_REQUESTS = 300
@@ -49,6 +50,21 @@ def shadowed(*later: Json, **shadow: Any) -> Json:
     return {**rollout(analysis=METRICS), "steps": [{**SHADOW, **shadow}, *later]}
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """So many predictions were counted at some time within these, in seconds since 1970."""
+
+    inferences: int
+    begin: float
+    end: float
+
+
+def count(envoy: Scenario, version: str) -> Count:
+    """What the pods of a version have counted, and how long it took to ask them all."""
+    begin = time.time()
+    return Count(count_inferences(envoy, version), begin, time.time())
+
+
 def count_inferences(envoy: Scenario, version: str) -> int:
     """How many requests for a prediction the pods of a version have counted themselves."""
     names = [pod["metadata"]["name"] for pod in envoy.all_of("Pod") if runs(pod, version)]
@@ -72,7 +88,7 @@ def test_a_promotion_through_envoy_shares_as_weighted_and_loses_nothing(envoy: S
 
     apply(envoy, "v2", JUDGED)
 
-    envoy.wait(phase("Healthy"), 150)
+    envoy.wait(phase("Healthy"), 240)
     report, changes = envoy.stop_load(), envoy.changes()
     assert not report.failures, report.describe_failures()
     stable, canary = (find_revision(changes, image(version)) for version in ("v1", "v2"))
@@ -80,7 +96,7 @@ def test_a_promotion_through_envoy_shares_as_weighted_and_loses_nothing(envoy: S
     stood = [stand.shares for stand in stands if 0 < stand.shares.get(canary, 0) < 100]
     assert stood == [{stable: 80, canary: 20}, {stable: 50, canary: 50}]
     assert find_worst_split(changes, report, canary, "v2") <= 5
-    assert report.answers[-1].version == "v2"
+    assert report.last_version == "v2"
 
 
 def test_a_mirror_step_sends_copies_whose_answers_nobody_gets(envoy: Scenario) -> None:
@@ -88,26 +104,29 @@ def test_a_mirror_step_sends_copies_whose_answers_nobody_gets(envoy: Scenario) -
     terms = shadowed(half, hold="1s", approval="Manual")
     serve(envoy, "v1", terms)
     apply(envoy, "v2", terms)
-    found = envoy.wait(in_state("Holding"), 60)
-    begin, before = time.time(), count_inferences(envoy, "v2")
+    found = envoy.wait(in_state("Holding"), 150)
+    first = count(envoy, "v2")
     assert envoy.load is not None
     load = envoy.load
 
     def sent() -> int:
-        return len(load.report().between(begin, time.time()).sent)
+        return len(load.report().between(first.end, time.time()).sent)
 
-    assert wait_until(lambda: sent() >= OBSERVED_REQUESTS, 60)
-    copies, end = count_inferences(envoy, "v2") - before, time.time()
+    assert wait_until(lambda: sent() >= OBSERVED_REQUESTS, 90)
+    last = count(envoy, "v2")
     envoy.command("promote", found["status"]["canary"]["revision"])
-    envoy.wait(phase("Healthy"), 120)
+    envoy.wait(phase("Healthy"), 180)
 
     report = envoy.stop_load()
     assert not report.failures, report.describe_failures()
-    seen = report.between(begin, end)
-    assert seen.shares() == {"v1": 1.0}
-    # Lots are drawn for each request: of 300 a fifth is 60, and 30 is four deviations off.
-    assert abs(copies / len(seen.sent) - 0.2) <= 0.1
-    assert report.answers[-1].version == "v2"
+    most, least = report.between(first.begin, last.end), report.between(first.end, last.begin)
+    assert most.shares() == {"v1": 1.0}
+    # Lots are drawn for each request: of 300 a fifth is 60, and 30 is four deviations off. Which
+    # requests were counted is known but for those that were sent while somebody counted.
+    copies = last.inferences - first.inferences
+    assert copies / len(most.sent) <= 0.3
+    assert copies / len(least.sent) >= 0.1
+    assert report.last_version == "v2"
 
 
 def test_a_version_that_fails_in_the_shadow_is_taken_back_and_no_client_saw_it(
@@ -119,7 +138,7 @@ def test_a_version_that_fails_in_the_shadow_is_taken_back_and_no_client_saw_it(
 
     apply(envoy, "v3", terms)
 
-    found = envoy.wait(phase("RolledBack"), 120)
+    found = envoy.wait(phase("RolledBack"), 180)
     assert get_condition(found, "Stalled")["reason"] == "ErrorRateTooHigh"
     report = envoy.stop_load()
     assert not report.failures, report.describe_failures()
