@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import urllib3
 from kubernetes.client import ApiException
 
 from tests.e2e.apiserver import Apiserver, WatchEndedError
@@ -16,12 +17,17 @@ Json = dict[str, Any]
 RETRY_SECONDS = 0.5
 
 
+def version_of(found: Json) -> int:
+    """The resourceVersion of an object, by which what different objects show can be ordered."""
+    return int(found["metadata"]["resourceVersion"])
+
+
 class Followed:
     """The versions of one object, by a watch in a thread of its own until `end`."""
 
     def __init__(self, kubeconfig: Path, path: str, name: str) -> None:
-        self.seen: list[tuple[float, Json]] = []
-        "When which version came, in seconds since the epoch."
+        self.seen: list[Json] = []
+        "Every version, in the apiserver's order."
         self._path, self._name = path, name
         self._apiserver = Apiserver(kubeconfig)
         self._news = threading.Condition()
@@ -29,15 +35,27 @@ class Followed:
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
-    def wait(self, holds: Callable[[Json], bool], seconds: float, what: str) -> Json:
-        """The first version from now on that this holds of; the one of now counts."""
+    def mark(self) -> int:
+        """This moment: what is seen from now on is what a wait since then goes by."""
+        with self._news:
+            return len(self.seen)
+
+    def wait(
+        self,
+        holds: Callable[[Json], bool],
+        seconds: float,
+        what: str,
+        *,
+        since: int | None = None,
+    ) -> Json:
+        """The first version since a `mark` that this holds of; without one, from that of now on."""
         deadline = time.monotonic() + seconds
         with self._news:
-            first = max(0, len(self.seen) - 1)
+            first = max(0, len(self.seen) - 1) if since is None else since
             while True:
                 if (found := self._find(holds, first)) is not None:
                     return found
-                first = max(0, len(self.seen) - 1)
+                first = len(self.seen)
                 if not self._news.wait(deadline - time.monotonic()):
                     raise AssertionError(f"{self._name} never came to {what}: {self._last()}")
 
@@ -46,16 +64,16 @@ class Followed:
         self._ended.set()
 
     def _find(self, holds: Callable[[Json], bool], first: int) -> Json | None:
-        return next((found for _, found in self.seen[first:] if holds(found)), None)
+        return next((found for found in self.seen[first:] if holds(found)), None)
 
     def _last(self) -> Json:
-        return dict(self.seen[-1][1].get("status", {})) if self.seen else {}
+        return dict(self.seen[-1].get("status", {})) if self.seen else {}
 
     def _follow(self) -> None:
         while not self._ended.is_set():
             try:
                 self._follow_once()
-            except (WatchEndedError, ApiException):
+            except (WatchEndedError, ApiException, urllib3.exceptions.HTTPError):
                 time.sleep(RETRY_SECONDS)
 
     def _follow_once(self) -> None:
@@ -72,5 +90,5 @@ class Followed:
     def _see(self, found: Json) -> None:
         if found["metadata"]["name"] == self._name:
             with self._news:
-                self.seen.append((time.time(), found))
+                self.seen.append(found)
                 self._news.notify_all()

@@ -72,8 +72,8 @@ class Tool(Protocol):
     def wait_paused(self, commit: str) -> None:
         """Wait until it shows of a commit what it has for something that waits for a person."""
 
-    def begin_of_done(self, commit: str) -> float:
-        """When it first called a commit done, in seconds since the epoch."""
+    def begin_of_done(self, commit: str) -> int:
+        """The resourceVersion at which it first called a commit done."""
 
     def sync(self, times: int) -> None:
         """Have it apply what it has, so many times, and wait for each."""
@@ -155,7 +155,7 @@ class Story:
         self.stable["v2"] = done["status"]["stable"]["revision"]
         self.tool.wait_done(commit)
         assert self.is_announced("v2")
-        assert self.tool.begin_of_done(commit) >= self.promoted_at("v2")
+        assert self.tool.begin_of_done(commit) > self.begin_of_promoted("v2")
 
     def refuse_a_bad_version(self) -> None:
         """v3 is taken back; neither ten syncs nor the healing of an edit have it tried again."""
@@ -216,12 +216,13 @@ class Story:
         self.scenario.kubectl("scale", "mdep/iris", "--replicas=1")
         self.tool.sync(times=1)
         self.tool.wait_done(bounds)
+        name = f"iris-{self.stable['v2']}"
+        # Its two pods of before may still be there, and within the bounds: it has to have acted.
+        scaler = self.scenario.wait_for("HorizontalPodAutoscaler", name, wants(2), SECONDS)
+        self.scenario.wait_for("Deployment", name, is_asked_for(2), SECONDS)
         self.scenario.wait(is_scaled_within(2, 3), SECONDS)
         handed_over = len(self.sizes("v2")) - 1
-        name = f"iris-{self.stable['v2']}"
-        scaler = self.scenario.get("HorizontalPodAutoscaler", name)
         self.tool.sync(times=3)
-        assert scaler is not None
         assert scaler["spec"]["minReplicas"] == 2
         after = self.scenario.get("HorizontalPodAutoscaler", name)
         assert after is not None
@@ -251,10 +252,10 @@ class Story:
         said = Person(self.scenario).run(*words)
         assert said.code == 0, said.err or said.out
 
-    def statuses(self) -> list[tuple[float, Json]]:
-        """What the model's status said when, by the witness."""
+    def statuses(self) -> list[tuple[int, Json]]:
+        """What the model's status said at which resourceVersion, by the witness."""
         return [
-            (change.time, dict(change.object.get("status", {})))
+            (change.version, dict(change.object.get("status", {})))
             for change in self.scenario.changes()
             if change.kind == "ModelDeployment" and change.name == "iris"
         ]
@@ -267,11 +268,11 @@ class Story:
             if (share_of(status), state_of(status)) == (share, "Holding")
         }
 
-    def promoted_at(self, version: str) -> float:
-        """When a version was UpToDate for the first time."""
+    def begin_of_promoted(self, version: str) -> int:
+        """The resourceVersion at which a version was UpToDate for the first time."""
         return next(
-            when
-            for when, status in self.statuses()
+            number
+            for number, status in self.statuses()
             if status.get("stable", {}).get("version") == version
             and get_condition({"status": status}, "UpToDate").get("status") == "True"
         )
@@ -312,6 +313,22 @@ def is_of_size(size: int) -> Holds:
         return phase("Healthy")(found) and found["status"].get("replicas") == size
 
     return named(holds, f"{size} pods at rest")
+
+
+def wants(least: int) -> Holds:
+    """Holds of an autoscaler that has found or chosen so many pods or more."""
+
+    def holds(found: Json) -> bool:
+        status = found.get("status", {})
+        sizes = (int(status.get(name, 0)) for name in ("currentReplicas", "desiredReplicas"))
+        return max(sizes) >= least
+
+    return named(holds, f"{least} pods or more wanted")
+
+
+def is_asked_for(least: int) -> Holds:
+    """Holds of a Deployment that is asked for so many pods or more."""
+    return named(lambda found: int(found["spec"]["replicas"]) >= least, f"{least} pods asked for")
 
 
 def is_scaled_within(least: int, most: int) -> Holds:

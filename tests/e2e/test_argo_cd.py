@@ -24,7 +24,7 @@ from tests.cluster.helm import CHART, RELEASE, use_image
 from tests.cluster.progress import Progress
 from tests.e2e.account import HOME
 from tests.e2e.conftest import Place, Theatre, play, set_up
-from tests.e2e.following import Followed
+from tests.e2e.following import Followed, version_of
 from tests.e2e.git_story import PATH, SECONDS, Story, keep_something
 from tests.e2e.installed import make_values
 from tests.e2e.manifests import Json
@@ -91,7 +91,7 @@ class Application:
     @property
     def seen(self) -> Json:
         """What it showed last."""
-        return self.followed.seen[-1][1]
+        return self.followed.seen[-1]
 
     def delete(self) -> None:
         """Have Argo CD follow it no more, and leave what it synced."""
@@ -167,10 +167,10 @@ class ArgoCD:
         found = self.application.wait_shown(commit, "Suspended", sync="OutOfSync")
         assert phase_of(found) == "Running"
 
-    def begin_of_done(self, commit: str) -> float:
-        """When it was Synced and Healthy at this commit for the first time."""
+    def begin_of_done(self, commit: str) -> int:
+        """The version at which it was Synced and Healthy at this commit for the first time."""
         seen = self.application.followed.seen
-        return next(when for when, found in seen if shows(found, commit, "Healthy"))
+        return next(version_of(found) for found in seen if shows(found, commit, "Healthy"))
 
     def sync(self, times: int) -> None:
         """Sync so many times: what is Degraded without the later wave, which would wait for it."""
