@@ -2100,6 +2100,14 @@ ROUTES_OF_OURS = (
         test=_TRAFFIC + "test_a_write_of_ours_that_is_undone_at_once_is_nobodys_edit",
     ),
     Mutant(
+        name="names-are-causes",
+        wrong="An image called request-timeout that nobody pushed counts as a busy registry",
+        file="core/kubelet_reasons.py",
+        old="    own = _NAMES.sub(",
+        new='    own = re.compile(\'"[^"]*"\').sub(',
+        test="tests/unit/core/test_faults.py::test_what_something_is_called_is_no_cause",
+    ),
+    Mutant(
         name="what-was-never-seen-in-place-is-no-contest",
         wrong="Whoever undoes a step before our watches saw it is answered at once, for ever",
         file="core/contest.py",

@@ -68,7 +68,8 @@ _STARTING = ("CreateContainerError", "RunContainerError")
 _NEVER_STARTED = ("StartError", "ContainerCannotRun")
 "How a container ended that the runtime could not start; its message has the runtime's words."
 
-_QUOTED = re.compile('"[^"]*"')
+_NAMES = re.compile(r'"[^"]*"|\S*/\S*')
+"What is quoted, and images, addresses and paths, which runtimes repeat without quotes."
 
 _SILENT = {
     "CreateContainerConfigError": "its container cannot be configured",
@@ -103,8 +104,8 @@ def _judge_pull(reason: str, message: str) -> Whose:
 
 
 def _says(message: str, words: tuple[str, ...]) -> bool:
-    """Whether one of these is in a message, apart from names that it quotes."""
-    own = _QUOTED.sub("", message).lower()
+    """Whether one of these is in a message, apart from the names in it."""
+    own = _NAMES.sub("", message).lower()
     return any(each in own for each in words)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from canarium.core.faults import Fault, find_fault
-from canarium.core.kubelet_reasons import Whose
+from canarium.core.kubelet_reasons import Whose, judge_waiting
 from canarium.core.observed import ContainerState, DeploymentRecord, Meta, PodRecord
 
 REVISION = "7b9d6f5c88"
@@ -246,3 +246,32 @@ def test_blame_waits_until_what_the_environment_did_is_over() -> None:
     fault = find_fault(REVISION, [late, homeless], make_deployment())
     assert fault is not None
     assert (fault.whose, fault.reason) == ("Environment", "Unschedulable")
+
+
+MISSING = (
+    'Back-off pulling image "{0}": ErrImagePull: rpc error: code = NotFound desc = failed to pull'
+    ' and unpack image "{0}": failed to resolve reference "{0}": {0}: not found'
+)
+NO_PROGRAM = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc"
+    ' create failed: unable to start container process: exec: "{0}": stat {0}: no such file'
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words", "name"),
+    [
+        ("ImagePullBackOff", MISSING, "registry.example/request-timeout:9"),
+        ("RunContainerError", NO_PROGRAM, "/opt/sandbox/run"),
+        ("CreateContainerError", NO_PROGRAM, "/srv/timeout.sh"),
+    ],
+)
+def test_what_something_is_called_is_no_cause(reason: str, words: str, name: str) -> None:
+    assert judge_waiting(reason, words.format(name)) == "Revision"
+
+
+@pytest.mark.parametrize("cause", ["i/o timeout", "net/http: TLS handshake timeout"])
+def test_a_cause_with_a_slash_in_it_is_one_all_the_same(cause: str) -> None:
+    where = 'Head "https://registry.example/v2/fraud/manifests/9": dial tcp 10.0.0.1:443: '
+    words = f'Back-off pulling image "x": ErrImagePull: {where}{cause}: not found'
+    assert judge_waiting("ImagePullBackOff", words) == "Unclear"
