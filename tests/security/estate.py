@@ -37,8 +37,8 @@ HOSTNAMES = "canarium.dev/hostnames"
 "The annotation of a Namespace that gives it host names."
 RBAC = "rbac.authorization.k8s.io"
 UNGUARDED = "unguarded.example.com"
-POLICY_SECONDS = 20.0
-READY_SECONDS = 45.0
+POLICY_SECONDS = 60.0
+READY_SECONDS = 90.0
 INSTALLED = (
     "ClusterRole",
     "ClusterRoleBinding",
@@ -57,6 +57,8 @@ EDITS: Json = {
 }
 VIEWS: Json = {**EDITS, "resources": ["modelrevisions"], "verbs": ["get"]}
 "One right of each of the chart's two roles for people."
+MAKES: Json = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"]}
+"One of the operator's own."
 GUARDS = ("enum", "maxItems", "maxLength", "maxProperties", "pattern", VALIDATIONS)
 POLICY = "validatingadmissionpolicy"
 BINDING = f"{POLICY}binding"
@@ -141,9 +143,10 @@ class Estate:
         definitions = [item for item in wanted if item["kind"] == "CustomResourceDefinition"]
         rest = [item for item in wanted if item not in definitions]
         apply_all(cluster, [*definitions, make_unguarded()])
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=90s")
         cluster.kubectl("apply", *namespaced, "--server-side", "-f", "-", stdin=make_list(rest))
         self.settle()
+        self.wait_for_right(OPERATOR, MAKES, "default")
         token = cluster.kubectl(*namespaced, "create", "token", ACCOUNT, "--duration=2h")
         admin = json.loads(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
         authority = Path(admin["certificate-authority"])
@@ -190,8 +193,9 @@ class Estate:
             apply_all(self.cluster, [item])
         body = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": mark}})
         words = ("-n", "default", "create", "--dry-run=server", "-f", "-")
+        refused = f"ValidatingAdmissionPolicy '{mark}'"
         until(
-            lambda: not is_taken(lambda: self.cluster.kubectl(*words, stdin=body)),
+            lambda: refused in told(lambda: self.cluster.kubectl(*words, stdin=body)),
             POLICY_SECONDS,
             "the policies that are stored",
         )
@@ -306,7 +310,14 @@ def make_place(estate: Estate, directory: Path, namespace: str) -> Place:
     scenario.apply(*(bind(role, TENANT, "ClusterRole") for role in roles))
     for rule in (EDITS, VIEWS):
         estate.wait_for_right(TENANT, rule, namespace)
+    wait_for_account(cluster, namespace)
     return Place(estate, scenario)
+
+
+def wait_for_account(cluster: Cluster, namespace: str) -> None:
+    """Wait until a new namespace has its service account, without which no pod is taken there."""
+    words = ("-n", namespace, "get", "serviceaccount", "default")
+    until(lambda: is_taken(lambda: cluster.kubectl(*words)), POLICY_SECONDS, "a service account")
 
 
 def find_policy(chart: list[Json], name: str) -> list[Json]:
@@ -380,6 +391,15 @@ def refusal(attempt: Callable[[], object]) -> str:
     except ClusterError as error:
         return str(error)
     raise AssertionError("nothing was refused")
+
+
+def told(attempt: Callable[[], object]) -> str:
+    """What an attempt is refused with, "" where it succeeds."""
+    try:
+        attempt()
+    except ClusterError as error:
+        return str(error)
+    return ""
 
 
 def is_taken(attempt: Callable[[], object]) -> bool:

@@ -16,7 +16,7 @@ from tests.loopback import QuietHandler, listening
 from tests.security.estate import Place
 
 OPEN = ("--open-network", "127.0.0.0/8")
-SECONDS = 45.0
+SECONDS = 120.0
 
 
 @dataclass

@@ -16,7 +16,7 @@ from tests.security.estate import (
     until,
 )
 
-pytestmark = [pytest.mark.timeout(120, func_only=True)]
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
 PAYMENTS = ["pay.example.com"]
 ENTRANCE = [{"name": "public", "namespace": "istio-system"}]
 AT_TRAEFIK: Json = {"router": "Traefik", "hostnames": PAYMENTS}

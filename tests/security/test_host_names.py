@@ -31,7 +31,7 @@ from tests.security.estate import (
     until,
 )
 
-pytestmark = [pytest.mark.timeout(120, func_only=True)]
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
 GATEWAY = {"name": "public", "namespace": "gateways"}
 PAY = "pay.example.com"
 GROUP = "gateway.networking.k8s.io"

@@ -11,8 +11,8 @@ from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.scenario import in_state, phase
 from tests.security.estate import Place
 
-pytestmark = [pytest.mark.timeout(120, func_only=True)]
-SECONDS = 45.0
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
+SECONDS = 120.0
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 IMAGE = "registry.example.com/iris"
 STEPS = rollout((50, "60s"), guard={"duration": "0s"})

@@ -11,10 +11,23 @@ from tests.cluster.helm import NAMESPACE, RELEASE, render_chart
 from tests.e2e.account import find_rights
 from tests.e2e.manifests import Json
 from tests.rights.ledger import note_spared
-from tests.security.estate import POLICY_SECONDS, RBAC, Estate, Place, apply_all, until
+from tests.security.estate import OPERATOR, POLICY_SECONDS, RBAC, Estate, Place, apply_all, until
 
-pytestmark = [pytest.mark.timeout(120, func_only=True)]
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
 READER = f"{RELEASE}-metrics"
+ASKS: tuple[Json, ...] = (
+    {
+        "apiGroups": ["authentication.k8s.io"],
+        "resources": ["tokenreviews"],
+        "verbs": ["create"],
+    },
+    {
+        "apiGroups": ["authorization.k8s.io"],
+        "resources": ["subjectaccessreviews"],
+        "verbs": ["create"],
+    },
+)
+"What that value gives the operator."
 
 
 @pytest.fixture
@@ -24,6 +37,8 @@ def guarded(estate: Estate, place: Place) -> Iterator[Place]:
     note_spared(estate.cluster, find_rights(rendered))
     kinds = ("ClusterRole", "ClusterRoleBinding")
     apply_all(estate.cluster, [item for item in rendered if item["kind"] in kinds])
+    for rule in ASKS:
+        estate.wait_for_right(OPERATOR, rule, "")
     accounts = ({"name": name} for name in ("prometheus", "curious"))
     place.apply(
         *({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": each} for each in accounts)
@@ -37,7 +52,7 @@ def guarded(estate: Estate, place: Place) -> Iterator[Place]:
 
 
 def read(place: Place, path: str, token: str = "") -> tuple[int, str]:
-    connection = HTTPConnection(place.operator.address, timeout=10)
+    connection = HTTPConnection(place.operator.address, timeout=60)
     try:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         connection.request("GET", path, headers=headers)

@@ -25,8 +25,8 @@ from tests.security.estate import (
     until,
 )
 
-pytestmark = [pytest.mark.timeout(150, func_only=True)]
-SECONDS = 45.0
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
+SECONDS = 120.0
 LABELS = {"app": "made-by-hand"}
 POD: Json = {"containers": [{"name": "server", "image": "a"}]}
 ONCE: Json = {**POD, "restartPolicy": "Never"}

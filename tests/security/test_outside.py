@@ -25,8 +25,8 @@ from tests.security.estate import (
 )
 from tests.security.inner import OPEN, inner, score, speaking, try_out
 
-pytestmark = [pytest.mark.timeout(120, func_only=True)]
-SECONDS = 45.0
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
+SECONDS = 120.0
 WORDS = "AKIA-what-an-inner-server-answers"
 
 
@@ -47,7 +47,7 @@ def test_an_address_that_leads_inside_is_asked_only_where_an_operator_opened_it(
         place.operator.stop()
 
         place.operator.start(*OPEN)
-        place.scenario.wait(phase("Healthy"), 90)
+        place.scenario.wait(phase("Healthy"), 240)
     assert server.asked
     assert not any("Authorization" in headers for headers in server.headers)
 
@@ -184,7 +184,7 @@ def test_no_argument_leads_a_templates_address_up(place: Place) -> None:
         assert get_condition(found, "Judged")["message"] == words
         assert server.asked == []
         place.write(judged_by({**asked, "arguments": [{"name": "team", "value": "risk"}]}))
-        place.scenario.wait(phase("Healthy"), 90)
+        place.scenario.wait(phase("Healthy"), 240)
     assert set(server.asked) == {"/teams/risk/score"}
 
 
@@ -263,13 +263,13 @@ def test_the_operators_prometheus_is_lent_for_the_own_namespace_alone(place: Pla
     with inner(body=body) as shared, inner(body=body) as another:
         place.operator.start(*OPEN, "--prometheus-url", shared.url)
         try_out(place, min="1", prometheus={"query": query})
-        place.scenario.wait(phase("Healthy"), 90)
+        place.scenario.wait(phase("Healthy"), 240)
         kept = f'sum(secrets_total{{namespace=~".*",{own}}}) or count({{__name__=~".+",{own}}})'
         assert {each for each in shared.asked if "secrets" in each} == {kept}
 
         place.write(judged_by({"min": "1", "prometheus": {"address": another.url, "query": query}}))
         until(lambda: bool(another.asked), SECONDS, "a question")
-        place.scenario.wait(phase("Healthy"), 90)
+        place.scenario.wait(phase("Healthy"), 240)
         assert set(another.asked) == {query}, "a Prometheus of one's own is asked as it is written"
         place.operator.stop()
 

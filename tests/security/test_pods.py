@@ -19,8 +19,8 @@ from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.scenario import named, phase
 from tests.security.estate import TENANT, Estate, Place, bind, is_taken, refusal, until
 
-pytestmark = [pytest.mark.timeout(150, func_only=True)]
-SECONDS = 45.0
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
+SECONDS = 120.0
 WRITES = {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["patch"]}
 MODEL = "canarium.dev/model"
 REVISION = "canarium.dev/revision"

@@ -16,8 +16,8 @@ from tests.e2e.manifests import Json, simulated
 from tests.e2e.scenario import Holds, is_current, named, phase
 from tests.security.estate import Place, refusal, until
 
-pytestmark = [pytest.mark.timeout(300, func_only=True)]
-SECONDS = 90.0
+pytestmark = [pytest.mark.timeout(900, func_only=True)]
+SECONDS = 240.0
 COUNTED_SECONDS = 5.0
 "In which a quota is counted whose kinds the controller knows."
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"

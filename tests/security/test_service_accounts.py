@@ -18,7 +18,8 @@ from tests.security.estate import (
     until,
 )
 
-pytestmark = [pytest.mark.timeout(120, func_only=True)]
+pytestmark = [pytest.mark.timeout(600, func_only=True)]
+SECONDS = 120.0
 POLICY = "service-accounts"
 POD_WORDS = (
     "spec.pod.serviceAccountName: you may not run pods as the service account strong; leave the"
@@ -101,22 +102,22 @@ def test_going_back_gives_nobody_an_account(served: Place) -> None:
     about = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "strong"}}
     served.apply(about)
     served.apply(running_as("strong"))
-    first = served.scenario.wait(phase("Healthy"), 45)["status"]["stable"]["revision"]
+    first = served.scenario.wait(phase("Healthy"), SECONDS)["status"]["stable"]["revision"]
     served.write(simulated("v2", rollout={"guard": {"duration": "0s"}}))
-    served.scenario.wait(lambda m: serves(m, "v2"), 45)
+    served.scenario.wait(lambda m: serves(m, "v2"), SECONDS)
 
     served.tenant("annotate", "mdep", "iris", f"canarium.dev/rollback={first}@1")
     refused = served.scenario.wait(
-        lambda m: "rollback" in m["status"].get("ignoredCommands", {}), 45
+        lambda m: "rollback" in m["status"].get("ignoredCommands", {}), SECONDS
     )
     words = f"revision {first} runs as the service account strong, which the spec doesn't name"
     assert refused["status"]["ignoredCommands"]["rollback"].startswith(words)
     assert serves(refused, "v2")
 
     served.apply(merged(running_as("strong"), version="v3"))
-    served.scenario.wait(lambda m: serves(m, "v3"), 45)
+    served.scenario.wait(lambda m: serves(m, "v3"), SECONDS)
     served.tenant("annotate", "--overwrite", "mdep", "iris", f"canarium.dev/rollback={first}@2")
-    served.scenario.wait(lambda m: serves(m, "v1"), 45)
+    served.scenario.wait(lambda m: serves(m, "v1"), SECONDS)
 
 
 def serves(model: Json, version: str) -> bool:
@@ -144,7 +145,7 @@ def test_no_pod_of_a_model_has_a_token(served: Place) -> None:
     """The other half: a pod that somebody makes directly gets one unless it refuses it."""
     direct = served.create_pod({"containers": [{"name": "a", "image": "a"}]})
     served.write(simulated("v1"))
-    served.scenario.wait(phase("Healthy"), 30)
+    served.scenario.wait(phase("Healthy"), SECONDS)
 
     assert projected(direct) == ["serviceAccountToken"]
     pods = served.scenario.all_of("Pod")
