@@ -14,7 +14,6 @@ import pytest
 from benchmarks.rollouts.api import Api
 from tests.cluster.cluster import Cluster
 from tests.cluster.definitions import GATEWAY_API, fetch_definitions
-from tests.cluster.ports import find_free_ports
 from tests.cluster.progress import Progress
 from tests.crash import gateway
 from tests.crash.lane import Lane
@@ -77,9 +76,8 @@ async def stage(cluster: Cluster, witness: Path, tmp_path: Path) -> AsyncIterato
         async def make_lane(
             name: str, gate: Gate | None = None, *words: str, beside: Lane | None = None
         ) -> Lane:
-            port = find_free_ports(1)[0]
             proxy = Proxy(*upstream, gate or Gate())
-            await stack.enter_async_context(serve(proxy, port))
+            await stack.enter_async_context(serve(proxy))
             namespace = beside.namespace if beside else f"{name}-{uuid4().hex[:6]}"
             if beside is None:
                 about: Any = {"metadata": {"name": namespace}}

@@ -177,7 +177,7 @@ class Case:
 
     name: str
     make: Callable[[], Fault]
-    seconds: float = 120.0
+    seconds: float = 400.0
     recreates: bool = False
     "Whether the models are deleted and created anew before they are rolled."
 
@@ -189,10 +189,10 @@ CASES = (
     Case("too-many", lambda: Refusals(refuse(429, "TooManyRequests", Retry_After="2"))),
     Case("internal", lambda: Refusals(refuse(500, "InternalError"))),
     Case("unavailable", lambda: Refusals(refuse(503, "ServiceUnavailable"))),
-    Case("slow", Latency, seconds=300.0),
+    Case("slow", Latency, seconds=900.0),
     Case("lost-answers", LostAnswers),
     Case("cut", CutWatches),
-    Case("stalled", StalledWatches, seconds=200.0),
+    Case("stalled", StalledWatches, seconds=600.0),
     Case("expired", ExpiredWatches),
     Case("gone", RefusedWatches),
     Case("children-late", lambda: LateKinds(CHILDREN_LATE)),

@@ -5,13 +5,13 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from tests.crash.mirror import Mirror
+from tests.crash.mirror import Json, Mirror
 from tests.e2e.changes import Change, read_changes
 from tests.e2e.invariants import Expectation, find_violations
-from tests.e2e.scenario import find_revision
+from tests.e2e.scenario import find_revision, find_unseen
 from tests.e2e.timeline import tell
 
-CAUGHT_UP_SECONDS = 30.0
+CAUGHT_UP_SECONDS = 120.0
 BAD_IMAGE = "registry.example.com/iris:v2"
 
 
@@ -20,21 +20,23 @@ async def read_story(
 ) -> dict[str, list[Change]]:
     """All changes by namespace, once the witness has seen what the tests' own view has."""
     deadline = time.monotonic() + CAUGHT_UP_SECONDS
-    wanted = max(_versions(mirror, namespaces), default=0)
+    there = _find_all(mirror, namespaces)
     while True:
         found = await asyncio.to_thread(read_changes, witness)
-        if max((change.version for change in found), default=0) >= wanted:
+        missing = find_unseen(there, found)
+        if not missing:
             return {name: [c for c in found if c.namespace == name] for name in namespaces}
-        assert time.monotonic() < deadline, "the witness is behind"
+        assert time.monotonic() < deadline, f"the witness has not seen {', '.join(missing)}"
         await asyncio.sleep(0.5)
 
 
-def _versions(mirror: Mirror, namespaces: Collection[str]) -> list[int]:
-    return [
-        int(found["metadata"]["resourceVersion"])
-        for (_, namespace, _), found in mirror.objects.items()
+def _find_all(mirror: Mirror, namespaces: Collection[str]) -> dict[tuple[str, str], Json]:
+    """The metadata of all that is there, by kind and uid: each kind has a watch of its own."""
+    return {
+        (kind, found["metadata"]["uid"]): found["metadata"]
+        for (kind, namespace, _), found in mirror.objects.items()
         if namespace in namespaces
-    ]
+    }
 
 
 async def find_broken(changes: list[Change], model: str, *, blamed: bool) -> list[str]:

@@ -111,6 +111,12 @@ class Lane:
         patch = {"spec": manifest["spec"]}
         await self.api.merge(f"{path}?{AS_A_PERSON}", patch)
 
+    async def command(self, model: str, verb: str, value: str) -> None:
+        """Give a command as a person does, by an annotation."""
+        path = COLLECTIONS["ModelDeployment"].path(self.namespace, model)
+        patch = {"metadata": {"annotations": {f"canarium.dev/{verb}": value}}}
+        await self.api.merge(f"{path}?{AS_A_PERSON}", patch)
+
     async def delete(self, model: str) -> None:
         """Delete a ModelDeployment as a person does."""
         await self.api.delete(COLLECTIONS["ModelDeployment"].path(self.namespace, model))

@@ -184,14 +184,14 @@ def open_session(access: Access, **headers: str) -> aiohttp.ClientSession:
         base_url=access.server,
         headers=headers,
         connector=Connector(access.tls),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=60),
         read_bufsize=LONGEST_LINE,
     )
 
 
 @asynccontextmanager
-async def serve(proxy: Proxy, port: int) -> AsyncIterator[Proxy]:
-    """Listen on loopback; a client that goes takes its requests with it."""
+async def serve(proxy: Proxy) -> AsyncIterator[Proxy]:
+    """Listen on loopback, at a port that is free; a client that goes takes its requests with it."""
     application = web.Application(client_max_size=LONGEST_LINE)
     application.router.add_route("*", "/{path:.*}", proxy.handle)
     runner = web.AppRunner(
@@ -199,8 +199,8 @@ async def serve(proxy: Proxy, port: int) -> AsyncIterator[Proxy]:
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        proxy.url = f"http://127.0.0.1:{port}"
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         yield proxy
     finally:
         await runner.cleanup()

@@ -16,8 +16,8 @@ from tests.crash.proxy import Answer, Call, Gate
 from tests.e2e.running import is_ok
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
-START_SECONDS = 45.0
-END_SECONDS = 90.0
+START_SECONDS = 120.0
+END_SECONDS = 240.0
 POLL_SECONDS = 0.1
 
 
@@ -34,6 +34,8 @@ class LeaseLog:
     """Every state of one Lease, as a watch of the test's own sees them."""
 
     holdings: list[Holding] = field(default_factory=list)
+    deletions: list[int] = field(default_factory=list)
+    "How many holdings there were before each time that it was deleted."
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -44,6 +46,10 @@ class LeaseLog:
     def first_of_another(self, holder: str) -> Holding | None:
         """Where it was first had by somebody else than this one; None while it wasn't."""
         return next((each for each in self.holdings if each.holder not in ("", holder)), None)
+
+    def since_deleted(self) -> list[Holding]:
+        """Its states since somebody deleted it; none while nobody did."""
+        return self.holdings[self.deletions[0] :] if self.deletions else []
 
     def last_of(self, holder: str) -> Holding:
         """The last time that this one wrote it."""
@@ -63,6 +69,9 @@ class LeaseLog:
             event = json.loads(line)
             if event["type"] in ("ADDED", "MODIFIED"):
                 self._take(event["object"]["spec"])
+            elif event["type"] == "DELETED":
+                self.deletions.append(len(self.holdings))
+                self._news.set()
 
     def _take(self, spec: dict[str, str]) -> None:
         written_at = datetime.fromisoformat(spec["renewTime"]).timestamp()
@@ -101,6 +110,11 @@ class Pair:
         await self.lane.change(play.manifest(model, "v2"))
         holds = lambda: self.state(model) == "Holding"  # noqa: E731 - asked twice
         assert await self.lane.mirror.wait_until(self.lane.namespace, holds, END_SECONDS)
+
+    async def go_on(self, model: str) -> None:
+        """Have a rollout that holds go on, as a person does."""
+        revision = self._status(model)["canary"]["revision"]
+        await self.lane.command(model, "promote", f"{revision}:fifth@1")
 
     async def finish(self, model: str) -> None:
         """Wait until the second version is stable."""

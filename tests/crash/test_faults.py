@@ -19,13 +19,13 @@ from tests.crash.lane import Lane
 from tests.crash.plays import ROLLBACK, ROLLOUT, Play
 from tests.crash.proxy import Gate
 
-pytestmark = [pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.timeout(2400, func_only=True)]
 
 PLAYS = (ROLLOUT, ROLLBACK)
 RESYNC_SECONDS = 4.0
 RESYNCS = 3
-CALM_SECONDS = 90.0
-QUIET_SECONDS = 60.0
+CALM_SECONDS = 240.0
+QUIET_SECONDS = 240.0
 
 
 @dataclass(slots=True)

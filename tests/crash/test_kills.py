@@ -20,10 +20,10 @@ from tests.crash.lane import Lane
 from tests.crash.plays import ROLLBACK, ROLLOUT, Play
 from tests.crash.proxy import Gate
 
-pytestmark = [pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.timeout(2400, func_only=True)]
 
 LANES = int(os.environ.get("CANARIUM_CRASH_LANES", "10"))
-END_SECONDS = 90.0
+END_SECONDS = 240.0
 REST_SECONDS = 3.0
 "So long nothing is written any more: longer than any hold of the plays."
 FLUCTUATION = 2

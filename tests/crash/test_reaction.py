@@ -14,7 +14,7 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.crash.reaction import measure
 
-pytestmark = [pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.timeout(900, func_only=True)]
 
 MARGIN_SECONDS = 1.0
 

@@ -19,14 +19,14 @@ from tests.crash.plays import Play
 from tests.crash.proxy import Call
 from tests.crash.standby import LEASES, Holding, HoldingGate, Pair, paired
 
-pytestmark = [pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.timeout(900, func_only=True)]
 
 PLAY = Play("standby", hold="4s", crashes=False, phase="Healthy")
 EXPIRY_SECONDS = 15.0
-MOST_SECONDS = 30.0
+MOST_SECONDS = 60.0
 MOST_CLEAN_SECONDS = 10.0
 "Less than a Lease takes to expire, with room for a slow machine; figures: docs/operations.md."
-END_SECONDS = 20.0
+END_SECONDS = 120.0
 MODELS = ("due", "growing", "shifting")
 LONGER = "15s"
 
@@ -90,9 +90,10 @@ async def be_stopped_and_wake(stage: Stage) -> None:
     async with paired(stage, "stopped") as pair:
         await asyncio.gather(*(pair.serve(PLAY, model) for model in MODELS))
         await pair.roll(replace(PLAY, hold=LONGER), "due")
-        await pair.roll(PLAY, "growing")
+        await pair.roll(replace(PLAY, hold="1h"), "growing")
         gate = HoldingGate(deployments="growing", httproutes="shifting")
         pair.leader.proxy.gate = gate
+        await pair.go_on("growing")
         await pair.lane.change(PLAY.manifest("shifting", "v2"))
         await asyncio.wait_for(gate.held.wait(), END_SECONDS)
         child = pair.leader.child
@@ -129,14 +130,14 @@ def writes(call: Call) -> bool:
 async def lose_the_lease(stage: Stage) -> None:
     async with paired(stage, "deleted") as pair:
         await begin(pair, "deleting")
-        deleted, known = time.time(), len(pair.leases.holdings)
+        deleted = time.time()
         await stage.api.delete(f"{LEASES.format(pair.leader.namespace)}/{LEASE}")
-        await pair.leases.wait_until(lambda: len(pair.leases.holdings) > known + 1)
-        without = pair.leases.holdings[known].written_at - deleted
+        await pair.leases.wait_until(lambda: len(pair.leases.since_deleted()) > 1)
+        without = pair.leases.since_deleted()[0].written_at - deleted
         say("a Lease that is deleted", without)
         assert without < MOST_CLEAN_SECONDS
         await finish(stage, pair, "deleting")
-        holders = {each.holder for each in pair.leases.holdings[known:]}
+        holders = {each.holder for each in pair.leases.since_deleted()}
         assert len(holders) == 1
         await end_the_one_that_lost(pair, holders.pop())
 
