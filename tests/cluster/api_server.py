@@ -21,7 +21,7 @@ from tests.cluster.processes import ClusterError, Process, read_record, spawn, w
 
 SERVICE_RANGE = "198.19.0.0/16"
 SERVICE_ADDRESS = "198.19.0.1"
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 AUDIT_POLICY = """apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -83,13 +83,13 @@ class ApiServer:
         """The status code of a GET as admin; None while nobody answers."""
         context = ssl.create_default_context(cafile=self.certificates / "ca.crt")
         connection = http.client.HTTPSConnection(
-            self.address, self.port, timeout=5, context=context
+            self.address, self.port, timeout=20, context=context
         )
         try:
             headers = {"Authorization": f"Bearer {self.tokens['admin']}"}
             connection.request("GET", path, headers=headers)
             return connection.getresponse().status
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return None
         finally:
             connection.close()

@@ -11,7 +11,7 @@ from tests.cluster.gateway import API_VERSION, apply
 from tests.cluster.program_image import PAUSE_IMAGE
 
 STABLE, CANARY = "stable", "canary"
-SECONDS = 30
+SECONDS = 120
 Object = dict[str, Any]
 
 
@@ -67,7 +67,7 @@ def make_rule(weights: Mapping[str, int], **fields: Any) -> Object:
 
 def ask(url: str | None, host: str, times: int, **headers: str) -> Counter[str]:
     """How often each answer came to that many requests on one connection; a failure's status."""
-    connection = http.client.HTTPConnection(urlsplit(url or "").netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url or "").netloc, timeout=30)
     answers: Counter[str] = Counter()
     try:
         for _ in range(times):

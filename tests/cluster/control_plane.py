@@ -15,7 +15,9 @@ from tests.cluster.progress import Progress
 
 LOOPBACK = "127.0.0.1"
 FAKE = {"kwok.x-k8s.io/node": "fake"}
-NODE_READY_SECONDS = 60.0
+NODE_READY_SECONDS = 180.0
+ALIVE_SECONDS = 60.0
+"An apiserver that runs answers within this, however busy the machine is."
 CAPACITY = {"cpu": "64", "memory": "256Gi", "pods": "1000", "ephemeral-storage": "1Ti"}
 
 
@@ -48,11 +50,17 @@ class LocalCluster(Cluster):
 
     def is_alive(self) -> bool:
         """Whether every process runs and the apiserver says that it is ready."""
+        return (
+            wait_until(lambda: not self._runs() or self._is_ready(), ALIVE_SECONDS) and self._runs()
+        )
+
+    def _runs(self) -> bool:
         processes = self.processes
-        if not processes or not all(process.is_alive() for process in processes):
-            return False
+        return bool(processes) and all(process.is_alive() for process in processes)
+
+    def _is_ready(self) -> bool:
         try:
-            return self.kubectl("get", "--raw", "/readyz", "--request-timeout=5s") == "ok"
+            return self.kubectl("get", "--raw", "/readyz", "--request-timeout=20s") == "ok"
         except ClusterError:
             return False
 

@@ -13,8 +13,10 @@ from pathlib import Path, PurePosixPath
 from tests.cluster.binaries import HERE, find_go, make_bin_directory, run_go
 from tests.cluster.cache import compute_key, keep
 from tests.cluster.cluster import Cluster
-from tests.cluster.processes import ClusterError
+from tests.cluster.processes import ClusterError, wait_until
 from tests.cluster.progress import Progress
+
+SERVED_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,4 +154,26 @@ def apply_definitions(cluster: Cluster, directory: Path) -> None:
     """Install definitions and wait until the apiserver serves them."""
     arguments = [word for path in sorted(directory.iterdir()) for word in ("-f", str(path))]
     cluster.kubectl("apply", "--server-side", *arguments)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *arguments)
+    await_served(cluster, *arguments)
+
+
+def await_served(cluster: Cluster, *arguments: str) -> None:
+    """Wait until objects of definitions, by file or by name, can be asked for by their kinds.
+
+    That a kind is established comes before it is found: who asks for it in between is told that
+    there is no such kind.
+    """
+    timeout = f"--timeout={SERVED_SECONDS:.0f}s"
+    cluster.kubectl("wait", "--for=condition=Established", timeout, *arguments)
+    names = cluster.kubectl("get", *arguments, "-o", "name").split()
+    kinds = ",".join(name.rpartition("/")[2] for name in names)
+
+    def served() -> bool:
+        try:
+            cluster.kubectl("get", "--all-namespaces", "--output=name", kinds)
+        except ClusterError:
+            return False
+        return True
+
+    if not wait_until(served, SERVED_SECONDS):
+        raise ClusterError(f"the apiserver does not serve all of {kinds}")

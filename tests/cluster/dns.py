@@ -13,7 +13,7 @@ from tests.cluster.processes import ClusterError, spawn, wait_until
 from tests.cluster.progress import Progress
 
 NAME = "coredns"
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
 COREFILE = """\
 cluster.local:{port} in-addr.arpa:{port} {{
     bind {address}
@@ -67,7 +67,7 @@ def make_endpoints(port: int) -> dict[str, object]:
 
 def is_ready(port: int) -> bool:
     """Whether CoreDNS says that it knows the cluster's Services."""
-    connection = http.client.HTTPConnection(NODE_ADDRESS, port, timeout=5)
+    connection = http.client.HTTPConnection(NODE_ADDRESS, port, timeout=20)
     try:
         connection.request("GET", "/ready")
         return connection.getresponse().status == http.client.OK

@@ -18,7 +18,7 @@ from tests.cluster.cluster import Cluster, make_list
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 
-READY_SECONDS = 60
+READY_SECONDS = 180
 HOST = "localhost"
 Object = dict[str, Any]
 
@@ -102,7 +102,7 @@ def apply_extensions(cluster: Cluster, objects: list[Object]) -> None:
             cluster.kubectl("apply", "--server-side", "-f", "-", stdin=make_list(part))
     for found in definitions:
         name = f"customresourcedefinition/{found['metadata']['name']}"
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", name)
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=90s", name)
 
 
 def await_api_service(cluster: Cluster, name: str) -> None:

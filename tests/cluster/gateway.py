@@ -21,7 +21,7 @@ from tests.cluster.progress import Progress
 API_VERSION = "gateway.networking.k8s.io/v1"
 CONTROLLER = "traefik.io/gateway-controller"
 NAMESPACE, GATEWAY = "gateways", "public"
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 LOOPBACK = "127.0.0.1"
 POD_WEB_PORT, POD_METRICS_PORT = 8000, 8001
 WEB_NODE_PORT, METRICS_NODE_PORT = 30080, 30081
@@ -173,7 +173,7 @@ def make_probe(host: str, port: int, path: str, status: int) -> Callable[[], boo
     """A function that tells whether a GET is answered with this status."""
 
     def answers() -> bool:
-        connection = http.client.HTTPConnection(host, port, timeout=5)
+        connection = http.client.HTTPConnection(host, port, timeout=20)
         try:
             connection.request("GET", path)
             return connection.getresponse().status == status

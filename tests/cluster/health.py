@@ -5,7 +5,7 @@ import http.client
 from tests.cluster.cluster import Cluster
 from tests.cluster.processes import ClusterError, wait_until
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 
 
 def await_ready(cluster: Cluster, name: str, port: int, path: str = "/readyz") -> None:
@@ -16,7 +16,7 @@ def await_ready(cluster: Cluster, name: str, port: int, path: str = "/readyz") -
 
 def is_ready(port: int, path: str = "/readyz") -> bool:
     """Whether this path on this port of loopback answers 200."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.client.OK

@@ -22,7 +22,7 @@ CHART = Path(__file__).parents[2] / "charts" / "canarium"
 RELEASE = "canarium"
 GROUP = "canarium.dev"
 NAMESPACE = "canarium"
-TIMEOUT = "120s"
+TIMEOUT = "300s"
 REPOSITORY = "registry.example.com/canarium"
 Values = Mapping[str, Any]
 

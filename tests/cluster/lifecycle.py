@@ -66,11 +66,18 @@ def up(wish: Wish, progress: Progress) -> Cluster:
         chosen = choose_kind(wish)
         directory.mkdir()
         us = observe_self()
-        (directory / STARTER).write_text(json.dumps(asdict(us)))
+        write_starter(directory, us)
         cluster = start(directory, chosen, wish, progress)
         cluster.owner = us if wish.owned else None
         cluster.save()
         return cluster
+
+
+def write_starter(directory: Path, us: Process) -> None:
+    """Write down who starts the cluster, in one step: others look at any moment."""
+    written = directory / f"{STARTER}.new"
+    written.write_text(json.dumps(asdict(us)))
+    written.rename(directory / STARTER)
 
 
 def reuse(cluster: Cluster, wish: Wish, progress: Progress) -> Cluster:

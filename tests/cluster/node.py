@@ -33,8 +33,8 @@ from tests.cluster.program_image import make_pause_image
 from tests.cluster.progress import Progress
 
 MACHINE_LOCK = Path("/run/lock/canarium-node")
-CONTAINERD_SECONDS = 30.0
-NODE_SECONDS = 90
+CONTAINERD_SECONDS = 120.0
+NODE_SECONDS = 240
 
 
 @dataclass(slots=True, kw_only=True)

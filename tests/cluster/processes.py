@@ -138,7 +138,7 @@ def kill_all(directory: Path) -> None:
     (directory / RECORD).unlink(missing_ok=True)
 
 
-def kill(processes: Iterable[Process], *, seconds: float = 20.0) -> None:
+def kill(processes: Iterable[Process], *, seconds: float = 60.0) -> None:
     """End processes at once, and wait until they are gone: what they hold is thrown away anyway."""
     remaining = [process for process in processes if process.is_alive()]
     for process in remaining:

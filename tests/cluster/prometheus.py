@@ -15,7 +15,7 @@ from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError, wait_until
 from tests.cluster.progress import Progress
 
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
 PACKAGE = "prometheus"
 
 
@@ -77,7 +77,7 @@ def run_prometheus(
     (port,) = find_free_ports(1)
     groups = [{"targets": targets, "labels": dict(labels)} for labels in labelled or [{}]]
     job = {"job_name": "answers", "static_configs": groups}
-    often = {"scrape_interval": "200ms", "scrape_timeout": "200ms", "evaluation_interval": "1s"}
+    often = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "1s"}
     config = directory / "prometheus.yml"
     config.write_text(json.dumps({"global": often, "scrape_configs": [job], **(more or {})}))
     command = [
@@ -91,7 +91,7 @@ def run_prometheus(
             yield await_ready(process, directory, port)
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def await_ready(process: subprocess.Popen[bytes], directory: Path, port: int) -> str:

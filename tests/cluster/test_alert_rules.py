@@ -13,6 +13,7 @@ from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import find_promtool
 
+pytestmark = [pytest.mark.timeout(600)]  # it may have to be fetched
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "charts/canarium/files/alerts.yaml"
 CASES = sorted(Path(__file__).parent.glob("alert_cases*.yaml"))
@@ -51,7 +52,7 @@ def test_prometheus_takes_every_rule(promtool: Path) -> None:
     assert "SUCCESS" in run(promtool, "check", "rules", str(RULES))
 
 
-@pytest.mark.timeout(240, func_only=True)  # a quarter of a minute of CPU, beside other tests
+@pytest.mark.timeout(600, func_only=True)  # a quarter of a minute of CPU, beside other tests
 def test_every_alert_fires_in_its_cases_and_in_no_others(promtool: Path, tmp_path: Path) -> None:
     rules = yaml.safe_load(RULES.read_text())
     for group in rules["groups"]:

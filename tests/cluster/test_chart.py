@@ -34,6 +34,7 @@ from tests.cluster.helm import (
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 
+pytestmark = [pytest.mark.timeout(900)]
 EXAMPLES = Path(__file__).parents[2] / "examples" / "install"
 DEPLOY = Path(__file__).parents[2] / "deploy"
 INSTALLATION = Path(__file__).parents[2] / "docs" / "installation.md"

@@ -48,7 +48,7 @@ def test_every_simulated_node_is_ready(plane: Cluster) -> None:
 def test_a_deployment_on_simulated_nodes_becomes_available(plane: Cluster) -> None:
     plane.kubectl("create", "deployment", "simulated", "--image=none", "--replicas=3")
 
-    plane.kubectl("wait", "--for=condition=Available", "deployment/simulated", "--timeout=60s")
+    plane.kubectl("wait", "--for=condition=Available", "deployment/simulated", "--timeout=180s")
 
     template = "jsonpath={.items[*].status.phase}"
     assert plane.kubectl("get", "pods", "-l", "app=simulated", "-o", template) == (
@@ -82,7 +82,7 @@ def test_the_audit_log_tells_who_wrote(plane: Cluster) -> None:
 
     plane.kubectl("create", "-f", "-", "--kubeconfig", person, stdin=account)
 
-    assert wait_until(lambda: "person" in list_writers(plane, "configmaps"), 10)
+    assert wait_until(lambda: "person" in list_writers(plane, "configmaps"), 60)
 
 
 def test_another_process_finds_the_running_cluster(plane: Cluster) -> None:
@@ -134,7 +134,7 @@ def test_a_start_that_was_killed_half_way_is_cleaned_up_by_the_next_one() -> Non
     command = [sys.executable, "-m", "tests.cluster", "up", "--tier", "control-plane"]
     directory = make_clusters_directory() / killed.name
     with subprocess.Popen([*command, "--name", killed.name], stderr=subprocess.DEVNULL) as starting:
-        assert wait_until(lambda: len(read_record(directory)) >= 2, 60)
+        assert wait_until(lambda: len(read_record(directory)) >= 2, 300)
         starting.kill()
     strays = find_strays(directory)
     assert strays != []

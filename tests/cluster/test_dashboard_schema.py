@@ -12,6 +12,7 @@ from tests.cluster.grafana_model import GrafanaModel, find_sdk
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 
+pytestmark = [pytest.mark.timeout(600)]  # it may have to be fetched
 FILES = sorted((Path(__file__).parents[2] / "charts/canarium/files/dashboards").glob("*.json"))
 FLEET = next(path for path in FILES if path.stem == "canarium-fleet")
 Json = dict[str, Any]

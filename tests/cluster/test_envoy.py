@@ -61,7 +61,7 @@ def resolve(name: str) -> tuple[int, str]:
     labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
     question = struct.pack(">6H", 1, 0x100, 1, 0, 0, 0) + labels + struct.pack(">B2H", 0, 1, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(5)
+        client.settimeout(30)
         client.connect((DNS_ADDRESS, 53))
         client.send(question)
         reply = client.recv(512)

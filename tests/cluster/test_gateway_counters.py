@@ -26,7 +26,7 @@ from tests.unit.sources.serving import make_local_session
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("control-plane")]
 NAMESPACE, MODEL = "risk", "fraud"
 STABLE, CANARY = "fraud-5d8f7c9b64", "fraud-7b9d6f5c88"
-REQUESTS, SECONDS = 40, 30.0
+REQUESTS, SECONDS = 40, 120.0
 Object = dict[str, Any]
 
 
@@ -116,7 +116,7 @@ def ask(plane: Cluster, route: str) -> int:
     """The status of one answer through the gateway."""
     assert plane.gateway_url is not None
     host = urlsplit(plane.gateway_url)
-    connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=5)
+    connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=30)
     try:
         connection.request("GET", "/", headers={"Host": make_host(route)})
         return connection.getresponse().status

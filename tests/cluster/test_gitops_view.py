@@ -1,7 +1,11 @@
 """Flux's and Argo CD's own code on recorded ModelDeployments, against the table in docs/gitops."""
 
+import pytest
+
 from tests.cluster.gitops_view import judge
 from tests.unit.gitops.recordings import read_recordings, read_table
+
+pytestmark = [pytest.mark.timeout(600)]  # it may have to be compiled
 
 
 def test_the_tools_show_what_the_table_says() -> None:

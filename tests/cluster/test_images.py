@@ -178,7 +178,7 @@ def test_the_versions_of_the_example_differ_in_version_and_image_only() -> None:
 
 
 @builds
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_built_anew")
 def test_an_image_is_a_docker_archive_with_its_tag_and_user(tmp_path: Path) -> None:
     archive = build_image(make_context(tmp_path, {}), "canarium-word", "v1", {"WORD": "first"})
@@ -192,7 +192,7 @@ def test_an_image_is_a_docker_archive_with_its_tag_and_user(tmp_path: Path) -> N
 
 
 @builds
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_built_anew")
 def test_versions_share_the_base_and_are_built_once(tmp_path: Path) -> None:
     context = make_context(tmp_path, {})
@@ -208,7 +208,7 @@ def test_versions_share_the_base_and_are_built_once(tmp_path: Path) -> None:
 
 
 @builds
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_build_that_fails_says_why_and_leaves_no_archive(tmp_path: Path) -> None:
     context = make_context(tmp_path, {"Dockerfile": "ARG BASE\nFROM ${BASE}\nRUN cat /absent\n"})
     with pytest.raises(ClusterError, match="/absent: No such file"):

@@ -24,7 +24,7 @@ from tests.cluster.fixtures import skipping
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import find_promtool, run_prometheus
 
-pytestmark = pytest.mark.xdist_group("prometheus")
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("prometheus")]
 OWN, OTHER = "risk", "fraud"
 METRICS = ("asked_total", "busy", "sum", "offset", ":serving:count")
 LABELS = ("pod", "code", "exported_namespace")
@@ -78,7 +78,7 @@ def fill(directory: Path, namespaces: tuple[str, ...], at: float) -> None:
 
 def ask(address: str, query: str, at: float) -> tuple[FOUND, ...] | str:
     """What a server finds, in order; or the kind of its refusal."""
-    connection = HTTPConnection(address.removeprefix("http://"), timeout=10)
+    connection = HTTPConnection(address.removeprefix("http://"), timeout=60)
     form = urlencode({"query": query, "time": at})
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     connection.request("POST", "/api/v1/query", form, headers)

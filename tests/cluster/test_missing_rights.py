@@ -18,7 +18,7 @@ from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import wait_until
 
 OPS, RIGHTS, NO_RIGHTS = "rights-ops", "rights-some", "rights-none"
-SECONDS = 60.0
+SECONDS = 180.0
 MODEL = {
     "model": {"version": "1"},
     "server": {"image": "registry.example.com/iris:1"},
@@ -73,7 +73,7 @@ def read_phase(cluster: Cluster, namespace: str) -> str:
     return cluster.kubectl(*words)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_namespace_without_a_role_is_told_of_and_taken_up_once_it_has_one(
     control_plane: Cluster, tmp_path: Path
 ) -> None:
@@ -108,14 +108,14 @@ def test_a_namespace_without_a_role_is_told_of_and_taken_up_once_it_has_one(
         delete_definitions(cluster)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_a_schema_that_was_forgotten_is_named(control_plane: Cluster, tmp_path: Path) -> None:
     options = ("--no-leader-election", "--lease-namespace", "default")
     folder = Path(__file__).parents[2] / "crds"
     present = [str(path) for path in folder.glob("*.yaml") if "modelrevisions" not in path.name]
     words = [word for path in present for word in ("-f", path)]
     control_plane.kubectl("apply", "--server-side", *words)
-    control_plane.kubectl("wait", "--for=condition=Established", *words)
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=90s", *words)
     want = "modelrevisions: not served, so nothing can be rolled out: install Canarium's CRDs"
     try:
         with running(control_plane.kubeconfig, *options) as address:

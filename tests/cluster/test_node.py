@@ -59,12 +59,12 @@ def make_answering_objects(replicas: int) -> list[dict[str, Any]]:
 def deploy_answers(cluster: Cluster) -> None:
     objects = make_list(make_answering_objects(2))
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=objects)
-    cluster.kubectl("wait", "--for=condition=Available", "deployment/answers", "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Available", "deployment/answers", "--timeout=180s")
 
 
 def fetch(url: str | None, host: str) -> tuple[int, str]:
     """Status and body of a GET with this Host header."""
-    connection = http.client.HTTPConnection(urlsplit(url or "").netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(url or "").netloc, timeout=20)
     try:
         connection.request("GET", urlsplit(url or "").path or "/", headers={"Host": host})
         response = connection.getresponse()
@@ -109,11 +109,11 @@ def test_a_deployment_of_two_replicas_is_available(node: Cluster) -> None:
 
 def test_a_route_is_answered_by_the_pods_through_the_gateway_on_loopback(node: Cluster) -> None:
     assert urlsplit(node.gateway_url or "").hostname == "127.0.0.1"
-    assert wait_until(lambda: fetch(node.gateway_url, HOST) == (200, ANSWER), 30)
+    assert wait_until(lambda: fetch(node.gateway_url, HOST) == (200, ANSWER), 120)
 
 
 def test_the_gateways_counters_name_the_service(node: Cluster) -> None:
-    assert wait_until(lambda: fetch(node.gateway_url, HOST)[0] == 200, 30)
+    assert wait_until(lambda: fetch(node.gateway_url, HOST)[0] == 200, 120)
 
     lines = fetch(node.gateway_metrics_url, "localhost")[1].splitlines()
 
@@ -153,7 +153,7 @@ def test_an_image_is_usable_once_its_archive_is_loaded(node: Cluster, tmp_path: 
 
     install_as_pod(node, web, metrics, Progress())
 
-    assert wait_until(lambda: fetch(f"http://127.0.0.1:{web}", HOST) == (200, ANSWER), 30)
+    assert wait_until(lambda: fetch(f"http://127.0.0.1:{web}", HOST) == (200, ANSWER), 120)
     node.kubectl("delete", "namespace", "gateways")
     node.gateway_url, node.gateway_metrics_url = before
     node.save()
@@ -173,7 +173,7 @@ def test_a_start_trips_over_nothing_that_a_crash_left(node: Cluster) -> None:
     restarted.install_gateway(Progress())
     deploy_answers(restarted)
 
-    assert wait_until(lambda: fetch(restarted.gateway_url, HOST) == (200, ANSWER), 30)
+    assert wait_until(lambda: fetch(restarted.gateway_url, HOST) == (200, ANSWER), 120)
 
 
 def test_a_crashed_cluster_of_another_name_is_cleaned_up_by_the_next_start(node: Cluster) -> None:
@@ -184,7 +184,7 @@ def test_a_crashed_cluster_of_another_name_is_cleaned_up_by_the_next_start(node:
         deploy = make_list(make_answering_objects(1)[:1])
         cluster = lifecycle.up(heir, Progress())
         cluster.kubectl("apply", "--server-side", "-f", "-", stdin=deploy)
-        cluster.kubectl("wait", "--for=condition=Available", "deployment/answers", "--timeout=60s")
+        cluster.kubectl("wait", "--for=condition=Available", "deployment/answers", "--timeout=180s")
     finally:
         lifecycle.down(heir.name, Progress())
 

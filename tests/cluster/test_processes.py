@@ -22,7 +22,7 @@ def test_a_spawned_process_runs_detached_and_is_recorded(tmp_path: Path) -> None
     assert process.is_alive()
     assert read_record(tmp_path) == [process]
     stray = replace(process, name="stray")
-    assert wait_until(lambda: find_strays(tmp_path) == [stray], 10)
+    assert wait_until(lambda: find_strays(tmp_path) == [stray], 40)
 
     kill_all(tmp_path)
 
@@ -47,7 +47,7 @@ def test_another_process_with_the_same_pid_is_not_the_one_we_know(tmp_path: Path
 
 def test_children_end_with_the_cluster_though_only_the_parent_was_recorded(tmp_path: Path) -> None:
     spawn(tmp_path, "parent", ["sh", "-c", "sleep 60 & sleep 60 & exec sleep 60"])
-    assert wait_until(lambda: len(find_strays(tmp_path)) == 3, 10)
+    assert wait_until(lambda: len(find_strays(tmp_path)) == 3, 40)
 
     kill_all(tmp_path)
 
@@ -58,7 +58,7 @@ def test_output_goes_to_a_log_of_the_processs_name(tmp_path: Path) -> None:
     spawn(tmp_path, "speaker", ["sh", "-c", "echo out; echo err >&2; sleep 60"])
     log = tmp_path / "logs" / "speaker.log"
 
-    assert wait_until(lambda: log.read_text().splitlines()[1:] == ["out", "err"], 10)
+    assert wait_until(lambda: log.read_text().splitlines()[1:] == ["out", "err"], 40)
     kill_all(tmp_path)
 
 

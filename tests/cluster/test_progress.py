@@ -17,18 +17,18 @@ def test_a_quick_step_is_one_line() -> None:
     with Progress(out).step("compiling"):
         pass
 
-    assert out.getvalue() == "[   0s] compiling ...\n"
+    assert re.fullmatch(r"\[ +\d+s\] compiling \.\.\.\n", out.getvalue())
 
 
 def test_a_long_step_has_a_heartbeat_and_says_how_long_it_took() -> None:
     out = io.StringIO()
 
     with Progress(out, heartbeat_seconds=0.05).step("compiling"):
-        assert wait_until(lambda: out.getvalue().count("still compiling") >= 2, 10)
+        assert wait_until(lambda: out.getvalue().count("still compiling") >= 2, 40)
 
     lines = out.getvalue().splitlines()
-    assert re.fullmatch(r"\[ +\ds\]     still compiling \(\d s so far\)", lines[1])
-    assert re.fullmatch(r"\[ +\ds\] compiling: done in \d s", lines[-1])
+    assert re.fullmatch(r"\[ +\d+s\]     still compiling \(\d+ s so far\)", lines[1])
+    assert re.fullmatch(r"\[ +\d+s\] compiling: done in \d+ s", lines[-1])
 
 
 def test_what_comes_from_the_cache_says_so() -> None:
@@ -36,7 +36,7 @@ def test_what_comes_from_the_cache_says_so() -> None:
 
     Progress(out).cached("Kubernetes 1.35.4")
 
-    assert out.getvalue() == "[   0s] Kubernetes 1.35.4 (cached)\n"
+    assert re.fullmatch(r"\[ +\d+s\] Kubernetes 1\.35\.4 \(cached\)\n", out.getvalue())
 
 
 def test_a_cache_entry_is_made_once(tmp_path: Path) -> None:

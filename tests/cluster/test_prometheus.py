@@ -25,8 +25,8 @@ from tests.cluster.prometheus import run_prometheus
 from tests.unit.core.test_promql import HOSTILE
 from tests.unit.sources.serving import make_local_session
 
-pytestmark = pytest.mark.xdist_group("prometheus")
-SECONDS = 30.0
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("prometheus")]
+SECONDS = 120.0
 SHIPPED = read_templates()
 MODELS = [model for model in HOSTILE if model]
 

@@ -41,7 +41,7 @@ from tests.cluster.definitions import (
 )
 from tests.cluster.fixtures import own_cluster
 from tests.cluster.gateway import apply
-from tests.cluster.processes import ClusterError
+from tests.cluster.processes import ClusterError, wait_until
 from tests.cluster.progress import Progress
 from tests.unit.routers.routing import MODEL, NAMESPACE, observe
 from tests.unit.routers.test_rendering import CASES, read_split
@@ -49,6 +49,7 @@ from tests.unit.routers.test_rendering import CASES, read_split
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("control-plane")]
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
+SECONDS = 60.0
 
 
 VERSIONS: dict[str, tuple[Definitions, ...]] = {
@@ -215,6 +216,16 @@ def test_a_cookie_is_written_anew_when_the_definitions_change(
     assert is_current(show(after, now), after[-1])
 
 
+def may_list(plane: Cluster, name: str) -> bool:
+    """Whether the authorizer has heard of the role and its binding, which it does later."""
+    words = ("get", "customresourcedefinitions", "--as=operator", "-o", "name")
+    try:
+        plane.kubectl(*words, f"--field-selector=metadata.name={name}")
+    except ClusterError:
+        return False
+    return True
+
+
 def test_the_operator_may_read_these_definitions_and_no_others(bare_plane: Cluster) -> None:
     install(bare_plane, GATEWAY_API)
     rules = next(
@@ -232,6 +243,8 @@ def test_the_operator_may_read_these_definitions_and_no_others(bare_plane: Clust
         ],
     )
     asked = ("get", "customresourcedefinitions", "--as=operator", "-o", "name")
+    first = next(iter(DEFINITIONS.values())).only
+    assert wait_until(lambda: may_list(bare_plane, first), SECONDS)
     for resource in DEFINITIONS.values():
         found = bare_plane.kubectl(*asked, f"--field-selector=metadata.name={resource.only}")
         assert found.split() == [f"customresourcedefinition.apiextensions.k8s.io/{resource.only}"]

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("control-plane")
 
 ZONE = "topology.kubernetes.io/zone"
 PODS = 6
-SECONDS = 60.0
+SECONDS = 180.0
 ALMOST = 0.9
 
 Json = dict[str, Any]

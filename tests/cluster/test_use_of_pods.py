@@ -20,7 +20,7 @@ from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
 from tests.unit.sources.serving import make_local_session
 
-pytestmark = pytest.mark.xdist_group("prometheus")
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("prometheus")]
 
 A, B, C = ("risk", "a"), ("risk", "b"), ("risk", "c")
 OWN = """
@@ -118,7 +118,7 @@ async def test_gpus_predictions_and_prices_are_those_of_the_pods_that_were_asked
     own, problems = parse_profiles({"own": OWN})
     assert not problems
     question = Question({A, B}, ((PROFILES["MLServer"], {A}), (own["own"], {B, C})))
-    await asyncio.wait_for(scraped.rests.wait(), 20)
+    await asyncio.wait_for(scraped.rests.wait(), 120)
     async with make_local_session() as session:
         found = await read_prometheus(PrometheusSource(session, address), question, None, 0.0)
     assert found.reasons == {}

@@ -57,7 +57,7 @@ def lead(cluster: Cluster, namespace: str, router: str, host: str, **weights: in
 
 def visit(url: str, host: str, cookie: str = "") -> tuple[str, str]:
     """One request of somebody's: who answers, and the cookie that they have afterwards."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     sent = {"Cookie": f"{COOKIE}={cookie}"} if cookie else {}
     try:
         connection.request("GET", "/", headers={"Host": host, **sent})

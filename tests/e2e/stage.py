@@ -16,6 +16,7 @@ from typing import TextIO
 from tests.cluster import lifecycle
 from tests.cluster.cache import exclusive
 from tests.cluster.cluster import Cluster
+from tests.cluster.definitions import await_served
 from tests.cluster.images.iris import build_iris
 from tests.cluster.lifecycle import Tier, Wish
 from tests.cluster.processes import Process, observe
@@ -168,5 +169,4 @@ def prepare_simulated(cluster: Cluster, progress: Progress) -> None:
     """
     progress.say("applying our definitions")
     cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    kinds = ["crd/modeldeployments.canarium.dev", "crd/modelrevisions.canarium.dev"]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *kinds)
+    await_served(cluster, "crd/modeldeployments.canarium.dev", "crd/modelrevisions.canarium.dev")

@@ -171,7 +171,7 @@ def draw_stored(validator: Validator, count: int, start: int) -> Iterator[tuple[
 def validator(control_plane: Cluster) -> Iterator[Validator]:
     control_plane.kubectl("apply", "-f", "crds/")
     control_plane.kubectl(
-        "wait", "--for=condition=Established", "crd/modeldeployments.canarium.dev", "--timeout=30s"
+        "wait", "--for=condition=Established", "crd/modeldeployments.canarium.dev", "--timeout=90s"
     )
     existing = control_plane.kubectl("get", "namespaces", "-o", "name").split()
     if "namespace/risk" not in existing:
