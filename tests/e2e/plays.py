@@ -1,7 +1,7 @@
 """What a person does in a scenario, without a word on what has to come of it."""
 
 from tests.e2e.manifests import METRICS, Json, image, iris, rollout
-from tests.e2e.scenario import Scenario, phase
+from tests.e2e.scenario import Scenario, phase, serves
 
 JUDGED = rollout((20, "10s"), (50, "10s"), analysis=METRICS, guard={"duration": "8s"})
 UNJUDGED = rollout((20, "60s"))
@@ -25,8 +25,7 @@ def promote(scenario: Scenario) -> None:
     """v1 serves with two pods and v2 takes its place, guard and all."""
     serve(scenario, "v1", JUDGED, replicas=2)
     change(scenario, "v2", JUDGED, replicas=2)
-    scenario.wait(phase("Guarding"), 180)
-    scenario.wait(phase("Healthy"), READY_SECONDS)
+    scenario.wait(serves("v2"), 240)
 
 
 def roll_back(scenario: Scenario) -> Json:

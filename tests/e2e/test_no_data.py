@@ -12,7 +12,9 @@ import pytest
 from tests.e2e.manifests import Json, image, make_model, probe, rollout
 from tests.e2e.scenario import Scenario, condition, get_condition, in_state, phase
 
-pytestmark = [pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.timeout(900, func_only=True)]
+SECONDS = 180.0
+"Two dozen pods begin at a time."
 SCRIPT = Path(__file__).with_name("metrics_server.py").read_text()
 BROKEN = ("garbage", "nothing", "huge", "slow", "refused")
 BOUND: Json = {"name": "error-rate", "max": "5%"}
@@ -43,15 +45,15 @@ def test_what_cannot_be_read_promotes_nobody(scenario: Scenario) -> None:
     names = ("good", *BROKEN)
     scenario.apply(*(model(name, "v1", "good") for name in names))
     for name in names:
-        scenario.wait(phase("Healthy"), 60, model=name)
+        scenario.wait(phase("Healthy"), SECONDS, model=name)
     scenario.apply(*(model(name, "v2", name) for name in names))
     for name in BROKEN:
-        scenario.wait(in_state("Holding"), 60, model=name)
+        scenario.wait(in_state("Holding"), SECONDS, model=name)
 
-    scenario.wait(phase("Healthy"), 60, model="good")
+    scenario.wait(phase("Healthy"), SECONDS, model="good")
 
     for name in BROKEN:
-        found = scenario.wait(condition("Judged", "False"), 20, model=name)
+        found = scenario.wait(condition("Judged", "False"), SECONDS, model=name)
         assert found["status"]["rollout"]["state"] == "Holding"
         assert found["status"]["stable"]["version"] == "v1"
         assert "rejected" not in found["status"]
@@ -68,19 +70,18 @@ def test_a_wrong_port_and_no_traffic_are_told_apart(scenario: Scenario) -> None:
     modes = ("refused", "idle")
     scenario.apply(*(model(name, "v1", "idle") for name in modes))
     for name in modes:
-        scenario.wait(phase("Healthy"), 60, model=name)
+        scenario.wait(phase("Healthy"), SECONDS, model=name)
     scenario.apply(*(model(name, "v2", name, needed=50) for name in modes))
 
     where = "step 1 of 2 (w50) at 50 % stays: "
     stays = re.escape(where)
     quiet = rf"{stays}no request reached version v2 in more than \d+ s; 50 are needed"
-    scenario.wait(says(quiet), 60, model="idle")
-    wrong = scenario.wait(says(rf"{stays}the metrics of .*"), 60, model="refused")
+    scenario.wait(says(quiet), SECONDS, model="idle")
+    refused = "the metrics of version v2 cannot be read: connection refused on port 9"
+    wrong = scenario.wait(says(rf"{stays}{refused} \(pod .*\)"), SECONDS, model="refused")
 
     pod = next(one for one in scenario.all_of("Pod") if is_of(one, wrong))["metadata"]["name"]
-    assert wrong["status"]["message"] == (
-        f"{where}the metrics of version v2 cannot be read: connection refused on port 9 (pod {pod})"
-    )
+    assert wrong["status"]["message"] == f"{where}{refused} (pod {pod})"
 
 
 def is_of(pod: Json, model: Json) -> bool:

@@ -4,6 +4,8 @@ Every test's log is held against the invariants when it is over (conftest), and 
 sends 20 requests a second without a retry.
 """
 
+import time
+
 import pytest
 
 from tests.e2e.changes import Change, Json
@@ -49,7 +51,7 @@ def test_promotion_loses_no_request_and_shares_as_weighted(scenario: Scenario) -
     stable, promoted = (find_revision(changes, image(version)) for version in ("v1", "v2"))
     guarded = find_scale_down(changes, stable) - find_full_weight(changes, promoted)
     assert guarded >= 8
-    assert report.answers[-1].version == "v2"
+    assert report.last_version == "v2"
     assert_only_status_is_ours(scenario)
 
 
@@ -72,7 +74,7 @@ def assert_only_status_is_ours(scenario: Scenario) -> None:
 
 def test_a_holdback_is_compared_with_and_ends_with_the_guard(scenario: Scenario) -> None:
     guard = {"duration": "15s", "holdback": 20}
-    terms = rollout((50, "2s"), analysis=METRICS, guard=guard)
+    terms = rollout((50, "10s"), analysis=METRICS, guard=guard)
     serve(scenario, "v1", terms)
     change(scenario, "v2", terms)
 
@@ -87,7 +89,7 @@ def test_a_holdback_is_compared_with_and_ends_with_the_guard(scenario: Scenario)
     assert held_back.seconds >= 15
     assert find_worst_split(changes, report, promoted, "v2") <= 5
     assert find_scale_down(changes, stable) > find_full_weight(changes, promoted)
-    assert report.answers[-1].version == "v2"
+    assert report.last_version == "v2"
 
 
 def is_compared_in_the_guard(found: Json) -> bool:
@@ -119,9 +121,11 @@ def test_a_killed_operator_goes_on_where_it_was(scenario: Scenario) -> None:
     change(scenario, "v2", terms)
     before = scenario.wait(weight(20, "Holding"), 60)["status"]["rollout"]
     assert scenario.operator is not None
+    time.sleep(15.0)  # half of the hold: whoever began it anew would take twice what is left
 
     scenario.operator.kill()
     scenario.operator.start()
+    again = time.time()
 
     scenario.wait(phase("Healthy"), 120)
     report, changes = scenario.stop_load(), scenario.changes()
@@ -130,4 +134,5 @@ def test_a_killed_operator_goes_on_where_it_was(scenario: Scenario) -> None:
     stands = find_stands(changes, "iris", SETTLE_SECONDS)
     held = next(stand for stand in stands if stand.shares.get(canary) == 20)
     assert before["verifiedAt"]
-    assert 29 <= held.seconds <= 40  # the hold, and not the hold once more
+    assert held.seconds >= 29
+    assert held.end - again < 29  # the rest of the hold, and not the hold once more

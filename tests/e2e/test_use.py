@@ -14,8 +14,8 @@ from tests.e2e.person import Person
 from tests.e2e.running import Operator
 from tests.e2e.scenario import Scenario, phase
 
-pytestmark = [pytest.mark.timeout(240, func_only=True)]
-SECONDS = 90.0
+pytestmark = [pytest.mark.timeout(900, func_only=True)]
+SECONDS = 180.0
 "The first figures of a pod come one or two looks of metrics-server, of ten seconds each, after it."
 REQUESTS = {"cpu": "100m", "memory": "16Mi"}
 PRICES = "{CPU: '0.03', RAM: '0.004', currencyCode: EUR}"
