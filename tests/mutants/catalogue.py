@@ -1927,6 +1927,32 @@ BESIDE_THE_WORK = (
         "test_who_gives_way_where_there_is_no_room[who has most gives way]",
     ),
     Mutant(
+        name="revisions-without-limit",
+        wrong="A spec that is edited in a loop makes a revision each time",
+        file="core/pace.py",
+        old="    return wanted.record is None and view.now < _free_at(view, status)\n",
+        new="    return False\n",
+        test="tests/unit/core/test_pace.py::"
+        "test_edits_over_the_budget_wait_and_the_last_one_is_begun",
+    ),
+    Mutant(
+        name="the-way-back-waits",
+        wrong="Who has edited too often cannot go back to what the history knows",
+        file="core/pace.py",
+        old="    return wanted.record is None and view.now",
+        new="    return view.now",
+        test="tests/unit/core/test_pace.py::test_what_the_history_knows_is_tried_again_at_once",
+    ),
+    Mutant(
+        name="times-to-come-count-as-begun",
+        wrong="A clock that is set back by a day lets nothing new be begun for a day",
+        file="core/pace.py",
+        old="for at in status.begun_at if at <= view.now)",
+        new="for at in status.begun_at)",
+        test="tests/unit/core/test_pace.py::"
+        "test_a_clock_that_jumps_keeps_nothing_waiting_for_more_than_a_minute[-86400.0]",
+    ),
+    Mutant(
         name="a-place-is-handed-to-the-same-again",
         wrong="Of several who wait for room the first namespace gets all that becomes free",
         file="sources/sharing.py",

@@ -50,6 +50,7 @@ from canarium.core.observed import (
     WriteFailure,
 )
 from canarium.core.origin import Origin
+from canarium.core.pace import MOST_BEGUN
 from canarium.core.plan import plan
 from canarium.core.resources.pod_template import canonical_json
 from canarium.core.scaling import CEILING_FIELDS, FLOOR_FIELDS
@@ -702,6 +703,7 @@ class World:
         weights = [part.weight for part in parts]
         assert all(0 <= weight <= 100 for weight in weights)
         assert sum(weights) in (0, 100), weights
+        assert len(status.begun_at) <= MOST_BEGUN
         assert status.stable is None or not (status.stable.mirror or status.stable.headers)
         if status.rollout and status.canary and status.rollout.emergency_at is not None:
             self.rescued.add(status.canary.revision)

@@ -334,6 +334,8 @@ class DeploymentStatus(Model):
     "Revisions that are not tried again without a retry."
     written: Annotated[list[WrittenRevision], keyed("revision")] | None = None
     "The ModelRevisions that the operator wrote. Whatever else is there is not rendered."
+    begun_at: list[Time] | None = None
+    "When the last twelve new revisions were begun. In a minute there are no more of them."
     last_handled_commands: dict[str, str] | None = None
     "The last command of each verb that was acted on."
     ignored_commands: dict[str, str] | None = None

@@ -15,6 +15,7 @@ from canarium.core.contest import describe_contest, is_contested
 from canarium.core.faults import IMAGES_DIFFER, Fault
 from canarium.core.jobs import RUNNING
 from canarium.core.observed import WriteFailure
+from canarium.core.pace import MOST_BEGUN, PACE_SECONDS, WAITING, waits_until
 from canarium.core.phases import awaits_approval, awaits_traffic, is_due, is_paused, is_up_to_date
 from canarium.core.sizing import Truth, say_scaled
 from canarium.core.spec import Step
@@ -63,6 +64,8 @@ def _find_headline(view: View, status: Status, phase: str) -> Headline:
         return emergency
     if is_paused(view, status):
         return Headline("Paused", "waits for spec.rollout.paused to become false")
+    if (late := _tell_late(view, status)) is not None:
+        return late
     return _STORIES.get(rollout_of(status).state, _tell_rest)(view, status)
 
 
@@ -82,6 +85,28 @@ def find_obstacle(view: View, status: Status) -> Headline | None:
     if fault is not None and _is_in_the_way(status, fault):
         return Headline(fault.reason, _tell_fault(fault))
     return None
+
+
+def _tell_late(view: View, status: Status) -> Headline | None:
+    """That the revision that is wanted waits, since too many were begun."""
+    words = _tell_wait(view, status)
+    if not words or rollout_of(status).state in ("Broken", "Reverting"):
+        return None
+    return Headline(WAITING, words)
+
+
+def _tell_wait(view: View, status: Status) -> str:
+    """Until when a new revision waits, why, and what to do; nothing where none does."""
+    until, wanted = waits_until(view, status), view.wanted
+    if until is None or wanted is None:
+        return ""
+    version = f"version {wanted.version}" if wanted.version else wanted.revision
+    most = f"{MOST_BEGUN} new revisions were begun within {describe_duration(PACE_SECONDS)}"
+    return (
+        f"{version} waits until {format_time(until)}, since {most}, which is the most: a later edit"
+        " takes its place, so put edits that belong together into one; going back to a version of"
+        " the history doesn't wait"
+    )
 
 
 def _tell_failure(failure: WriteFailure) -> str:
@@ -258,9 +283,9 @@ def _tell_reverting(view: View, status: Status) -> Headline:
     return Headline(rollout.reason or "Reverting", words)
 
 
-def _tell_refusal(_view: View, status: Status) -> Headline:
-    rollout = rollout_of(status)
-    return Headline(rollout.reason, rollout.message)
+def _tell_refusal(view: View, status: Status) -> Headline:
+    rollout, wait = rollout_of(status), _tell_wait(view, status)
+    return Headline(rollout.reason, f"{rollout.message}; {wait}" if wait else rollout.message)
 
 
 def _tell_rest(view: View, status: Status) -> Headline:

@@ -17,6 +17,7 @@ from canarium.core.conditions import SCALED_TO_ZERO, find_obstacle
 from canarium.core.contest import find_changed, find_writers, is_reverted
 from canarium.core.normalise import list_unrequested
 from canarium.core.notices import Notice
+from canarium.core.pace import WAITING
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.undecided import UNDECIDED, is_blind
 from canarium.core.view import View, rollout_of
@@ -51,7 +52,7 @@ def _is_in_the_way(view: View, after: Status) -> bool:
     obstacle = find_obstacle(view, after)
     if obstacle is not None and after.reason == obstacle.reason:
         return True
-    return after.reason == TAKEN or (after.reason in UNDECIDED and is_blind(view, after))
+    return after.reason in (TAKEN, WAITING) or (after.reason in UNDECIDED and is_blind(view, after))
 
 
 def _tell_reverts(view: View, before: Status, after: Status) -> Iterator[Event]:

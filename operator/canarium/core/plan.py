@@ -27,6 +27,7 @@ from canarium.core.happenings import make_events, tell_services
 from canarium.core.in_place import taken_from
 from canarium.core.names import child_name
 from canarium.core.observed import Observed
+from canarium.core.pace import note_begun, waits_until
 from canarium.core.report import report
 from canarium.core.revision import note_written
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
@@ -44,7 +45,7 @@ def plan(observed: Observed, now: float) -> Plan:
     if observed.model.meta.deleting:
         return Plan()
     view, before = make_view(observed, now), observed.model.status
-    decided = note_written(observed, decide(view))
+    decided = note_begun(view, note_written(observed, decide(view)))
     view = look_again(view, decided)
     moved = _intent(decided) != _intent(_as_kept(before, decided))
     writes_routes = not moved and bool(list_route_writes(view, decided))
@@ -148,5 +149,5 @@ def _moments(view: View, status: Status) -> list[float | None]:
         moments.append(status.stable.unavailable_since + view.rollout.emergency_seconds)
     if view.rollout.capacity == "InPlace":
         moments.append(taken_from(view, status))
-    moments += [drained_at(view, status), inspected_at(view, status)]
+    moments += [drained_at(view, status), inspected_at(view, status), waits_until(view, status)]
     return moments

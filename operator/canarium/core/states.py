@@ -36,6 +36,7 @@ from canarium.core.moves import (
     shift,
     withdraw,
 )
+from canarium.core.pace import must_wait
 from canarium.core.revision import Wanted
 from canarium.core.scaling import is_idle
 from canarium.core.spec import CLOSING_NAME, ExperimentSpec
@@ -64,11 +65,19 @@ def starting(view: View, status: Status) -> Status:
 def _interrupt_first(view: View, status: Status) -> Status | None:
     """What ends the start of a first revision: another one is wanted, or it cannot serve."""
     stable = _stable(status)
-    if view.wanted is not None and view.wanted.revision != stable.revision:
-        return begin_first(view, status, view.wanted)
+    if (other := _other_first(view, status)) is not None:
+        return begin_first(view, status, other)
     whole = view.ready(stable.revision, status) >= stable.replicas
     fault = None if whole else view.own_fault(stable.revision)
     return _break(view, status, fault.reason, fault.message) if fault else None
+
+
+def _other_first(view: View, status: Status) -> Wanted | None:
+    """Another revision that is wanted instead of a first one, and may be begun."""
+    wanted = view.wanted
+    if wanted is None or wanted.revision == _stable(status).revision:
+        return None
+    return None if must_wait(view, status, wanted) else wanted
 
 
 def _may_serve(view: View, status: Status, first: RevisionStatus) -> bool:
@@ -89,8 +98,8 @@ def broken(view: View, status: Status) -> Status:
     """Nothing to fall back on: another revision, a recovery or a retry helps."""
     status = _note_taken(view, status)
     stable = _stable(status)
-    if view.wanted is not None and view.wanted.revision != stable.revision:
-        return begin_first(view, status, view.wanted)
+    if (other := _other_first(view, status)) is not None:
+        return begin_first(view, status, other)
     retried, status = _take(view, status, "retry", stable.revision)
     ready = view.ready(stable.revision, status)
     well = ready >= stable.replicas or not view.own_fault(stable.revision)
@@ -111,7 +120,7 @@ def idle(view: View, status: Status) -> Status:
 
 def _try(view: View, status: Status, wanted: Wanted) -> Status:
     """Begin to roll a revision out, unless something has to come first."""
-    if view.paused or _is_rerouting(view, status):
+    if view.paused or _is_rerouting(view, status) or must_wait(view, status, wanted):
         return status
     if _stable(status).replicas == 0 and not view.may_idle:
         return begin_first(view, status, wanted)
@@ -288,7 +297,7 @@ def guarding(view: View, status: Status) -> Status:
     if (back := _go_back(view, status)) is not None:
         return back
     wanted = _newly_wanted(view, status)
-    if wanted is not None and not view.paused:
+    if wanted is not None and not view.paused and not must_wait(view, status, wanted):
         start = begin_unsettled if _may_reach_previous(view, status) else begin
         return start(view, status, wanted)
     if (percent := _compute_holdback(view, status)) != _held_back(status):
@@ -421,7 +430,8 @@ def _find_fix(view: View, status: Status) -> Wanted | None:
     wanted, canary = _newly_wanted(view, status), status.canary
     if wanted is None or view.paused or (canary and wanted.revision == canary.revision):
         return None
-    return wanted if view.stable_is_dead(status) else None
+    late = must_wait(view, status, wanted)
+    return wanted if view.stable_is_dead(status) and not late else None
 
 
 def _weight_left(view: View, status: Status, stable: RevisionStatus, canary: RevisionStatus) -> int:

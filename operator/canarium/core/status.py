@@ -215,6 +215,8 @@ class Status:
     written: tuple[Written, ...] = ()
     """The ModelRevisions that may be rendered; empty as long as none was written since this is
     kept track of, and then whichever are there may be."""
+    begun_at: tuple[float, ...] = ()
+    "When the last new revisions were begun, the oldest first; no more than `core.pace` asks for."
     last_handled_commands: Mapping[str, str] = field(default_factory=dict)
     ignored_commands: Mapping[str, str] = field(default_factory=dict)
     "Why the last command of a verb had no effect; nothing of those that had."
@@ -261,6 +263,16 @@ def parse_time(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+def _dump_times(value: Any) -> Any:
+    """One time, or those of a list."""
+    return list(map(format_time, value)) if isinstance(value, tuple) else format_time(value)
+
+
+def _parse_times(raw: Any) -> Any:
+    """What `_dump_times` wrote."""
+    return tuple(map(parse_time, raw)) if isinstance(raw, list) else parse_time(raw)
+
+
 def _is_time(name: str) -> bool:
     return name == "at" or name.endswith(("_at", "_time", "_since"))
 
@@ -277,7 +289,7 @@ def _writers(cls: Any) -> tuple[tuple[str, str, Callable[[Any], Any], bool], ...
         (
             f.name,
             _outside(f.name),
-            format_time if _is_time(f.name) else dump,
+            _dump_times if _is_time(f.name) else dump,
             "always" in f.metadata,
         )
         for f in dataclasses.fields(cls)
@@ -289,7 +301,7 @@ def _fields(cls: Any) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
     """Each field's name inside and outside, and how to read its value."""
     hints = typing.get_type_hints(cls)
     return tuple(
-        (f.name, _outside(f.name), parse_time if _is_time(f.name) else _reader(hints[f.name]))
+        (f.name, _outside(f.name), _parse_times if _is_time(f.name) else _reader(hints[f.name]))
         for f in dataclasses.fields(cls)
     )
 

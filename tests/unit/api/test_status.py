@@ -143,6 +143,7 @@ FULL = core.Status(
         ),
     ),
     written=(core.Written("5d8f7c9b64", "ab" * 32),),
+    begun_at=(1_700_000_000.0, 1_700_000_005.5),
     override=core.Override("5d8f7c9b64", "7b9d6f5c88", 1_700_000_000.0),
     last_handled_commands={"promote": "7b9d6f5c88:five@1"},
     ignored_commands={"promote": "nothing is being rolled out"},
