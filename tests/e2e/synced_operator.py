@@ -83,7 +83,7 @@ def upgrade_in_a_rollout(scenario: Scenario) -> None:
     operator.upgrade(make_values(scenario.namespace, routers=ROUTERS))
 
     assert not runs_earlier(operator)
-    assert finish_rollout(scenario) == tried
+    assert finish_rollout(scenario, tried) == tried
     report = scenario.stop_load()
     assert not report.failures, report.describe_failures()
     assert_no_pod_was_made_twice(scenario, replicas=2, revisions=2)

@@ -25,9 +25,9 @@ from tests.e2e.plays import READY_SECONDS, serve
 from tests.e2e.scenario import Scenario, phase, weight
 from tests.e2e.stage import load_once
 
-pytestmark = [pytest.mark.timeout(420, func_only=True)]
-SLOW = rollout((20, "10s"), guard={"duration": "3s"})
-"Long enough in its step for one operator to go and another to lead."
+pytestmark = [pytest.mark.timeout(900, func_only=True)]
+SLOW = rollout((20, "1h"), guard={"duration": "3s"})
+"In its step one operator goes and another leads; then a person promotes."
 QUICK = rollout(guard={"duration": "0s"})
 ROUTERS: Json = {**SWITCHED_ON["routers"], "istio": True}
 """The earlier version knows no --without, by which an operator is told of what it has no rights on.
@@ -66,12 +66,12 @@ def test_upgrade_and_downgrade_in_a_rollout_restart_no_pod_and_lose_no_rollout(
     operator.upgrade(make_values(upgraded.namespace, routers=ROUTERS))
 
     assert not runs_earlier(operator)
-    assert finish_rollout(upgraded) == first
+    assert finish_rollout(upgraded, first) == first
     assert not spreads(upgraded, first), "as it was rendered when the rollout began"
     second = begin_rollout(upgraded, "v1", third="yes")
     operator.roll_back()
     assert runs_earlier(operator)
-    assert finish_rollout(upgraded) == second
+    assert finish_rollout(upgraded, second) == second
     assert spreads(upgraded, second), "the earlier version leaves it, too"
     report = upgraded.stop_load()
     assert not report.failures, report.describe_failures()
@@ -92,7 +92,7 @@ def test_without_an_operator_models_go_on_serving_and_can_be_removed(scenario: S
     assert not report.failures, report.describe_failures()
     scenario.kubectl("delete", "modeldeployments", "--all")
     for kind, name in before:
-        scenario.wait_gone(kind, name, 60)
+        scenario.wait_gone(kind, name, READY_SECONDS)
 
 
 def installed(scenario: Scenario) -> InstalledOperator:
@@ -116,8 +116,11 @@ def begin_rollout(scenario: Scenario, version: str, **annotations: str) -> str:
     return str(held["status"]["canary"]["revision"])
 
 
-def finish_rollout(scenario: Scenario) -> str:
-    """Wait until what is tried is stable; its revision. The guard may be over when this begins."""
+def finish_rollout(scenario: Scenario, canary: str) -> str:
+    """Promote what is still tried, and wait until it is stable; what is stable then."""
+    held = scenario.wait(weight(20, "Holding"), READY_SECONDS)
+    assert held["status"]["canary"]["revision"] == canary
+    scenario.command("promote", canary)
     healthy = scenario.wait(phase("Healthy"), 2 * READY_SECONDS)
     assert "rejected" not in healthy["status"]
     return str(healthy["status"]["stable"]["revision"])
