@@ -37,6 +37,24 @@ def read_ending(mirror: Mirror, namespace: str, model: str) -> Json:
     return ending
 
 
+def is_at_rest(mirror: Mirror, namespace: str, model: str) -> bool:
+    """Whether the cluster has done all that a model's Deployments ask for: no news is to come."""
+    mine = [
+        item for _, item in mirror.all_of(namespace, "Deployment", "Pod") if _belongs(item, model)
+    ]
+    deployments = [item for item in mine if item["kind"] == "Deployment"]
+    wanted = sum(item["spec"]["replicas"] for item in deployments)
+    return all(map(_is_done, deployments)) and len(mine) - len(deployments) == wanted
+
+
+def _is_done(deployment: Json) -> bool:
+    """Whether a Deployment has the pods that it asks for, all of them ready, and no others."""
+    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    seen = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    counts = {status.get(name, 0) for name in ("replicas", "readyReplicas", "updatedReplicas")}
+    return seen and counts == {wanted}
+
+
 def _list_revisions(mirror: Mirror, namespace: str, model: str) -> list[Json]:
     """The ModelRevisions as they were asked for; their ids depend on namespace and model."""
     found = [item for _, item in mirror.all_of(namespace, "ModelRevision") if _belongs(item, model)]

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,23 +73,34 @@ class Lane:
     async def supervise(self) -> None:
         """Start the operator again when it gave its Lease up, as the kubelet does, until cancelled.
 
-        On a starved machine that may happen; any other end is a failure.
+        On a starved machine that may happen. One that a test killed is the test's to restart; any
+        other end is a failure.
         """
         while True:
             child = self.child
             assert child is not None
             while child.alive:  # noqa: ASYNC110 - the end of a process is not awaited on every loop
                 await asyncio.sleep(SUPERVISE_SECONDS)
-            if "is lost" not in child.tail(1):
+            if child.process.returncode == -signal.SIGKILL:
+                while self.child is child:  # noqa: ASYNC110 - nor is a restart
+                    await asyncio.sleep(SUPERVISE_SECONDS)
+                continue
+            if not has_lost_its_lease(child):
                 raise NotRunningError(f"the operator ended: {child.tail()}")
             self.start()
 
-    async def stop(self) -> None:
-        """Ask it to end; it has to do so well, if it had got as far as to listen."""
+    async def stop(self, *, supervised: bool = False) -> None:
+        """Ask it to end; it has to do so well, if it had got as far as to listen.
+
+        One that was supervised may have given its Lease up just before.
+        """
         if self.child is None:
             return
         child, self.child = self.child, None
+        lost = supervised and not child.alive and has_lost_its_lease(child)
         code = await asyncio.to_thread(child.end)
+        if lost:
+            return
         if code == -signal.SIGTERM and self.log.stat().st_size == self._said:
             return  # started anew a moment ago: the interpreter was still reading its modules
         if code != 0:
@@ -143,3 +155,18 @@ class Lane:
             found = self.mirror.find("ModelDeployment", self.namespace, model) or {}
             said = f"{found.get('status')}\n{self.child.tail() if self.child else ''}"
             raise AssertionError(f"{self.namespace}/{model} is not {phase}: {said}")
+
+
+def has_lost_its_lease(child: Child) -> bool:
+    """Whether an operator ended because it could not renew its Lease in time."""
+    return "is lost" in child.tail(1)
+
+
+@asynccontextmanager
+async def supervised(lane: Lane) -> AsyncIterator[Lane]:
+    """Keep the lane's operator running for as long as the block lasts; then it ends, and well."""
+    async with asyncio.TaskGroup() as group:
+        keeping = group.create_task(lane.supervise())
+        yield lane
+        keeping.cancel()
+    await lane.stop(supervised=True)
