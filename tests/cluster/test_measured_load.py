@@ -23,6 +23,7 @@ from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
+from tests.cluster.scraped import end
 from tests.naming import make_revision_pod
 from tests.unit.sources.serving import make_local_session
 
@@ -155,7 +156,7 @@ async def source(prometheus: str, port: int, servers: Servers) -> AsyncIterator[
         source = PrometheusSource(session, prometheus)
         await await_scrapes(source)
         yield source
-    await runner.cleanup()
+    await end(runner)
 
 
 async def await_scrapes(source: PrometheusSource) -> None:

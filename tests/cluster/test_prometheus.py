@@ -22,6 +22,7 @@ from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
+from tests.cluster.scraped import end
 from tests.unit.core.test_promql import HOSTILE
 from tests.unit.sources.serving import make_local_session
 
@@ -69,7 +70,7 @@ async def endpoint(port: int) -> AsyncIterator[Endpoint]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
     yield endpoint
-    await runner.cleanup()
+    await end(runner)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
+from tests.cluster.scraped import end
 from tests.unit.sources.serving import make_local_session
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("prometheus")]
@@ -109,7 +110,7 @@ async def scraped(port: int) -> AsyncIterator[Endpoint]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     yield endpoint
-    await runner.cleanup()
+    await end(runner)
 
 
 async def test_gpus_predictions_and_prices_are_those_of_the_pods_that_were_asked_about(
