@@ -11,6 +11,7 @@ from tests.e2e.capacity import Look, find_looks, find_size_at
 from tests.e2e.changes import Change
 from tests.e2e.manifests import Json, iris, read_example, rollout
 from tests.e2e.scenario import Holds, Scenario, named
+from tests.e2e.traffic import Report
 
 READY_SECONDS = 120.0
 QUICKLY_DOWN: Json = {"scaleDown": {"stabilizationWindowSeconds": 15}}
@@ -20,12 +21,13 @@ AT_REST = 1.0
 ENOUGH = 3
 """How many times as much as one pod at rest uses it is to use before there are more of them.
 
-Two pods at rest use less than twice that, and `RISE_AND_FALL` takes more than six times that:
+Two pods at rest use less than twice that, and `RISE` takes more than six times that:
 what a request costs and what a pod uses at rest grow alike on a slower machine."""
 SAME = 0.2
 "By how much, of the larger, two looks at the same use may differ."
-RISE_AND_FALL = ((0.0, 1.0), (5.0, 1.0), (35.0, 60.0), (75.0, 60.0), (95.0, 1.0), (240.0, 1.0))
-"Requests a second over time; who plays it stops when the pods are gone again."
+RISE = ((0.0, 1.0), (5.0, 1.0), (35.0, 60.0), (600.0, 60.0))
+FALL = ((0.0, 60.0), (20.0, 1.0), (600.0, 1.0))
+"Requests a second over time. The first lasts until there are more pods, however long they take."
 
 LIMIT = "200m"
 "So little processor time for a pod that one doesn't carry what is offered."
@@ -96,12 +98,17 @@ def read_use(scenario: Scenario) -> dict[str, int]:
     }
 
 
-def follow_load(scenario: Scenario) -> None:
-    """A load that rises and falls, until the pods have risen and fallen too."""
-    name = f"iris-{stable_of(scenario)}"
-    scenario.start_load(RISE_AND_FALL)
-    scenario.wait_for("Deployment", name, larger_than(2), 90)
-    scenario.wait_for("Deployment", name, of_size(1), 180)
+def rise(scenario: Scenario) -> Report:
+    """A load that rises and stays until the pods have risen too; what its client saw."""
+    scenario.start_load(RISE)
+    scenario.wait_for("Deployment", f"iris-{stable_of(scenario)}", larger_than(2), 240)
+    return scenario.stop_load()
+
+
+def fall(scenario: Scenario) -> None:
+    """A load that falls, until the pods have fallen too; it goes on."""
+    scenario.start_load(FALL)
+    scenario.wait_for("Deployment", f"iris-{stable_of(scenario)}", of_size(1), 300)
 
 
 def of_size(wanted: int) -> Holds:
