@@ -39,7 +39,6 @@ _GATEWAY_API: Mapping[str, tuple[Any, ...]] = {
     "useDefaultGateways": ("None",),
 }
 _TRAEFIK: Mapping[str, tuple[Any, ...]] = {
-    "entryPoints": (),
     "failover": (),
     "highestRandomWeight": (),
     "kind": ("Service",),
@@ -55,7 +54,6 @@ _TRAEFIK: Mapping[str, tuple[Any, ...]] = {
     "serversTransport": (),
     "sticky": (),
     "syntax": (),
-    "tls": (),
     "weight": (),
     "weighted": (),
 }

@@ -52,8 +52,6 @@ EDITS: list[tuple[str, RouteKind, str, Edit]] = [
     ("Traefik", "IngressRoute", "path", lambda s: s["routes"][-1].update(match="Path(`/x`)")),
     ("Traefik", "IngressRoute", "host", lambda s: s["routes"][-1].update(match="Host(`x.y`)")),
     ("Traefik", "IngressRoute", "rule", lambda s: _put_first(s, "routes", "Traefik")),
-    ("Traefik", "IngressRoute", "entry", lambda s: s.update(entryPoints=["theirs"])),
-    ("Traefik", "IngressRoute", "tls", lambda s: s.update(tls={"secretName": "theirs"})),
     ("Traefik", "TraefikService", "scheme", lambda s: _shares(s)[0].update(scheme="h2c")),
     ("Istio", "VirtualService", "tcp", lambda s: s.update(tcp=[{"route": []}])),
     ("Istio", "VirtualService", "method", lambda s: _narrow(s, method={"exact": "POST"})),
