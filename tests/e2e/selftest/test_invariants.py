@@ -449,6 +449,17 @@ def test_statuses_at_leisure_are_none_too_many() -> None:
     assert violated(log) == []
 
 
+@pytest.mark.parametrize("end", [Log.model, Log.model_deleted])
+def test_what_was_last_noted_long_before_it_was_seen_counts_for_nothing(
+    end: Callable[[Log], Log],
+) -> None:
+    """So is a model that was deleted long after its last status was written."""
+    log = serving()
+    for _ in range(39):
+        log.wait(0.25).model()
+    assert violated(late(end(log), 60.0)) == []
+
+
 def undecided(news: Callable[[Log], Log]) -> list[str]:
     log = canary()
     for _ in range(2):
