@@ -44,22 +44,27 @@ def _find(changes: Sequence[Change], model: str, settle_seconds: float) -> Itera
             continue
         if change.metadata["generation"] != generation:
             if accepted is not None:
-                yield _stand(shares, accepted, change, settle_seconds)
+                until = (change.earliest, change.time)
+                yield _stand(shares, accepted, until, settle_seconds)
             generation, accepted = change.metadata["generation"], None
             shares = (world.shares(change.object) or [Shares()])[0]
         if accepted is None and accepted_generation(change.object) >= generation:
             accepted = change
     if accepted is not None:
-        yield _stand(shares, accepted, changes[-1], settle_seconds)
+        # The last change may be of what was written long ago, such as a pod that went.
+        until = (max(change.earliest for change in changes), changes[-1].time)
+        yield _stand(shares, accepted, until, settle_seconds)
 
 
-def _stand(shares: Shares, accepted: Change, following: Change, settle_seconds: float) -> Stand:
+def _stand(
+    shares: Shares, accepted: Change, until: tuple[float, float], settle_seconds: float
+) -> Stand:
     return Stand(
         begin=accepted.time + settle_seconds,
-        end=following.earliest,
+        end=until[0],
         shares=shares,
         earliest=accepted.earliest + settle_seconds,
-        latest=following.time,
+        latest=until[1],
     )
 
 

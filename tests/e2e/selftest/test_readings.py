@@ -12,7 +12,7 @@ from tests.e2e.readings import (
     find_worst_split,
     said_of_ready,
 )
-from tests.e2e.selftest.witnessed import MODEL, Log, canary, late, promoted, serving
+from tests.e2e.selftest.witnessed import MODEL, Log, canary, late, noted, promoted, serving
 from tests.e2e.traffic import Answer, Report
 
 
@@ -34,6 +34,13 @@ def test_a_weight_that_was_never_accepted_stands_at_no_time() -> None:
 
 def test_the_last_weight_stands_to_the_end_of_the_log() -> None:
     assert stands(serving().ready("v1", 2)) == [Stand(1002.0, 1060.0, {"v1": 100}, 1002.0, 1060.0)]
+
+
+def test_the_last_weight_stands_on_though_the_last_to_go_was_written_long_before() -> None:
+    log = serving().wait(30).scale("v1", 1).wait(9).deployment_deleted("v1")
+    log.changes[-1] = noted(log.changes[-1], 1000.0, 1099.0)
+
+    assert stands(log) == [Stand(1002.0, 1090.0, {"v1": 100}, 1002.0, 1099.0)]
 
 
 def test_a_witness_that_saw_the_acceptance_late_makes_no_hold_shorter() -> None:
