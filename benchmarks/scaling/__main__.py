@@ -22,9 +22,10 @@ from tests.e2e.scaling import (
     LIMIT,
     READY_SECONDS,
     by_cpu,
-    follow_load,
+    larger_than,
     limited,
     measure_target,
+    of_size,
     read_looks,
     stable_of,
 )
@@ -32,6 +33,8 @@ from tests.e2e.scenario import Scenario, condition, phase
 from tests.e2e.stage import prepare_node, share_cluster
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "scaling.svg"
+RISE_AND_FALL = ((0.0, 1.0), (5.0, 1.0), (35.0, 60.0), (75.0, 60.0), (95.0, 1.0), (240.0, 1.0))
+"Requests a second over time; it ends when the pods are gone again."
 LOWEST, HIGHEST, STEP, STEP_SECONDS = 30, 100, 10, 10.0
 
 
@@ -99,7 +102,9 @@ def play_follow(scenario: Scenario, picture: Path | None) -> int:
     scenario.apply(iris("v1", scenario.host, scaling=by_cpu(target)))
     scenario.wait(condition("Scaled", "True", "HPA"), READY_SECONDS)
     revision = stable_of(scenario)
-    follow_load(scenario)
+    scenario.start_load(RISE_AND_FALL)
+    scenario.wait_for("Deployment", f"iris-{revision}", larger_than(2), 90)
+    scenario.wait_for("Deployment", f"iris-{revision}", of_size(1), 180)
     report = scenario.stop_load()
     looks = read_looks(scenario.changes())
     print(f"{len(report.sent)} requests, {len(report.failures)} failed")
