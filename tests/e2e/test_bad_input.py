@@ -151,7 +151,7 @@ def test_a_foreign_object_under_our_name_is_never_touched(
     assert f"{kind} {name}" in get_condition(found, told[0])["message"]
     time.sleep(2)  # no event says that nothing will happen
     assert spec_of(rehearsal.get(kind, name)) == spec_of(theirs)
-    rehearsal.kubectl("delete", f"{kind.lower()}/{name}")
+    rehearsal.kubectl("delete", f"{kind.lower()}/{name}", "--wait=false")
     rehearsal.wait_for(kind, name, is_ours, 2 * SECONDS)
     rehearsal.wait(phase("Healthy"), 2 * SECONDS)
 

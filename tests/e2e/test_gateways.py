@@ -74,7 +74,7 @@ def test_a_foreign_route_under_our_name_is_never_touched(scenario: Scenario) -> 
     assert before is not None
     assert after is not None
     assert (after["spec"], after["metadata"]["uid"]) == (before["spec"], before["metadata"]["uid"])
-    scenario.kubectl("delete", ROUTE)
+    scenario.kubectl("delete", ROUTE, "--wait=false")
     scenario.wait(phase("Healthy"), 2 * SECONDS)
 
 

@@ -251,5 +251,5 @@ def test_a_foreign_object_is_not_adopted_by_the_marks_that_ours_carry(served: Pl
     found = served.scenario.get("Service", "iris")
     assert found is not None
     assert found["spec"]["selector"] == {"app": "theirs"}
-    served.admin("delete", "service", "iris")
+    served.admin("delete", "service", "iris", "--wait=false")
     served.scenario.wait(phase("Healthy"), 2 * SECONDS)

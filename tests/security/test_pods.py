@@ -365,7 +365,7 @@ def test_a_deployment_that_was_orphaned_away_is_made_anew_and_has_its_pods_again
     place, name = running.place, running.deployment["metadata"]["name"]
     before = running.deployment["metadata"]["uid"]
 
-    place.tenant("delete", "deployment", name, "--cascade=orphan")
+    place.tenant("delete", "deployment", name, "--cascade=orphan", "--wait=false")
 
     def is_new(found: Json) -> bool:
         return bool(found["metadata"]["uid"] != before)
