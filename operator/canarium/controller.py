@@ -55,7 +55,7 @@ from canarium.kube.refusals import explain, is_stale
 from canarium.kube.resources import MODEL_DEPLOYMENTS
 from canarium.kube.store import Key
 from canarium.kube.workqueue import WorkQueue
-from canarium.kube.writer import RefusedError, StaleError, Writer
+from canarium.kube.writer import CHOOSING, RefusedError, StaleError, Writer
 from canarium.routers import ROUTERS
 
 logger = logging.getLogger(__name__)
@@ -142,6 +142,8 @@ class _Memory:
     refusals: dict[Ref, _Refusal] = field(default_factory=dict)
     placed: dict[Ref, str] = field(default_factory=dict)
     "Digests of routes that the apiserver took from us, until they are seen in place."
+    answered: set[str] = field(default_factory=set)
+    "Uids of what the apiserver created for us, until status has them."
 
     def failures(self) -> tuple[WriteFailure, ...]:
         return tuple(refusal.failure for refusal in self.refusals.values())
@@ -288,7 +290,10 @@ class Controller:
         found, said = self._measurements.result(key), self._inspector.said(key)
         observed = self._cache.observe(model, found, self.failures(key), said)
         memory = self._memories.get(key)
-        return replace(observed, placed=frozenset(memory.placed.items())) if memory else observed
+        if memory is None:
+            return observed
+        placed, answered = frozenset(memory.placed.items()), frozenset(memory.answered)
+        return replace(observed, placed=placed, answered=answered)
 
     async def _report(self, key: Key, model: ModelObject, plan: Plan) -> ModelObject:
         """Write status; the object as it is afterwards."""
@@ -344,11 +349,12 @@ class Controller:
         self._forget_abandoned(memory, plan)
         if model.status.routes is not None and model.status.routes.written:
             memory.placed.clear()
+        memory.answered -= _list_noted(model, memory)
         for write in plan.writes:
             if self._is_held_off(memory, write) or self._is_contested(key, model, write):
                 return False
             try:
-                await self._writer.write(model, write)
+                created = await self._writer.write(model, write)
             except CanariumError as error:
                 await self._handle(key, memory, write, error)
                 return False
@@ -359,7 +365,8 @@ class Controller:
             self._note_outcome(write)
             memory.refusals.pop(write.ref, None)
             _note_placed(memory, write)
-        if not memory.refusals and not memory.placed:
+            _note_answered(memory, write, created)
+        if not (memory.refusals or memory.placed or memory.answered):
             del self._memories[key]
         return True
 
@@ -452,6 +459,18 @@ def _note_placed(memory: _Memory, write: Write) -> None:
     if isinstance(write, Apply | Create) and write.ref.kind in PLACED:
         text = json.dumps(write.body["spec"], separators=(",", ":"))
         memory.placed[write.ref] = digest(text)
+
+
+def _list_noted(model: ModelObject, memory: _Memory) -> set[str]:
+    """The uids that status has, or does without: by CRDs of before, it keeps no account."""
+    made = model.status.made
+    return memory.answered if made is None else set(made.values())
+
+
+def _note_answered(memory: _Memory, write: Write, uid: str) -> None:
+    """Remember what was created, of the kinds that are believed by their uid alone."""
+    if isinstance(write, Create) and write.ref.kind in CHOOSING:
+        memory.answered.add(uid)
 
 
 def _tell_contest(child: str) -> Event:

@@ -140,7 +140,8 @@ async def scale(writer: Writer, cache: Cache, model: ModelObject, replicas: int)
         version = record.meta.resource_version
         write = Apply(ref, make_replicas(replicas), version, CAPACITY_MANAGER)
         with suppress(ConflictError):
-            return await writer.write(model, write)
+            await writer.write(model, write)
+            return
 
 
 async def test_replicas_belong_to_the_capacity_manager_and_the_rest_to_us(

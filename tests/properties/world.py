@@ -233,6 +233,8 @@ class World:
     "The weights that were live before that: to put them back raises nothing."
     crash_after: int | None = None
     "End the operator after so many more writes."
+    answered: set[str] = field(default_factory=set)
+    "The uids that this operator's creates were answered with."
     taken: dict[str, int] = field(default_factory=dict)
     "What the gateway works by, as in `demands`."
     lingering: tuple[tuple[float, dict[str, int]], ...] = ()
@@ -434,6 +436,7 @@ class World:
             analysis=self._judge(),
             failures=self.failures,
             rivals=self.rivals,
+            answered=frozenset(self.answered),
         )
 
     def _origin(self) -> Origin:
@@ -512,6 +515,8 @@ class World:
             self.writes.append(what)
             return True
         self.crash_after -= 1
+        if self.crash_after < 0:
+            self.answered.clear()
         return self.crash_after >= 0
 
     def settle(self, *, most: int = 60) -> None:
@@ -548,10 +553,20 @@ class World:
         elif isinstance(write, RecordOutcome):
             self._record(name, write)
         elif isinstance(write, Create):
-            assert name not in self._store(kind), f"{kind} {name} exists already"
+            self._make_way(kind, name, write)
             self._create(kind, name, write.body)
+            if kind in ("Deployment", "Job"):
+                self.answered.add(self._store(kind)[name].meta.uid)
         else:
             self._apply(kind, name, write)
+
+    def _make_way(self, kind: str, name: str, write: Create) -> None:
+        """The name of what is created is free, or has what isn't ours and is replaced."""
+        found = self._store(kind).pop(name, None)
+        if found is not None:
+            assert write.uid is not None, f"{kind} {name} exists already"
+            assert found.meta.uid != write.uid, f"{kind} {name} exists already, and is ours"
+            self.pods = {n: p for n, p in self.pods.items() if not n.startswith(f"{name}-")}
 
     def _store(self, kind: str) -> dict[str, Any]:
         stores: dict[str, dict[str, Any]] = {
@@ -704,6 +719,9 @@ class World:
         assert all(0 <= weight <= 100 for weight in weights)
         assert sum(weights) in (0, 100), weights
         assert len(status.begun_at) <= MOST_BEGUN
+        serving = (f"{NAME}-{part.revision}" for part in parts if part.weight)
+        uids = {self.deployments[name].meta.uid for name in serving if name in self.deployments}
+        assert uids <= set((status.made or {}).values()), "who serves is on the account"
         assert status.stable is None or not (status.stable.mirror or status.stable.headers)
         if status.rollout and status.canary and status.rollout.emergency_at is not None:
             self.rescued.add(status.canary.revision)

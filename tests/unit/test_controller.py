@@ -128,6 +128,48 @@ async def test_status_goes_before_children_and_events_come_last() -> None:
     assert shell.events == [SHIFTED]
 
 
+def note(uids: frozenset[str]) -> Plan:
+    """What the core makes of the answers to creates: it notes them in status."""
+    return Plan(status={**HEALTHY, "made": {f"Deployment/{uid}": uid for uid in uids}})
+
+
+async def test_what_the_apiserver_created_for_us_is_told_to_the_core_until_status_has_it() -> None:
+    shell = Shell(
+        Plan(status={**HEALTHY, "made": {}}, writes=(create(DEPLOYMENT),)),
+        lambda observed: note(observed.answered),
+        Plan(),
+    )
+    await shell.run()
+    (uid,) = shell.plan.seen[1].answered
+    assert uid == shell.client.objects["Deployment", DEPLOYMENT.name]["metadata"]["uid"]
+    model = shell.cache.models.get(*FRAUD)
+    assert model is not None
+    assert model.status.made == {f"Deployment/{uid}": uid}
+    shell.queue.add(FRAUD)
+    await shell.run()
+    assert shell.plan.seen[-1].answered == frozenset()
+    assert not shell.controller._memories
+
+
+async def test_an_operator_that_is_started_anew_knows_nothing_of_what_it_did_not_note() -> None:
+    """Else whoever makes an object at the right moment would have it taken for ours."""
+    shell = Shell(Plan(status={**HEALTHY, "made": {}}, writes=(create(DEPLOYMENT),)), Plan())
+    await shell.work()
+    again = Shell(Plan())
+    again.client.objects.update(shell.client.objects)
+    await again.run()
+    assert again.plan.seen[0].answered == frozenset()
+
+
+async def test_what_status_cannot_hold_is_not_remembered_for_ever() -> None:
+    """By CRDs of before the apiserver drops the field: then no account is kept."""
+    shell = Shell(Plan(status=HEALTHY, writes=(create(DEPLOYMENT),)), Plan())
+    await shell.run()
+    shell.queue.add(FRAUD)
+    await shell.run()
+    assert not shell.controller._memories
+
+
 async def test_a_planner_that_changes_its_mind_in_every_pass_is_braked_and_told_of() -> None:
     shell = Shell()
     minds = itertools.count()

@@ -334,6 +334,9 @@ class DeploymentStatus(Model):
     "Revisions that are not tried again without a retry."
     written: Annotated[list[WrittenRevision], keyed("revision")] | None = None
     "The ModelRevisions that the operator wrote. Whatever else is there is not rendered."
+    made: dict[str, str] | None = None
+    """The uids of the Deployments and Jobs that the operator made, by kind and name. Others are not
+    taken for its own, whatever their labels and owners are."""
     begun_at: list[Time] | None = None
     "When the last twelve new revisions were begun. In a minute there are no more of them."
     last_handled_commands: dict[str, str] | None = None

@@ -40,10 +40,13 @@ class Create:
 
     The shell looks for a foreign object under the name first and never adopts one.
     `replicas`, for a Deployment, is applied by the capacity manager right afterwards.
+    `uid` is that of the one object under this name that is ours, though nobody sees it; "" where
+    there is none, None where that is not known. Another one that says so is replaced.
     """
 
     ref: Ref
     body: Mapping[str, Any]
+    uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

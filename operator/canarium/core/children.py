@@ -126,7 +126,7 @@ def _make_template(
     ref, model = Ref("Deployment", record.meta.name), view.observed.model
     asked = format_time(part.restarted_at) if part.restarted_at is not None else ""
     if deployment is None:
-        yield Create(ref, make_deployment(model, record, asked))
+        yield Create(ref, make_deployment(model, record, asked), view.uid(ref))
     elif not _deleting(deployment) and _is_outdated(deployment, record, asked):
         restarted_at = asked or read_restart(deployment.template)
         body = make_deployment(model, record, restarted_at)
@@ -310,6 +310,7 @@ def _make_downward(view: View, status: Status) -> Iterator[Write]:
     if not is_pinned(view, status):
         yield from lower_floors(view, status)
     yield from _make_retired(view, status)
+    yield from _dismiss_strays(view, status)
     yield from make_prunes(view, status)
     yield from _left_routes(view, status)
 
@@ -336,7 +337,7 @@ def _is_in_motion(view: View, status: Status) -> bool:
 
 def _make_retired(view: View, status: Status) -> Iterator[Write]:
     """Take the pods of revisions that nothing names any more."""
-    kept = set(view.live_weights(status)) | {part.revision for part in parts_of(status)}
+    kept = _list_named(view, status)
     for deployment in view.observed.deployments:
         if (
             deployment.revision not in kept
@@ -344,6 +345,25 @@ def _make_retired(view: View, status: Status) -> Iterator[Write]:
             and not _deleting(deployment)
         ):
             yield from _empty(view, deployment)
+
+
+def _list_named(view: View, status: Status) -> set[str]:
+    """The revisions that status or a live rule names."""
+    return set(view.live_weights(status)) | {part.revision for part in parts_of(status)}
+
+
+def _dismiss_strays(view: View, status: Status) -> Iterator[Delete]:
+    """Delete what stands under the name of a revision that nobody uses, and that we haven't made.
+
+    Or have made without getting to note it. Under a name in use it is replaced (`Create.uid`).
+    """
+    kept = _list_named(view, status)
+    for stray in view.strays:
+        if not isinstance(stray, DeploymentRecord) or stray.meta.deleting:
+            continue
+        if stray.revision not in kept and stray.meta.name == child_name(view.model, stray.revision):
+            ref = Ref("Deployment", stray.meta.name)
+            yield Delete(ref, stray.meta.uid, stray.meta.resource_version)
 
 
 def _left_routes(view: View, status: Status) -> Iterator[Write]:

@@ -146,10 +146,19 @@ def make_job_writes(view: View, status: Status, jobs: tuple[StepJob, ...]) -> It
     if _flows(view, status):
         for job in jobs:
             yield from _make(view, status, job)
+    wanted = {job.name for job in jobs}
     for record in view.observed.jobs or ():
-        if not record.meta.deleting and not _stays(status, record, kept):
-            ref = Ref("Job", record.meta.name)
-            yield Delete(ref, record.meta.uid, record.meta.resource_version)
+        if not _stays(status, record, kept):
+            yield from _dismiss(record)
+    for stray in view.strays:  # under a name that is wanted it is replaced (`Create.uid`)
+        if isinstance(stray, JobRecord) and stray.meta.name not in wanted:
+            yield from _dismiss(stray)
+
+
+def _dismiss(record: JobRecord) -> Iterator[Delete]:
+    if not record.meta.deleting:
+        ref = Ref("Job", record.meta.name)
+        yield Delete(ref, record.meta.uid, record.meta.resource_version)
 
 
 def _stays(status: Status, record: JobRecord, kept: set[str]) -> bool:
@@ -175,7 +184,8 @@ def _make(view: View, status: Status, job: StepJob) -> Iterator[Create]:
     url = _make_url(view, status, canary)
     judged = Judged(canary.revision, canary.version, url, record.template)
     body = make_job(view.observed.model, job.name, job.spec, judged)
-    yield Create(Ref("Job", job.name), body)
+    ref = Ref("Job", job.name)
+    yield Create(ref, body, view.uid(ref))
 
 
 def _make_url(view: View, status: Status, canary: RevisionStatus) -> str:

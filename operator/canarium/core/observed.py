@@ -436,6 +436,9 @@ class Observed:
     was meanwhile is not known, and how long it was only by clocks that may have jumped."""
     analysis: AnalysisResult | None = None
     failures: tuple[WriteFailure, ...] = ()
+    answered: frozenset[str] = frozenset()
+    """The uids of Deployments and Jobs that the apiserver has created for this process and that
+    status doesn't name yet."""
     placed: frozenset[tuple[Ref, str]] = frozenset()
     """Digests of routes that the apiserver has taken from us and that were not seen in place yet:
     whoever undoes them at once may be quicker than our watches."""

@@ -25,6 +25,7 @@ from canarium.core.decide import decide
 from canarium.core.emergency import follow_stable
 from canarium.core.happenings import make_events, tell_services
 from canarium.core.in_place import taken_from
+from canarium.core.made import note_made
 from canarium.core.names import child_name
 from canarium.core.observed import Observed
 from canarium.core.pace import note_begun, waits_until
@@ -46,6 +47,7 @@ def plan(observed: Observed, now: float) -> Plan:
         return Plan()
     view, before = make_view(observed, now), observed.model.status
     decided = note_begun(view, note_written(observed, decide(view)))
+    decided = note_made(view.made, decided)
     view = look_again(view, decided)
     moved = _intent(decided) != _intent(_as_kept(before, decided))
     writes_routes = not moved and bool(list_route_writes(view, decided))

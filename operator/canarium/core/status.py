@@ -215,6 +215,9 @@ class Status:
     written: tuple[Written, ...] = ()
     """The ModelRevisions that may be rendered; empty as long as none was written since this is
     kept track of, and then whichever are there may be."""
+    made: Mapping[str, str] | None = field(default=None, metadata=ALWAYS)
+    """The uids of the Deployments and Jobs that were made, by kind and name: no others are believed
+    to be ours. None as long as an operator wrote this that kept no account of them."""
     begun_at: tuple[float, ...] = ()
     "When the last new revisions were begun, the oldest first; no more than `core.pace` asks for."
     last_handled_commands: Mapping[str, str] = field(default_factory=dict)

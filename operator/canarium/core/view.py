@@ -6,16 +6,18 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, cast
 
-from canarium.core.actions import SIZING_KINDS
+from canarium.core.actions import SIZING_KINDS, Ref
 from canarium.core.capacity import carried_weight, needed_replicas, step_replicas
 from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.defaults import keep_defaults
 from canarium.core.delivery import find_undeliverable
 from canarium.core.faults import ENDED, Fault, find_fault, gave_way
+from canarium.core.made import find_uid, is_made, list_made
 from canarium.core.names import REVISION_LABEL, child_name
 from canarium.core.observed import (
     AnalysisResult,
     DeploymentRecord,
+    JobRecord,
     Meta,
     ModelObject,
     Observed,
@@ -70,6 +72,10 @@ class View:
     named: Wanted | None
     wanted: Wanted | None
     rollout: RolloutSpec
+    made: Mapping[str, str] = field(default_factory=dict)
+    "The uids of what we made, as in `Status.made`; other Deployments and Jobs are not looked at."
+    strays: tuple[DeploymentRecord | JobRecord, ...] = ()
+    "Those with our labels and owner that we have not made, or don't remember."
     known: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
     "Answers given before: the states ask the same things many times in one pass."
 
@@ -141,6 +147,10 @@ class View:
     def deployment(self, revision: str) -> DeploymentRecord | None:
         """A revision's Deployment."""
         return next((d for d in self.observed.deployments if d.revision == revision), None)
+
+    def uid(self, ref: Ref) -> str | None:
+        """The uid that a Deployment or Job of ours has, as in `Create.uid`."""
+        return find_uid(self.observed, self.made, ref)
 
     def record(self, revision: RevisionStatus) -> RevisionRecord | None:
         """A revision's ModelRevision, None unless it is what status says."""
@@ -497,14 +507,17 @@ def is_at_rest(status: Status) -> bool:
 
 
 def make_view(observed: Observed, now: float) -> View:
-    """Look at one object: only children that it owns count."""
-    mine = _refuse_undeliverable(_own_children(observed))
+    """Look at one object: only children that it owns, and that we made, count."""
+    owned = _refuse_undeliverable(_own_children(observed))
+    made = list_made(owned)
+    mine, strays = _leave_out_strays(owned, made)
     model = mine.model
     if model.spec is None:
-        return View(mine, now, None, None, _copied_rollout(mine))
+        return View(mine, now, None, None, _copied_rollout(mine), made, strays)
     named = compute_wanted(model, model.spec, mine.revisions)
     wanted = _compute_wanted(mine, named, model.status.override)
-    return View(mine, now, named, wanted, _find_terms(mine, model.spec.rollout))
+    terms = _find_terms(mine, model.spec.rollout)
+    return View(mine, now, named, wanted, terms, made, strays)
 
 
 def look_again(view: View, status: Status) -> View:
@@ -623,6 +636,22 @@ def _own_children(observed: Observed) -> Observed:
         jobs=None if jobs is None else _owned_by(uid, jobs),
         budgets=None if budgets is None else _owned_by(uid, budgets),
     )
+
+
+def _leave_out_strays(
+    owned: Observed, made: Mapping[str, str]
+) -> tuple[Observed, tuple[DeploymentRecord | JobRecord, ...]]:
+    """Without the Deployments and Jobs that we have not made; and these."""
+    every = (*owned.deployments, *(owned.jobs or ()))
+    strays = tuple(record for record in every if not is_made(made, record))
+    if not strays:
+        return owned, ()
+    ours = replace(
+        owned,
+        deployments=tuple(each for each in owned.deployments if is_made(made, each)),
+        jobs=None if owned.jobs is None else tuple(j for j in owned.jobs if is_made(made, j)),
+    )
+    return ours, strays
 
 
 def _owned_by(uid: str, records: tuple[_Record, ...]) -> tuple[_Record, ...]:

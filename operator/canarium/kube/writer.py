@@ -1,8 +1,9 @@
 """Carries out one write of a plan, and takes the answer into the cache at once.
 
-A child is never adopted: an object of somebody else's under its name is left as it is. One that
-claims to be the ModelDeployment's, by an ownerReference that anybody may write, and chooses other
-pods than ours for good, is deleted and made anew.
+A child is never adopted: an object of somebody else's under its name is left as it is. A
+Deployment or Job that claims to be the ModelDeployment's, by an ownerReference that anybody may
+write, and whose uid is not the one that ours has, is deleted and made anew. Where no account was
+kept of uids, that is one that chooses other pods than ours for good.
 """
 
 from __future__ import annotations
@@ -90,66 +91,68 @@ class Writer:
         else:
             self._take(ref, raw)
 
-    async def write(self, model: ModelObject, write: Write) -> None:
-        """Carry out one write.
+    async def write(self, model: ModelObject, write: Write) -> str:
+        """Carry out one write; the uid of what was created, "" for other writes.
 
         Raises `RefusedError` for names that are taken, `StaleError` when the plan was made from
         an outdated cache, and whatever the client raises.
         """
         match write:
             case Create():
-                await self._create(model, write)
+                return await self._create(model, write)
             case Apply():
                 await self._apply(model.meta.namespace, write)
             case Delete():
                 await self._delete(model.meta.namespace, write)
             case RecordOutcome():
                 await self._record(model.meta.namespace, write)
+        return ""
 
-    async def _create(self, model: ModelObject, write: Create) -> None:
+    async def _create(self, model: ModelObject, write: Create) -> str:
         ref, namespace = write.ref, model.meta.namespace
-        raw = await self._create_new(namespace, write)
+        made, raw = await self._create_new(namespace, write)
         if raw is None:
-            return
+            return made
         found = project_meta(raw)
         self._check_owner(model, ref, found)
         is_labelled = model_key(_Bare(found)) == own_key(model)
-        if _is_forged(write, raw, is_labelled=is_labelled):
-            await self._replace(namespace, write, found)
-            return
+        if _is_forged(write, raw, found, is_labelled=is_labelled):
+            return await self._replace(namespace, write, found)
         if is_labelled:
             await self.refresh(namespace, ref)
             raise StaleError(f"{ref.kind} {ref.name} exists already")
-        await self._put(namespace, ref, write.body, OWNER_MANAGER, force=True)
+        return await self._put(namespace, ref, write.body, OWNER_MANAGER, force=True)
 
-    async def _replace(self, namespace: str, write: Create, found: Meta) -> None:
+    async def _replace(self, namespace: str, write: Create, found: Meta) -> str:
         """Delete what claims the name of a child, and create the child.
 
         Whoever is as quick as we are to make it again is not fought with: the next try waits.
         """
         ref = write.ref
         with contextlib.suppress(NotFoundError):
-            # By its uid alone: whatever else of it changes, its selector doesn't.
+            # By its uid alone: whatever else of it changes, it doesn't become ours.
             await self._client.delete(CHILDREN[ref.kind], namespace, ref.name, found.uid, "")
-        if await self._post(namespace, write) is not None:
+        made, raw = await self._post(namespace, write)
+        if raw is not None:
             raise RefusedError(
                 "NameConflict",
                 f"the name is taken: {ref.kind} {ref.name} was made by somebody else, with this "
                 "ModelDeployment as its owner (ownerReferences), and was still there, or there "
                 "again, when it had been deleted: find out who makes it",
             )
+        return made
 
-    async def _create_new(self, namespace: str, write: Create) -> bytes | None:
-        """Create the child; when the name is taken, what has it."""
+    async def _create_new(self, namespace: str, write: Create) -> tuple[str, bytes | None]:
+        """Create the child: its uid; when the name is taken, what has it."""
         ref = write.ref
         if ref.kind in POSTED:
             return await self._post(namespace, write)
         raw = await self._fetch(namespace, ref)
-        if raw is None:
-            await self._put(namespace, ref, write.body, OWNER_MANAGER, force=False)
-        return raw
+        if raw is not None:
+            return "", raw
+        return await self._put(namespace, ref, write.body, OWNER_MANAGER, force=False), None
 
-    async def _post(self, namespace: str, write: Create) -> bytes | None:
+    async def _post(self, namespace: str, write: Create) -> tuple[str, bytes | None]:
         resource = CHILDREN[write.ref.kind]
         try:
             answer = await self._client.create(resource, namespace, write.body, OWNER_MANAGER)
@@ -159,9 +162,8 @@ class Writer:
             raw = await self._fetch(namespace, write.ref)
             if raw is None:
                 raise StaleError(f"{write.ref.kind} {write.ref.name} is gone again") from error
-            return raw
-        self._take(write.ref, answer)
-        return None
+            return "", raw
+        return self._take(write.ref, answer), None
 
     def _check_owner(self, model: ModelObject, ref: Ref, found: Meta) -> None:
         owner = found.owner
@@ -224,11 +226,11 @@ class Writer:
 
     async def _put(
         self, namespace: str, ref: Ref, body: Mapping[str, Any], manager: str, *, force: bool
-    ) -> None:
+    ) -> str:
         answer = await self._client.apply(
             CHILDREN[ref.kind], namespace, ref.name, body, manager, force=force
         )
-        self._take(ref, answer)
+        return self._take(ref, answer)
 
     async def _fetch(self, namespace: str, ref: Ref) -> bytes | None:
         if ref.kind == "Job":
@@ -245,8 +247,12 @@ class Writer:
         found = [item async for page in pages for item in page.items or ()]
         return bytes(found[0]) if found else None
 
-    def _take(self, ref: Ref, raw: bytes) -> None:
-        self._cache.children(ref.kind).put(self._cache.project(ref.kind, raw))
+    def _take(self, ref: Ref, raw: bytes) -> str:
+        """Take what the apiserver answered into the cache; its uid."""
+        record = self._cache.project(ref.kind, raw)
+        self._cache.children(ref.kind).put(record)
+        uid: str = record.meta.uid
+        return uid
 
 
 def _describe_conflict(ref: Ref, found: Meta) -> str:
@@ -263,8 +269,8 @@ def _describe_conflict(ref: Ref, found: Meta) -> str:
     return f"{taken} {of} ModelDeployment {owner.name} and is left alone: rename one of the two"
 
 
-def _is_forged(write: Create, raw: bytes, *, is_labelled: bool) -> bool:
-    """Whether what claims a child's name can be no child, whatever its ownerReferences say.
+def _is_forged(write: Create, raw: bytes, found: Meta, *, is_labelled: bool) -> bool:
+    """Whether what claims a child's name is none of ours, whatever its ownerReferences say.
 
     A Job is never changed, so one without our labels wasn't made by us either; a Deployment may
     have lost them, and gets them again.
@@ -272,8 +278,11 @@ def _is_forged(write: Create, raw: bytes, *, is_labelled: bool) -> bool:
     kind = write.ref.kind
     if kind not in CHOOSING:
         return False
-    chooses_others = _decode_choosing(raw).spec.selector != write.body["spec"]["selector"]
-    return chooses_others or (kind == "Job" and not is_labelled)
+    if kind == "Job" and not is_labelled:
+        return True
+    if write.uid is not None:
+        return found.uid != write.uid
+    return bool(_decode_choosing(raw).spec.selector != write.body["spec"]["selector"])
 
 
 class _Bare:

@@ -143,6 +143,7 @@ FULL = core.Status(
         ),
     ),
     written=(core.Written("5d8f7c9b64", "ab" * 32),),
+    made={"Deployment/fraud-5d8f7c9b64": "0f6c8b2e-1b1f-4c1e-9a55-2f9f3c0f7a10"},
     begun_at=(1_700_000_000.0, 1_700_000_005.5),
     override=core.Override("5d8f7c9b64", "7b9d6f5c88", 1_700_000_000.0),
     last_handled_commands={"promote": "7b9d6f5c88:five@1"},

@@ -217,6 +217,52 @@ async def test_a_job_is_read_by_the_right_to_list_them() -> None:
     assert shell.client.requests == [f"list Job {NAME}"] * 2
 
 
+@pytest.mark.parametrize("uid", ["", "uid-of-ours"], ids=["we made none", "ours is gone"])
+@pytest.mark.parametrize("labels", [{}, LABELS], ids=["unlabelled", "labelled"])
+@pytest.mark.parametrize("kind", SELECTORS)
+async def test_what_has_everything_of_ours_but_the_uid_is_made_anew(
+    kind: str, labels: Json, uid: str
+) -> None:
+    """Labels, selector and owner are anybody's to write; what created it tells who it is."""
+    theirs = make_choosing(kind, SELECTORS[kind], labels)
+    theirs["spec"]["template"] = {"spec": {"hostNetwork": True}}
+    shell, ref = Shell(theirs), Ref(kind, NAME)  # type: ignore[arg-type]
+    body = make_choosing(kind, SELECTORS[kind], LABELS)
+    del body["metadata"]["resourceVersion"], body["metadata"]["uid"]
+
+    made = await shell.writer.write(FRAUD, Create(ref, body, uid))
+
+    wanted = [f"{verb} {kind} {NAME}" for verb in ("create", READ[kind], "delete", "create")]
+    assert shell.client.requests == wanted
+    assert shell.client.objects[kind, NAME]["spec"]["template"] == {}
+    (known,) = shell.cache.children(kind).of(("risk", "fraud"))
+    assert known.meta.uid == made
+    assert made not in ("", "uid-of-theirs")
+
+
+async def test_ours_by_its_uid_gets_its_labels_again_and_is_not_made_anew() -> None:
+    ours = make_choosing("Deployment", SELECTORS["Deployment"], {}, uid="uid-of-ours")
+    shell = Shell(ours)
+    body = make_choosing("Deployment", SELECTORS["Deployment"], LABELS, uid="uid-of-ours")
+    del body["metadata"]["resourceVersion"]
+
+    write = Create(Ref("Deployment", NAME), body, "uid-of-ours")
+    assert await shell.writer.write(FRAUD, write) == "uid-of-ours"
+
+    assert shell.client.requests == [f"{v} Deployment {NAME}" for v in ("create", "get", "force")]
+    assert shell.client.objects["Deployment", NAME]["metadata"]["labels"] == LABELS
+
+
+async def test_the_uid_of_what_was_created_is_told_and_of_other_writes_nothing() -> None:
+    shell, ref = Shell(), Ref("Deployment", NAME)
+    body = make_choosing("Deployment", SELECTORS["Deployment"], LABELS)
+    del body["metadata"]["resourceVersion"], body["metadata"]["uid"]
+    made = await shell.writer.write(FRAUD, Create(ref, body, ""))
+    (known,) = shell.cache.deployments.of(("risk", "fraud"))
+    assert made == known.meta.uid != ""
+    assert await shell.writer.write(FRAUD, Apply(ref, body, known.meta.resource_version)) == ""
+
+
 async def test_what_a_webhook_has_against_an_autoscaler_is_said_in_its_words() -> None:
     words = 'admission webhook "vscaledobject.kb.io" denied the request: already managed'
     shell = Shell()

@@ -1,0 +1,244 @@
+"""Deployments and Jobs that look like ours, labels, selector, owner and all, and aren't.
+
+Whoever may make Deployments can write all of that; only the uid that the apiserver gave is
+nobody's.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from canarium.core.actions import Create, Delete, Ref
+from canarium.core.names import REVISION_LABEL
+from canarium.core.observed import DeploymentRecord, JobRecord, Meta, Owner
+from canarium.core.status import parse
+
+from tests.properties.world import UID, World, make_rollout, make_spec, serving
+from tests.unit.core.test_step_jobs import JobWorld, holding, terms
+from tests.unit.core.test_step_jobs import serving as serving_with_jobs
+
+FORGED = "uid-of-the-forged"
+EVIL = b'{"spec": {"hostNetwork": true}}'
+
+
+def foresee(version: str) -> DeploymentRecord:
+    """The Deployment that a version of the model will have: everybody can compute its name."""
+    twin = serving()
+    if version != "1":
+        twin.apply(make_spec(version))
+        twin.run_until("Guarding")
+    return next(d for d in twin.deployments.values() if twin.version_of(d.revision) == version)
+
+
+def forge(world: World, version: str, replicas: int = 1) -> str:
+    """Make the Deployment of a version before the operator does, with everything but its uid."""
+    genuine = foresee(version)
+    meta = replace(genuine.meta, uid=FORGED, resource_version=str(world._next()))
+    world.deployments[meta.name] = replace(genuine, meta=meta, template=EVIL, replicas=replicas)
+    return meta.name
+
+
+def forget(world: World) -> None:
+    """As if an operator that kept no account had written the status."""
+    world.status_raw = {key: value for key, value in world.status_raw.items() if key != "made"}
+
+
+def uids(world: World) -> dict[str, str]:
+    """Of the Deployments that are there, as status names them."""
+    return {f"Deployment/{name}": each.meta.uid for name, each in world.deployments.items()}
+
+
+def test_a_deployment_made_beforehand_with_everything_copied_is_made_anew() -> None:
+    world = serving()
+    name = forge(world, "2")
+    assert world.deployments[name].meta.owner == Owner("ModelDeployment", "fraud", UID)
+    world.apply(make_spec("2"))
+    world.run_until("Guarding")
+
+    assert world.stable == "2"
+    assert world.deployments[name].meta.uid != FORGED
+    assert world.deployments[name].template != EVIL
+    assert world.status.made == uids(world)
+
+
+def test_without_an_account_of_what_was_made_it_would_be_taken_for_ours() -> None:
+    """The other half, and an upgrade: an operator that kept none has left objects behind."""
+    world = serving()
+    name = forge(world, "2")
+    forget(world)
+    world.apply(make_spec("2"))
+    world.run_until("Guarding")
+
+    assert world.deployments[name].meta.uid == FORGED
+    assert world.status.made == uids(world)
+
+
+def test_of_an_object_that_is_new_nothing_is_ours_whatever_is_there() -> None:
+    world = World(make_spec("1"))
+    name = forge(world, "1")
+    world.run_until("Idle")
+    assert world.deployments[name].meta.uid != FORGED
+    assert world.status.made == uids(world)
+
+
+@pytest.mark.parametrize("lost", ["made", "all"])
+def test_at_an_upgrade_and_after_a_lost_status_everything_that_serves_is_taken_over(
+    lost: str,
+) -> None:
+    world = serving()
+    world.apply(make_spec("2"))
+    world.run_until("Guarding")
+    before = uids(world)
+    world.status_raw = {k: v for k, v in world.status_raw.items() if lost == "made" and k != "made"}
+    writes = len(world.writes)
+    world.settle()
+
+    assert uids(world) == before
+    assert world.status.made == before
+    if lost == "made":
+        assert world.writes[writes:] == ["status"]
+
+
+def test_what_was_made_and_could_not_be_noted_is_made_anew_and_never_carried_a_request() -> None:
+    world = serving()
+    world.apply(make_spec("2"))
+    while len(world.deployments) < 2:
+        world.step()
+    (lost,) = set(uids(world)) - set(world.status.made or {})
+    uid = uids(world)[lost]
+    world.answered.clear()  # killed, and started again
+    world.run_until("Guarding")
+
+    assert world.stable == "2"
+    assert uids(world)[lost] != uid
+    assert world.status.made == uids(world)
+
+
+def test_what_was_made_is_noted_before_anything_else_is_written_of_it() -> None:
+    world = serving()
+    world.apply(make_spec("2"))
+    while len(world.deployments) < 2:
+        world.step()
+    made = world.step()
+    assert made.status is not None
+    assert parse(type(world.status), made.status).made == uids(world)
+    assert not [write for write in made.writes if isinstance(write, Create)]
+
+
+def test_who_takes_the_labels_off_a_deployment_takes_no_pods_with_them() -> None:
+    """It isn't seen any more, and has its labels again by the uid that is remembered."""
+    world = serving()
+    ((name, hidden),) = world.deployments.items()
+    del world.deployments[name]
+    (write,) = world.step().writes
+    assert isinstance(write, Create)
+    assert (write.ref, write.uid) == (Ref("Deployment", name), hidden.meta.uid)
+
+
+def test_a_deployment_that_somebody_deleted_is_made_again_and_noted_in_its_place() -> None:
+    world = serving()
+    ((name, gone),) = world.deployments.items()
+    del world.deployments[name]
+    world.run(30.0)
+    assert world.deployments[name].meta.uid != gone.meta.uid
+    assert world.status.made == uids(world)
+
+
+def test_what_nobody_uses_and_we_have_not_made_goes_when_the_rollout_rests() -> None:
+    """A killed operator leaves it behind, with a pod, for a revision that nobody wants any more."""
+    world = serving()
+    name = forge(world, "2")
+    world.run(30.0)
+    assert name not in world.deployments
+    world.settle()
+    assert world.last_plan.writes == ()
+
+
+def test_under_another_name_than_a_revisions_it_is_not_ours_to_delete_and_counts_for_nothing() -> (
+    None
+):
+    world = serving()
+    genuine = foresee("2")
+    meta = replace(genuine.meta, name="fraud-copy", uid=FORGED)
+    world.deployments["fraud-copy"] = replace(genuine, meta=meta, template=EVIL)
+    world.apply(make_spec("2"))
+    world.run_until("Guarding")
+    assert world.stable == "2"
+    assert world.deployments["fraud-copy"].meta.uid == FORGED
+    assert FORGED not in (world.status.made or {}).values()
+
+
+def test_the_account_is_as_long_as_what_there_is_of_it() -> None:
+    world = serving()
+    for version in range(2, 30):
+        world.apply(make_spec(str(version), rollout=make_rollout(guard=0.0, history=3)))
+        world.run(60.0)
+    assert world.status.made == uids(world)
+    assert len(world.deployments) < 6
+
+
+# --- Jobs
+
+
+def forge_job(world: JobWorld, name: str, revision: str) -> None:
+    labels = {"canarium.dev/model": "fraud", REVISION_LABEL: revision}
+    owner = Owner("ModelDeployment", "fraud", UID)
+    meta = Meta("risk", name, FORGED, "1", labels=labels, owner=owner)
+    world.jobs[name] = JobRecord(meta, outcome="Complete", has_run=True)
+
+
+def foresee_job() -> tuple[JobWorld, str]:
+    """A world that is about to make its step's Job, and its name: whoever reads status knows it."""
+    world = serving_with_jobs()
+    world.apply(make_spec("2", rollout=terms()))
+    while not world.jobs:
+        before = json.loads(json.dumps(world.status_raw))
+        made = world.step()
+        world.tick(0.5)
+    (name,) = world.jobs
+    assert made
+    world.jobs.clear()
+    world.answered.clear()
+    world.status_raw = before
+    return world, name
+
+
+def test_a_job_made_beforehand_with_a_copied_owner_says_nothing() -> None:
+    world, name = foresee_job()
+    revision = world.revision("2")
+    forge_job(world, name, revision)
+    world.run(5.0)
+
+    assert world.jobs[name].meta.uid != FORGED
+    assert world.rows == [("smoke", "Inconclusive", "JobRunning")]
+    assert (world.status.made or {})[f"Job/{name}"] == world.jobs[name].meta.uid
+
+
+def test_without_an_account_its_word_would_count() -> None:
+    """The other half: it is the account that keeps a false pass out."""
+    world, name = foresee_job()
+    forge_job(world, name, world.revision("2"))
+    forget(world)
+    world.run(3.0)
+    assert world.rows == [("smoke", "Pass", "")]
+
+
+def test_a_job_that_nobody_wants_and_that_we_have_not_made_goes() -> None:
+    world = holding()
+    forge_job(world, "fraud-smoke-other", world.revision("2"))
+    made = world.step()
+    (write,) = [write for write in made.writes if isinstance(write, Delete)]
+    assert (write.ref.name, write.uid) == ("fraud-smoke-other", FORGED)
+
+
+def test_jobs_that_cannot_be_seen_for_a_while_are_not_forgotten() -> None:
+    world = holding()
+    before = world.status.made
+    world.sees_jobs = False
+    world.run(3.0)
+    assert world.status.made == before
+    world.sees_jobs = True
+    world.run(3.0)
+    assert len(world.bodies) == 1
