@@ -187,7 +187,7 @@ class Runtime:
 
     def _make_measurements(self) -> Measurements:
         return Measurements(
-            self.cache.pods.of,
+            self.cache.counted_pods,
             lambda key, urgent: self.queue.add(key, urgent=urgent),
             client=self.client,
             settings=self.options.measuring,

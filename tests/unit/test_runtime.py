@@ -51,6 +51,7 @@ async def test_nothing_is_ready_before_everything_was_listed() -> None:
         "modeldeployments",
         "modelrevisions",
         "deployments",
+        "replicasets",
         "pods",
         "services",
         "jobs",

@@ -1,7 +1,8 @@
 """Metrics that are Jobs: which ones a step wants, what they say, and which may go.
 
-A step's Job has a name that follows from the step, so that a restart never makes a second one. Its
-verdict, once it was saved in status, outlives it.
+A step's Job has a name that follows from the step, so that a restart never makes a second one; but
+one that the operator made and was killed before it could note is made anew. Its verdict, once it
+was saved in status, outlives it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from canarium.core.actions import Kind, Ref
-from canarium.core.observed import DeploymentRecord, JobRecord, Meta, Observed
+from canarium.core.names import child_name
+from canarium.core.observed import (
+    DeploymentRecord,
+    JobRecord,
+    Meta,
+    Observed,
+    PodRecord,
+    ReplicaSetRecord,
+)
 from canarium.core.status import Status
 
 
@@ -26,8 +34,8 @@ def list_made(observed: Observed) -> dict[str, str]:
     kept = observed.model.status.made
     if kept is None:
         return there if _was_worked_on(observed) else _pick_answered(observed, there)
-    expected = {_name("Deployment", record.meta.name) for record in observed.revisions}
-    lives = {name: uid for name, uid in kept.items() if _may_live(name, uid, there, expected)}
+    expected = _list_expected(observed)
+    lives = {n: uid for n, uid in kept.items() if there.get(n) == uid or n in expected}
     if observed.jobs is None:  # nobody knows of Jobs
         lives |= {name: uid for name, uid in kept.items() if name.startswith("Job/")}
     return {**lives, **_pick_answered(observed, there)}
@@ -48,6 +56,22 @@ def is_made(made: Mapping[str, str], record: DeploymentRecord | JobRecord) -> bo
     return made.get(_name(kind, record.meta.name)) == record.meta.uid
 
 
+def pick_pods(
+    pods: tuple[PodRecord, ...],
+    replica_sets: tuple[ReplicaSetRecord, ...] | None,
+    made: Mapping[str, str],
+) -> tuple[PodRecord, ...]:
+    """The pods of Deployments that we made, followed by uid over their ReplicaSets.
+
+    All of them where no ReplicaSets can be seen. Pods of one that isn't known yet don't count yet.
+    """
+    if replica_sets is None:
+        return pods
+    uids = frozenset(made.values())
+    ours = {each.meta.uid for each in replica_sets if each.deployment in uids}
+    return tuple(pod for pod in pods if pod.meta.owner and pod.meta.owner.uid in ours)
+
+
 def note_made(made: Mapping[str, str], status: Status) -> Status:
     """Keep account of it. Whatever else is written of an object of ours is written after this."""
     return status if status.made == made else replace(status, made=made)
@@ -66,9 +90,16 @@ def _pick_answered(observed: Observed, there: Mapping[str, str]) -> dict[str, st
     return {name: uid for name, uid in there.items() if uid in observed.answered}
 
 
-def _may_live(name: str, uid: str, there: Mapping[str, str], expected: set[str]) -> bool:
-    """Whether it is to be remembered: it is seen, or its labels may have been taken away."""
-    return there.get(name) == uid or name in expected
+def _list_expected(observed: Observed) -> set[str]:
+    """The Deployments that may be there though nobody sees them: a cache may be blind for a while.
+
+    Or somebody has taken their labels away.
+    """
+    model = observed.model
+    parts = (model.status.stable, model.status.canary, model.status.previous)
+    named = {child_name(model.meta.name, part.revision) for part in parts if part}
+    named |= {record.meta.name for record in observed.revisions}
+    return {_name("Deployment", name) for name in named}
 
 
 def _was_worked_on(observed: Observed) -> bool:

@@ -112,6 +112,17 @@ class DeploymentRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaSetRecord:
+    """What stands between a Deployment and its pods: `deployment` is the uid of whose it is.
+
+    "" where it is nobody's.
+    """
+
+    meta: Meta
+    deployment: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceRecord:
     """A Service; `spec` is its spec as JSON bytes, `writers` as in RouteRecord."""
 
@@ -403,6 +414,8 @@ class Observed:
     revisions: tuple[RevisionRecord, ...] = ()
     deployments: tuple[DeploymentRecord, ...] = ()
     pods: tuple[PodRecord, ...] = ()
+    replica_sets: tuple[ReplicaSetRecord, ...] | None = None
+    "None when the operator may not see them: then pods are known by their labels alone."
     services: tuple[ServiceRecord, ...] = ()
     endpoints: tuple[EndpointsRecord, ...] = ()
     routes: tuple[RouteRecord, ...] = ()

@@ -12,7 +12,7 @@ from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.defaults import keep_defaults
 from canarium.core.delivery import find_undeliverable
 from canarium.core.faults import ENDED, Fault, find_fault, gave_way
-from canarium.core.made import find_uid, is_made, list_made
+from canarium.core.made import find_uid, is_made, list_made, pick_pods
 from canarium.core.names import REVISION_LABEL, child_name
 from canarium.core.observed import (
     AnalysisResult,
@@ -142,7 +142,16 @@ class View:
 
     def pods(self, revision: str) -> list[PodRecord]:
         """The pods of one revision that are not going away."""
-        return [p for p in self.observed.pods if p.revision == revision and not p.meta.deleting]
+        return [p for p in self.own_pods if p.revision == revision and not p.meta.deleting]
+
+    @property
+    def own_pods(self) -> tuple[PodRecord, ...]:
+        """The pods of Deployments that we made: whatever is said of a revision is said of these.
+
+        What else has our labels is sent requests all the same.
+        """
+        seen = self.observed
+        return self._once("own pods", pick_pods, seen.pods, seen.replica_sets, self.made)
 
     def deployment(self, revision: str) -> DeploymentRecord | None:
         """A revision's Deployment."""
@@ -294,7 +303,7 @@ class View:
         """What is wrong with a revision, and with whom the fault lies."""
         name = child_name(self.model, revision)
         failures = [failure for failure in self.failures if failure.name == name]
-        return find_fault(revision, self.observed.pods, self.deployment(revision), failures)
+        return find_fault(revision, self.own_pods, self.deployment(revision), failures)
 
     def own_fault(self, revision: str) -> Fault | None:
         """The revision's own fault, for which it is rolled back."""

@@ -14,6 +14,7 @@ from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.core.actions import RouteKind, ScalerKind
 from canarium.core.faults import find_fault
 from canarium.core.lending import TenantQueries
+from canarium.core.made import pick_pods
 from canarium.core.observed import (
     AnalysisResult,
     BudgetRecord,
@@ -28,6 +29,7 @@ from canarium.core.observed import (
     Observed,
     PodEvent,
     PodRecord,
+    ReplicaSetRecord,
     RevisionRecord,
     RouteRecord,
     ScalerRecord,
@@ -114,6 +116,7 @@ class Cache:
         self.revisions: Store[RevisionRecord] = Store(on_change=soon)
         self.deployments: Store[DeploymentRecord] = Store(on_change=soon)
         self.pods: Store[PodRecord] = Store(on_change=self._wake_for_pods)
+        self.replica_sets: Store[ReplicaSetRecord] = Store(on_change=soon)
         self.services: Store[ServiceRecord] = Store(on_change=soon)
         self.jobs: Store[JobRecord] = Store(on_change=soon)
         self.budgets: Store[BudgetRecord] = Store(on_change=soon)
@@ -167,6 +170,7 @@ class Cache:
             revisions=self.revisions.of(key),
             deployments=self.deployments.of(key),
             pods=self.pods.of(key),
+            replica_sets=self._list_replica_sets(key),
             services=self.services.of(key),
             endpoints=self.endpoints.of(key),
             routes=tuple(chain.from_iterable(store.of(key) for store in self.routes.values())),
@@ -190,6 +194,15 @@ class Cache:
             analysis=analysis,
             failures=failures,
         )
+
+    def counted_pods(self, key: Key) -> tuple[PodRecord, ...]:
+        """The pods that are measured: those of Deployments that we made, by what status says."""
+        model, pods = self.models.get(*key), self.pods.of(key)
+        made = model.status.made if model is not None else None
+        return pods if made is None else pick_pods(pods, self._list_replica_sets(key), made)
+
+    def _list_replica_sets(self, key: Key) -> tuple[ReplicaSetRecord, ...] | None:
+        return self.replica_sets.of(key) if self._sees("ReplicaSet", key) else None
 
     def project(self, kind: str, raw: bytes | Raw) -> Any:
         """The record of an object of a kind that we write."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice, product
 from typing import Any, TypeAlias, cast, get_args
@@ -36,6 +37,7 @@ from canarium.core.observed import (
     NeighbourRecord,
     Owner,
     PodRecord,
+    ReplicaSetRecord,
     RevisionRecord,
     RouteCondition,
     RouteParent,
@@ -160,6 +162,15 @@ class _Pod(_Object):
 class _DeploymentSpec(_Wire):
     template: Raw
     replicas: int | None = None
+
+
+class _Replicas(_Wire):
+    replicas: int | None = None
+
+
+class _ReplicaSet(_Object):
+    spec: _Replicas
+    status: _Replicas | None = None
 
 
 class _DeploymentStatus(_Wire):
@@ -377,6 +388,7 @@ class _Revision(_Object):
 
 
 _decode_deployment = msgspec.json.Decoder(_Deployment).decode
+_decode_replica_set = msgspec.json.Decoder(_ReplicaSet).decode
 _decode_job = msgspec.json.Decoder(_Job).decode
 _decode_pod = msgspec.json.Decoder(_Pod).decode
 _decode_service = msgspec.json.Decoder(_Service).decode
@@ -412,6 +424,19 @@ def project_deployment(raw: bytes | Raw) -> DeploymentRecord:
         ready_replicas=status.ready_replicas,
         failure_message=failure.message if failure and failure.status == "True" else "",
     )
+
+
+def project_replica_set(raw: bytes | Raw) -> ReplicaSetRecord | None:
+    """A ReplicaSet; None for one without pods, which most are: a revision of the history has one.
+
+    Nothing of it is kept that changes when pods come and go.
+    """
+    wire = _decode_replica_set(raw)
+    if not wire.spec.replicas and not (wire.status and wire.status.replicas):
+        return None
+    meta = _make_meta(wire.metadata, only_our_labels=True)
+    owner = meta.owner.uid if meta.owner else ""
+    return ReplicaSetRecord(replace(meta, generation=0, owner=None), owner)
 
 
 def project_pod(raw: bytes | Raw) -> PodRecord:

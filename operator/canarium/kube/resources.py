@@ -51,6 +51,7 @@ def _escape(segment: str) -> str:
 MODEL_DEPLOYMENTS = Resource("ModelDeployment", "canarium.dev/v1alpha1", "modeldeployments")
 MODEL_REVISIONS = Resource("ModelRevision", "canarium.dev/v1alpha1", "modelrevisions")
 DEPLOYMENTS = Resource("Deployment", "apps/v1", "deployments")
+REPLICA_SETS = Resource("ReplicaSet", "apps/v1", "replicasets")
 JOBS = Resource("Job", "batch/v1", "jobs")
 PODS = Resource("Pod", "v1", "pods")
 POD_METRICS = Resource("PodMetrics", "metrics.k8s.io/v1beta1", "pods")

@@ -20,6 +20,7 @@ from canarium.kube.projections import (
     project_gateway_class,
     project_job,
     project_pod,
+    project_replica_set,
     project_service,
 )
 from canarium.kube.reflector import Reflector
@@ -33,6 +34,7 @@ from canarium.kube.resources import (
     MODEL_REVISIONS,
     POD_DISRUPTION_BUDGETS,
     PODS,
+    REPLICA_SETS,
     ROUTES,
     SCALERS,
     SERVICES,
@@ -46,7 +48,7 @@ OURS = "canarium.dev/model"
 OF_REVISIONS = "canarium.dev/model,canarium.dev/revision"
 RARE = (frozenset(ROUTES) - {"HTTPRoute"}) | {"MetricTemplate", "ScaledObject"}
 "Kinds that most clusters lack; looked for more rarely."
-GRANTED = frozenset({"Job", "PodDisruptionBudget", *SCALERS})
+GRANTED = frozenset({"Job", "PodDisruptionBudget", "ReplicaSet", *SCALERS})
 "Kinds of which the core is told where the operator sees them."
 OPTIONAL = RARE | GRANTED
 ABSENT_SECONDS = {False: 30.0, True: 120.0}
@@ -130,6 +132,7 @@ def _list_namespaced(cache: Cache) -> list[tuple[Resource, Store[Any], Projectio
     return [
         (MODEL_REVISIONS, cache.revisions, partial(cache.project, "ModelRevision"), OURS),
         (DEPLOYMENTS, cache.deployments, project_deployment, OURS),
+        (REPLICA_SETS, cache.replica_sets, project_replica_set, OURS),
         (PODS, cache.pods, project_pod, OURS),
         (SERVICES, cache.services, project_service, OURS),
         (JOBS, cache.jobs, project_job, OURS),

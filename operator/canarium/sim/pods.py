@@ -1,4 +1,4 @@
-"""Deployments get their pods, pods start and fail, nodes get lost: each in its own time.
+"""Deployments get ReplicaSets and pods, pods start and fail, nodes get lost: each in its own time.
 
 The Deployment's controller, the scheduler and the kubelet in one. What a version's pods do is said
 by a `Behaviour`, which may change while they run.
@@ -7,7 +7,9 @@ by a `Behaviour`, which may change while they run.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -92,6 +94,11 @@ class _Workload:
     key: Key
     pods: dict[Key, None] = field(default_factory=dict)
     due: bool = False
+
+
+def _own(kind: str, owner: Json) -> Json:
+    meta = owner["metadata"]
+    return {"kind": kind, "name": meta["name"], "uid": meta["uid"], "controller": True}
 
 
 class Pods:
@@ -259,11 +266,10 @@ class Pods:
             raise ApiError(403, "Forbidden", f"exceeded quota: pods, limited: pods={self.quota}")
         meta, template = deployment["metadata"], deployment["spec"]["template"]
         key = meta["namespace"], f"{meta['name']}-{next(self._names)}"
-        owner = {"kind": "Deployment", "name": meta["name"], "uid": meta["uid"]}
         about = {
             "name": key[1],
             "labels": template["metadata"]["labels"],
-            "ownerReferences": [owner],
+            "ownerReferences": [_own("ReplicaSet", self._make_set(deployment))],
         }
         body = {"apiVersion": "v1", "metadata": about, "spec": {}, "status": {"phase": "Pending"}}
         image = template["spec"]["containers"][0]["image"]
@@ -272,6 +278,19 @@ class Pods:
         self._workloads[meta["uid"]].pods[key] = None
         self._server.create("Pod", key[0], body, CONTROLLER)
         self._begin(key, life)
+
+    def _make_set(self, deployment: Json) -> Json:
+        """The ReplicaSet of a Deployment's template, made when its first pod is."""
+        meta, template = deployment["metadata"], deployment["spec"]["template"]
+        text = json.dumps([meta["uid"], template], sort_keys=True)
+        name = f"{meta['name']}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+        found = self._server.find("ReplicaSet", (meta["namespace"], name))
+        if found is None:
+            owners, labels = [_own("Deployment", deployment)], template["metadata"]["labels"]
+            about = {"name": name, "labels": labels, "ownerReferences": owners}
+            body = {"apiVersion": "apps/v1", "metadata": about, "spec": {"replicas": 1}}
+            found = self._server.create("ReplicaSet", meta["namespace"], body, CONTROLLER).body
+        return found
 
     def _report(self, workload: _Workload, deployment: Json, refusal: str) -> None:
         pods = [pod for key in workload.pods if not is_deleting(pod := self._pod(key))]

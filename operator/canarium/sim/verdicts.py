@@ -22,7 +22,7 @@ def judge_counts(traffic: Traffic, now: Callable[[], float]) -> MakeMeasuring:
 
     def make(cache: Cache, queue: WorkQueue) -> Measuring:
         return Measurements(
-            cache.pods.of,
+            cache.counted_pods,
             lambda key, urgent: queue.add(key, urgent=urgent),
             now=now,
             make_meter=lambda: CountsMeter(traffic, now),

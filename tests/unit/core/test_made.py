@@ -7,13 +7,25 @@ nobody's.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from canarium.core.actions import Create, Delete, Ref
+from canarium.core.made import pick_pods
 from canarium.core.names import REVISION_LABEL
-from canarium.core.observed import DeploymentRecord, JobRecord, Meta, Owner
+from canarium.core.observed import (
+    ContainerState,
+    DeploymentRecord,
+    JobRecord,
+    Meta,
+    Observed,
+    Owner,
+    PodRecord,
+    ReplicaSetRecord,
+)
+from canarium.core.plan import plan
 from canarium.core.status import parse
+from canarium.core.view import make_view
 
 from tests.properties.world import UID, World, make_rollout, make_spec, serving
 from tests.unit.core.test_step_jobs import JobWorld, holding, terms
@@ -146,6 +158,15 @@ def test_a_deployment_that_somebody_deleted_is_made_again_and_noted_in_its_place
     assert world.status.made == uids(world)
 
 
+def test_a_cache_that_was_blind_for_a_moment_makes_no_stranger_of_what_serves() -> None:
+    world = serving()
+    before, seen = uids(world), world.observe()
+    blind = replace(seen, deployments=(), revisions=(), pods=())
+    made = plan(blind, world.clock)
+    status = world.status if made.status is None else parse(type(world.status), made.status)
+    assert status.made == before
+
+
 def test_what_nobody_uses_and_we_have_not_made_goes_when_the_rollout_rests() -> None:
     """A killed operator leaves it behind, with a pod, for a revision that nobody wants any more."""
     world = serving()
@@ -242,3 +263,132 @@ def test_jobs_that_cannot_be_seen_for_a_while_are_not_forgotten() -> None:
     world.sees_jobs = True
     world.run(3.0)
     assert len(world.bodies) == 1
+
+
+# --- Pods: Kubernetes adopts them by labels, so whose they are is followed from uid to uid
+
+
+def own(kind: str, uid: str) -> Owner:
+    return Owner(kind, f"name-of-{uid}", uid)
+
+
+def link(observed: Observed, sets: dict[str, str]) -> Observed:
+    """Give the Deployments their ReplicaSets, and the pods of each revision theirs by its uid."""
+    deployments = {each.revision: each.meta.uid for each in observed.deployments}
+    every = {f"set-of-{revision}": uid for revision, uid in deployments.items()} | sets
+    meta = Meta("risk", "set", "", "1")
+    replica_sets = tuple(
+        ReplicaSetRecord(replace(meta, name=uid, uid=uid), owner) for uid, owner in every.items()
+    )
+    linked = tuple(
+        replace(pod, meta=replace(pod.meta, owner=own("ReplicaSet", f"set-of-{pod.revision}")))
+        if pod.meta.owner is None
+        else pod
+        for pod in observed.pods
+    )
+    return replace(observed, replica_sets=replica_sets, pods=linked)
+
+
+@dataclass
+class LinkedWorld(World):
+    """The small world with ReplicaSets, and pods of others that bear a revision's labels."""
+
+    strange: dict[str, PodRecord] = field(default_factory=dict)
+    sets: dict[str, str] = field(default_factory=dict)
+
+    def observe(self) -> Observed:
+        observed = super().observe()
+        every = (*observed.pods, *self.strange.values())
+        return link(replace(observed, pods=every), self.sets)
+
+    def add_stranger(self, version: str, owner: Owner | None, *states: ContainerState) -> None:
+        meta = Meta("risk", "stranger", "uid-of-a-stranger", "1", owner=owner)
+        ready = not states
+        states = states or (ContainerState("server", ready=True),)
+        self.strange["stranger"] = PodRecord(
+            meta,
+            self.revision(version),
+            "Running",
+            "198.18.0.66",
+            "node-a",
+            ready,
+            True,
+            "",
+            "",
+            states,
+        )
+
+
+CRASHES = ContainerState(
+    "server", restarts=7, waiting_reason="CrashLoopBackOff", terminated_exit_code=1
+)
+OWNERS = {
+    "of nobody's": Owner("Job", "mine", "uid-of-a-job"),
+    "of a ReplicaSet that nobody knows": own("ReplicaSet", "unheard-of"),
+    "of an orphaned ReplicaSet": own("ReplicaSet", "orphan"),
+    "of a forged Deployment's ReplicaSet": own("ReplicaSet", "their-set"),
+}
+
+
+@pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS)
+def test_a_pod_that_looks_like_the_canarys_and_is_not_takes_no_canary_back(owner: Owner) -> None:
+    world = LinkedWorld(make_spec("1"), sets={"orphan": "", "their-set": FORGED})
+    world.run_until("Idle")
+    world.apply(make_spec("2"))
+    world.run_until("Holding")
+    world.add_stranger("2", owner, CRASHES)
+    world.run(60.0)
+    assert (world.stable, world.status.rejected) == ("2", ())
+
+
+def test_a_pod_that_kubernetes_has_adopted_does() -> None:
+    """The other half, and what the policies are for: no uid tells whether it was adopted."""
+    world = LinkedWorld(make_spec("1"))
+    world.run_until("Idle")
+    world.apply(make_spec("2"))
+    world.run_until("Holding")
+    world.add_stranger("2", own("ReplicaSet", f"set-of-{world.revision('2')}"), CRASHES)
+    world.run_until("Rejected")
+    assert world.status.rejected[0].reason == "CrashLoopBackOff"
+
+
+@pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS)
+def test_a_pod_that_is_not_of_ours_is_no_capacity(owner: Owner) -> None:
+    """A false pass: the canary would get traffic for which it has no pod."""
+    world = LinkedWorld(make_spec("1"), sets={"orphan": "", "their-set": FORGED})
+    world.run_until("Idle")
+    world.unready.add("2")
+    world.apply(make_spec("2"))
+    world.run_until("Scaling")
+    world.settle()
+    world.add_stranger("2", owner)
+    name = next(n for n, d in world.deployments.items() if d.revision == world.revision("2"))
+    world.deployments[name] = replace(world.deployments[name], ready_replicas=1)
+    view = make_view(world.observe(), world.clock)
+    assert view.ready(world.revision("2"), world.status) == 0
+    assert not view.pods(world.revision("2")) or not any(
+        pod.ready for pod in view.pods(world.revision("2"))
+    )
+
+
+def test_pods_of_a_replicaset_that_our_deployment_adopted_count() -> None:
+    """As after a Deployment that was deleted without its pods: the new one takes them over."""
+    world = LinkedWorld(make_spec("1"))
+    world.run_until("Idle")
+    ((name, gone),) = world.deployments.items()
+    del world.deployments[name]
+    world.settle()
+    (anew,) = world.deployments.values()
+    assert anew.meta.uid != gone.meta.uid
+    world.run(30.0)
+    assert (world.state, world.stable) == ("Idle", "1")
+    revision = world.revision("1")
+    assert make_view(world.observe(), world.clock).ready(revision, world.status) == 2
+
+
+def test_where_no_replicasets_can_be_seen_pods_are_known_by_their_labels() -> None:
+    world = serving()
+    assert world.observe().replica_sets is None
+    pods = world.observe().pods
+    assert pick_pods(pods, None, {}) == pods
+    assert pick_pods(pods, (), world.status.made or {}) == ()

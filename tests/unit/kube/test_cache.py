@@ -1,15 +1,16 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from canarium.core.observed import Observed
+from canarium.core.observed import Observed, ReplicaSetRecord
 from canarium.kube.cache import Cache
-from canarium.kube.projections import project_model
+from canarium.kube.projections import project_model, project_pod, project_replica_set
 from canarium.kube.reflector import Reflector
 from canarium.kube.scaling import make_scaler_projection, project_budget
 from canarium.kube.watching import make_reflectors
 
 from tests.unit.kube.fake import FakeClient
-from tests.unit.kube.wire import REVISION, Json, dump, make_model, make_object
+from tests.unit.kube.wire import REVISION, Json, dump, make_model, make_object, owned_by
 from tests.unit.routers.routing import make_definition
 
 FRAUD = project_model(make_model())
@@ -113,3 +114,87 @@ def test_definitions_of_routes_are_seen_and_a_change_of_them_concerns_every_obje
     cache.definitions["HTTPRoute"].put(definition)
     assert woken == [("risk", "fraud")]
     assert observe(cache).definitions == (definition,)
+
+
+DEPLOYMENT_UID = "uid-of-the-deployment"
+MADE = {f"Deployment/fraud-{REVISION}": DEPLOYMENT_UID}
+
+
+def make_set(owner: str, *, version: int = 1, replicas: int = 1, generation: int = 1) -> Json:
+    owners = owned_by(owner, kind="Deployment", name=f"fraud-{REVISION}")
+    about = {"ownerReferences": owners, "generation": generation}
+    spec = {"replicas": replicas, "template": {"spec": {"containers": [{"name": "server"}]}}}
+    return make_object("ReplicaSet", f"set-of-{owner}", version=version, metadata=about, spec=spec)
+
+
+def project_set(body: Json) -> ReplicaSetRecord:
+    record = project_replica_set(dump(body))
+    assert record is not None
+    return record
+
+
+def make_pod_of(owner: str) -> Json:
+    owners = owned_by(f"uid-of-set-of-{owner}", kind="ReplicaSet", name=f"set-of-{owner}")
+    return make_object("Pod", f"pod-of-{owner}", metadata={"ownerReferences": owners}, spec={})
+
+
+def make_linked_cache(made: dict[str, str] | None) -> Cache:
+    """Two Deployments with a ReplicaSet and a pod each, of which status names one."""
+    cache = make_cache()
+    status = replace(FRAUD.status, made=made)
+    cache.models.put(replace(FRAUD, status=status, meta=replace(FRAUD.meta, resource_version="2")))
+    for owner in (DEPLOYMENT_UID, "uid-of-theirs"):
+        cache.replica_sets.put(project_set(make_set(owner)))
+        cache.pods.put(project_pod(dump(make_pod_of(owner))))
+    return cache
+
+
+def count(cache: Cache) -> list[str]:
+    return [pod.meta.name for pod in cache.counted_pods(("risk", "fraud"))]
+
+
+def test_pods_are_measured_that_belong_to_what_we_made_from_uid_to_uid() -> None:
+    cache = make_linked_cache(MADE)
+    cache.set_seen({"ReplicaSet": EVERYWHERE})
+    assert count(cache) == [f"pod-of-{DEPLOYMENT_UID}"]
+    assert len(observe(cache).replica_sets or ()) == 2
+
+
+@pytest.mark.parametrize(
+    ("made", "seen"), [(MADE, {}), (None, {"ReplicaSet": EVERYWHERE})], ids=["unseen", "no account"]
+)
+def test_where_uids_tell_nothing_all_pods_with_our_labels_are_measured(
+    made: dict[str, str] | None, seen: dict[str, frozenset[str | None]]
+) -> None:
+    cache = make_linked_cache(made)
+    cache.set_seen(seen)
+    assert len(count(cache)) == 2
+    if not seen:
+        assert observe(cache).replica_sets is None
+
+
+async def test_replicasets_are_looked_at_where_the_operator_may_see_them() -> None:
+    cache = make_linked_cache(MADE)
+    reflector = find(make_reflectors(FakeClient(), cache), "ReplicaSet")
+    reflector._enter("synced")
+    assert count(cache) == [f"pod-of-{DEPLOYMENT_UID}"]
+    reflector._enter("absent")
+    assert len(count(cache)) == 2
+
+
+def test_a_replicaset_wakes_its_model_when_it_comes_and_not_when_its_pods_do() -> None:
+    woken: list[tuple[str, str]] = []
+    cache = Cache(lambda _key: None, woken.append)
+    cache.replica_sets.put(project_set(make_set(DEPLOYMENT_UID)))
+    assert woken == [("risk", "fraud")]
+    grown = make_set(DEPLOYMENT_UID, version=2, replicas=5, generation=2)
+    cache.replica_sets.put(project_set(grown))
+    assert woken == [("risk", "fraud")]
+
+
+def test_a_replicaset_without_pods_takes_no_room() -> None:
+    """As each revision of the history has one. While its last pods go, it says whose they are."""
+    empty = make_set(DEPLOYMENT_UID, replicas=0)
+    assert project_replica_set(dump(empty)) is None
+    assert project_replica_set(dump({**empty, "status": {"replicas": 0}})) is None
+    assert project_set({**empty, "status": {"replicas": 1}}).deployment == DEPLOYMENT_UID
