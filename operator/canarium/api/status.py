@@ -255,6 +255,8 @@ class RolloutStatus(Model):
     "Why it is reverted, in one CamelCase word."
     message: str | None = None
     "Why it is reverted, in plain words."
+    taken_names: list[str] | None = None
+    "Names of this step's Jobs that somebody else has taken: they have others."
     tests_key: str | None = None
     "Which step's analysis the saved tests belong to."
     tests: str | None = None

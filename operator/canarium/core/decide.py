@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from canarium.core.analysis import step_jobs
 from canarium.core.clock import bring_back
 from canarium.core.emergency import follow_stable
+from canarium.core.jobs import count_past
 from canarium.core.moves import (
     begin_first,
     describe,
@@ -40,6 +42,7 @@ def decide(view: View) -> Status:
             return status
         status = found
     status = follow_traffic(view, _bring_back_clock(view, status))
+    status = count_past(view, status, step_jobs(view, status))
     status = _follow_override(view, status)
     ordered = take_orders(view, status)
     if ordered.override != status.override:

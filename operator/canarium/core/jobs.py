@@ -26,6 +26,10 @@ RUNNING = "JobRunning"
 NOT_RUN = "JobNotRun"
 PASSING = "Unavailable"
 "A refusal that is none: the apiserver cannot be reached, and it is tried again."
+CONFLICT = "NameConflict"
+"The refusal of a name that somebody else has taken."
+MOST_TAKEN = 3
+"How many names of one Job are counted past."
 _FINAL = ("Pass", "Fail")
 _RANKS: Mapping[str, int] = {verdict: rank for rank, verdict in enumerate(WORST_FIRST)}
 
@@ -79,13 +83,37 @@ def _find_job(view: View, status: Status, spec: JobSpec) -> StepJob:
     return StepJob(spec, name, record, "Inconclusive", RUNNING, f"Job {name} has not finished")
 
 
+def count_past(view: View, status: Status, jobs: tuple[StepJob, ...]) -> Status:
+    """Go on to the next name of each Job whose name somebody else has taken.
+
+    It stands in status before anything is written under it. Somebody who takes those, too, is
+    quicker than we are on purpose: the last name is waited for.
+    """
+    names = {job.name: _list_names(view, status, job.spec) for job in jobs}
+    taken = [job.name for job in jobs if job.reason == CONFLICT and job.name != names[job.name][-1]]
+    if not taken:
+        return status
+    rollout, known = rollout_of(status), {name for each in names.values() for name in each}
+    kept = (name for name in rollout.taken_names if name in known)
+    return replace(status, rollout=replace(rollout, taken_names=(*kept, *taken)))
+
+
 def _name(view: View, status: Status, spec: JobSpec) -> str:
-    """One for each step as it began: one that is tried anew, or another Job, has another name."""
+    names, taken = _list_names(view, status, spec), rollout_of(status).taken_names
+    return next((name for name in names if name not in taken), names[-1])
+
+
+def _list_names(view: View, status: Status, spec: JobSpec) -> tuple[str, ...]:
+    """One for each step as it began: one that is tried anew, or another Job, has another name.
+
+    And some more, for where somebody else has taken it.
+    """
     canary, rollout = status.canary, rollout_of(status)
     revision = canary.revision if canary else ""
     terms = f"{spec.container}/{spec.service_account}/{spec.timeout_seconds:g}"
     step = f"{revision}/{rollout.step_name}/{rollout.step_started_at or 0:.3f}"
-    return job_name(view.model, spec.name, f"{step}/{terms}")
+    salts = ("", *(f"#{count}" for count in range(1, 1 + MOST_TAKEN)))
+    return tuple(job_name(view.model, spec.name, f"{step}/{terms}{salt}") for salt in salts)
 
 
 def _judge(spec: JobSpec, name: str, record: JobRecord) -> StepJob:

@@ -169,6 +169,8 @@ class Rollout:
     ending: Ending = ""
     reason: str = ""
     message: str = ""
+    taken_names: tuple[str, ...] = ()
+    "Names of this step's Jobs that somebody else has taken, so that they have others."
     tests_key: str = ""
     "Which step's analysis the saved numbers in `tests` belong to."
     tests: str = ""

@@ -128,6 +128,7 @@ FULL = core.Status(
         message="9 of 30 failed",
         tests_key="7b9d6f5c88/step-2",
         tests='{"e":1.5}',
+        taken_names=("fraud-smoke-0123456789",),
         tests_saved_at=1_700_000_002.0,
     ),
     stable=REVISION,

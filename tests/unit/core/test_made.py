@@ -22,13 +22,14 @@ from canarium.core.observed import (
     Owner,
     PodRecord,
     ReplicaSetRecord,
+    WriteFailure,
 )
 from canarium.core.plan import plan
 from canarium.core.status import parse
 from canarium.core.view import make_view
 
 from tests.properties.world import UID, World, make_rollout, make_spec, serving
-from tests.unit.core.test_step_jobs import JobWorld, holding, terms
+from tests.unit.core.test_step_jobs import ALONE, JobWorld, holding, terms
 from tests.unit.core.test_step_jobs import serving as serving_with_jobs
 
 FORGED = "uid-of-the-forged"
@@ -263,6 +264,63 @@ def test_jobs_that_cannot_be_seen_for_a_while_are_not_forgotten() -> None:
     world.sees_jobs = True
     world.run(3.0)
     assert len(world.bodies) == 1
+
+
+def take(world: JobWorld, name: str) -> None:
+    """Somebody has a Job of that name, with no owner: it is refused and left alone."""
+    words = f"the name is taken: Job {name} has no owner"
+    world.failures = (WriteFailure("Job", name, "NameConflict", words),)
+
+
+def test_a_name_of_a_job_that_somebody_has_taken_is_counted_past() -> None:
+    world, name = foresee_job()
+    take(world, name)
+    made = world.step()
+    (write,) = [write for write in made.writes if isinstance(write, Create)]
+    assert write.ref.name != name
+    assert made.status is not None
+    assert made.status["rollout"]["takenNames"] == [name]
+    world.failures = ()
+    world.run(2.0)
+    assert list(world.jobs) == [write.ref.name]
+    world.end("Complete")
+    world.run(60.0)
+    assert world.step_number == 2
+    (later,) = set(world.jobs) - {write.ref.name}
+    assert later not in (name, write.ref.name)
+
+
+def test_with_no_data_for_a_rollback_a_taken_name_takes_nobody_back() -> None:
+    analysis = replace(ALONE, on_no_data="Rollback")
+    world = serving_with_jobs()
+    world.apply(make_spec("2", rollout=terms(analysis=analysis)))
+    while not world.jobs:
+        before = world.status_raw
+        world.step()
+        world.tick(0.5)
+    (name,) = world.jobs
+    world.jobs.clear()
+    world.answered.clear()
+    world.status_raw = before
+    take(world, name)
+    world.step()
+    assert (world.state, world.status.rejected) == ("Holding", ())
+
+
+def test_who_takes_one_name_after_the_other_is_waited_for_and_named() -> None:
+    world, name = foresee_job()
+    seen = []
+    for _ in range(6):
+        seen.append(name)
+        take(world, name)
+        (write,) = [w for w in world.step().writes if isinstance(w, Create)]
+        world.jobs.clear()
+        world.answered.clear()
+        name = write.ref.name
+    assert len(set(seen)) == 4
+    assert world.rows == [("smoke", "NoData", "NameConflict")]
+    assert world.status.rollout is not None
+    assert len(world.status.rollout.taken_names) == 3
 
 
 # --- Pods: Kubernetes adopts them by labels, so whose they are is followed from uid to uid
