@@ -2305,6 +2305,70 @@ AT_THE_DOOR = (
     ),
 )
 
+_MADE = "tests/unit/core/test_made.py::"
+WHAT_IS_OURS = (
+    Mutant(
+        name="whatever-is-there-is-ours",
+        wrong="A Deployment or Job with our labels and owner is noted as one that we made",
+        file="core/made.py",
+        old="for name, uid in there.items() if uid in observed.answered}",
+        new="for name, uid in there.items() if uid or observed.answered}",
+        test=_MADE + "test_a_deployment_made_beforehand_with_everything_copied_is_made_anew",
+    ),
+    Mutant(
+        name="an-upgrade-knows-nothing",
+        wrong="Where no account was kept nothing is ours, and what serves is made anew",
+        file="core/made.py",
+        old="return there if _was_worked_on(observed) else _pick_answered(observed, there)",
+        new="return _pick_answered(observed, there)",
+        test=_MADE
+        + "test_at_an_upgrade_and_after_a_lost_status_everything_that_serves_is_taken_over[made]",
+    ),
+    Mutant(
+        name="new-objects-trust-what-is-there",
+        wrong="What stands under the names of a model that is new is taken over",
+        file="core/made.py",
+        old="    return observed.model.status != Status() or bool(observed.revisions)\n",
+        new="    return observed is not None\n",
+        test=_MADE + "test_of_an_object_that_is_new_nothing_is_ours_whatever_is_there",
+    ),
+    Mutant(
+        name="what-is-not-seen-is-forgotten",
+        wrong="What a cache doesn't show for a moment is a stranger's when it is back",
+        file="core/made.py",
+        old="if there.get(n) == uid or n in expected}",
+        new="if there.get(n) == uid or n in there and expected}",
+        test=_MADE + "test_a_cache_that_was_blind_for_a_moment_makes_no_stranger_of_what_serves",
+    ),
+    Mutant(
+        name="pods-by-their-labels",
+        wrong="A pod with a revision's labels counts, whoever made it",
+        file="core/made.py",
+        old="if pod.meta.owner and pod.meta.owner.uid in ours)",
+        new="if pod.meta.owner or ours)",
+        test=_MADE + "test_a_pod_that_looks_like_the_canarys_and_is_not_takes_no_canary_back"
+        "[of a forged Deployment's ReplicaSet]",
+    ),
+    Mutant(
+        name="another-uid-is-taken-in",
+        wrong="What has our labels, selector and owner under a name of ours is taken in",
+        file="kube/writer.py",
+        old="    if write.uid is not None:\n        return found.uid != write.uid\n",
+        new="",
+        test="tests/unit/kube/test_writer.py::"
+        "test_what_has_everything_of_ours_but_the_uid_is_made_anew"
+        "[Deployment-unlabelled-we made none]",
+    ),
+    Mutant(
+        name="taken-names-are-waited-for",
+        wrong="A Job whose name somebody else has taken is tried under it for good",
+        file="core/jobs.py",
+        old="return next((name for name in names if name not in taken), names[-1])",
+        new="return next((name for name in names if taken is not None), names[-1])",
+        test=_MADE + "test_a_name_of_a_job_that_somebody_has_taken_is_counted_past",
+    ),
+)
+
 MUTANTS = (
     *PODS_BEFORE_TRAFFIC,
     *TRAFFIC_BEFORE_PODS,
@@ -2331,4 +2395,5 @@ MUTANTS = (
     *ROUTES_OF_OURS,
     *WORDS,
     *AT_THE_DOOR,
+    *WHAT_IS_OURS,
 )

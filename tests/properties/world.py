@@ -483,6 +483,7 @@ class World:
         if made.status is not None and self._survives("status"):
             before = self.status
             self.status_raw = json.loads(json.dumps(made.status))
+            self.answered -= set((self.status.made or {}).values())
             self._next()
             self.check_status()
             self.check_promotion(before)

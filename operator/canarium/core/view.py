@@ -651,7 +651,7 @@ def _leave_out_strays(
     owned: Observed, made: Mapping[str, str]
 ) -> tuple[Observed, tuple[DeploymentRecord | JobRecord, ...]]:
     """Without the Deployments and Jobs that we have not made; and these."""
-    every = (*owned.deployments, *(owned.jobs or ()))
+    every: tuple[DeploymentRecord | JobRecord, ...] = (*owned.deployments, *(owned.jobs or ()))
     strays = tuple(record for record in every if not is_made(made, record))
     if not strays:
         return owned, ()
