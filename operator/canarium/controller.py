@@ -28,6 +28,7 @@ from canarium.core.actions import (
     Write,
 )
 from canarium.core.contest import digest
+from canarium.core.drift import contains, fingerprint
 from canarium.core.observed import (
     AnalysisResult,
     Meta,
@@ -142,6 +143,8 @@ class _Memory:
     refusals: dict[Ref, _Refusal] = field(default_factory=dict)
     placed: dict[Ref, str] = field(default_factory=dict)
     "Digests of routes that the apiserver took from us, until they are seen in place."
+    accepted: dict[Ref, tuple[str, str]] = field(default_factory=dict)
+    "Uids of Deployments whose template is stored otherwise than we wrote it, and its digest."
     answered: set[str] = field(default_factory=set)
     "Uids of what the apiserver created for us, until status has them."
 
@@ -292,8 +295,12 @@ class Controller:
         memory = self._memories.get(key)
         if memory is None:
             return observed
-        placed, answered = frozenset(memory.placed.items()), frozenset(memory.answered)
-        return replace(observed, placed=placed, answered=answered)
+        return replace(
+            observed,
+            placed=frozenset(memory.placed.items()),
+            answered=frozenset(memory.answered),
+            accepted=frozenset(memory.accepted.values()),
+        )
 
     async def _report(self, key: Key, model: ModelObject, plan: Plan) -> ModelObject:
         """Write status; the object as it is afterwards."""
@@ -366,9 +373,21 @@ class Controller:
             memory.refusals.pop(write.ref, None)
             _note_placed(memory, write)
             _note_answered(memory, write, created)
-        if not (memory.refusals or memory.placed or memory.answered):
+            self._note_accepted(memory, key, write)
+        if not (memory.refusals or memory.placed or memory.answered or memory.accepted):
             del self._memories[key]
         return True
+
+    def _note_accepted(self, memory: _Memory, key: Key, write: Write) -> None:
+        """Remember what the apiserver made of a template that it doesn't store as we wrote it."""
+        if not isinstance(write, Apply | Create) or "template" not in write.body["spec"]:
+            return
+        stored = self._cache.deployments.get(key[0], write.ref.name)
+        if write.ref.kind != "Deployment" or stored is None:
+            return
+        memory.accepted.pop(write.ref, None)
+        if not contains(stored.template, json.dumps(write.body["spec"]["template"])):
+            memory.accepted[write.ref] = stored.meta.uid, fingerprint(stored.template)
 
     def failures(self, key: Key) -> tuple[WriteFailure, ...]:
         """The writes for an object that were refused when they were last tried."""

@@ -1128,7 +1128,7 @@ ORDER_OF_WRITES = (
         name="upgrade-restarts-pods",
         wrong="An upgraded operator replaces pods that it would render otherwise today",
         file="core/children.py",
-        old="    return not contains(deployment.template, record.template)\n",
+        old="    if contains(deployment.template, record.template):\n        return False\n",
         new="    import json\n"
         "    from canarium.core.resources.pod_template import canonical_json, make_pod_template\n"
         "    model, source = deployment.meta.labels['canarium.dev/model'], record.canonical\n"
@@ -2358,6 +2358,15 @@ WHAT_IS_OURS = (
         test="tests/unit/kube/test_writer.py::"
         "test_what_has_everything_of_ours_but_the_uid_is_made_anew"
         "[Deployment-unlabelled-we made none]",
+    ),
+    Mutant(
+        name="webhooks-are-fought-with",
+        wrong="What a webhook makes of a Deployment within our own request is written over again",
+        file="core/children.py",
+        old="    return stored not in view.observed.accepted\n",
+        new="    return bool(stored)\n",
+        test="tests/simulated/test_webhooks.py::"
+        "test_a_webhook_that_changes_every_deployment_is_quiet_and_nobodys_fault[images]",
     ),
     Mutant(
         name="taken-names-are-waited-for",

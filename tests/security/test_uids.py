@@ -117,6 +117,31 @@ def test_a_deployment_of_es_with_everything_of_the_next_revisions_is_made_anew(
     until(lambda: not runs_forged(editor), SECONDS, "an end of what E made")
 
 
+def test_what_e_adds_to_a_deployment_is_named_and_blamed_on_nobody(editor: Place) -> None:
+    """Which no policy forbids: that Deployment's template is E's to add to."""
+    editor.write(simulated("v1"))
+    editor.scenario.wait(phase("Healthy"), SECONDS)
+    (deployment,) = editor.scenario.all_of("Deployment")
+    name = deployment["metadata"]["name"]
+    more = {"containers": [EXTRA], "tolerations": [{"key": "theirs", "operator": "Exists"}]}
+    change = json.dumps({"spec": {"template": {"spec": more}}})
+    editor.tenant("patch", "deployment", name, "--type=strategic", "-p", change)
+
+    editor.scenario.wait(named(is_told, "what E added"), SECONDS)
+    status = model_of(editor)["status"]
+    (found,) = (each for each in status["conditions"] if each["type"] == "Unaltered")
+    for field in ("containers[extra]", "tolerations"):
+        assert f"{field} (by kubectl-patch)" in found["message"]
+    assert (status["phase"], status.get("rejected", [])) == ("Healthy", [])
+    editor.tenant("rollout", "restart", "deployment", name)
+    editor.scenario.wait(phase("Healthy"), SECONDS)
+
+
+def is_told(model: Json) -> bool:
+    found = {each["type"]: each["status"] for each in model["status"]["conditions"]}
+    return (found.get("Unaltered"), found["Ready"]) == ("False", "True")
+
+
 PASSES: Json = {"backoffLimit": 0}
 FAILS: Json = {"backoffLimit": 0, "activeDeadlineSeconds": 1}
 

@@ -16,6 +16,7 @@ from canarium.core.actions import (
     RecordOutcome,
     Ref,
 )
+from canarium.core.drift import fingerprint
 from canarium.core.observed import AnalysisResult, Meta, Observed, WriteFailure
 from canarium.errors import ApiError, UnavailableError
 from canarium.kube.cache import Cache
@@ -159,6 +160,28 @@ async def test_an_operator_that_is_started_anew_knows_nothing_of_what_it_did_not
     again.client.objects.update(shell.client.objects)
     await again.run()
     assert again.plan.seen[0].answered == frozenset()
+
+
+async def test_what_the_apiserver_made_of_a_template_is_told_to_the_core() -> None:
+    """A webhook has changed what we wrote: the answer to our write says to what."""
+    wanted = create(DEPLOYMENT)
+    plain: Json = {"spec": {"containers": [{"name": "server", "image": "a"}]}}
+    mirrored: Json = {"spec": {"containers": [{"name": "server", "image": "mirror/a"}]}}
+    body = {**wanted.body, "spec": {"template": plain}}
+    shell = Shell(Plan(writes=(Create(DEPLOYMENT, body),)), Plan())
+    create_as_is = shell.client.create
+
+    async def change(resource: Any, namespace: Any, body: Any, manager: str) -> bytes:
+        changed = {**body, "spec": {"template": mirrored}}
+        return await create_as_is(resource, namespace, changed, manager)
+
+    shell.client.create = change  # type: ignore[method-assign]
+    await shell.run()
+    shell.queue.add(FRAUD)
+    await shell.run()
+    uid = shell.client.objects["Deployment", DEPLOYMENT.name]["metadata"]["uid"]
+    stored = fingerprint(dump(mirrored))
+    assert shell.plan.seen[-1].accepted == {(uid, stored)}
 
 
 async def test_what_status_cannot_hold_is_not_remembered_for_ever() -> None:

@@ -21,8 +21,8 @@ class Condition(Model):
     """One condition, as Kubernetes' API conventions have it."""
 
     type: str
-    """Ready, UpToDate, Reconciling, Stalled, Routed, Judged or Scaled; of a template: Ready or
-    Working."""
+    """Ready, UpToDate, Reconciling, Stalled, Routed, Judged, Scaled or Unaltered; of a template:
+    Ready or Working."""
     status: Literal["True", "False", "Unknown"]
     "Whether it holds."
     reason: str
@@ -313,7 +313,8 @@ class DeploymentStatus(Model):
     message: str | None = None
     "That reason in plain words."
     conditions: Annotated[list[Condition], keyed("type")] | None = None
-    "Ready, UpToDate, Reconciling, Stalled, Routed, Judged; Scaled where something scales it."
+    """Ready, UpToDate, Reconciling, Stalled, Routed, Judged; Scaled where something scales it;
+    Unaltered (False) where others added something to a Deployment's pods."""
     url: str | None = None
     "Where requests go."
     router: str | None = None

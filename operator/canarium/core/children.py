@@ -31,7 +31,7 @@ from canarium.core.autoscalers import (
 )
 from canarium.core.clock import AHEAD_SECONDS
 from canarium.core.contest import waits_until
-from canarium.core.drift import contains, read_restart
+from canarium.core.drift import contains, fingerprint, read_restart
 from canarium.core.history import make_prunes, make_records
 from canarium.core.jobs import make_job_writes
 from canarium.core.names import child_name
@@ -127,16 +127,21 @@ def _make_template(
     asked = format_time(part.restarted_at) if part.restarted_at is not None else ""
     if deployment is None:
         yield Create(ref, make_deployment(model, record, asked), view.uid(ref))
-    elif not _deleting(deployment) and _is_outdated(deployment, record, asked):
+    elif not _deleting(deployment) and _is_outdated(view, deployment, record, asked):
         restarted_at = asked or read_restart(deployment.template)
         body = make_deployment(model, record, restarted_at)
         yield Apply(ref, body, deployment.meta.resource_version)
 
 
-def _is_outdated(deployment: DeploymentRecord, record: RevisionRecord, asked: str) -> bool:
+def _is_outdated(
+    view: View, deployment: DeploymentRecord, record: RevisionRecord, asked: str
+) -> bool:
     if asked and read_restart(deployment.template) != asked:
         return True
-    return not contains(deployment.template, record.template)
+    if contains(deployment.template, record.template):
+        return False
+    stored = (deployment.meta.uid, fingerprint(deployment.template))
+    return stored not in view.observed.accepted
 
 
 def _scale(deployment: DeploymentRecord, replicas: int) -> Apply:

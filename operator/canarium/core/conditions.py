@@ -2,6 +2,7 @@
 
 Ready: answering with the capacity it should have. UpToDate: the spec's revision is stable.
 Reconciling and Stalled: as kstatus reads them. Routed, Judged, Scaled: by whom, or why not.
+Unaltered: what others added to a Deployment.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from canarium.core.analysis import current_result, last_result, unusable_metrics
 from canarium.core.claims import SHARED, TAKEN, find_collision
 from canarium.core.clock import held_seconds
 from canarium.core.contest import describe_contest, is_contested
+from canarium.core.drift import contains
 from canarium.core.faults import IMAGES_DIFFER, Fault
 from canarium.core.jobs import RUNNING
 from canarium.core.observed import WriteFailure
@@ -35,6 +37,7 @@ _UNANSWERED = (
     "NameConflict",
 )
 CONTESTED = "RouteContested"
+ADDED = "AddedByOthers"
 _FINAL_FAILURES = ("NameConflict",)
 SCALED_TO_ZERO = "ScaledToZero"
 "The reason for having no pods, asked for or for want of work."
@@ -374,7 +377,30 @@ def make_conditions(
         _routed(view, status),
         _judged(view, status),
         *_scaled(view, status),
+        *_unaltered(view, status),
     )
+
+
+def _unaltered(view: View, status: Status) -> tuple[Condition, ...]:
+    """What others added to the pods of what serves, or is tried; it isn't taken away.
+
+    What they wrote over is written again, and until that is done there is nothing to tell.
+    """
+    told = [words for part in parts_of(status) if (words := _tell_additions(view, part))]
+    if not told:
+        return ()
+    words = f"{'; '.join(told)}: Canarium leaves it, and blames no version for it"
+    return (_condition(view, "Unaltered", "False", ADDED, words),)
+
+
+def _tell_additions(view: View, part: RevisionStatus) -> str:
+    deployment, record = view.deployment(part.revision), view.record(part)
+    if deployment is None or record is None or not deployment.additions:
+        return ""
+    if not contains(deployment.template, record.template):
+        return ""
+    each = ", ".join(f"{found.path} (by {found.manager})" for found in deployment.additions)
+    return f"Deployment {deployment.meta.name} has more than was written: {each}"
 
 
 def _scaled(view: View, status: Status) -> tuple[Condition, ...]:

@@ -7,6 +7,7 @@ Results are remembered by value, since the same pair is compared in every pass.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -18,6 +19,13 @@ from canarium.memo import remember
 def contains(live: bytes, rendered: str) -> bool:
     """Whether the live JSON has every field of the rendered JSON with the same value."""
     return _contains(json.loads(live), json.loads(rendered))
+
+
+@remember()
+def fingerprint(template: bytes) -> str:
+    """The same for templates that say the same, in whatever order."""
+    text = json.dumps(json.loads(template), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @remember()

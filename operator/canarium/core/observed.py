@@ -97,6 +97,14 @@ class PodEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Addition:
+    """A field of a pod template's spec that somebody else has written, and who that says to be."""
+
+    path: str
+    manager: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentRecord:
     """A revision's Deployment. `template` is spec.template as the apiserver wrote it (JSON)."""
 
@@ -109,6 +117,8 @@ class DeploymentRecord:
     ready_replicas: int = 0
     failure_message: str = ""
     "The ReplicaFailure condition's words: a quota or a webhook that refuses pods."
+    additions: tuple[Addition, ...] = ()
+    "What others have written of the pods' spec; what webhooks do within our own requests is ours."
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,6 +462,10 @@ class Observed:
     answered: frozenset[str] = frozenset()
     """The uids of Deployments and Jobs that the apiserver has created for this process and that
     status doesn't name yet."""
+    accepted: frozenset[tuple[str, str]] = frozenset()
+    """Of Deployments whose template the apiserver stored otherwise than we wrote it, since a
+    webhook or a policy changes it: the uid, and the digest of what was stored. To write it again
+    would come to the same."""
     placed: frozenset[tuple[Ref, str]] = frozenset()
     """Digests of routes that the apiserver has taken from us and that were not seen in place yet:
     whoever undoes them at once may be quicker than our watches."""

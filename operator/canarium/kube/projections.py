@@ -23,6 +23,7 @@ from canarium.core.commands import VERBS
 from canarium.core.names import PREFIX, REVISION_LABEL
 from canarium.core.normalise import canonical_json, metrics_endpoint, normalise_source
 from canarium.core.observed import (
+    Addition,
     Claim,
     ContainerState,
     DefinitionRecord,
@@ -67,6 +68,8 @@ from canarium.memo import TEMPLATES, remember
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 OURS = (OWNER_MANAGER, CAPACITY_MANAGER)
 OF_A_SPEC = b'"f:spec"'
+OF_A_TEMPLATE = b'"f:template"'
+MOST_ADDITIONS = 5
 MOST_WRITERS = 3
 MOST_OF_A_NAME = 63
 PARENT_KINDS = frozenset(get_args(ParentKind))
@@ -180,7 +183,19 @@ class _DeploymentStatus(_Wire):
     conditions: list[_Condition] | None = None
 
 
-class _Deployment(_Object):
+class _ManagedFields(_Wire):
+    manager: str = ""
+    subresource: str = ""
+    time: datetime | None = None
+    fields_v1: Raw = Raw(b"{}")
+
+
+class _WrittenMetadata(_Metadata):
+    managed_fields: list[_ManagedFields] | None = None
+
+
+class _Deployment(_Wire):
+    metadata: _WrittenMetadata
     spec: _DeploymentSpec
     status: _DeploymentStatus | None = None
 
@@ -195,17 +210,6 @@ class _JobStatus(_Wire):
 
 class _Job(_Object):
     status: _JobStatus | None = None
-
-
-class _ManagedFields(_Wire):
-    manager: str = ""
-    subresource: str = ""
-    time: datetime | None = None
-    fields_v1: Raw = Raw(b"{}")
-
-
-class _WrittenMetadata(_Metadata):
-    managed_fields: list[_ManagedFields] | None = None
 
 
 class _Service(_Wire):
@@ -423,6 +427,7 @@ def project_deployment(raw: bytes | Raw) -> DeploymentRecord:
         current_replicas=status.replicas,
         ready_replicas=status.ready_replicas,
         failure_message=failure.message if failure and failure.status == "True" else "",
+        additions=_find_additions(wire.metadata.managed_fields),
     )
 
 
@@ -816,6 +821,37 @@ def _find_writers(entries: list[_ManagedFields] | None) -> tuple[str, ...]:
     others.sort(key=lambda entry: _seconds(entry.time) or 0.0, reverse=True)
     names = dict.fromkeys(tidy(entry.manager)[:MOST_OF_A_NAME] for entry in others)
     return tuple(sys.intern(name) for name in tuple(names)[:MOST_WRITERS] if name)
+
+
+def _find_additions(entries: list[_ManagedFields] | None) -> tuple[Addition, ...]:
+    """Which fields of a pod template's spec others have written: a few, since nobody reads more."""
+    found = (
+        Addition(path, sys.intern(tidy(entry.manager)[:MOST_OF_A_NAME]))
+        for entry in entries or ()
+        if entry.manager not in OURS and OF_A_TEMPLATE in bytes(entry.fields_v1)
+        for path in _list_paths(msgspec.json.decode(entry.fields_v1))
+    )
+    return tuple(islice(found, MOST_ADDITIONS))
+
+
+def _list_paths(fields: Mapping[str, Any]) -> Iterator[str]:
+    """The fields of spec.template.spec that an entry of managedFields names, in their order."""
+    pods = fields.get("f:spec", {}).get("f:template", {}).get("f:spec", {})
+    for name, within in pods.items():
+        path = name.removeprefix("f:")
+        items = [(key, own) for key, own in within.items() if key.startswith("k:")]
+        yield from (_tell_item(path, key, own) for key, own in items)
+        if path != "." and not items:
+            yield tidy(path)[:MOST_OF_A_NAME]
+
+
+def _tell_item(path: str, key: str, own: Mapping[str, Any]) -> str:
+    """One item of a list, by its name; or what of it was written, where the item is another's."""
+    known = msgspec.json.decode(key.removeprefix("k:"))
+    item = f"{path}[{known.get('name', '')}]"
+    within = next((name for name in own if name != "."), "").removeprefix("f:")
+    told = item if "." in own or not within else f"{item}.{within}"
+    return tidy(told)[:MOST_OF_A_NAME]
 
 
 def _find_condition(conditions: list[_Condition] | None, kind: str) -> _Condition | None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from canarium.core.actions import Create, Delete, Ref
+from canarium.core.drift import fingerprint
 from canarium.core.made import pick_pods
 from canarium.core.names import REVISION_LABEL
 from canarium.core.observed import (
+    Addition,
     ContainerState,
     DeploymentRecord,
     JobRecord,
@@ -25,7 +27,7 @@ from canarium.core.observed import (
     WriteFailure,
 )
 from canarium.core.plan import plan
-from canarium.core.status import parse
+from canarium.core.status import Condition, parse
 from canarium.core.view import make_view
 
 from tests.properties.world import UID, World, make_rollout, make_spec, serving
@@ -450,3 +452,78 @@ def test_where_no_replicasets_can_be_seen_pods_are_known_by_their_labels() -> No
     pods = world.observe().pods
     assert pick_pods(pods, None, {}) == pods
     assert pick_pods(pods, (), world.status.made or {}) == ()
+
+
+# --- What others add to what we made
+
+
+EXTRA = (Addition("containers[extra]", "kubectl-edit"), Addition("tolerations", "webhook"))
+
+
+def add(world: World, version: str, additions: tuple[Addition, ...]) -> str:
+    """Somebody adds to a version's Deployment."""
+    revision = world.revision(version)
+    name = next(n for n, d in world.deployments.items() if d.revision == revision)
+    world.deployments[name] = replace(world.deployments[name], additions=additions)
+    return name
+
+
+def find_condition(world: World, kind: str) -> Condition | None:
+    return next((each for each in world.status.conditions if each.type == kind), None)
+
+
+def test_what_others_added_is_told_by_field_and_manager_and_changes_nothing_else() -> None:
+    world = serving()
+    assert find_condition(world, "Unaltered") is None
+    before = replace(world.status, conditions=())
+    name = add(world, "1", EXTRA)
+    world.settle()
+
+    found = find_condition(world, "Unaltered")
+    assert found is not None
+    assert (found.status, found.reason) == ("False", "AddedByOthers")
+    told = "containers[extra] (by kubectl-edit), tolerations (by webhook)"
+    assert f"Deployment {name} has more than was written: {told}" in found.message
+    assert replace(world.status, conditions=()) == before
+    assert world.condition("Ready")[0] == "True"
+    add(world, "1", ())
+    world.settle()
+    assert find_condition(world, "Unaltered") is None
+
+
+def test_what_was_added_to_a_canary_rejects_nobody() -> None:
+    world = serving()
+    world.apply(make_spec("2"))
+    world.run_until("Holding")
+    add(world, "2", EXTRA)
+    world.settle()
+    assert find_condition(world, "Unaltered") is not None
+    world.run_until("Guarding")
+    assert (world.stable, world.status.rejected) == ("2", ())
+
+
+def test_while_what_we_wrote_is_to_be_written_again_nothing_is_told() -> None:
+    """Whoever wrote over a field of ours has it until then, and it is no addition."""
+    world = serving()
+    name = add(world, "1", EXTRA)
+    world.deployments[name] = replace(world.deployments[name], template=b"{}")
+    made = world.step()
+    assert [write.ref for write in made.writes] == [Ref("Deployment", name)]
+    assert find_condition(world, "Unaltered") is None
+
+
+def test_what_the_apiserver_makes_of_our_write_is_not_written_again() -> None:
+    """A webhook that changes a field of ours would be fought with in every pass."""
+    world = serving()
+    ((name, deployment),) = world.deployments.items()
+    changed = deployment.template.replace(b"registry.example/", b"mirror.example/")
+    world.deployments[name] = replace(deployment, template=changed)
+    observed = world.observe()
+    (write,) = plan(observed, world.clock).writes
+    assert write.ref == Ref("Deployment", name)
+
+    stored = deployment.meta.uid, fingerprint(changed)
+    assert plan(replace(observed, accepted=frozenset({stored})), world.clock).writes == ()
+    for other in (("uid-of-another", stored[1]), (stored[0], fingerprint(b"{}"))):
+        again = plan(replace(observed, accepted=frozenset({other})), world.clock)
+        assert again.writes == (write,)

@@ -6,6 +6,7 @@ import pytest
 from canarium.core.commands import VERBS
 from canarium.core.names import make_digest
 from canarium.core.observed import (
+    Addition,
     ContainerState,
     DeploymentRecord,
     EndpointsRecord,
@@ -510,3 +511,56 @@ def test_an_origin_is_read_again_only_for_a_new_generation() -> None:
 def test_a_status_that_cannot_be_read_is_as_good_as_lost() -> None:
     status = {"rollout": "garbage"}
     assert project_model(make_model(status=status)).status == Status()
+
+
+def make_altered(*entries: Json) -> Json:
+    body = make_object("Deployment", f"fraud-{REVISION}", spec={"template": {}})
+    body["metadata"]["managedFields"] = list(entries)
+    return body
+
+
+def wrote(manager: str, pods: Json, **about: Any) -> Json:
+    """An entry of managedFields about the spec of a Deployment's pods."""
+    written = {"f:spec": {"f:template": {"f:spec": pods}}}
+    return {"manager": manager, "operation": "Update", "fieldsV1": written, **about}
+
+
+EXTRA: Json = {"f:containers": {'k:{"name":"extra"}': {".": {}, "f:image": {}, "f:name": {}}}}
+VARIABLE: Json = {"f:containers": {'k:{"name":"server"}': {"f:env": {}}}}
+
+
+def test_what_others_wrote_of_a_deployments_pods_is_named_by_field_and_manager() -> None:
+    volume: Json = {"f:volumes": {".": {}, 'k:{"name":"host"}': {".": {}, "f:hostPath": {}}}}
+    body = make_altered(
+        wrote("kubectl-edit", EXTRA | volume),
+        wrote("webhook\n", {"f:tolerations": {}, "f:hostNetwork": {}}),
+        wrote("kubectl-set", VARIABLE),
+    )
+    assert project_deployment(dump(body)).additions == (
+        Addition("containers[extra]", "kubectl-edit"),
+        Addition("volumes[host]", "kubectl-edit"),
+        Addition("tolerations", "webhook"),
+        Addition("hostNetwork", "webhook"),
+        Addition("containers[server].env", "kubectl-set"),
+    )
+
+
+def test_what_we_wrote_ourselves_scaling_and_annotations_are_no_additions() -> None:
+    """What a webhook does within our own request has our name; a restart is an annotation."""
+    restart: Json = {"f:annotations": {"f:kubectl.kubernetes.io/restartedAt": {}}}
+    annotated = {"f:spec": {"f:template": {"f:metadata": restart}}}
+    body = make_altered(
+        wrote("canarium", EXTRA),
+        {"manager": "kubectl-rollout", "operation": "Update", "fieldsV1": annotated},
+        {"manager": "hpa", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+        {"manager": "kube-controller-manager", "fieldsV1": {"f:status": {"f:replicas": {}}}},
+        {"manager": "none"},
+    )
+    assert project_deployment(dump(body)).additions == ()
+
+
+def test_of_very_many_additions_a_few_are_kept() -> None:
+    many: Json = {f"f:field-{n}{'x' * 200}": {} for n in range(500)}
+    found = project_deployment(dump(make_altered(wrote("m" * 500, many)))).additions
+    assert len(found) == 5
+    assert max(len(each.path) + len(each.manager) for each in found) <= 126
