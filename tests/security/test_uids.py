@@ -51,6 +51,11 @@ def model_of(place: Place) -> Json:
     return found
 
 
+def list_raw(place: Place, kind: str) -> list[Json]:
+    found: list[Json] = json.loads(place.admin("get", kind, "-o", "json"))["items"]
+    return found
+
+
 def uid_of(place: Place, kind: str, name: str) -> str:
     return place.admin("get", kind, name, "--ignore-not-found", "-o", "jsonpath={.metadata.uid}")
 
@@ -89,22 +94,24 @@ def test_a_deployment_of_es_with_everything_of_the_next_revisions_is_made_anew(
     """Labels, selector, template, owner: all that the revision had when it was tried before."""
     editor.write(simulated("v2"))
     editor.scenario.wait(phase("Healthy"), SECONDS)
-    (deployment,) = editor.scenario.all_of("Deployment")
+    (deployment,) = list_raw(editor, "deployments")
     name = deployment["metadata"]["name"]
     editor.tenant("delete", "mdep", "iris")
     for kind in ("Deployment", "ModelRevision", "Service"):
         editor.scenario.wait_gone(kind, name, SECONDS)
     editor.write(simulated("v1"))
     editor.scenario.wait(phase("Healthy"), SECONDS)
-    (stable,) = editor.scenario.all_of("Deployment")
+    (stable,) = list_raw(editor, "deployments")
     (owner,) = stable["metadata"]["ownerReferences"]
     spec = {field: deployment["spec"][field] for field in CHOSEN}
     spec["template"]["spec"]["containers"].append(EXTRA)
+    editor.operator.stop()  # at rest it would take it away at once
     with estate.without("workloads"):
         theirs = make_as_tenant(editor, copy_of(deployment, spec, owner=owner))
     until(lambda: runs_forged(editor), SECONDS, "what E made")
-
     editor.write(simulated("v2"))
+
+    editor.operator.start()
     editor.scenario.wait(named(serves_v2, "v2 served"), SECONDS)
 
     found = editor.scenario.get("Deployment", name)
@@ -121,7 +128,7 @@ def test_what_e_adds_to_a_deployment_is_named_and_blamed_on_nobody(editor: Place
     """Which no policy forbids: that Deployment's template is E's to add to."""
     editor.write(simulated("v1"))
     editor.scenario.wait(phase("Healthy"), SECONDS)
-    (deployment,) = editor.scenario.all_of("Deployment")
+    (deployment,) = list_raw(editor, "deployments")
     name = deployment["metadata"]["name"]
     more = {"containers": [EXTRA], "tolerations": [{"key": "theirs", "operator": "Exists"}]}
     change = json.dumps({"spec": {"template": {"spec": more}}})
@@ -162,10 +169,10 @@ def test_a_job_of_es_says_nothing_of_the_canary(
         editor.write(simulated("v1", **given))
         editor.scenario.wait(phase("Healthy"), SECONDS)
         editor.write(simulated("v2", **given))
-        until(lambda: bool(list_jobs(editor)), SECONDS, "the step's Job")
+        until(lambda: bool(list_raw(editor, "jobs")), SECONDS, "the step's Job")
         editor.scenario.wait(named(is_on_the_account, "a noted Job"), SECONDS)
         editor.operator.stop()
-        (job,) = list_jobs(editor)
+        (job,) = list_raw(editor, "jobs")
         name = job["metadata"]["name"]
         editor.tenant("delete", "job", name)
         template = job["spec"]["template"]["metadata"]["labels"]
@@ -193,11 +200,6 @@ def test_a_job_of_es_says_nothing_of_the_canary(
         (row,) = status["canary"]["analysis"]
         assert (row["verdict"], row["reason"]) == ("Inconclusive", "JobRunning")
     editor.scenario.wait(named(has_passed, "what its own Job says"), SECONDS)
-
-
-def list_jobs(place: Place) -> list[Json]:
-    found: list[Json] = json.loads(place.admin("get", "jobs", "-o", "json"))["items"]
-    return found
 
 
 def is_on_the_account(model: Json) -> bool:
