@@ -27,6 +27,7 @@ from canarium.core.actions import (
     Ref,
     Write,
 )
+from canarium.core.addressing import find_service, names_own_service, split_address
 from canarium.core.contest import digest
 from canarium.core.drift import contains, fingerprint
 from canarium.core.observed import (
@@ -112,6 +113,13 @@ class _Blind:
         return None
 
 
+class Finding(Protocol):
+    """Who knows what Services are."""
+
+    async def find_objection(self, name: str, namespace: str) -> str:
+        """Why a Service is never followed; "" where nothing is against it."""
+
+
 class _Nobody:
     def notify(self, model: ModelObject, event: Event) -> None:
         pass
@@ -167,6 +175,7 @@ class Controller:
         metrics: Metrics | None = None,
         notifier: Notifying | None = None,
         inspector: Inspecting | None = None,
+        reach: Finding | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._plan = plan
@@ -179,6 +188,7 @@ class Controller:
         self._notifier = notifier or _Nobody()
         self._inspector = inspector or _Blind()
         self._now = now
+        self._reach = reach
         self._writer = Writer(client, cache)
         self._brake = Brake(queue.time)
         self._boundary = cache.boundary
@@ -278,9 +288,10 @@ class Controller:
 
     async def _decide(self, key: Key, model: ModelObject) -> Plan:
         """Plan; what the plan wants confirmed is read live, and then it is made once more."""
+        objection = await self._object_to_service(model)
         now, confirmed = self._now(), set[Ref]()
         for _ in range(CONFIRM_ROUNDS):
-            plan = self._plan(self._observe(key, model), now)
+            plan = self._plan(self._observe(key, model, objection), now)
             missing = [ref for ref in plan.confirm if ref not in confirmed]
             if not missing:
                 return plan
@@ -289,9 +300,19 @@ class Controller:
             confirmed.update(missing)
         raise StaleError("the children keep changing")
 
-    def _observe(self, key: Key, model: ModelObject) -> Observed:
+    async def _object_to_service(self, model: ModelObject) -> str:
+        """Why the Service that an autoscaler is to ask is never followed."""
+        namespace = model.meta.namespace
+        address = model.spec.scaling.prometheus_url if model.spec else ""
+        own = address and names_own_service(address, namespace, self._cache.addresses)
+        service = find_service(split_address(address)[0], namespace) if own else None
+        if self._reach is None or service is None:
+            return ""
+        return await self._reach.find_objection(*service)
+
+    def _observe(self, key: Key, model: ModelObject, objection: str = "") -> Observed:
         found, said = self._measurements.result(key), self._inspector.said(key)
-        observed = self._cache.observe(model, found, self.failures(key), said)
+        observed = self._cache.observe(model, found, self.failures(key), said, objection)
         memory = self._memories.get(key)
         if memory is None:
             return observed

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -26,6 +27,7 @@ import msgspec
 
 from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.controller import Controller, Planner
+from canarium.core.addressing import Allowed
 from canarium.core.model_series import ModelView
 from canarium.core.notices import Receiver
 from canarium.errors import (
@@ -63,10 +65,12 @@ from canarium.kube.store import is_newer
 from canarium.kube.watching import PARTS, make_reflectors
 from canarium.kube.workqueue import WorkQueue
 from canarium.measuring import Measurements, Settings
+from canarium.measuring.reach import Reach
 from canarium.measuring.templates import Templates
 from canarium.measuring.use import UseMeter
 from canarium.notifying import Notifier
-from canarium.sources.sharing import Room
+from canarium.sources.gateway import look_up
+from canarium.sources.sharing import Room, Shares
 from canarium.startup_files import read_defaults, read_receivers
 
 logger = logging.getLogger(__name__)
@@ -103,6 +107,11 @@ class Options:
     defaults: Defaults = NO_DEFAULTS
     receivers: tuple[Receiver, ...] = ()
 
+    @property
+    def addresses(self) -> Allowed:
+        """What namespaces may have asked; what defaults name is an administrator's, too."""
+        return self.measuring.addresses.add(self.defaults.addresses)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Options:
         """The same from CANARIUM_… variables, for `kopf run`, which has options of its own."""
@@ -117,14 +126,20 @@ class Options:
             resync_seconds=float(environment.get("CANARIUM_RESYNC_SECONDS", RESYNC_SECONDS)),
             measuring=Settings.parse(
                 environment.get("CANARIUM_PROMETHEUS_URL", ""),
-                [each for each in environment.get("CANARIUM_OPEN_NETWORKS", "").split(",") if each],
+                _split(environment.get("CANARIUM_OPEN_NETWORKS", "")),
                 environment.get("CANARIUM_PROFILES", ""),
                 environment.get("CANARIUM_PRICES", ""),
-                environment.get("CANARIUM_TENANT_QUERIES", ""),
+                tenant_queries=environment.get("CANARIUM_TENANT_QUERIES", ""),
+                addresses=_split(environment.get("CANARIUM_ALLOW_ADDRESSES", "")),
+                public=environment.get("CANARIUM_PUBLIC_ADDRESSES", "true") != "false",
             ),
             defaults=read_defaults(environment.get("CANARIUM_DEFAULTS", "")),
             receivers=read_receivers(environment.get("CANARIUM_NOTIFICATIONS", "")),
         )
+
+
+def _split(listed: str) -> list[str]:
+    return [each for each in listed.split(",") if each]
 
 
 class Runtime:
@@ -138,6 +153,7 @@ class Runtime:
         self.queue = WorkQueue(on_begin=self.metrics.queue_wait.observe)
         self.cache = self._make_cache()
         self.client = Client(self.cluster, observer=self.metrics.observe_request, clock=self.clock)
+        self.reach = self._make_reach()
         self.recorder = Recorder(self.client, self.metrics, _identity(), now=self.clock.now)
         self.notifier = self._make_notifier()
         self.templates = Templates(self.client, self.cache, now=self.clock.now)
@@ -171,8 +187,21 @@ class Runtime:
             self.queue.add_first,
             prometheus_url=self.options.measuring.prometheus_url,
             tenant_queries=self.options.measuring.tenant_queries,
+            addresses=self.options.addresses,
             defaults=self.options.defaults,
             boundary=Boundary(self.metrics),
+        )
+
+    def _make_reach(self) -> Reach:
+        settings = self.options.measuring
+        return Reach(
+            self.client,
+            self.options.addresses,
+            partial(look_up, room=Shares().lookups),
+            prometheus_url=settings.prometheus_url,
+            apiserver=self.cluster.server,
+            advertised=self.client.fetch_addresses,
+            cluster_wide=not self.options.namespaces,
         )
 
     def _make_notifier(self) -> Notifier:
@@ -182,6 +211,7 @@ class Runtime:
             self.recorder,
             everywhere=self.options.receivers,
             allowed=self.options.measuring.allowed,
+            reach=self.reach,
             now=self.clock.now,
         )
 
@@ -194,6 +224,7 @@ class Runtime:
             listener=self.templates,
             boundary=self.cache.boundary,
             now=self.clock.now,
+            reach=self.reach,
         )
 
     def _make_controller(self, plan: Planner) -> Controller:
@@ -207,6 +238,7 @@ class Runtime:
             metrics=self.metrics,
             notifier=self.notifier,
             inspector=self.pod_events,
+            reach=self.reach,
             now=self.clock.now,
         )
 

@@ -131,6 +131,11 @@ def test_each_schema_of_ours_is_in_the_chart_and_stays_when_it_goes() -> None:
         # As with the values of an older chart: `helm upgrade --reuse-values`
         ({"admissionPolicies": {"routes": None}}, "missing property 'routes'"),
         ({"prometheus": None}, "missing property 'prometheus'"),
+        ({"addresses": None}, "missing property 'addresses'"),
+        (
+            {"addresses": {"allow": ["http://prometheus.monitoring:9090"]}},
+            'addresses.allow: "http://prometheus.monitoring:9090" will not do; write host[:port]',
+        ),
         (
             {"admissionPolicies": {"routes": "Never"}},
             "at '/admissionPolicies/routes': value must be one of 'Either', 'HostnamesOnly', 'Off'",

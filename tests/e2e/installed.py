@@ -16,6 +16,7 @@ import yaml
 from kubernetes.client import ApiException
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.gateway import find_address
 from tests.cluster.helm import CHART, RELEASE, load_operator, run_helm, use_image
 from tests.cluster.progress import Progress
 from tests.e2e.account import ACCOUNT, HOME, SWITCHED_ON, find_rights, name_account
@@ -219,7 +220,9 @@ ONE_OF_MANY: Json = {
 
 def serve_one(cluster: Cluster, apiserver: Apiserver, watched: str) -> InstalledOperator:
     """An operator for one namespace, beside others of its kind on the cluster."""
-    return InstalledOperator(cluster, apiserver, watched + HOME, make_values(watched))
+    # The gateway's counters are read at this machine's address, and tests' KEDA asks on loopback.
+    values = make_values(watched, addresses={"allow": [find_address(cluster), "127.0.0.1"]})
+    return InstalledOperator(cluster, apiserver, watched + HOME, values)
 
 
 def make_values(watched: str, **fields: Any) -> Json:

@@ -32,7 +32,12 @@ QUICK = rollout(guard={"duration": "0s"})
 ROUTERS: Json = {**SWITCHED_ON["routers"], "istio": True}
 """The earlier version knows no --without, by which an operator is told of what it has no rights on.
 So it has all rights, and keeps them through an upgrade: it runs on while Helm changes them."""
-EARLIER: Json = {"image": {**use_image({})["image"], "tag": TAG}, "routers": ROUTERS}
+EARLIER: Json = {
+    "image": {**use_image({})["image"], "tag": TAG},
+    "routers": ROUTERS,
+    "addresses": {"allow": []},
+}
+"It knows no --allow-address, either."
 
 
 @pytest.fixture

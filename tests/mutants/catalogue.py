@@ -1193,9 +1193,70 @@ SOURCES = (
         name="source-lent-by-another-spelling",
         wrong="Who writes the shared Prometheus' address with svc asks it anything",
         file="core/lending.py",
-        old='_IN_CLUSTER.sub("", name)',
-        new="name",
+        old='_IN_CLUSTER.sub("", host)',
+        new="str(host)",
         test="tests/unit/core/test_lending.py::test_every_spelling_of_a_server_is_that_server",
+    ),
+    Mutant(
+        name="source-any-host",
+        wrong="An address that nobody listed is connected to for whoever writes it",
+        file="measuring/reach.py",
+        old="        if not (listed or public or self._allowed.includes(addresses)):\n",
+        new="        if not addresses:\n",
+        test=_MEASURING + "test_reach.py"
+        "::test_all_else_is_refused_with_the_line_that_would_list_it",
+    ),
+    Mutant(
+        name="source-an-alias-is-followed",
+        wrong="A Service that is another name of something else counts as one's own",
+        file="measuring/reach.py",
+        old='    if spec.type == "ExternalName" or spec.external_name:\n',
+        new='    if spec.type == "ExternalName" and not spec.external_name:\n',
+        test=_MEASURING + "test_reach.py::test_a_service_that_leads_elsewhere_is_not_followed",
+    ),
+    Mutant(
+        name="source-the-apiserver-is-asked",
+        wrong="Where everything is listed the apiserver is, too",
+        file="measuring/reach.py",
+        old="        if any((each, port) in refused for each in _read_plain(found)):\n",
+        new="        if not self._allowed and refused:\n",
+        test=_MEASURING
+        + "test_reach.py::test_the_apiserver_is_asked_for_nobody_whatever_is_listed",
+    ),
+    Mutant(
+        name="source-a-host-that-hides-another",
+        wrong="A host with an encoded slash is given to KEDA, which connects to what is before it",
+        file="core/addressing.py",
+        old='    return host if _NAME.fullmatch(host) or read_address(host) else "", port\n',
+        new="    return host, port\n",
+        test="tests/unit/core/test_addressing.py"
+        "::test_a_host_that_hides_another_one_is_neither_a_service_nor_listed",
+    ),
+    Mutant(
+        name="source-a-wide-network-opens-metadata",
+        wrong="Whoever lists a wide network has the metadata service in it asked",
+        file="sources/addresses.py",
+        old="    return network.prefixlen >= other.prefixlen\n",
+        new="    return network.version == other.version\n",
+        test="tests/unit/sources/test_addresses.py"
+        "::test_a_wide_network_opens_nothing_that_is_refused_for_what_it_is",
+    ),
+    Mutant(
+        name="canary-taken-back-for-what-was-not-asked",
+        wrong="A canary is taken back since an address is refused that its metric asks",
+        file="core/states.py",
+        old="    if rolls_back and has_no_data(view, status) and not is_withheld(view, status):\n",
+        new="    if rolls_back and has_no_data(view, status):\n",
+        test="tests/unit/core/test_undecided.py"
+        "::test_what_was_not_asked_takes_nothing_back_and_is_told",
+    ),
+    Mutant(
+        name="keda-gets-any-address",
+        wrong="KEDA is given an address that the operator itself would not ask",
+        file="core/scaling.py",
+        old="    if asked and (problem := _find_refusal(view)):\n",
+        new="    if view.spec is None and (problem := _find_refusal(view)):\n",
+        test=_SCALING + "test_an_address_that_is_not_listed_is_not_given_to_keda",
     ),
     Mutant(
         name="source-any-address",

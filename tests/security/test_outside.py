@@ -68,7 +68,7 @@ def test_a_webhook_that_leads_inside_is_told_only_where_an_operator_opened_it(
         place.write(simulated("v1"))
         place.scenario.wait(phase("Healthy"), SECONDS)
         for version, options, words in (
-            ("v2", (), "127.0.0.1 is not connected to: loopback address"),
+            ("v2", (), "its address is not connected to: loopback address"),
             ("v3", OPEN, "HTTP status 302: redirects are not followed"),
         ):
             place.operator.start(*options)
@@ -92,12 +92,67 @@ REFUSED = r"cannot connect: \S+ is not connected to: {} address"
 INSIDE = {
     "http://169.254.169.254/": REFUSED.format("link-local"),
     "http://[::ffff:169.254.169.254]/": REFUSED.format("link-local"),
-    "http://localhost:8080/metrics": REFUSED.format("loopback"),
-    "http://2130706433/": "not an address: its host is none that can be asked for",
-    "http://0x7f.1/": REFUSED.format("loopback"),
+    "http://localhost:8080/metrics": "there is no such Service localhost in namespace .+",
+    "http://2130706433/": "there is no such Service 2130706433 in namespace .+",
+    "http://0x7f.1/": r"addresses\.allow lacks 0x7f\.1:80: it is no Service of namespace .+",
     "http://[::1]:8080/": REFUSED.format("loopback"),
     "http://100.100.100.200/": REFUSED.format("metadata"),
 }
+
+
+ADD = "addresses.allow lacks {}: it is no Service of namespace "
+SERVICES = {
+    "http://own:9090": "",
+    "http://alias:9090": "Service alias is an alias (ExternalName), which is not followed",
+    "http://by-hand:9090": (
+        "Service by-hand has no selector, so it may lead anywhere: it is not followed"
+    ),
+    "http://kubernetes.default.svc:443": ADD.format("kubernetes.default.svc:443"),
+    "http://10.96.0.1:443": ADD.format("10.96.0.1:443"),
+}
+
+
+def test_of_services_those_that_lead_to_pods_of_ones_own_namespace_alone_are_asked(
+    served: Place,
+) -> None:
+    """The other half is the first one: it is dialled, and nobody is behind it."""
+    about = {"apiVersion": "v1", "kind": "Service"}
+    ports = {"ports": [{"port": 9090}]}
+    for name, spec in {
+        "own": {"selector": {"app": "nobody"}, **ports},
+        "alias": {"type": "ExternalName", "externalName": "kubernetes.default.svc"},
+        "by-hand": ports,
+    }.items():
+        served.apply({**about, "metadata": {"name": name}, "spec": spec})
+    served.write(simulated("v1"))
+    served.scenario.wait(phase("Healthy"), SECONDS)
+    metrics = [{"name": f"m{n}", "interval": "1s", **score(url)} for n, url in enumerate(SERVICES)]
+    served.write(simulated("v2", rollout=rollout((50, "2s"), analysis=metrics)))
+    found = served.scenario.wait(tells_of(len(SERVICES)), SECONDS)
+    told = sorted(get_condition(found, "Judged")["message"].split("; "))
+    assert "Service" not in told[0], "it is dialled"
+    for number, (said, wanted) in enumerate(zip(told, SERVICES.values(), strict=True)):
+        assert said.startswith(f"m{number}: {wanted}"), said
+
+
+def test_the_apiserver_is_asked_for_nobody_whatever_an_administrator_lists(
+    place: Place, estate: Estate
+) -> None:
+    """The other half: a server beside it is asked by the same list."""
+    server = urlsplit(read_server(estate.cluster))
+    place.operator.start(*OPEN, "--allow-address", "*")
+    with inner() as beside:
+        found = try_out(place, **score(f"https://{server.netloc}/version"))
+        words = "score: that is the apiserver, which is asked for nobody"
+        assert get_condition(found, "Judged")["message"] == words
+        place.write(judged_by(score(beside.url)))
+        place.scenario.wait(phase("Healthy"), 90)
+    assert beside.asked
+
+
+def read_server(cluster: Cluster) -> str:
+    clusters = json.loads(cluster.kubeconfig.read_text())["clusters"]
+    return str(clusters[0]["cluster"]["server"])
 
 
 def test_every_spelling_of_an_inner_address_is_refused(served: Place) -> None:

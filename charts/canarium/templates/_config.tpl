@@ -52,6 +52,12 @@
 {{- if ne .Values.prometheus.tenantQueries "OwnNamespace" }}
 - --tenant-queries={{ .Values.prometheus.tenantQueries }}
 {{- end }}
+{{- range .Values.addresses.allow }}
+- {{ printf "--allow-address=%s" . | quote }}
+{{- end }}
+{{- if not .Values.addresses.public }}
+- --no-public-addresses
+{{- end }}
 {{- range .Values.operator.openNetworks }}
 - --open-network={{ . }}
 {{- end }}

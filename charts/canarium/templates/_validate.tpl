@@ -26,6 +26,9 @@
 {{- range .Values.operator.openNetworks -}}
 {{- $texts = append $texts (list "operator.openNetworks" . $cidr $network) -}}
 {{- end -}}
+{{- range .Values.addresses.allow -}}
+{{- $texts = append $texts (list "addresses.allow" . "^([*]|([*][.])?[A-Za-z0-9_.-]+(:[0-9]{1,5})?|\\[[0-9a-fA-F:]+\\](:[0-9]{1,5})?|[0-9a-fA-F:]+|[0-9a-fA-F.:]+/[0-9]{1,3})$" "write host[:port], *.suffix or a network such as 10.0.0.0/8") -}}
+{{- end -}}
 {{- range .Values.networkPolicy.apiServer.cidrs -}}
 {{- $texts = append $texts (list "networkPolicy.apiServer.cidrs" . $cidr $network) -}}
 {{- end -}}
@@ -66,6 +69,8 @@
   "--prometheus-url" "operator.prometheusUrl"
   "--tenant-queries" "prometheus.tenantQueries"
   "--open-network" "operator.openNetworks"
+  "--allow-address" "addresses.allow"
+  "--no-public-addresses" "addresses.public"
   "--resync-seconds" "operator.resyncSeconds"
   "--without" "routers, autoscalers, jobs or use"
   "--profiles" "profiles"

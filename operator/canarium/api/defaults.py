@@ -35,6 +35,15 @@ class Defaults:
 
     rollout: Json = field(default_factory=dict)
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Those that whoever wrote them has all objects ask."""
+        analysis = self.rollout.get("analysis", {})
+        asked = [analysis.get("gateway", {}).get("address")]
+        for metric in analysis.get("metrics", ()):
+            asked += [metric.get("prometheus", {}).get("address"), metric.get("web", {}).get("url")]
+        return tuple(filter(None, asked))
+
 
 NO_DEFAULTS = Defaults()
 

@@ -95,7 +95,9 @@ class PrometheusQuery(Model):
     rules: ClassVar = (_counts_or_value("query"),)
 
     address: Url | None = None
-    "Where Prometheus is; the operator's own setting (--prometheus-url) when left out."
+    """Where Prometheus is; the operator's own setting (--prometheus-url) when left out. Its host is
+    a Service of this namespace, or in addresses.allow of the chart's values, or a public name by
+    https; of a ClusterMetricTemplate any."""
     secret_ref: SecretRef | None = None
     "How to authenticate."
     query: Annotated[Text, Field(min_length=1)] | None = None
@@ -116,7 +118,9 @@ class WebQuery(Model):
     rules: ClassVar = (_counts_or_value("value"),)
 
     url: Url
-    "What to get. Redirects are not followed."
+    """What to get. Redirects are not followed. Its host is a Service of this namespace, or in
+    addresses.allow of the chart's values, or a public name by https; of a ClusterMetricTemplate
+    any."""
     secret_ref: SecretRef | None = None
     "How to authenticate."
     value: Annotated[Line, Field(min_length=1)] | None = None

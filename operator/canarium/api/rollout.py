@@ -21,7 +21,8 @@ class GatewayMetrics(Model):
     """Where the gateway counts the answers that it gave."""
 
     address: Url
-    """Its metrics endpoint, such as http://traefik-metrics.gateways:9100/metrics. Every address
+    """Its metrics endpoint, such as http://traefik-metrics.gateways:9100/metrics, which has to
+    be in addresses.allow of the chart's values where it is of another namespace. Every address
     that the host name stands for is read: name a headless Service where there are several pods."""
     secret_ref: SecretRef | None = None
     "How to authenticate."

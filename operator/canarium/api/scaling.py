@@ -127,7 +127,8 @@ class ScalingPrometheus(Model):
     """Where the figures come from that pods are counted by."""
 
     address: Url
-    "Where Prometheus is, for KEDA."
+    """Where Prometheus is, for KEDA: a Service of this namespace, or what addresses.allow of the
+    chart's values lists."""
 
 
 _SHARE = re.compile("(100|[1-9]?[0-9])%")

@@ -120,9 +120,21 @@ def _add_measuring(group: Any) -> None:
     )
     _add_list(
         group,
+        "--allow-address",
+        "RULE",
+        "what namespaces may have asked beside Services of their own: host[:port], *.suffix, a"
+        " network such as 10.0.0.0/8, or * for all",
+    )
+    group.add_argument(
+        "--no-public-addresses",
+        action="store_true",
+        help="ask no public names by https, either, that are not allowed",
+    )
+    _add_list(
+        group,
         "--open-network",
         "CIDR",
-        "addresses that metrics may be read from although they are this machine's own",
+        "the same as --allow-address with a network",
     )
 
 
@@ -233,7 +245,9 @@ def _make_options(arguments: argparse.Namespace) -> Options:
             arguments.open_network,
             arguments.profiles,
             arguments.prices,
-            arguments.tenant_queries,
+            tenant_queries=arguments.tenant_queries,
+            addresses=arguments.allow_address,
+            public=not arguments.no_public_addresses,
         ),
         defaults=read_defaults(arguments.defaults),
         receivers=read_receivers(arguments.notifications),

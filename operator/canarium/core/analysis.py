@@ -248,6 +248,12 @@ def has_no_data(view: View, status: Status) -> bool:
     return result is not None and result.verdict == "NoData"
 
 
+def is_withheld(view: View, status: Status) -> bool:
+    """Whether something was not asked, which is no fault of the canary's."""
+    result = current_result(view, status)
+    return result is not None and result.withheld
+
+
 def is_proven(view: View, status: Status) -> bool:
     """Whether the step may end before its hold is over: no bound is left that could be broken."""
     result = current_result(view, status)

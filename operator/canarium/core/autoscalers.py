@@ -87,8 +87,9 @@ def _scaled_parts(status: Status) -> list[RevisionStatus]:
 
 def _follow_one(view: View, status: Status, part: RevisionStatus) -> Iterator[Write]:
     """One is made once its Deployment has the size that it is to begin with."""
-    kind, deployment = choose_engine(view).kind, view.deployment(part.revision)
-    if kind is None or deployment is None or deployment.meta.deleting:
+    engine, deployment = choose_engine(view), view.deployment(part.revision)
+    kind = engine.kind
+    if kind is None or engine.stays or deployment is None or deployment.meta.deleting:
         return
     if find_unaskable(view, part):
         return
@@ -124,8 +125,8 @@ def _matched(view: View, status: Status) -> Iterator[tuple[RevisionStatus, Scale
 def _make(
     view: View, status: Status, part: RevisionStatus, scaler: ScalerRecord, floor: int
 ) -> Mapping[str, Any]:
-    """What an autoscaler should be; with a spec of no use, what it is with another floor."""
-    if view.spec is not None:
+    """What an autoscaler should be; where it stays as it is, that with another floor."""
+    if not choose_engine(view).stays:
         return _render(view, status, part, floor)
     live, most = json.loads(scaler.spec), CEILING_FIELDS[scaler.kind]
     body = make_frame(scaler.kind, view.observed.model, part.revision)

@@ -8,38 +8,37 @@ from __future__ import annotations
 
 import re
 from typing import Literal, TypeAlias, get_args
-from unicodedata import normalize
-from urllib.parse import SplitResult, unquote, urlsplit
+
+from canarium.core.addressing import split_address
 
 TenantQueries: TypeAlias = Literal["OwnNamespace", "Any"]
 """Which series a namespace's own queries may read in the operator's Prometheus."""
 TENANT_QUERIES: tuple[TenantQueries, ...] = get_args(TenantQueries)
 
-_PORTS = {"http": 80, "https": 443}
 _IN_CLUSTER = re.compile(r"\.svc(\..*)?$")
 
 
-def is_same_server(address: str, other: str) -> bool:
-    """Whether two addresses name one server, by whatever path and in whatever spelling.
+def may_be_same_server(address: str, other: str, namespace: str = "") -> bool:
+    """Whether an address leads to this server, as far as one can tell by its spelling.
 
-    A Service has four names. One without its namespace means whichever server has that name: where
-    it is looked up isn't known here, so it is taken for the same one.
+    `namespace` is where the first one's Services are looked up. What has no namespace at all is
+    looked up who knows where, so it is taken for the same server if its name is the same.
     """
-    try:
-        (host, port), (other_host, other_port) = map(_read, (urlsplit(address), urlsplit(other)))
-    except ValueError:
+    first, second = _try_read(address, namespace), _try_read(other)
+    if first is None or second is None:
         return False
-    if port != other_port or not host or not other_host:
-        return False
-    bare = "." not in host or "." not in other_host
-    return _first(host) == _first(other_host) if bare else host == other_host
+    if "." in first[0] and "." in second[0]:
+        return first == second
+    return (_first(first[0]), first[1]) == (_first(second[0]), second[1])
 
 
-def _read(url: SplitResult) -> tuple[str, int | None]:
-    """Host and port; of a Service its name and namespace."""
-    host = normalize("NFKC", unquote(url.hostname or "")).replace("\u3002", ".")
-    name = host.lower().rstrip(".")
-    return _IN_CLUSTER.sub("", name), url.port or _PORTS.get(url.scheme)
+def _try_read(address: str, namespace: str = "") -> tuple[str, int] | None:
+    host, port = split_address(address)
+    host = _IN_CLUSTER.sub("", host)
+    if not host or not port:
+        return None
+    bare = namespace and "." not in host and ":" not in host
+    return (f"{host}.{namespace}" if bare else host), port
 
 
 def _first(host: str) -> str:

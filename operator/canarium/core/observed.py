@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from canarium.core.actions import Ref, RouteKind, ScalerKind
+from canarium.core.addressing import EVERYTHING, Allowed
 from canarium.core.lending import TenantQueries
 from canarium.core.origin import Origin
 from canarium.core.spec import (
@@ -296,7 +297,8 @@ class AnalysisResult:
     readings failed (one short sentence a source). `proven`: the canary is no worse than every
     bound allows, and that is proven, so the step need not last longer. `experiment` is what an
     experiment says so far, "" while none is under way; its evidence is the row whose check is
-    "experiment".
+    "experiment". `withheld`: something was not asked at all, because an address is refused here or
+    since measuring has only begun, so that there is no data tells nothing of the canary.
     """
 
     key: str
@@ -308,6 +310,7 @@ class AnalysisResult:
     problems: tuple[str, ...] = ()
     proven: bool = False
     experiment: ExperimentVerdict = ""
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,6 +453,10 @@ class Observed:
     "Whose routes get requests that this one asks for, at the same parent."
     prometheus_url: str = ""
     "The operator's own Prometheus; empty for none."
+    addresses: Allowed = EVERYTHING
+    "What may be asked for a namespace, beside Services of its own."
+    scaling_service: str = ""
+    "Why the Service that an autoscaler is to ask is never followed; empty for nothing."
     tenant_queries: TenantQueries = "OwnNamespace"
     "What queries that the object writes may read there."
     pod_event: PodEvent | None = None

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from canarium.core.actions import ScalerKind
-from canarium.core.lending import is_same_server
+from canarium.core.addressing import find_place, find_unlisted, names_own_service, spell_out
+from canarium.core.lending import may_be_same_server
 from canarium.core.names import child_name
 from canarium.core.observed import DeploymentRecord, ScalerRecord
 from canarium.core.promql_selectors import confine
@@ -40,11 +41,15 @@ CEILING_FIELDS: dict[ScalerKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The kind of autoscaler in use, None for none, and in a CamelCase word and a sentence why."""
+    """The kind of autoscaler in use, None for none, and in a CamelCase word and a sentence why.
+
+    Where it `stays`, those that are there stay as they are but for their floors, and none is made.
+    """
 
     kind: ScalerKind | None
     reason: str
     message: str
+    stays: bool = False
 
 
 def choose_engine(view: View) -> Engine:
@@ -52,7 +57,7 @@ def choose_engine(view: View) -> Engine:
     spec = view.spec
     if spec is None:
         kinds = {scaler.kind for scaler in own_scalers(view)}
-        return Engine(min(kinds, default=None), "InvalidSpec", "stays as it is")
+        return Engine(min(kinds, default=None), "InvalidSpec", "stays as it is", stays=True)
     if not spec.scaling.is_automatic:
         return Engine(None, "Fixed", "spec.scaling.replicas says how many pods there are")
     if spec.scaling.engine == "None":
@@ -68,7 +73,21 @@ def _choose(view: View, scaling: Scaling) -> Engine:
     if asked and not prometheus_url(view):
         words = f"{', '.join(asked)}: nobody to ask; set spec.scaling.prometheus.address"
         return Engine(None, "NoPrometheus", f"{words}, or start the operator with --prometheus-url")
+    if asked and (problem := _find_refusal(view)):
+        return _refuse(view, kind, f"{', '.join(asked)}: {problem}")
     return Engine(kind, KINDS[kind], f"{kind}, {_range(scaling)}")
+
+
+def _refuse(view: View, kind: ScalerKind, words: str) -> Engine:
+    """What was made while the address was not refused goes on, or an upgrade would end scaling.
+
+    But not what asks a Service that has become another one's name.
+    """
+    left = any(scaler.kind == kind for scaler in own_scalers(view))
+    if left and not view.observed.scaling_service:
+        words += "; what scales already goes on, and is made for no other revision"
+        return Engine(kind, "AddressRefused", words, stays=True)
+    return Engine(None, "AddressRefused", words)
 
 
 def find_kind(scaling: Scaling) -> ScalerKind:
@@ -95,8 +114,25 @@ def _explain_missing(scaling: Scaling, kind: ScalerKind) -> Engine:
 
 
 def prometheus_url(view: View) -> str:
-    """Whom autoscalers ask for what Kubernetes doesn't measure; "" for nobody."""
-    return (view.spec.scaling.prometheus_url if view.spec else "") or view.observed.prometheus_url
+    """Whom autoscalers ask for what Kubernetes doesn't measure; "" for nobody.
+
+    A Service of the own namespace is written in full, for KEDA runs in another one.
+    """
+    address, observed = view.spec.scaling.prometheus_url if view.spec else "", view.observed
+    if not address:
+        return observed.prometheus_url
+    return spell_out(address, observed.model.meta.namespace, observed.addresses)
+
+
+def _find_refusal(view: View) -> str:
+    """Why an address that the object writes is not given to KEDA, which connects by itself."""
+    address, observed = view.spec.scaling.prometheus_url if view.spec else "", view.observed
+    if not address or find_place(address) == find_place(observed.prometheus_url):
+        return ""
+    namespace = observed.model.meta.namespace
+    if names_own_service(address, namespace, observed.addresses):
+        return f"its Service {observed.scaling_service}" if observed.scaling_service else ""
+    return find_unlisted(address, namespace, observed.addresses)
 
 
 def make_queries(view: View, part: RevisionStatus) -> dict[str, str]:
@@ -131,7 +167,7 @@ def _is_lent(view: View) -> bool:
     shared = view.observed.prometheus_url
     if not shared or view.observed.tenant_queries == "Any":
         return False
-    return is_same_server(prometheus_url(view), shared)
+    return may_be_same_server(prometheus_url(view), shared)
 
 
 def find_unaskable(view: View, part: RevisionStatus) -> str:

@@ -74,7 +74,7 @@ def _tell_conflict(view: View) -> Said | None:
 
 def _tell_engine(view: View, status: Status) -> Said:
     engine = choose_engine(view)
-    if engine.kind is None:
+    if engine.kind is None or (engine.stays and view.spec is not None):
         return "False", engine.reason, engine.message
     if status.stable is not None and (problem := find_unaskable(view, status.stable)):
         return "False", "NoQuery", f"revision {status.stable.revision} is not scaled: {problem}"

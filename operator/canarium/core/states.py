@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from canarium.core.analysis import find_outcome, has_failed, has_no_data, is_proven, may_pass
+from canarium.core.analysis import (
+    find_outcome,
+    has_failed,
+    has_no_data,
+    is_proven,
+    is_withheld,
+    may_pass,
+)
 from canarium.core.clock import MOST_RETURNS, held_seconds, resumes_at, start_clock, stop_clock
 from canarium.core.commands import Verb
 from canarium.core.emergency import rescue, share_places
@@ -260,7 +267,8 @@ def _end_hold(view: View, status: Status) -> Status:
     In an emergency no experiment is, and nothing else while stable is there again.
     """
     analysis = view.rollout.analysis
-    if has_no_data(view, status) and analysis is not None and analysis.on_no_data == "Rollback":
+    rolls_back = analysis is not None and analysis.on_no_data == "Rollback"
+    if rolls_back and has_no_data(view, status) and not is_withheld(view, status):
         wait = describe_wait(view, status)
         cause = f": {wait[1]}" if wait else ""
         words = f"there was nothing to judge the canary by at the end of the hold{cause}"
@@ -287,6 +295,8 @@ def _end_experiment(view: View, status: Status, experiment: ExperimentSpec) -> S
     if outcome.verdict == "CanaryBetter" and may_pass(view, status):
         return advance(view, status)
     if held_seconds(rollout_of(status), view.now) < experiment.max_seconds:
+        return status
+    if is_withheld(view, status):
         return status
     words = f"nothing was decided in {describe_duration(experiment.max_seconds)}; {outcome.message}"
     return revert(view, status, "Rejected", "ExperimentUndecided", words)

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from canarium.api.defaults import NO_DEFAULTS, Defaults
 from canarium.core.actions import RouteKind, ScalerKind
+from canarium.core.addressing import EVERYTHING, Allowed
 from canarium.core.faults import find_fault
 from canarium.core.lending import TenantQueries
 from canarium.core.made import pick_pods
@@ -80,7 +81,8 @@ class Cache:
     `wake` hears of each ModelDeployment that changed itself, and `wake_soon` of each whose
     children did; `wake_first` of each whose canary was seen to fail, which has to go back
     before anybody else's ordinary work. `prometheus_url` is the operator's own, "" for none, and
-    `tenant_queries` what queries of its objects may read there;
+    `tenant_queries` what queries of its objects may read there, `addresses` what else may be asked
+    for them;
     `defaults` are what its objects leave out of spec.rollout. `boundary` notes what is raised about
     single objects.
     """
@@ -93,6 +95,7 @@ class Cache:
         *,
         prometheus_url: str = "",
         tenant_queries: TenantQueries = "OwnNamespace",
+        addresses: Allowed = EVERYTHING,
         defaults: Defaults = NO_DEFAULTS,
         boundary: Boundary | None = None,
     ) -> None:
@@ -102,6 +105,7 @@ class Cache:
         self._wake_first = wake_first or wake
         self._prometheus_url = prometheus_url
         self._tenant_queries = tenant_queries
+        self.addresses = addresses
         self.defaults = defaults
         self.watched_since = 0.0
         "As in `Observed`."
@@ -162,6 +166,7 @@ class Cache:
         analysis: AnalysisResult | None = None,
         failures: tuple[WriteFailure, ...] = (),
         pod_event: PodEvent | None = None,
+        scaling_service: str = "",
     ) -> Observed:
         """Everything that is known about one object now."""
         key, gateways = own_key(model), self._find_gateways(model)
@@ -189,6 +194,8 @@ class Cache:
             ),
             prometheus_url=self._prometheus_url,
             tenant_queries=self._tenant_queries,
+            addresses=self.addresses,
+            scaling_service=scaling_service,
             pod_event=pod_event,
             watched_since=self.watched_since,
             analysis=analysis,

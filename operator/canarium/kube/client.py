@@ -27,7 +27,7 @@ from canarium.failures import explain_failure
 from canarium.kube.clock import ClusterClock
 from canarium.kube.config import Cluster
 from canarium.kube.connections import open_session
-from canarium.kube.resources import LEASES, QUESTIONS, VERSION, Resource
+from canarium.kube.resources import API, LEASES, QUESTIONS, VERSION, Resource
 
 JSON = "application/json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -62,6 +62,20 @@ class ClusterVersion(msgspec.Struct):
 
     major: str
     minor: str
+
+
+class ServerAddress(msgspec.Struct):
+    """Where an apiserver is, for clients of some network."""
+
+    server_address: str = msgspec.field(name="serverAddress", default="")
+
+
+class ApiVersions(msgspec.Struct):
+    """What the apiserver says of itself at /api."""
+
+    places: list[ServerAddress] | None = msgspec.field(
+        name="serverAddressByClientCIDRs", default=None
+    )
 
 
 class Failure(msgspec.Struct):
@@ -247,6 +261,12 @@ class Client:
         raw = await self._send("GET", "get", VERSION, "/version")
         said = msgspec.json.decode(raw, type=ClusterVersion)
         return int(said.major), int(said.minor.rstrip("+"))  # some distributions write 34+
+
+    async def fetch_addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where the apiserver says that it is itself: addresses and ports."""
+        said = msgspec.json.decode(await self._send("GET", "get", API, "/api"), type=ApiVersions)
+        places = (each.server_address.rpartition(":") for each in said.places or ())
+        return tuple((host.strip("[]"), int(port)) for host, _, port in places if port.isdecimal())
 
     async def create(
         self, resource: Resource, namespace: str | None, body: Mapping[str, Any], manager: str

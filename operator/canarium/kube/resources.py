@@ -86,6 +86,8 @@ QUESTIONS = (TOKEN_REVIEWS, SUBJECT_ACCESS_REVIEWS)
 "Created, and never there: the answer is in what comes back."
 VERSION = Resource("Info", "v1", "version")
 "No object: what the apiserver says of itself at /version."
+API = Resource("APIVersions", "v1", "api")
+"No object, either: at /api."
 
 _CRDS = Resource("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions")
 DEFINITIONS: dict[RouteKind, Resource] = {

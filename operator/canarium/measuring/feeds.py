@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote, unquote
 
 import aiohttp
+from yarl import URL
 
 from canarium.core.actions import Measure
-from canarium.core.lending import TenantQueries, is_same_server
+from canarium.core.lending import TenantQueries, may_be_same_server
 from canarium.core.metrics import Feed
 from canarium.core.names import child_name, pod_names
 from canarium.core.promql import (
@@ -35,6 +36,7 @@ from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.judge import Counts
 from canarium.kube.store import Key
 from canarium.measuring.credentials import Secrets
+from canarium.measuring.reach import Reach
 from canarium.sources.addresses import check_address
 from canarium.sources.counting import CountsTracker, flip
 from canarium.sources.errors import SourceError, attempt
@@ -77,13 +79,36 @@ class Sources:
     now: Callable[[], float] = field(default=time.time)
     shares: Shares = field(default_factory=Shares)
     tenant_queries: TenantQueries = "OwnNamespace"
+    reach: Reach | None = None
+    "What may be dialled for a namespace; without it whatever isn't forbidden to all."
 
-    def is_lent(self, address: str, feed: Feed) -> bool:
+    def is_lent(self, address: str, feed: Feed, namespace: str) -> bool:
         """Whether a feed of a namespace's own asks the operator's Prometheus at this address."""
-        theirs = feed.template is None or feed.template[0] != "ClusterMetricTemplate"
-        if not theirs or not self.prometheus_url or self.tenant_queries == "Any":
+        if not is_tenants(feed) or not self.prometheus_url or self.tenant_queries == "Any":
             return False
-        return not address or is_same_server(address, self.prometheus_url)
+        own = self.reach is not None and self.reach.is_own(address, namespace)
+        looked_up = namespace if own else ""
+        return not address or may_be_same_server(address, self.prometheus_url, looked_up)
+
+    async def find(self, url: URL, feed: Feed, namespace: str) -> tuple[str, ...]:
+        """What is dialled for a feed's address; nothing for what its name leads to.
+
+        Raises SourceError where a namespace may not have that asked.
+        """
+        if self.reach is None or not is_tenants(feed):
+            return ()
+        async with self.shares.requests.hold(namespace, 1):  # a name server may be slow, too
+            return await self.reach.find(url, namespace)
+
+    def forget(self, address: str, feed: Feed, namespace: str) -> None:
+        """Find anew soon what is dialled, since asking there failed."""
+        if self.reach is not None and is_tenants(feed):
+            self.reach.forget(address, namespace)
+
+
+def is_tenants(feed: Feed) -> bool:
+    """Whether a namespace wrote what is asked, and not an administrator for all of them."""
+    return feed.template is None or feed.template[0] != "ClusterMetricTemplate"
 
 
 def make_asker(sources: Sources, key: Key, measure: Measure, feed: Feed) -> Asker:
@@ -95,7 +120,9 @@ def make_asker(sources: Sources, key: Key, measure: Measure, feed: Feed) -> Aske
         return _Refused("; ".join(problems))
     asked = partial(_make_side, sources, key, feed)
     stable = asked(measure.stable, measure.stable_version) if measure.stable else None
-    return _BothSides(stable, asked(measure.canary, measure.canary_version))
+    address = feed.query.url if isinstance(feed.query, WebQuery) else feed.query.address
+    forget = partial(sources.forget, address, feed, key[0])
+    return _BothSides(stable, asked(measure.canary, measure.canary_version), forget)
 
 
 def describe_source(query: Query) -> str:
@@ -159,8 +186,16 @@ class _Refused:
 class _BothSides:
     stable: _Side | None
     canary: _Side
+    forget: Callable[[], None]
 
     async def ask(self) -> Answers:
+        try:
+            return await self._ask()
+        except SourceError:
+            self.forget()
+            raise
+
+    async def _ask(self) -> Answers:
         if self.stable is None:
             return Answers(None, await self.canary.ask())
         # The one that is quicker waits, so that nothing is left running when the other fails.
@@ -175,6 +210,10 @@ def _unless_failed(found: Figure | BaseException) -> Figure:
     return found
 
 
+Find: TypeAlias = Callable[[URL], Awaitable[tuple[str, ...]]]
+"""From an address to what is dialled for it. Raises SourceError."""
+
+
 class _Side(Protocol):
     """Asks about one revision."""
 
@@ -185,11 +224,12 @@ class _Side(Protocol):
 def _make_side(sources: Sources, key: Key, feed: Feed, revision: str, version: str) -> _Side:
     values = _make_values(key, feed, revision, version)
     tracker = CountsTracker(sources.shares.series, key[0])
+    find = partial(sources.find, feed=feed, namespace=key[0])
     if isinstance(feed.query, WebQuery):
-        lent = sources.is_lent(feed.query.url, feed)
-        return _WebSide(sources, key[0], feed.query, values, tracker, lent=lent)
-    lent = sources.is_lent(feed.query.address, feed)
-    return _PrometheusSide(sources, key[0], feed.query, values, tracker, lent=lent)
+        lent = sources.is_lent(feed.query.url, feed, key[0])
+        return _WebSide(sources, key[0], feed.query, values, tracker, find, lent=lent)
+    lent = sources.is_lent(feed.query.address, feed, key[0])
+    return _PrometheusSide(sources, key[0], feed.query, values, tracker, find, lent=lent)
 
 
 def _make_values(key: Key, feed: Feed, revision: str, version: str) -> Mapping[str, str]:
@@ -215,6 +255,7 @@ class _PrometheusSide:
     query: PrometheusQuery
     values: Mapping[str, str]
     tracker: CountsTracker
+    find: Find
     lent: bool = False
     knows_names: bool = False
     rendered: dict[str, str] = field(default_factory=dict)
@@ -252,6 +293,7 @@ class _PrometheusSide:
         if not address:
             raise SourceError("no Prometheus: give an address, or run with --prometheus-url")
         credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
+        dial = await self._find(self.query.address)
         limits = Limits(timeout_seconds=self.query.timeout_seconds)
         try:
             return PrometheusSource(
@@ -261,7 +303,15 @@ class _PrometheusSide:
                 limits,
                 shares=self.sources.shares,
                 owner=self.namespace,
+                dial=dial,
             )
+        except ValueError as error:
+            raise SourceError(str(error)) from error
+
+    async def _find(self, address: str) -> tuple[str, ...]:
+        """What is dialled for an address of the query's own; the operator's needs no finding."""
+        try:
+            return await self.find(check_address(address)) if address else ()
         except ValueError as error:
             raise SourceError(str(error)) from error
 
@@ -286,6 +336,7 @@ class _WebSide:
     query: WebQuery
     values: Mapping[str, str]
     tracker: CountsTracker
+    find: Find
     lent: bool = False
 
     async def ask(self) -> Figure:
@@ -293,15 +344,16 @@ class _WebSide:
             raise SourceError(
                 "that is the operator's own Prometheus: ask it by prometheus, not web"
             )
-        credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
         try:
             url = check_address(fill_url(self.query.url, self.values))
             for path in _paths(self.query):
                 check_path(path)
         except ValueError as error:
             raise SourceError(str(error)) from error
+        credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
+        dial = await self.find(url)
         request = Request(
-            "GET", url, "application/json", credentials=credentials, owner=self.namespace
+            "GET", url, "application/json", credentials=credentials, owner=self.namespace, dial=dial
         )
         limits = Limits(self.query.timeout_seconds, WEB_LIMITS.max_bytes)
         found = await self._read(request, limits)

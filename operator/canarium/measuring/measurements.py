@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,9 +18,11 @@ from weakref import WeakValueDictionary
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from canarium import judge
 from canarium.core.actions import GatewayEndpoint, Measure
+from canarium.core.addressing import Allowed, parse_allowed
 from canarium.core.lending import TENANT_QUERIES, TenantQueries
 from canarium.core.metrics import Feed
 from canarium.core.observed import AnalysisResult, PodRecord
@@ -33,6 +35,7 @@ from canarium.kube.store import Key
 from canarium.measuring.credentials import Secrets
 from canarium.measuring.feeds import Asker, Sources, make_asker
 from canarium.measuring.profiles import OwnProfiles
+from canarium.measuring.reach import Reach
 from canarium.measuring.results import COUNTERS, EXPERIMENT
 from canarium.measuring.session import Means, Meter, Readers, Session
 from canarium.sources.addresses import Network, check_address, make_guarded_session
@@ -76,8 +79,8 @@ class _Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the operator asks: its own Prometheus and what tenants may read there, networks that are
-    open to it nevertheless, the directory with profiles of users' own, and what things cost.
+    """How the operator asks: its own Prometheus and what tenants may read there, networks that may
+    be read from whatever they are, the directory with profiles of users' own, and what things cost.
     """
 
     prometheus_url: str = ""
@@ -85,6 +88,8 @@ class Settings:
     profiles: Path | None = None
     prices: PriceList | None = None
     tenant_queries: TenantQueries = "OwnNamespace"
+    addresses: Allowed = field(default_factory=Allowed)
+    "What namespaces may have asked beside their own Services."
 
     @classmethod
     def parse(
@@ -93,20 +98,24 @@ class Settings:
         networks: Sequence[str],
         profiles: str = "",
         prices: str = "",
+        *,
         tenant_queries: str = "",
+        addresses: Sequence[str] = (),
+        public: bool = True,
     ) -> Settings:
         """Read what was given as text, and the file with prices.
 
-        Raises ConfigError for what is no address, network, price list or choice.
+        Raises ConfigError for what is no address, network, price list, rule or choice.
         """
         chosen = _find_choice(tenant_queries or TENANT_QUERIES[0])
         listed = read_prices(prices) if prices else None
         try:
             if prometheus_url:
                 check_address(prometheus_url)
-            allowed = tuple(ip_network(each) for each in networks)
+            listed_networks = [str(ip_network(each)) for each in networks]
+            rules = parse_allowed([*addresses, *listed_networks], public=public)
             directory = Path(profiles) if profiles else None
-            return cls(prometheus_url, allowed, directory, listed, chosen)
+            return cls(prometheus_url, rules.networks, directory, listed, chosen, rules)
         except ValueError as error:
             raise ConfigError(str(error)) from error
 
@@ -132,6 +141,7 @@ class Measurements:
         settings: Settings = Settings(),
         listener: Listener | None = None,
         boundary: Boundary | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self._make_meter = make_meter or self._make_pods_meter
         self._find_pods = find_pods
@@ -139,6 +149,7 @@ class Measurements:
         self._now = now
         self._client = client
         self._settings = settings
+        self._reach = reach
         self._profiles = OwnProfiles(settings.profiles)
         self._listener = listener or _Nobody()
         self._boundary = boundary or Boundary()
@@ -285,7 +296,8 @@ class Measurements:
 
         Raises SourceError for an address that is none.
         """
-        place = gateway.address, key[0] if gateway.secret else "", gateway.secret
+        shared = self._reach is None or self._reach.is_same_for_all(gateway.address)
+        place = gateway.address, key[0] if gateway.secret or not shared else "", gateway.secret
         source = self._gateways.get(place)
         if source is None:
             source = self._gateways[place] = self._make_gateway_source(key, gateway)
@@ -294,10 +306,22 @@ class Measurements:
     def _make_gateway_source(self, key: Key, gateway: GatewayEndpoint) -> GatewaySource:
         authorize = partial(self._authorize, key, gateway.secret)
         try:
-            session = self._open_sources().session
-            return GatewaySource(session, gateway.address, authorize=authorize, shares=self._shares)
+            sources, address = self._open_sources(), gateway.address
+            resolve = partial(self._resolve, check_address(address), key[0])
+            return GatewaySource(
+                sources.session,
+                address,
+                authorize=authorize,
+                resolve=resolve if self._reach else None,
+                shares=self._shares,
+            )
         except ValueError as error:
             raise SourceError(str(error)) from error
+
+    async def _resolve(self, url: URL, namespace: str, _host: str, _port: int) -> Sequence[str]:
+        if self._reach is None:
+            raise AssertionError("without it names are looked up as they are")
+        return await self._reach.find(url, namespace)
 
     def _open_sources(self) -> Sources:
         if self._client is None:
@@ -310,6 +334,7 @@ class Measurements:
                 self._now,
                 self._shares,
                 self._settings.tenant_queries,
+                self._reach,
             )
         return self._asking
 
@@ -322,8 +347,8 @@ class Measurements:
             self._wake(key, result.verdict == "Fail")
 
 
-def _decision(result: AnalysisResult) -> tuple[str, bool, str]:
-    return result.verdict, result.proven, result.experiment
+def _decision(result: AnalysisResult) -> tuple[str, bool, str, bool]:
+    return result.verdict, result.proven, result.experiment, result.withheld
 
 
 def _begin(measure: Measure, before: Session | None) -> judge.Analysis:

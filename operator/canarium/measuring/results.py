@@ -28,6 +28,8 @@ def make_result(
     experiment: judge.Experiment | None,
     problems: Sequence[str],
     counted: Mapping[str, Counters],
+    *,
+    withheld: bool = False,
 ) -> AnalysisResult:
     """What the core gets to see of an analysis; `counted` is where the pods' counters stand."""
     over = measure.hold_over
@@ -49,6 +51,7 @@ def make_result(
         problems=tuple(problems[:PROBLEMS]),
         proven=judge.is_proven(analysis),
         experiment=judge.verdict_experiment(experiment) if experiment else "",
+        withheld=withheld,
     )
 
 

@@ -23,6 +23,7 @@ from canarium.judge import Counts
 from canarium.kube.boundary import Boundary
 from canarium.kube.store import Key
 from canarium.measuring.feeds import Answers, Asker
+from canarium.measuring.reach import NotReachedError
 from canarium.measuring.results import make_result
 from canarium.sources.auth import NOBODY, Credentials
 from canarium.sources.counters import Counters
@@ -103,6 +104,10 @@ class Session:
         self._counted: Mapping[str, Counters] = {}
         self._silent = 0
         self._problems: dict[str, tuple[str, ...]] = {}
+        self._unasked = {feed.metric.source for feed in measure.feeds}
+        "Sources that were not asked: not yet, or since their address is refused."
+        if measure.gateway is not None:
+            self._unasked.add(GATEWAY)
 
     async def run(self) -> None:
         """Measure until cancelled; what lies before `not_before` is not counted.
@@ -206,6 +211,7 @@ class Session:
     async def _judge_gateway(self, gateway: GatewayEndpoint, *, counted: bool = True) -> None:
         try:
             measurement = await self._measure_gateway(gateway)
+            self._unasked.discard(GATEWAY)
             if not counted:
                 return
             share = self.measure.share
@@ -237,6 +243,7 @@ class Session:
         try:
             self._observe_feed(feed, await self._find_asker(feed).ask())
             self._problems.pop(source, None)
+            self._unasked.discard(source)
             self._means.note_feed(feed, "")
         except Exception as error:  # noqa: BLE001 - whatever is raised is this reading's failure
             problem = self._fail(source, feed.metric.name, error)
@@ -265,6 +272,7 @@ class Session:
         if not isinstance(error, SourceError):
             self._means.boundary.note("Measuring", f"{'/'.join(self._means.key)} {what}", error)
         problem = str(take_for_failed(error))
+        (self._unasked.add if isinstance(error, NotReachedError) else self._unasked.discard)(source)
         self.analysis = judge.observe_error(self.analysis, source, problem)
         return problem
 
@@ -275,7 +283,14 @@ class Session:
 
     def _publish(self) -> None:
         problems = tuple(problem for found in self._problems.values() for problem in found)
-        result = make_result(self.measure, self.analysis, self.experiment, problems, self._counted)
+        result = make_result(
+            self.measure,
+            self.analysis,
+            self.experiment,
+            problems,
+            self._counted,
+            withheld=bool(self._unasked),
+        )
         self._means.publish(result)
 
 

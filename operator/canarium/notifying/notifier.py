@@ -29,7 +29,8 @@ from canarium.kube.client import Api
 from canarium.kube.events import Recorder
 from canarium.kube.metrics import Metrics
 from canarium.kube.store import Key
-from canarium.notifying.addresses import find_destination
+from canarium.measuring.reach import NotReachedError, Reach
+from canarium.notifying.addresses import Destination, find_destination
 from canarium.notifying.posting import Outcome, post
 from canarium.sources.addresses import Network, make_guarded_session
 from canarium.sources.errors import SourceError
@@ -96,6 +97,7 @@ class Notifier:
         *,
         everywhere: Sequence[Receiver] = (),
         allowed: Sequence[Network] = (),
+        reach: Reach | None = None,
         now: Callable[[], float] = time.time,
         backoff: Backoff = BACKOFF,
     ) -> None:
@@ -104,6 +106,7 @@ class Notifier:
         self._recorder = recorder
         self._everywhere = tuple(everywhere)
         self._allowed = allowed
+        self._reach = reach
         self._now = now
         self._boundary = Boundary(metrics)
         self._backoff = backoff
@@ -194,13 +197,22 @@ class Notifier:
                     self._client, letter.meta.namespace, letter.receiver
                 )
                 message = make_message(letter.receiver, letter.news)
-                return await post(self._open(), destination, message, letter.place[0])
+                dial, owner = await self._find(letter, destination), letter.place[0]
+                return await post(self._open(), destination, message, owner, dial)
+        except NotReachedError as error:
+            return Outcome(str(error), final=True)
         except SourceError as error:  # the Secret or its Role may be on its way
             return Outcome(str(error))
         except Exception as error:  # noqa: BLE001 - the receiver's other letters can be sent
             about = f"{_name(letter.meta)} {letter.receiver.name}"
             words = self._boundary.note("Notifying", about, error)
             return Outcome(f"an internal error ({words})", final=True)
+
+    async def _find(self, letter: _Letter, destination: Destination) -> tuple[str, ...]:
+        """What is dialled for an address out of a Secret; a file's is an administrator's."""
+        if self._reach is None or letter.receiver.address_file:
+            return ()
+        return await self._reach.find(destination.url, letter.meta.namespace, named=False)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

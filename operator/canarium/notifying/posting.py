@@ -16,6 +16,7 @@ import aiohttp
 from canarium.core.notifications import Message
 from canarium.failures import RefusedAddressError, explain_failure
 from canarium.notifying.addresses import Destination
+from canarium.sources.fetching import SOON, WHENEVER
 from canarium.sources.lookups import looking_up_for
 
 TIMEOUT_SECONDS = 10.0
@@ -40,12 +41,20 @@ DELIVERED = Outcome()
 
 
 async def post(
-    session: aiohttp.ClientSession, destination: Destination, message: Message, owner: str = ""
+    session: aiohttp.ClientSession,
+    destination: Destination,
+    message: Message,
+    owner: str = "",
+    dial: tuple[str, ...] = (),
 ) -> Outcome:
-    """Try once; `owner` is the namespace whose address it is."""
+    """Try once, at the first of the addresses of `dial` that takes the connection.
+
+    `owner` is the namespace whose address it is.
+    """
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            return await _post(session, destination, message, owner)
+            with looking_up_for(owner):
+                return await _connect(session, destination, message, dial)
     except TimeoutError:
         return Outcome(f"no answer within {TIMEOUT_SECONDS:g} s")
     except (aiohttp.ClientError, OSError) as error:
@@ -53,20 +62,41 @@ async def post(
         return Outcome(explain_failure(error), final=refused)
 
 
-async def _post(
-    session: aiohttp.ClientSession, destination: Destination, message: Message, owner: str
+async def _connect(
+    session: aiohttp.ClientSession,
+    destination: Destination,
+    message: Message,
+    dial: tuple[str, ...],
 ) -> Outcome:
-    with looking_up_for(owner):
-        response = await session.post(
-            destination.url,
-            data=message.body,
-            headers={"Content-Type": message.content_type, **destination.credentials.headers},
-            ssl=destination.credentials.tls or True,
-            allow_redirects=False,
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
-    async with response:
+    for place in dial[:-1]:
+        try:
+            return await _post(session, destination, message, place, SOON)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            continue
+    return await _post(session, destination, message, dial[-1] if dial else "")
+
+
+async def _post(
+    session: aiohttp.ClientSession,
+    destination: Destination,
+    message: Message,
+    place: str,
+    patience: aiohttp.ClientTimeout = WHENEVER,
+) -> Outcome:
+    url, name = destination.url, destination.url.raw_host
+    headers = {"Content-Type": message.content_type, **destination.credentials.headers}
+    if place:
+        headers["Host"] = url.raw_authority
+    async with session.post(
+        url.with_host(place) if place else url,
+        data=message.body,
+        headers=headers,
+        server_hostname=name if place and url.scheme == "https" else None,
+        ssl=destination.credentials.tls or True,
+        allow_redirects=False,
+        auto_decompress=False,
+        timeout=patience,
+    ) as response:
         response.close()  # what else it says is of no interest
         return judge(response.status, response.headers.get("Retry-After", ""))
 

@@ -57,6 +57,7 @@ _REFUSED: tuple[tuple[str, Network], ...] = tuple(
 )
 _NAT64 = ip_network("64:ff9b::/96")
 "The last 32 bits of its addresses are an IPv4 one (RFC 6052)."
+_GIVEN_OUT = ip_network("2000::/3")
 _LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
 "Of whoever runs the network (RFC 8215), who chooses where in it an IPv4 address stands."
 
@@ -88,17 +89,35 @@ def _can_be_looked_up(host: str) -> bool:
     return ":" in host or (len(host) <= 254 and all(0 < len(label) <= 63 for label in labels))
 
 
+def is_public(address: Address) -> bool:
+    """Whether an address, and whatever it stands for, is one of the Internet's."""
+    return all(map(_is_public, unwrap(address)))
+
+
+def _is_public(plain: Address) -> bool:
+    """Of IPv6 what is given out for it: elsewhere are other ways to write an IPv4 address."""
+    given_out = plain.version == 4 or plain in _GIVEN_OUT
+    return given_out and plain.is_global and not plain.is_multicast
+
+
 def find_objection(address: Address, allowed: Sequence[Network] = ()) -> str | None:
     """Say why an address must not be connected to, in a word or two; None when it may."""
-    objections = (_object_to(plain, allowed) for plain in _unwrap(address))
+    objections = (_object_to(plain, allowed) for plain in unwrap(address))
     return next(filter(None, objections), None)
 
 
 def _object_to(plain: Address, allowed: Sequence[Network]) -> str | None:
-    if any(plain in network for network in allowed):
-        return None
-    found = (what for what, network in _REFUSED if plain in network)
-    return next(found, None) or ("the operator's own" if _is_our_own(plain) else None)
+    """A wide network that is allowed opens nothing in it that is refused for what it is."""
+    listed = [network for network in allowed if plain in network]
+    for what, network in _REFUSED:
+        if plain in network and not any(_is_within(each, network) for each in listed):
+            return what
+    return "the operator's own" if not listed and _is_our_own(plain) else None
+
+
+def _is_within(network: Network, other: Network) -> bool:
+    """Whether all of a network is in another one; both hold one address, so they are of a kind."""
+    return network.prefixlen >= other.prefixlen
 
 
 def make_guarded_session(
@@ -139,8 +158,8 @@ def _check(where: tuple[Any, ...], allowed: Sequence[Network]) -> None:
         raise RefusedAddressError(f"{address} is not connected to: {objection} address")
 
 
-def _unwrap(address: Address) -> tuple[Address, ...]:
-    """The IPv4 addresses that an IPv6 one may stand for, where it may for any."""
+def unwrap(address: Address) -> tuple[Address, ...]:
+    """The IPv4 addresses that an IPv6 one may stand for, where it may for any; else itself."""
     if isinstance(address, IPv4Address):
         return (address,)
     if address in _NAT64:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import aiohttp
@@ -23,6 +23,10 @@ from canarium.sources.lookups import looking_up_for
 from canarium.sources.sharing import Held, Shares
 
 _CHUNK = 64 * 1024
+WHENEVER = aiohttp.ClientTimeout(total=None)
+"Whoever asks has a deadline of his own."
+SOON = aiohttp.ClientTimeout(total=None, sock_connect=1.0)
+"How long an address is tried that isn't the last one: a pod that is gone answers nothing."
 
 T = TypeVar("T")
 
@@ -40,7 +44,8 @@ class Request:
     """What is asked. `form` is sent as a form.
 
     `host` is the name to ask for where the URL has an address in its place; `owner` is the
-    namespace for which it is asked.
+    namespace for which it is asked. `dial` are the addresses to connect to, the first that takes
+    the connection; those of the URL's host when there are none.
     """
 
     method: str
@@ -50,6 +55,7 @@ class Request:
     credentials: Credentials = NOBODY
     host: str | None = None
     owner: str = ""
+    dial: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,28 +160,54 @@ async def asking(
     session: aiohttp.ClientSession, request: Request
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send a request, and give its answer as far as the headers."""
-    with looking_up_for(request.owner):
-        response = await session.request(
-            request.method,
-            request.url,
-            data=None if request.form is None else dict(request.form),
-            headers=_make_headers(request),
-            server_hostname=request.host if request.url.scheme == "https" else None,
-            ssl=request.credentials.tls or True,
-            allow_redirects=False,
-            auto_decompress=False,
-            read_bufsize=BUFFER_BYTES,
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
-    async with response:
+    async with AsyncExitStack() as stack:
+        with looking_up_for(request.owner):
+            response = await _connect(stack, session, request)
         if 300 <= response.status < 400:
             raise SourceError(f"HTTP status {response.status}: redirects are not followed")
         yield response
+
+
+async def _connect(
+    stack: AsyncExitStack, session: aiohttp.ClientSession, request: Request
+) -> aiohttp.ClientResponse:
+    """Ask at the first address that takes the connection; the last one's failure is told."""
+    for place in request.dial[:-1]:
+        try:
+            return await stack.enter_async_context(_send(session, aim(request, place), SOON))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            continue
+    last = aim(request, request.dial[-1]) if request.dial else request
+    return await stack.enter_async_context(_send(session, last))
+
+
+def aim(request: Request, address: str) -> Request:
+    """The same request, sent to this address in the place of its host's name."""
+    url = request.url.with_host(address)
+    return replace(request, url=url, host=request.host or request.url.raw_host)
+
+
+def _send(
+    session: aiohttp.ClientSession, request: Request, timeout: aiohttp.ClientTimeout = WHENEVER
+) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    return session.request(
+        request.method,
+        request.url,
+        data=None if request.form is None else dict(request.form),
+        headers=_make_headers(request),
+        server_hostname=request.host if request.url.scheme == "https" else None,
+        ssl=request.credentials.tls or True,
+        allow_redirects=False,
+        auto_decompress=False,
+        read_bufsize=BUFFER_BYTES,
+        timeout=timeout,
+    )
 
 
 def _make_headers(request: Request) -> dict[str, str]:
     headers = {"Accept": request.accept, "Accept-Encoding": "identity"}
     if request.host is not None:
         port = "" if request.url.is_default_port() else f":{request.url.port}"
-        headers["Host"] = request.host + port
+        name = f"[{request.host}]" if ":" in request.host else request.host
+        headers["Host"] = name + port
     return headers | request.credentials.headers

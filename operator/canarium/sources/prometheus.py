@@ -73,7 +73,10 @@ _SCALAR = msgspec.json.Decoder(tuple[float, str])
 
 
 class PrometheusSource:
-    """Asks one server, for the namespace `owner`. Raises ValueError for an address that is none."""
+    """Asks one server, for the namespace `owner`, at the addresses of `dial` where there are some.
+
+    Raises ValueError for an address that is none.
+    """
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class PrometheusSource:
         *,
         shares: Shares | None = None,
         owner: str = "",
+        dial: tuple[str, ...] = (),
     ) -> None:
         url = check_address(address)
         if url.query_string:
@@ -94,6 +98,7 @@ class PrometheusSource:
         self._limits = limits
         self._shares = shares or Shares()
         self._owner = owner
+        self._dial = dial
 
     async def query_gauge(self, query: str, at: float | None = None) -> float | None:
         """Ask for one number; None when there is none (no series, NaN, an infinity).
@@ -135,6 +140,7 @@ class PrometheusSource:
             form=form,
             credentials=self._credentials,
             owner=self._owner,
+            dial=self._dial,
         )
         found = await self._ask(request, read)
         if isinstance(found, SourceError):

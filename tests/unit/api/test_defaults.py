@@ -114,6 +114,25 @@ def test_defaults_of_no_use_are_refused_with_the_field_and_a_cure(written: Any, 
     assert words.removeprefix(": ") in str(caught.value)
 
 
+def test_what_defaults_have_all_objects_ask_is_listed() -> None:
+    quality = {
+        "name": "score",
+        "web": {"url": "https://quality.example/", "value": "$"},
+        "min": "1",
+    }
+    clicks = {"name": "clicks", "prometheus": {"address": "http://p.m:9090", "query": "up"}}
+    analysis = {
+        "gateway": {"address": "http://traefik-metrics.gateways:9100/metrics"},
+        "metrics": [quality, {**clicks, "min": "1"}, {"name": "error-rate", "max": "5%"}],
+    }
+    assert parse_defaults({"analysis": analysis}).addresses == (
+        "http://traefik-metrics.gateways:9100/metrics",
+        "https://quality.example/",
+        "http://p.m:9090",
+    )
+    assert NO_DEFAULTS.addresses == ()
+
+
 def test_without_a_file_or_with_an_empty_one_there_are_no_defaults(tmp_path: Path) -> None:
     empty = tmp_path / "defaults.yaml"
     empty.write_text("# nothing yet\n")

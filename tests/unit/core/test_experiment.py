@@ -105,6 +105,13 @@ def test_what_nobody_can_tell_apart_goes_back_when_time_is_up_and_stays_back() -
     assert world.canary == "2"
 
 
+def test_what_was_not_asked_decides_nothing() -> None:
+    world = experimenting()
+    world.findings["2"] = {"withheld": True}
+    world.run(7200.0, tick=60.0)
+    assert (world.state, shares(world)) == ("Holding", {"1": 50, "2": 50})
+
+
 def test_the_operator_wakes_up_when_time_is_up() -> None:
     world = experimenting()
     world.run(700.0)

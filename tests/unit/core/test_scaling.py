@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 from canarium.core.actions import ScalerKind
+from canarium.core.addressing import EVERYTHING, Allowed, parse_allowed
 from canarium.core.lending import TenantQueries
 from canarium.core.observed import Meta, Owner, ScalerCondition, ScalerRecord, WriteFailure
 from canarium.core.scaling import CEILING_FIELDS, FLOOR_FIELDS
@@ -282,6 +283,99 @@ def test_keda_is_given_a_query_of_the_shared_prometheus_for_the_own_namespace_al
     world.run_until("Idle")
     world.settle()
     assert triggers(world) == {"queue": wanted}
+
+
+def addressed(address: str, **observed: object) -> World:
+    """A model whose autoscaler is to ask at this address, by default with nothing listed."""
+    scaling = Scaling(1, 3, (QUEUE,), prometheus_url=address)
+    world = World(make_spec("1", scaling=scaling, rollout=make_rollout(50)))
+    find_otherwise(world, **{"addresses": Allowed(), **observed})
+    world.run_until("Idle")
+    world.settle()
+    return world
+
+
+def find_otherwise(world: World, **observed: object) -> None:
+    """Have this found from now on."""
+    observe = world.observe
+    world.observe = lambda: replace(observe(), **observed)  # type: ignore[method-assign,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("address", "listed", "given"),
+    [
+        ("http://prometheus:9090", (), f"http://prometheus.{NAMESPACE}.svc:9090"),
+        (f"http://prometheus.{NAMESPACE}", (), f"http://prometheus.{NAMESPACE}.svc:80"),
+        ("http://prometheus.monitoring:9090", ("*.monitoring",), None),
+        ("http://10.1.2.3:9090", ("10.0.0.0/8",), None),
+        (SHARED, (), None),
+    ],
+)
+def test_keda_is_given_a_service_of_the_own_namespace_in_full_and_what_is_listed(
+    address: str, listed: tuple[str, ...], given: str | None
+) -> None:
+    (scaler,) = addressed(address, addresses=parse_allowed(listed)).scalers.values()
+    (trigger,) = json.loads(scaler.spec)["triggers"]
+    assert trigger["metadata"]["serverAddress"] == (given or address)
+
+
+@pytest.mark.parametrize(
+    ("address", "objection", "words"),
+    [
+        (
+            "http://prometheus.monitoring:9090",
+            "",
+            "addresses.allow lacks prometheus.monitoring:9090: it is no Service of namespace ",
+        ),
+        ("https://prometheus.example.com", "", "addresses.allow lacks prometheus.example.com:443"),
+        (
+            "http://prometheus.example.svc.evil.example:9090",
+            "",
+            "lacks prometheus.example.svc.",
+        ),
+        ("http://10.1.2.3:9090", "", "addresses.allow lacks 10.1.2.3:9090"),
+        ("http://prometheus:9090", "is an alias", "queue: its Service is an alias"),
+    ],
+)
+def test_an_address_that_is_not_listed_is_not_given_to_keda(
+    address: str, objection: str, words: str
+) -> None:
+    world = addressed(address, scaling_service=objection)
+    assert world.scalers == {}
+    assert world.condition("Scaled") == ("False", "AddressRefused")
+    assert words in next(c.message for c in world.status.conditions if c.type == "Scaled")
+
+
+def test_what_scales_already_goes_on_where_its_address_is_refused_from_now_on() -> None:
+    """As after an upgrade: nothing new is asked there, and nothing loses its size or its floor."""
+    world = addressed("http://prometheus.monitoring:9090", addresses=EVERYTHING)
+    (before,) = world.scalers.values()
+    world.loads["1"] = 3
+    find_otherwise(world, addresses=Allowed())
+    world.settle()
+    (after,) = world.scalers.values()
+    assert after == before
+    assert world.condition("Scaled") == ("False", "AddressRefused")
+    assert world.spec is not None
+    world.apply(make_spec("2", scaling=world.spec.scaling, rollout=world.spec.rollout))
+    world.run_until("Holding")
+    (during,) = world.scalers.values()
+    assert during.meta.name == before.meta.name
+    spec = json.loads(during.spec)
+    assert spec["triggers"] == json.loads(before.spec)["triggers"]
+    assert spec["minReplicaCount"] == 3, "what the rollout needs is kept"
+    world.run_until("Idle")
+    world.settle()
+    assert world.scalers == {}, "the next revision is given none"
+
+
+def test_what_asks_a_service_that_became_an_alias_ends() -> None:
+    world = addressed("http://prometheus:9090")
+    assert world.scalers
+    find_otherwise(world, scaling_service="is an alias")
+    world.settle()
+    assert world.scalers == {}
+    assert world.condition("Scaled") == ("False", "AddressRefused")
 
 
 def test_a_query_that_cannot_be_kept_to_its_namespace_is_given_to_nobody() -> None:

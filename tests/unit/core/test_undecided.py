@@ -166,6 +166,23 @@ def test_words_that_wait_are_written_anew_ever_more_rarely() -> None:
     assert "in more than 2 min" in written[-1]
 
 
+def test_what_was_not_asked_takes_nothing_back_and_is_told() -> None:
+    """An address that a newer operator refuses is no fault of the canary's."""
+    rollout = make_rollout(20, analysis=True)
+    assert isinstance(rollout.analysis, AnalysisSpec)
+    world, why = serving(), "score: addresses.allow lacks prometheus.monitoring:9090"
+    world.verdicts["2"] = "NoData"
+    row = {"metric": "score", "verdict": "NoData", "reason": "NoCanaryData", "source": "Web"}
+    world.findings["2"] = {"rows": (row,), "problems": (why,), "withheld": True}
+    analysis = replace(rollout.analysis, on_no_data="Rollback")
+    world.apply(make_spec("2", rollout=replace(rollout, analysis=analysis)))
+    world.run(600.0)
+    assert (world.state, world.status.rejected) == ("Holding", ())
+    assert why in next(c.message for c in world.status.conditions if c.type == "Judged")
+    world.findings["2"]["withheld"] = False
+    world.run_until("Rejected")
+
+
 def test_a_rollback_for_want_of_data_says_what_was_missing() -> None:
     rollout = make_rollout(20, analysis=True)
     assert isinstance(rollout.analysis, AnalysisSpec)

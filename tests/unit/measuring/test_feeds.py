@@ -3,7 +3,7 @@ import base64
 import gc
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import web
 from canarium.core.actions import Measure
+from canarium.core.addressing import parse_allowed
 from canarium.core.lending import TenantQueries
 from canarium.core.metrics import Argument, Feed, TemplateKey
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
@@ -27,6 +28,7 @@ from canarium.measuring.feeds import (
     fill_url,
     make_asker,
 )
+from canarium.measuring.reach import Reach
 from canarium.sources.errors import SourceError
 from canarium.sources.fetching import Answer
 
@@ -130,6 +132,73 @@ async def test_no_series_is_none_only_of_a_metric_that_there_is(marked: str) -> 
     )
     asked = [each.form["query"] for each in server.asked]
     assert sum(query.startswith("group") for query in asked) == 4, "once known, of each side"
+
+
+async def look_up(host: str, _port: int) -> tuple[str, ...]:
+    return (host.removesuffix(".example"),)
+
+
+def make_service(*addresses: str) -> dict[str, Any]:
+    spec = {"selector": {"app": "quality"}, "clusterIPs": [*addresses]}
+    return {"kind": "Service", "metadata": {"name": "quality"}, "spec": spec}
+
+
+def reaching(sources: Sources, rules: Sequence[str] = ()) -> Sources:
+    """The same for namespaces that may have their own Services asked, and what is listed."""
+    client = FakeClient()
+    client.add(make_service("127.0.0.9", "127.0.0.1"))
+    return replace(sources, reach=Reach(client, parse_allowed(rules), look_up))
+
+
+@pytest.mark.parametrize("source", ["web", "prometheus"])
+async def test_a_service_of_the_own_namespace_is_asked_under_its_name(source: str) -> None:
+    """The first of its addresses has nobody listening."""
+    async with serving(lambda _: vector(({}, 1))) as server, asking(secrets()) as sources:
+        address = server.url.replace("127.0.0.1", "quality.risk.svc")
+        web = WebQuery(address, value="$.data.result[0].value[1]")
+        query = web if source == "web" else PrometheusQuery("gpu", address=address)
+        it = asker(reaching(sources), feed(query))
+        assert await it.ask() == Answers(1.0, 1.0)
+    hosts = {asked.headers["Host"] for asked in server.asked}
+    assert hosts == {address.removeprefix("http://")}
+
+
+@pytest.mark.parametrize("source", ["web", "prometheus"])
+async def test_a_service_that_was_made_anew_is_asked_at_its_new_address(source: str) -> None:
+    """Within the minute for which the old one is kept."""
+    async with serving(lambda _: vector(({}, 1))) as server, asking(secrets()) as sources:
+        address = server.url.replace("127.0.0.1", "quality")
+        web = WebQuery(address, value="$.data.result[0].value[1]")
+        query = web if source == "web" else PrometheusQuery("gpu", address=address)
+        now, client = [0.0], FakeClient()
+        client.add(make_service("127.0.0.9"))
+        reach = Reach(client, parse_allowed(()), look_up, clock=lambda: now[0])
+        it = asker(replace(sources, reach=reach), feed(query))
+        with pytest.raises(SourceError):
+            await it.ask()
+        client.add(make_service("127.0.0.1"))
+        now[0] = 10.0
+        assert await it.ask() == Answers(1.0, 1.0)
+
+
+@pytest.mark.parametrize("source", ["web", "prometheus"])
+async def test_what_is_not_listed_is_asked_by_an_administrators_template_alone(source: str) -> None:
+    async with serving(lambda _: vector(({}, 1))) as server, asking(secrets()) as sources:
+        place = server.url.removeprefix("http://").replace("127.0.0.1", "127.0.0.1.example")
+        web = WebQuery(f"http://{place}", value="$.data.result[0].value[1]")
+        asking_it = PrometheusQuery("gpu", address=f"http://{place}")
+        query: Query = web if source == "web" else asking_it
+        with pytest.raises(SourceError, match=f"addresses.allow lacks {place}"):
+            await asker(reaching(sources), feed(query)).ask()
+        listed = reaching(sources, [place, "127.0.0.0/8"])
+        assert await asker(listed, feed(query)).ask() == Answers(1.0, 1.0)
+        asked = len(server.asked)
+        here: Query = replace(web, url=server.url)
+        if isinstance(query, PrometheusQuery):
+            here = replace(query, address=server.url)
+        cluster = replace(feed(here), template=CLUSTERS)
+        assert await asker(reaching(sources), cluster).ask() == Answers(1.0, 1.0)
+    assert len(server.asked) > asked
 
 
 OWN: TemplateKey = ("MetricTemplate", "gpu")

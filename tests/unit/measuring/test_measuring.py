@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from canarium.core.actions import GatewayEndpoint, Measure
+from canarium.core.addressing import parse_allowed
 from canarium.core.observed import AnalysisResult, ContainerState, Meta, PodRecord
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric, Reading, Sample
 from canarium.kube.store import Key
 from canarium.measuring import SILENT_READINGS, Measurements, make_targets
+from canarium.measuring.reach import Reach
 from canarium.measuring.session import Session, identify
 from canarium.sim.loop import VirtualLoop
 from canarium.sources.counters import Counters
@@ -312,6 +314,36 @@ async def test_a_reading_that_goes_back_to_a_saved_one_tells_nothing_of_shares()
             result = it.result()
         assert result is not None
         assert result.verdict == verdict
+
+
+async def find_nothing(_host: str, _port: int) -> Sequence[str]:
+    return ()
+
+
+async def test_a_gateways_source_is_shared_where_its_address_means_the_same_to_all() -> None:
+    """A Service of one's own namespace is another one elsewhere, and so is what is refused."""
+    listed = parse_allowed(["traefik.gateways", "10.0.0.0/8"])
+    reach = Reach(FakeClient(), listed, find_nothing)
+    measurements = Measurements(
+        lambda _key: (), lambda _key, _urgent: None, client=FakeClient(), reach=reach
+    )
+    kept = []
+    for address in (
+        "http://traefik.gateways:9100/",
+        "http://10.1.2.3:9100/",
+        "http://traefik:9100/",
+    ):
+        for namespace in ("risk", "fraud"):
+            endpoint = GatewayEndpoint("Traefik", address, "")
+            kept.append(measurements._make_gateway_meter((namespace, "m"), endpoint))
+    places = {(address, namespace) for address, namespace, _ in measurements._gateways}
+    assert places == {
+        ("http://traefik.gateways:9100/", ""),
+        ("http://10.1.2.3:9100/", ""),
+        ("http://traefik:9100/", "risk"),
+        ("http://traefik:9100/", "fraud"),
+    }
+    await measurements.close()
 
 
 async def test_a_gateways_source_goes_with_the_last_session_that_reads_it() -> None:

@@ -12,6 +12,7 @@ from canarium.core.observed import AnalysisResult, Meta, PodRecord
 from canarium.core.spec import MetricsEndpoint, PrometheusQuery
 from canarium.judge import Counts, Metric, Reading, Sample
 from canarium.measuring.feeds import Answers
+from canarium.measuring.reach import NotReachedError
 from canarium.measuring.session import Means, Readers, Session
 from canarium.sim.loop import VirtualLoop
 from canarium.sources.auth import Credentials
@@ -56,6 +57,16 @@ class Gateway:
     async def measure(self, stable: Backend | None, canary: Backend) -> Measurement:
         self.asked.append((stable, canary))
         return Measurement(Reading(2.0, Sample(80, 0), self.canary))
+
+
+@dataclass
+class Unreached(Gateway):
+    """A gateway that is not read."""
+
+    error: Exception = field(kw_only=True)
+
+    async def measure(self, stable: Backend | None, canary: Backend) -> Measurement:
+        raise self.error
 
 
 @dataclass
@@ -171,6 +182,42 @@ def test_a_reading_that_fails_is_told_and_neither_passes_nor_fails() -> None:
     assert {result.problems for result in stage.results} == {("score: no answer within 5 s",)}
     assert stage.results[0].verdict == "NoData"
     assert (stage.results[-1].verdict, stage.results[-1].reason) == ("Inconclusive", "MetricError")
+
+
+def refused() -> Answers:
+    raise NotReachedError("addresses.allow lacks quality.example.com:80")
+
+
+def test_what_is_not_asked_is_told_from_what_fails() -> None:
+    """Only of what was asked does having no data say anything: not before, and not if refused."""
+    answers: list[Answering] = [refused, broken, refused, lambda: Answers(1.0, 1.0)]
+    late = replace(CLICKS, interval_seconds=1000.0)
+    asked = asyncio.Event()
+
+    def answer_late() -> Answers:
+        assert asked.is_set(), "the other one published first"
+        return Answers(None, None)
+
+    def answer() -> Answers:
+        asked.set()
+        return answers.pop(0)()
+
+    stage = Stage(replace(STEP, feeds=(SCORE, late)), {"score": answer, "clicks": answer_late})
+    stage.play(35.0)
+    first, second, *others = stage.results
+    assert (first.withheld, second.withheld) == (True, True)
+    assert [result.withheld for result in others] == [False, True, False]
+
+
+def test_a_gateway_that_is_not_asked_is_told_from_one_that_fails() -> None:
+    metric = Metric("error-rate", "ErrorRate", max=0.05, source="Gateway")
+    measure = replace(
+        STEP, metrics=(metric,), gateway=GatewayEndpoint("Traefik", "http://gateway:9100/metrics")
+    )
+    for error, withheld in ((NotReachedError("no"), True), (SourceError("no"), False)):
+        stage = Stage(measure, gateway=Unreached(Sample(1, 0), error=error))
+        stage.play(5.0)
+        assert {result.withheld for result in stage.results} == {withheld}
 
 
 def test_a_source_that_recovers_has_no_problem_any_more() -> None:

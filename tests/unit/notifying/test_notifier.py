@@ -14,11 +14,13 @@ import pytest
 from aiohttp import web
 from canarium.api import parse_deployment
 from canarium.core.actions import Event
+from canarium.core.addressing import Allowed, parse_allowed
 from canarium.core.notices import NOTICES, Receiver
 from canarium.core.observed import Meta, ModelObject
 from canarium.core.status import Status
 from canarium.kube.backoff import Backoff
 from canarium.kube.metrics import Metrics
+from canarium.measuring.reach import Reach
 from canarium.notifying import notifier as notifier_module
 from canarium.notifying import posting
 from canarium.notifying.addresses import Destination
@@ -331,7 +333,7 @@ def test_news_waits_for_one_of_each_namespace_however_slow_a_receiver_is(
     file = tmp_path / "address"
     file.write_text("http://chat.example/hook")
 
-    async def post(_session: Any, _destination: Any, message: Any, _owner: str) -> Outcome:
+    async def post(_session: Any, _destination: Any, message: Any, *_more: Any) -> Outcome:
         await asyncio.sleep(5.0)
         name = json.loads(message.body)["data"]["name"]
         took.append((name, asyncio.get_running_loop().time()))
@@ -412,6 +414,42 @@ async def test_an_address_that_leads_back_into_the_operator_is_refused(allowed: 
         outcomes = await it.settle()
     want = ({"Delivered": 1.0}, 1) if allowed else ({"GivenUp": 1.0}, 0)
     assert (outcomes, len(inbox.got)) == want
+
+
+async def look_up(_host: str, _port: int) -> tuple[str, ...]:
+    return ("127.0.0.1",)
+
+
+@pytest.mark.parametrize("url", ["http://hidden.example:{}/hook", "http://127.0.0.1:{}/hook"])
+async def test_a_host_that_is_not_listed_is_told_nothing(url: str) -> None:
+    """Nor is it named: an address is a secret. Where it is listed it is told."""
+    inbox = Inbox()
+    async with serving(inbox.answer) as server:
+        written = url.format(URL(server).port)
+        for rules, want in (((), {"GivenUp": 1.0}), (("*", "127.0.0.0/8"), {"Delivered": 1.0})):
+            reach = Reach(FakeClient(), parse_allowed(rules), look_up)
+            async with office(make_secret(url=written), reach=reach) as it:
+                it.notify(CHAT)
+                assert await it.settle() == want
+            told = "".join(it.events)
+            assert "hidden" not in told
+            assert bool(rules) != ("its host" in told or "loopback address" in told), told
+    assert len(inbox.got) == 1
+
+
+async def test_a_service_of_the_own_namespace_is_told_by_its_name() -> None:
+    inbox = Inbox()
+    addresses = ["127.0.0.9", "127.0.0.1"]  # nobody listens at the first
+    about = {"kind": "Service", "metadata": {"name": "chats"}}
+    spec = {"selector": {"app": "chats"}, "clusterIPs": addresses}
+    async with serving(inbox.answer) as server:
+        port = URL(server).port
+        secret = make_secret(url=f"http://chats:{port}/hook")
+        async with office(secret, {**about, "spec": spec}) as it:
+            it.notifier._reach = Reach(it.client, Allowed(), look_up)
+            it.notify(CHAT)
+            assert await it.settle() == {"Delivered": 1.0}
+    assert inbox.got[0].headers["Host"] == f"chats:{port}"
 
 
 async def test_a_token_of_the_secret_is_sent_and_the_operators_own_is_not() -> None:

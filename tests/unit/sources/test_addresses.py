@@ -10,6 +10,7 @@ from canarium.sources.addresses import (
     MAX_ADDRESS,
     check_address,
     find_objection,
+    is_public,
     make_guarded_session,
 )
 from canarium.sources.errors import SourceError
@@ -76,6 +77,51 @@ def test_what_is_allowed_is_connected_to_and_nothing_else() -> None:
     assert find_objection(ip_address("127.0.0.1"), LOOPBACK) is None
     assert find_objection(ip_address("::ffff:127.0.0.1"), LOOPBACK) is None
     assert find_objection(ip_address("::1"), LOOPBACK) == "loopback"
+
+
+@pytest.mark.parametrize(
+    ("network", "address", "objection"),
+    [
+        ("0.0.0.0/0", "169.254.169.254", "link-local"),
+        ("0.0.0.0/0", "127.0.0.1", "loopback"),
+        ("100.64.0.0/10", "100.100.100.200", "metadata"),
+        ("100.64.0.0/10", "100.100.100.201", None),
+        ("fd00::/8", "fd00:ec2::254", "metadata"),
+        ("169.254.169.254/32", "169.254.169.254", None),
+        ("169.254.169.0/24", "169.254.169.254", None),
+    ],
+)
+def test_a_wide_network_opens_nothing_that_is_refused_for_what_it_is(
+    network: str, address: str, objection: str | None
+) -> None:
+    assert find_objection(ip_address(address), [ip_network(network)]) == objection
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        ("64:ff9b::5db8:d822", True),
+        ("::ffff:93.184.216.34", True),
+        ("10.0.0.1", False),
+        ("100.64.0.1", False),
+        ("224.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::a00:1", False),
+        ("2002:a00:1::", False),
+        ("::10.0.0.1", False),
+        ("::ffff:0:10.0.0.1", False),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
+        ("fec0::1", False),
+        ("fd00::1", False),
+        ("ff0e::1", False),
+    ],
+)
+def test_a_public_address_is_one_of_the_internets_however_it_is_written(
+    address: str, public: bool
+) -> None:
+    assert is_public(ip_address(address)) is public
 
 
 async def ask(session: aiohttp.ClientSession, url: str) -> Answer:
