@@ -211,7 +211,7 @@ class Runtime:
             self.recorder,
             everywhere=self.options.receivers,
             allowed=self.options.measuring.allowed,
-            reach=self.reach,
+            reach=self._make_reach(),  # names of metrics' servers keep no news waiting
             now=self.clock.now,
         )
 

@@ -1215,6 +1215,23 @@ SOURCES = (
         test=_MEASURING + "test_reach.py::test_a_service_that_leads_elsewhere_is_not_followed",
     ),
     Mutant(
+        name="source-a-name-alone-fails",
+        wrong="A name alone that was another namespace's Service counts as asked, and has no data",
+        file="measuring/reach.py",
+        old="        if kept.missing and bare:\n",
+        new="        if kept.missing and not bare:\n",
+        test=_MEASURING + "test_reach.py::test_a_name_alone_that_is_no_service_is_not_asked",
+    ),
+    Mutant(
+        name="source-lookups-are-nobodys",
+        wrong="Names are looked up in nobody's name, so one namespace's take the others' threads",
+        file="measuring/reach.py",
+        old="            with looking_up_for(namespace):\n",
+        new='            with looking_up_for(""):\n',
+        test=_MEASURING + "test_reach.py"
+        "::test_names_that_nobody_answers_for_keep_no_other_namespace_waiting",
+    ),
+    Mutant(
         name="source-the-apiserver-is-asked",
         wrong="Where everything is listed the apiserver is, too",
         file="measuring/reach.py",

@@ -131,7 +131,8 @@ def _find_refusal(view: View) -> str:
         return ""
     namespace = observed.model.meta.namespace
     if names_own_service(address, namespace, observed.addresses):
-        return f"its Service {observed.scaling_service}" if observed.scaling_service else ""
+        objection, cure = observed.scaling_service, "list it in addresses.allow, with its namespace"
+        return f"its Service {objection}: {cure}" if objection else ""
     return find_unlisted(address, namespace, observed.addresses)
 
 

@@ -51,6 +51,7 @@ LOOKUP_SECONDS = 5.0
 MOST_KEPT = 1000
 MOST_DIALLED = 20
 "Of one host's addresses."
+_ELSEWHERE = ": another namespace's is written name.namespace"
 _WHAT = "{what}"
 "Where a Service's name is put, for whoever may read it."
 NAME_OF_SLICES = "kubernetes.io/service-name"
@@ -101,16 +102,22 @@ class NotReachedError(SourceError):
     """An address that is not asked for a namespace, until somebody changes something."""
 
 
+class NoServiceError(NotReachedError):
+    """A name alone for which the namespace has no Service: it may have been meant for another's."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """What is known of a Service; `problem` is why it cannot be dialled now.
 
-    `objection` is why it is never followed. `read` is when the apiserver said so.
+    `objection` is why it is never followed. `missing`: there is no such Service. `read` is when the
+    apiserver said so.
     """
 
     addresses: tuple[str, ...] = ()
     objection: str = ""
     problem: str = ""
+    missing: bool = False
     seconds: float = KEPT_SECONDS
     read: float = 0.0
     until: float = 0.0
@@ -160,7 +167,8 @@ class Reach:
         host, port = simplify(url.raw_host or ""), url.port or 0
         if self.is_own(str(url), namespace):
             name = find_own_name(host, namespace)
-            found = await self._find_service(name if named else "", name, namespace)
+            said = name if named else ""
+            found = await self._find_service(said, name, namespace, bare="." not in host)
         else:
             with looking_up_for(namespace):
                 found = await self._look_up(url, host, port, namespace, named=named)
@@ -180,11 +188,19 @@ class Reach:
             soon = kept.read + MISSING_SECONDS
             self._kept[key] = replace(kept, until=min(kept.until, soon))
 
-    async def _find_service(self, said: str, name: str, namespace: str) -> tuple[str, ...]:
-        """The addresses of a Service that leads to pods of its namespace."""
+    async def _find_service(
+        self, said: str, name: str, namespace: str, *, bare: bool
+    ) -> tuple[str, ...]:
+        """The addresses of a Service that leads to pods of its namespace.
+
+        A `bare` name that is none of its Services was another namespace's to earlier versions.
+        """
         kept, what = await self._get(name, namespace), f"Service {said}".strip()
         if kept.objection:
-            raise NotReachedError(f"{what} {kept.objection}")
+            host = f"{name}.{namespace}, written so" if said else "its host, with its namespace"
+            raise NotReachedError(f"addresses.allow lacks {host}: it {kept.objection}")
+        if kept.missing and bare:
+            raise NoServiceError(kept.problem.replace(_WHAT, what) + _ELSEWHERE)
         if kept.problem:
             raise SourceError(kept.problem.replace(_WHAT, what))
         return kept.addresses
@@ -233,7 +249,7 @@ class Reach:
             return _keep_endpoints(await self._list_endpoints(name, namespace))
         except NotFoundError:
             words = f"there is no such {_WHAT} in namespace {namespace}"
-            return _Kept(problem=words, seconds=MISSING_SECONDS)
+            return _Kept(problem=words, missing=True, seconds=MISSING_SECONDS)
         except ApiError as error:
             raise SourceError(f"its Service cannot be read: {error.reason}") from error
         except CanariumError as error:

@@ -29,7 +29,7 @@ from canarium.kube.client import Api
 from canarium.kube.events import Recorder
 from canarium.kube.metrics import Metrics
 from canarium.kube.store import Key
-from canarium.measuring.reach import NotReachedError, Reach
+from canarium.measuring.reach import NoServiceError, NotReachedError, Reach
 from canarium.notifying.addresses import Destination, find_destination
 from canarium.notifying.posting import Outcome, post
 from canarium.sources.addresses import Network, make_guarded_session
@@ -199,8 +199,8 @@ class Notifier:
                 message = make_message(letter.receiver, letter.news)
                 dial, owner = await self._find(letter, destination), letter.place[0]
                 return await post(self._open(), destination, message, owner, dial)
-        except NotReachedError as error:
-            return Outcome(str(error), final=True)
+        except NotReachedError as error:  # a Service may be on its way
+            return Outcome(str(error), final=not isinstance(error, NoServiceError))
         except SourceError as error:  # the Secret or its Role may be on its way
             return Outcome(str(error))
         except Exception as error:  # noqa: BLE001 - the receiver's other letters can be sent

@@ -334,7 +334,7 @@ def test_keda_is_given_a_service_of_the_own_namespace_in_full_and_what_is_listed
             "lacks prometheus.example.svc.",
         ),
         ("http://10.1.2.3:9090", "", "addresses.allow lacks 10.1.2.3:9090"),
-        ("http://prometheus:9090", "is an alias", "queue: its Service is an alias"),
+        ("http://prometheus:9090", "is an alias", "queue: its Service is an alias: list it"),
     ],
 )
 def test_an_address_that_is_not_listed_is_not_given_to_keda(

@@ -179,7 +179,7 @@ def test_what_was_not_asked_takes_nothing_back_and_is_told() -> None:
     world.run(600.0)
     assert (world.state, world.status.rejected) == ("Holding", ())
     assert why in next(c.message for c in world.status.conditions if c.type == "Judged")
-    world.findings["2"]["withheld"] = False
+    world.findings["2"] = {**world.findings["2"], "withheld": False}
     world.run_until("Rejected")
 
 

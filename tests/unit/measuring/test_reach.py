@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,6 +18,8 @@ from canarium.kube.resources import ENDPOINT_SLICES, Resource
 from canarium.measuring import reach as reaching
 from canarium.measuring.reach import NotReachedError, Reach
 from canarium.sources.errors import SourceError
+from canarium.sources.gateway import look_up
+from canarium.sources.sharing import Shares
 from yarl import URL
 
 from tests.unit.kube.fake import FakeClient
@@ -32,6 +37,7 @@ NAMES: Mapping[str, Sequence[str]] = {
     "api.example.com": ["10.0.0.1"],
 }
 PROMETHEUS = "http://prometheus.monitoring:9090"
+CURE = "addresses.allow lacks quality.risk, written so: it "
 
 
 async def resolve(host: str, _port: int) -> Sequence[str]:
@@ -133,15 +139,15 @@ async def test_a_headless_service_is_dialled_by_its_ready_endpoints() -> None:
     [
         (
             {"type": "ExternalName", "externalName": "kubernetes.default.svc"},
-            "Service quality is an alias (ExternalName), which is not followed",
+            "is an alias (ExternalName), which is not followed",
         ),
         (
             {"selector": None},
-            "Service quality has no selector, so it may lead anywhere: it is not followed",
+            "has no selector, so it may lead anywhere: it is not followed",
         ),
         (
             {"selector": {}, "externalName": "a.example"},
-            "Service quality is an alias (ExternalName), which is not followed",
+            "is an alias (ExternalName), which is not followed",
         ),
     ],
 )
@@ -149,16 +155,67 @@ async def test_a_service_that_leads_elsewhere_is_not_followed(
     spec: dict[str, Any], words: str
 ) -> None:
     found = reach(Cluster(service(**spec)))
-    assert await refusal(found, "http://quality") == words
-    assert await found.find_objection("quality", "risk") == words.removeprefix("Service quality ")
+    assert await found.find_objection("quality", "risk") == words
+    assert await refusal(found, "http://quality") == CURE + words
+
+
+@pytest.mark.parametrize(
+    "spec", [{"type": "ExternalName", "externalName": "quality.fraud.svc"}, {"selector": None}]
+)
+async def test_such_a_service_is_followed_where_it_is_listed(spec: dict[str, Any]) -> None:
+    async def look_up(host: str, _port: int) -> Sequence[str]:
+        assert host == "quality.risk.svc"
+        return ["10.96.0.9"]
+
+    found = Reach(Cluster(service(**spec)), parse_allowed(["quality.risk"]), look_up)
+    assert await found.find(URL("http://quality.risk.svc:9090"), "risk") == ("10.96.0.9",)
 
 
 async def test_what_is_no_service_is_not_looked_up_instead() -> None:
     found = reach(Cluster())
     assert await refusal(found, "http://localhost:8080") == (
-        "there is no such Service localhost in namespace risk"
+        "there is no such Service localhost in namespace risk: "
+        "another namespace's is written name.namespace"
     )
     assert not await found.find_objection("localhost", "risk"), "it may come"
+
+
+async def test_a_name_alone_that_is_no_service_is_not_asked() -> None:
+    """To an earlier operator it was one of its own namespace. A name in full is one's own, gone."""
+    for url, asked in (("http://prometheus:9090", False), ("http://prometheus.risk:9090", True)):
+        with pytest.raises(SourceError) as caught:
+            await reach(Cluster()).find(URL(url), "risk")
+        assert isinstance(caught.value, NotReachedError) != asked
+
+
+async def test_names_that_nobody_answers_for_keep_no_other_namespace_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor do they have more threads than a namespace's share, however many are asked for."""
+    over, hanging = threading.Event(), list[str]()
+
+    def find(host: str, port: int, **_: Any) -> Any:
+        if host == "hangs.example.com":
+            hanging.append(host)
+            over.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (PUBLIC, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+    monkeypatch.setattr(reaching, "LOOKUP_SECONDS", 0.05)
+    found = Reach(Cluster(), Allowed(), partial(look_up, room=Shares().lookups))
+    slow = URL("https://hangs.example.com")
+    crowd = (found.find(slow, "crowd") for _ in range(100))
+    failed = await asyncio.gather(*crowd, return_exceptions=True)
+    monkeypatch.setattr(reaching, "LOOKUP_SECONDS", 15.0)
+    other = found.find(URL("https://quality.example.com"), "risk")
+    try:
+        answer = await other
+    finally:
+        over.set()
+    assert {type(each) for each in failed} == {SourceError}
+    assert len(hanging) <= 8
+    assert answer == (PUBLIC,)
 
 
 async def test_a_service_is_read_once_a_minute() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -450,6 +451,27 @@ async def test_a_service_of_the_own_namespace_is_told_by_its_name() -> None:
             it.notify(CHAT)
             assert await it.settle() == {"Delivered": 1.0}
     assert inbox.got[0].headers["Host"] == f"chats:{port}"
+
+
+async def test_a_service_that_is_on_its_way_is_waited_for() -> None:
+    """What is refused is told to nobody for good; what is missing may be made in a moment."""
+    inbox = Inbox()
+    about = {"kind": "Service", "metadata": {"name": "chats"}}
+    spec = {"selector": {"app": "chats"}, "clusterIPs": ["127.0.0.1"]}
+    async with serving(inbox.answer) as server:
+        secret = make_secret(url=f"http://chats:{URL(server).port}/hook")
+        async with office(secret) as it:
+            seconds = count(0.0, 5.0)
+
+            def tick() -> float:
+                if "get Service chats" in it.client.requests:
+                    it.client.add({**about, "spec": spec})
+                return next(seconds)
+
+            it.notifier._reach = Reach(it.client, Allowed(), look_up, clock=tick)
+            it.notify(CHAT)
+            assert await it.settle() == {"Delivered": 1.0}
+    assert it.client.requests.count("get Service chats") > 1
 
 
 async def test_a_token_of_the_secret_is_sent_and_the_operators_own_is_not() -> None:
