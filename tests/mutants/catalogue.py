@@ -2212,6 +2212,15 @@ ROUTES_OF_OURS = (
         test="tests/unit/core/test_faults.py::test_what_something_is_called_is_no_cause",
     ),
     Mutant(
+        name="pods-that-others-take-are-blamed",
+        wrong="A version is rejected at the deadline for pods that have just come for taken ones",
+        file="core/view.py",
+        old="        stuck = since is not None and self.now - since >= deadline\n",
+        new="        stuck = since is not None and deadline >= 0\n",
+        test="tests/simulated/test_blame.py::"
+        "test_pods_that_others_keep_taking_are_no_want_of_progress",
+    ),
+    Mutant(
         name="what-was-never-seen-in-place-is-no-contest",
         wrong="Whoever undoes a step before our watches saw it is answered at once, for ever",
         file="core/contest.py",

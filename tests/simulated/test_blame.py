@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from canarium.sim.apiserver import is_ready
 from canarium.sim.pods import NODES, Behaviour, Failing
 
 from tests.simulated.play import KEY, Play, serving
+
+Json = dict[str, Any]
 
 
 def rejected(play: Play) -> list[tuple[str, str]]:
@@ -101,3 +106,24 @@ def test_in_the_guard_one_pod_that_a_busy_registry_keeps_from_starting_rejects_n
             play.pods.cut_off(node, off=False)
         play.until("Idle", "2")
         assert rejected(play) == []
+
+
+def test_pods_that_others_keep_taking_are_no_want_of_progress() -> None:
+    """AR#4365: one pod of ten is always new, as nodes are consolidated; none was ever stuck."""
+    with serving(replicas=10, steps=((50, "5s"),), progressDeadline="2m", guard="5s") as play:
+        play.pods.behave("2", Behaviour(start_seconds=30.0))
+        play.want("2")
+        play.until_weight(50)
+        for _ in range(12):
+            play.run(25.0)
+            names = (f"fraud-{play.revision('2')}", "risk")
+            ready = [b for b in play.server.all_of("Pod") if _is_of(b, names[0]) and is_ready(b)]
+            if ready:
+                play.pods.delete(("risk", ready[0]["metadata"]["name"]))
+        assert play.state(KEY) == "Scaling"
+        play.until("Idle", "2")
+
+
+def _is_of(pod: Json, name: str) -> bool:
+    meta = pod["metadata"]
+    return meta["name"].startswith(name) and "deletionTimestamp" not in meta

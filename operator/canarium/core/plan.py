@@ -144,6 +144,9 @@ def _moments(view: View, status: Status) -> list[float | None]:
         moments.append(ends_at(rollout, experiment.max_seconds))
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
         moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
+        tried = status.canary or status.stable
+        since = view.oldest_stuck_at(tried.revision) if tried else None
+        moments.append(None if since is None else since + view.rollout.progress_deadline_seconds)
     moments += [left_until(view, status), turned_at(view, status), rewords_at(view, status)]
     moments += [resumes_at(rollout), returns_at(rollout)]
     moments += list_moments(view, status)

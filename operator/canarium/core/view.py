@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from canarium.core.actions import SIZING_KINDS, Ref
 from canarium.core.capacity import carried_weight, needed_replicas, step_replicas
+from canarium.core.clock import AHEAD_SECONDS
 from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.defaults import keep_defaults
 from canarium.core.delivery import find_undeliverable
@@ -312,10 +313,26 @@ class View:
 
     def is_unready(self, revision: str) -> bool:
         """Whether pods of it run on a node and don't get ready, and nobody else is to blame."""
-        lives = (pod for pod in self.pods(revision) if pod.phase not in ENDED)
-        stuck = any(pod.scheduled and not pod.ready for pod in lives)
-        fault = self.fault(revision)
+        since, fault = self.oldest_stuck_at(revision), self.fault(revision)
+        deadline = self.rollout.progress_deadline_seconds
+        stuck = since is not None and self.now - since >= deadline
         return stuck and (fault is None or fault.whose == "Unclear")
+
+    def oldest_stuck_at(self, revision: str) -> float | None:
+        """When the oldest of its pods was made that have a node and aren't ready (epoch seconds).
+
+        Whoever takes pods, as nodes are drained, gives those that come instead a deadline of their
+        own. One that ended by itself has had its own.
+        """
+        pods = self.pods(revision)
+        stuck = [p for p in pods if p.scheduled and not p.ready and p.phase not in ENDED]
+        if stuck and any(pod.phase in ENDED for pod in pods):
+            return 0.0
+        return min((self._known_time(pod.meta.created_at) for pod in stuck), default=None)
+
+    def _known_time(self, at: float) -> float:
+        """A time of the apiserver's; long ago, where a clock that was set back since says later."""
+        return at if at <= self.now + AHEAD_SECONDS else 0.0
 
     def has_given_way(self, revision: str, status: Status) -> bool:
         """Whether pods of it that were there for its traffic stopped to be ready by themselves."""
