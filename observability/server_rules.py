@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from canarium.core.inference_series import Matchers, select_inference
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
-from canarium.core.profiles import GRPC_PROFILES, PROFILES, UNITS, Profile
+from canarium.queries.inference_series import Matchers, select_inference
+from canarium.queries.profiles import GRPC_PROFILES, PROFILES, UNITS, Profile
 
 from observability.rules import Record
 

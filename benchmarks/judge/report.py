@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from canarium.cli.svg import Axis, Band, Curve, Marks, Panel, render
+from canarium.cli.drawing.svg import Axis, Band, Curve, Marks, Panel, render
 
 from benchmarks.judge.judges import ALPHA
 from benchmarks.judge.tables import LETTER, Row, Table

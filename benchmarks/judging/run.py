@@ -12,8 +12,8 @@ from canarium.core.actions import Measure
 from canarium.core.observed import Meta, PodRecord
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric
-from canarium.kube.store import Key
-from canarium.measuring import Measurements
+from canarium.kube.informers.store import Key
+from canarium.metrics.sessions import Measurements
 
 from benchmarks.judging.pods import Serving, serving
 from benchmarks.rollouts.usage import Usage, read_usage

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from canarium.cli.svg import Axis, Curve, Panel, render
+from canarium.cli.drawing.svg import Axis, Curve, Panel, render
 
 from benchmarks.rollouts.report import compute_quantile
 from tests.e2e.capacity import Look

@@ -7,10 +7,10 @@ are the operator's own code.
 import argparse
 import time
 
-from canarium.core.model_series import ModelView
 from canarium.core.observed import Meta, ModelObject, RevisionRecord
 from canarium.core.status import Condition, RevisionStatus, Rollout, Status
-from canarium.kube.metrics import Metrics
+from canarium.telemetry.families import ModelView
+from canarium.telemetry.metrics import Metrics
 
 ROUNDS = 20
 

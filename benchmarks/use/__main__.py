@@ -13,13 +13,13 @@ from multiprocessing import get_context
 import msgspec
 import uvloop
 from canarium.core.observed import DeploymentRecord, Meta, ModelObject, PodRecord
-from canarium.core.use_reading import parse_prices
-from canarium.kube.cache import Cache
+from canarium.cost.meter import UseMeter
+from canarium.cost.reading import parse_prices
 from canarium.kube.client import Client
 from canarium.kube.config import Cluster
-from canarium.kube.metrics import Metrics
-from canarium.measuring import Settings
-from canarium.measuring.use import UseMeter
+from canarium.kube.informers.cache import Cache
+from canarium.metrics.sessions import Settings
+from canarium.telemetry.metrics import Metrics
 
 from benchmarks.rollouts.usage import read_usage
 from benchmarks.use.metrics_api import REVISION, make_answer, make_name, serve

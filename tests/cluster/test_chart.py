@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from canarium.startup_files import read_receivers
+from canarium.shell.startup_files import read_receivers
 
 from tests.cluster.chart_files import GOLDEN, find_stale, list_cases
 from tests.cluster.cluster import Cluster, make_list, make_manifest

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from canarium.judge import Sample
-from canarium.sources.gateway import Backend, GatewayMeter, GatewaySource
+from canarium.metrics.sources.gateway import Backend, GatewayMeter, GatewaySource
 
 from tests.cluster.backends import make_host, make_route
 from tests.cluster.cluster import Cluster, make_manifest
@@ -21,7 +21,7 @@ from tests.cluster.gateway import apply
 from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import wait_until
 from tests.cluster.progress import Progress
-from tests.unit.sources.serving import make_local_session
+from tests.unit.outbound.serving import make_local_session
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("control-plane")]
 NAMESPACE, MODEL = "risk", "fraud"

@@ -1,7 +1,7 @@
 """What a real Traefik counts of gRPC calls: too little to judge by, which is why it is refused.
 
 When this fails because calls that went well have a code of their own, the refusal in
-core/gateway_counters.py has had its day.
+routing/gateway_counters.py has had its day.
 """
 
 from collections import Counter as Tally

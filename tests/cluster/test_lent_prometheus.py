@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from canarium.core.promql_selectors import confine
+from canarium.queries.promql_selectors import confine
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 

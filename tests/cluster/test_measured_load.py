@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from canarium.core.profiles import GRPC_PROFILES, PROFILES
-from canarium.core.scaling_queries import make_query
 from canarium.core.spec import Protocol, ScalingMetric, ScalingType
-from canarium.sources.counters import Parser
-from canarium.sources.prometheus import PrometheusSource
+from canarium.metrics.counters import Parser
+from canarium.metrics.sources.prometheus import PrometheusSource
+from canarium.queries.profiles import GRPC_PROFILES, PROFILES
+from canarium.queries.scaling import make_query
 
 from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError
@@ -25,11 +25,11 @@ from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
 from tests.cluster.scraped import end
 from tests.naming import make_revision_pod
-from tests.unit.sources.serving import make_local_session
+from tests.unit.outbound.serving import make_local_session
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("prometheus")]
 SECONDS = 120.0
-METRICS = Path(__file__).parents[1] / "unit" / "sources" / "metrics"
+METRICS = Path(__file__).parents[1] / "unit" / "metrics" / "texts"
 REVISION = "5d8f7c9b64"
 POD = make_revision_pod("fraud", REVISION)
 OTHERS = (
@@ -60,7 +60,7 @@ DCGM_FI_DEV_GPU_UTIL{gpu="1",namespace="%(namespace)s",pod="%(pod)s"} 50
 DCGM_FI_DEV_GPU_UTIL{gpu="2",namespace="%(namespace)s",pod="%(second)s"} 10
 DCGM_FI_DEV_GPU_UTIL{gpu="3",namespace="%(namespace)s",pod="other"} 100
 """
-BY_GRPC = METRICS.parent / "grpc_metrics"
+BY_GRPC = METRICS.parent / "grpc_texts"
 CALLED = {f"grpc-{path.stem}": path for path in sorted(BY_GRPC.iterdir())}
 "The texts of servers that were called by gRPC, by the namespace in which they are scraped."
 TEXTS = {name: (METRICS / f"{name}.txt").read_text() for name in PROFILES} | {

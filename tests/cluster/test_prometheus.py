@@ -9,13 +9,13 @@ import pytest
 import yaml
 from aiohttp import web
 from canarium.api import parse_template
-from canarium.cli.templates import read_templates
+from canarium.cli.commands.templates import read_templates
 from canarium.core.names import pod_names
-from canarium.core.promql import Pattern, Template
 from canarium.judge.sequential import Counts
-from canarium.sources.counting import CountsTracker, Labels
-from canarium.sources.errors import SourceError
-from canarium.sources.prometheus import PrometheusSource
+from canarium.metrics.counting import CountsTracker, Labels
+from canarium.metrics.sources.prometheus import PrometheusSource
+from canarium.outbound.errors import SourceError
+from canarium.queries.promql import Pattern, Template
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from tests.cluster.ports import find_free_ports
@@ -23,8 +23,8 @@ from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
 from tests.cluster.scraped import end
-from tests.unit.core.test_promql import HOSTILE
-from tests.unit.sources.serving import make_local_session
+from tests.unit.outbound.serving import make_local_session
+from tests.unit.queries.test_promql import HOSTILE
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("prometheus")]
 SECONDS = 120.0

@@ -15,17 +15,17 @@ import pytest
 import yaml
 from canarium.core.actions import RouteKind
 from canarium.core.observed import Meta, ModelObject, Observed
-from canarium.core.resources.objects import make_route, make_service
-from canarium.kube.projections import (
+from canarium.kube.informers.projections import (
     make_definition_projection,
     make_route_projection,
     project_service,
 )
-from canarium.kube.resources import DEFINITIONS
-from canarium.routers import ROUTERS, Split
-from canarium.routers.base import Child, is_current
-from canarium.routers.definitions import COOKIE, ROUTE_KINDS, RULE_NAME, SESSION_NAME
-from canarium.routers.drift import find_added
+from canarium.kube.kinds import DEFINITIONS
+from canarium.resources.objects import make_route, make_service
+from canarium.routing import ROUTERS, Split
+from canarium.routing.base import Child, is_current
+from canarium.routing.definitions import COOKIE, ROUTE_KINDS, RULE_NAME, SESSION_NAME
+from canarium.routing.diff import find_added
 
 from tests.cluster.cluster import Cluster, make_manifest
 from tests.cluster.definitions import (
@@ -43,8 +43,8 @@ from tests.cluster.fixtures import own_cluster
 from tests.cluster.gateway import apply
 from tests.cluster.processes import ClusterError, wait_until
 from tests.cluster.progress import Progress
-from tests.unit.routers.routing import MODEL, NAMESPACE, observe
-from tests.unit.routers.test_rendering import CASES, read_split
+from tests.unit.routing.routing import MODEL, NAMESPACE, observe
+from tests.unit.routing.test_rendering import CASES, read_split
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("control-plane")]
 Json = dict[str, Any]

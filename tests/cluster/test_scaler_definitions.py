@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from canarium.core.actions import ScalerKind
 from canarium.core.observed import Meta, ModelObject
-from canarium.core.resources.budget import make_budget
-from canarium.core.resources.scalers import Bounds, make_scaler
 from canarium.core.spec import Scaling, ScalingMetric
+from canarium.resources.autoscalers import Bounds, make_scaler
+from canarium.resources.budget import make_budget
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.definitions import KEDA, apply_definitions, fetch_definitions

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from canarium.core.names import revision_selector
-from canarium.core.resources.pod_template import make_pod_template
+from canarium.resources.pod_template import make_pod_template
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import own_cluster

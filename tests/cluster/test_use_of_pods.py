@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from canarium.core.profiles import PROFILES
-from canarium.core.use import PriceList, Prices
-from canarium.sources.consumption import Question, make_predictions_queries, read_prometheus
-from canarium.sources.own_profiles import parse_profiles
-from canarium.sources.prometheus import PrometheusSource
+from canarium.cost.consumption import Question, make_predictions_queries, read_prometheus
+from canarium.cost.usage import PriceList, Prices
+from canarium.metrics.own_profiles import parse_profiles
+from canarium.metrics.sources.prometheus import PrometheusSource
+from canarium.queries.profiles import PROFILES
 
 from tests.cluster.ports import find_free_ports
 from tests.cluster.processes import ClusterError
 from tests.cluster.progress import Progress
 from tests.cluster.prometheus import run_prometheus
 from tests.cluster.scraped import end
-from tests.unit.sources.serving import make_local_session
+from tests.unit.outbound.serving import make_local_session
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("prometheus")]
 

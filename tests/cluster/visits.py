@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from canarium.core.names import child_name
 from canarium.core.spec import ParentRef, Sticky, Traffic
-from canarium.routers import ROUTERS, Split
+from canarium.routing import ROUTERS, Split
 
 from tests.cluster.backends import SECONDS, make_backend
 from tests.cluster.cluster import Cluster, make_manifest

@@ -15,10 +15,10 @@ import yaml
 from canarium.api.rules import VALIDATIONS
 from canarium.api.schema import KINDS, make_crd
 from canarium.core import status as core
-from canarium.core.drift import contains
 from canarium.core.normalise import canonical_json
 from canarium.core.quantities import canonical_quantity, parse_quantity
-from canarium.core.resources.pod_template import make_pod_template
+from canarium.resources.diff import contains
+from canarium.resources.pod_template import make_pod_template
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixtures import control_plane

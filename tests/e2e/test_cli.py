@@ -214,7 +214,8 @@ def test_what_a_person_may_not_do_is_said_plainly(rehearsal: Scenario) -> None:
 
 PROGRAMS = {
     "kubectl-canarium": "from canarium.cli.main import main_of_plugin as run",
-    "kubectl_complete-canarium": "from canarium.cli.completion import complete_for_kubectl as run",
+    "kubectl_complete-canarium": "from canarium.cli.commands.completion "
+    "import complete_for_kubectl as run",
 }
 "The executables that the package installs, by what they import."
 

@@ -21,12 +21,12 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
-from canarium.core.model_series import ModelView
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.observed import Meta, ModelObject
 from canarium.core.status import RevisionStatus, Status
-from canarium.core.use import Amounts, RevisionUse, Use
-from canarium.kube.metrics import render_models, render_use
+from canarium.cost.usage import Amounts, RevisionUse, Use
+from canarium.telemetry.families import ModelView
+from canarium.telemetry.metrics import render_models, render_use
 
 from tests.cluster.processes import wait_until
 from tests.cluster.progress import Progress
@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.timeout(600, func_only=True)]
 SECONDS = 90.0
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "charts" / "canarium" / "files"
-RECORDED = (ROOT / "tests/unit/sources/metrics/MLServer.txt").read_text()
+RECORDED = (ROOT / "tests/unit/metrics/texts/MLServer.txt").read_text()
 MADE_UP = {"Mirrored", "CPU", "Memory", "Cost"}
 "Panels of the dashboard of a model whose series are not of this rollout."
 EVIDENCE = "canarium_analysis_evidence / canarium_analysis_evidence_limit"

@@ -12,28 +12,28 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from canarium import handlers
 from canarium.core.actions import CAPACITY_MANAGER, Apply, Create, Delete, Plan, Ref
 from canarium.core.observed import Meta, ModelObject, Observed
 from canarium.errors import ConflictError, NotFoundError
 from canarium.kube import client as client_module
-from canarium.kube.cache import Cache
 from canarium.kube.client import Client
 from canarium.kube.config import load_kubeconfig
 from canarium.kube.connections import Connector
-from canarium.kube.lease import Lease, Timing
-from canarium.kube.projections import Projection, project_revision, project_service
-from canarium.kube.reflector import Reflector
-from canarium.kube.resources import (
+from canarium.kube.informers.cache import Cache
+from canarium.kube.informers.projections import Projection, project_revision, project_service
+from canarium.kube.informers.reflector import Reflector
+from canarium.kube.informers.store import Store
+from canarium.kube.kinds import (
     DEPLOYMENTS,
     MODEL_DEPLOYMENTS,
     MODEL_REVISIONS,
     SERVICES,
     Resource,
 )
-from canarium.kube.store import Store
+from canarium.kube.lease import Lease, Timing
 from canarium.kube.writer import Writer
-from canarium.runtime import Options, Runtime, _find_tasks_of
+from canarium.shell import handlers
+from canarium.shell.runtime import Options, Runtime, _find_tasks_of
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.ports import find_free_ports
@@ -421,7 +421,15 @@ async def test_a_deletion_ends_what_was_begun_for_the_object(
 async def test_under_kopf_run_a_process_that_cannot_go_on_ends_with_an_error(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "kopf", "run", "-m", "canarium.handlers", "--all-namespaces"]
+    command = [
+        sys.executable,
+        "-m",
+        "kopf",
+        "run",
+        "-m",
+        "canarium.shell.handlers",
+        "--all-namespaces",
+    ]
     environment = {
         "KUBECONFIG": str(cluster.kubeconfig),
         "CANARIUM_PROBE_ADDRESS": "not an address",

@@ -18,28 +18,28 @@ from typing import Any, TypeVar
 
 import pytest
 from canarium.api import parse_deployment
-from canarium.core.model_series import ModelView
-from canarium.core.use import PriceList, Prices
+from canarium.cost.meter import UseMeter
+from canarium.cost.usage import PriceList, Prices
 from canarium.errors import SpecError
 from canarium.kube.boundary import Boundary
-from canarium.kube.cache import Cache
 from canarium.kube.clock import ClusterClock
-from canarium.kube.metrics import Metrics
-from canarium.kube.workqueue import WorkQueue
-from canarium.measuring import Measurements, Settings
-from canarium.measuring.credentials import Secrets
-from canarium.measuring.use import UseMeter
+from canarium.kube.informers.cache import Cache
+from canarium.kube.queues.workqueue import WorkQueue
+from canarium.metrics.sessions import Measurements, Settings
 from canarium.notifying import notifier as notifying
 from canarium.notifying.addresses import Destination
 from canarium.notifying.notifier import Notifier
 from canarium.notifying.posting import DELIVERED
+from canarium.outbound import fetching
+from canarium.outbound.auth import NOBODY, Credentials
+from canarium.outbound.credentials import Secrets
+from canarium.outbound.fetching import Answer, Request
 from canarium.sim.network import Connection, Network
 from canarium.sim.process import Operator
 from canarium.sim.simulation import PERSON, Simulation
 from canarium.sim.traffic import CountsMeter
-from canarium.sources import fetching
-from canarium.sources.auth import NOBODY, Credentials
-from canarium.sources.fetching import Answer, Request
+from canarium.telemetry.families import ModelView
+from canarium.telemetry.metrics import Metrics
 from yarl import URL
 
 from tests.simulated.play import make_manifest

@@ -25,19 +25,19 @@ from typing import Any
 
 import uvloop
 from canarium.core.actions import Measure
-from canarium.core.drift import contains
 from canarium.core.metrics import Feed
 from canarium.core.names import child_name
-from canarium.core.revision import render_template
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.errors import CanariumError
 from canarium.judge import Metric
-from canarium.measuring.credentials import Secrets
-from canarium.measuring.feeds import Sources, make_asker
-from canarium.sources.addresses import make_guarded_session
-from canarium.sources.gateway import Backend, GatewayMeter, GatewaySource
-from canarium.sources.pods import PodsMeter, PodsSource, PodTarget, make_session
-from canarium.sources.sharing import Shares
+from canarium.metrics.sessions.feeds import Sources, make_asker
+from canarium.metrics.sources.gateway import Backend, GatewayMeter, GatewaySource
+from canarium.metrics.sources.pods import PodsMeter, PodsSource, PodTarget, make_session
+from canarium.outbound.addresses import make_guarded_session
+from canarium.outbound.credentials import Secrets
+from canarium.outbound.sharing import Shares
+from canarium.resources.diff import contains
+from canarium.rollout.situation.revision import render_template
 
 from tests.properties.world import make_spec
 from tests.security.answers import ANSWERS

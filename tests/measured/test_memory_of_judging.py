@@ -17,10 +17,10 @@ from canarium.core.actions import Measure
 from canarium.core.observed import Meta, PodRecord
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric
-from canarium.kube.store import Key
-from canarium.measuring import Measurements
+from canarium.kube.informers.store import Key
+from canarium.metrics.sessions import Measurements
+from canarium.metrics.sources.pods import PodsMeter, PodsSource
 from canarium.sim.loop import VirtualLoop
-from canarium.sources.pods import PodsMeter, PodsSource
 
 from benchmarks.rollouts.usage import read_usage
 

@@ -7,38 +7,41 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_STATES = "tests/unit/core/test_states.py::"
-_SCENARIOS = "tests/unit/core/test_scenarios.py::"
-_UNDECIDED = "tests/unit/core/test_undecided.py::"
-_HOLDBACK = "tests/unit/core/test_holdback.py::"
-_EXPERIMENT = "tests/unit/core/test_experiment.py::"
-_JOBS = "tests/unit/core/test_step_jobs.py::"
-_ROUTERS = "tests/unit/core/test_other_routers.py::"
-_DEFINITIONS = "tests/unit/routers/test_definitions.py::"
-_PARENTS = "tests/unit/routers/test_parents.py::"
-_SOURCES = "tests/unit/sources/"
-_PROMQL = "tests/unit/core/test_promql.py"
-_QUERIES = "tests/unit/core/test_scaling_queries.py::"
-_SELECTORS = "tests/unit/core/test_promql_selectors.py"
+_STATES = "tests/unit/rollout/decide/test_states.py::"
+_SCENARIOS = "tests/unit/rollout/decide/test_scenarios.py::"
+_UNDECIDED = "tests/unit/rollout/situation/test_undecided.py::"
+_HOLDBACK = "tests/unit/rollout/decide/test_holdback.py::"
+_EXPERIMENT = "tests/unit/rollout/decide/test_experiment.py::"
+_JOBS = "tests/unit/rollout/situation/test_step_jobs.py::"
+_ROUTERS = "tests/unit/rollout/decide/test_other_routers.py::"
+_DEFINITIONS = "tests/unit/routing/test_definitions.py::"
+_PARENTS = "tests/unit/routing/test_parents.py::"
+_COST = "tests/unit/cost/"
+_METRICS = "tests/unit/metrics/"
+_SESSIONS = "tests/unit/metrics/sessions/"
+_SOURCES = "tests/unit/metrics/sources/"
+_OUTBOUND = "tests/unit/outbound/"
+_PROMQL = "tests/unit/queries/test_promql.py"
+_QUERIES = "tests/unit/queries/test_scaling_queries.py::"
+_SELECTORS = "tests/unit/queries/test_promql_selectors.py"
 _REFUSED = "tests/unit/api/test_parsing.py::test_a_wrong_field_is_named_with_its_cure"
-_SCALING = "tests/unit/core/test_scaling.py::"
-_IN_PLACE = "tests/unit/core/test_in_place.py::"
-_TEMPLATE = "tests/unit/core/test_pod_template.py::"
-_SOURCING = "tests/unit/core/test_sourcing.py::"
-_MEASURING = "tests/unit/measuring/"
-_USE = "tests/unit/core/test_use.py::"
-_FAULTS = "tests/unit/core/test_faults.py::"
-_SHELL = "tests/unit/test_controller.py::"
+_SCALING = "tests/unit/rollout/situation/test_scaling.py::"
+_IN_PLACE = "tests/unit/rollout/decide/test_in_place.py::"
+_TEMPLATE = "tests/unit/resources/test_pod_template.py::"
+_SOURCING = "tests/unit/rollout/situation/test_metric_sources.py::"
+_USE = "tests/unit/cost/test_usage.py::"
+_FAULTS = "tests/unit/rollout/situation/pods/test_faults.py::"
+_SHELL = "tests/unit/shell/test_controller.py::"
 _STRANGERS = "tests/simulated/test_strangers.py::"
-_TRAFFIC = "tests/unit/core/test_traffic_in_force.py::"
-_EMERGENCY = "tests/unit/core/test_emergency.py::"
+_TRAFFIC = "tests/unit/rollout/decide/test_traffic_in_force.py::"
+_EMERGENCY = "tests/unit/rollout/decide/test_emergency.py::"
 _SIMULATED = "tests/simulated/test_simulated_scenarios.py::"
 
 PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="capacity-after-weight",
         wrong="A step's traffic is meant before the pods that it needs are ready",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if view.has_capacity(status):\n",
         new="    if status.canary:\n",
         test=_SCENARIOS + "test_while_a_canary_waits_for_its_pods_nothing_is_written",
@@ -46,7 +49,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="route-written-without-pods",
         wrong="A share that was meant is written though its pods have gone meanwhile",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="    if ready >= view.needed(part, status):\n        return True\n",
         new="    if ready >= 0:\n        return True\n",
         test=_SCENARIOS + "test_a_first_route_waits_for_pods_that_went_before_it_was_written",
@@ -54,7 +57,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="pods-rounded-down",
         wrong="Half of three pods is one",
-        file="core/capacity.py",
+        file="rollout/situation/capacity.py",
         old="max(1, -(-weight * size // 100))",
         new="max(1, weight * size // 100)",
         test=_SIMULATED
@@ -63,7 +66,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="copies-need-no-pods",
         wrong="A mirror is written on fewer pods than its copies need",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="needed_replicas(max(part.weight, part.mirror or 0), size)",
         new="needed_replicas(part.weight, size)",
         test=_SCENARIOS + "test_a_mirror_is_not_written_on_fewer_pods_than_its_copies_need",
@@ -71,7 +74,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="dead-stable-ignored",
         wrong="A stable without a ready pod is protected as if it served",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        return not self.may_idle or self.own_fault(stable.revision) is not None\n",
         new="        return False\n",
         test=_STATES + "test_a_dead_stable_lets_the_fix_go_to_100_at_once",
@@ -79,7 +82,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="weight-back-on-too-few-pods",
         wrong="A rollback gives stable everything at once, whatever its pods carry",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    return min(live, 100 - carried)\n",
         new="    return 0\n",
         test=_SCENARIOS + "test_a_rollback_moves_at_once_what_the_pods_of_stable_carry",
@@ -87,7 +90,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="nobody-ready-moves-weights",
         wrong="With no ready pod anywhere, weight is moved from one dead revision to the other",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if lost and not view.stable_is_away(status):\n",
         new="    if lost:\n",
         test=_SCENARIOS + "test_with_none_ready_anywhere_weights_stay",
@@ -95,7 +98,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="header-canary-without-pods-stays",
         wrong="A canary that people reach by header alone stays routed when it has lost its pods",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    lost = canary.is_routed and view.ready(canary.revision, status) == 0\n",
         new="    lost = canary.weight > 0 and view.ready(canary.revision, status) == 0\n",
         test=_SCENARIOS + "test_a_canary_reached_by_header_that_loses_its_pods_is_not_led_to",
@@ -103,7 +106,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="strangers-answer",
         wrong="Where whole pods share the traffic, a shift does not wait for strangers to go",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    return view.paused or mixed or view.now < resumes_at(rollout_of(status))\n",
         new="    return view.paused or view.now < resumes_at(rollout_of(status))\n",
         test=_SCENARIOS + "test_router_replicas_does_not_send_to_the_pods_of_a_canary_that_is_gone",
@@ -111,7 +114,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="pods-count-before-they-are-ready",
         wrong="Pods that are asked for count as if they could be sent requests",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        return min(counts)\n",
         new="        return deployment.replicas\n",
         test=_STATES + "test_the_canary_has_its_capacity_before_it_gets_traffic",
@@ -119,7 +122,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="service-need-not-know-the-pods",
         wrong="Ready pods count though the Service that leads to them does not know them yet",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        if behind_service:\n",
         new="        if False:\n",
         test=_SCENARIOS + "test_ready_pods_without_endpoints_get_no_traffic",
@@ -127,7 +130,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="weights-do-not-sum-to-100",
         wrong="The canary's share is added to what stable has",
-        file="core/moves.py",
+        file="rollout/decide/transitions.py",
         old="        stable=stable and replace(stable, weight=100 - canary_weight),\n",
         new="        stable=stable and replace(stable, weight=100),\n",
         test=_STATES + "test_a_rollout_goes_through_its_steps_to_100_and_is_guarded",
@@ -138,7 +141,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="scale-down-on-accepted",
         wrong="A route counts as in force when it is accepted, not when it has settled",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    settled_at = view.now + view.router(status).settle_seconds\n",
         new="    settled_at = view.now\n",
         test=_STATES + "test_a_hold_is_counted_from_when_the_router_has_settled",
@@ -146,7 +149,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="scale-down-on-written",
         wrong="The old pods go once the weight is written, before a gateway has accepted it",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if paused or not view.verify(status).accepted:\n",
         new="    if paused or not view.is_written(status):\n",
         test=_SCENARIOS + "test_stable_keeps_its_size_until_the_new_weight_is_verified",
@@ -154,7 +157,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="canary-gone-before-weight-0-is-in-force",
         wrong="A rollback ends, and the canary's pods go, before weight 0 has settled",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    return _end_revert(view, status) if _is_settled(view, status) else status\n",
         new="    return _end_revert(view, status)\n",
         test=_STATES + "test_weight_goes_back_before_the_canary_loses_a_pod",
@@ -162,7 +165,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="no-drain",
         wrong="Where whole pods share the traffic, they go without having been drained",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="rollout.state in SETTLED) or view.now < drained_at(view, status):\n",
         new="rollout.state in SETTLED):\n",
         test=_SCENARIOS + "test_a_paused_rollback_still_drains",
@@ -170,7 +173,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="previous-shrinks-at-promotion",
         wrong="The previous revision loses its pods as soon as the new one is stable",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="{part.revision for part in parts_of(status)}",
         new="{part.revision for part in (status.stable, status.canary) if part}",
         test=_STATES + "test_the_previous_revision_stays_at_full_size_until_the_guard_ends",
@@ -178,7 +181,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="copies-go-on-after-a-rollback",
         wrong="A rollback takes the weight back and leaves the mirror and the header rule",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if canary and (weight != canary.weight or canary.has_extras):\n",
         new="    if canary and weight != canary.weight:\n",
         test=_ROUTERS + "test_a_canary_that_only_gets_copies_is_taken_back_with_them[Istio]",
@@ -186,7 +189,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="peak-forgotten",
         wrong="Stable shrinks with the spec while a rollout is under way",
-        file="core/scaling.py",
+        file="rollout/situation/scaling.py",
         old="        return spec.replicas if rests else max(spec.replicas, stable.replicas)\n",
         new="        return spec.replicas\n",
         test=_STATES + "test_a_scaled_spec_grows_stable_at_once_and_shrinks_it_only_at_rest",
@@ -194,7 +197,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="old-routes-go-at-once",
         wrong="The routes of the router before are deleted before the new ones are in force",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="    return max(created, default=0.0) + 1.0 + view.router(status).settle_seconds\n",
         new="    return 0.0\n",
         test=_ROUTERS + "test_the_old_routes_stay_until_the_new_ones_are_taken",
@@ -202,7 +205,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="old-routes-go-before-the-new-are-taken",
         wrong="Something is taken away while the router may still work by what was before",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="    if _is_in_motion(view, status):\n        return\n",
         new="",
         test=_ROUTERS + "test_the_old_routes_stay_until_the_new_ones_are_taken",
@@ -210,7 +213,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="acceptance-not-awaited",
         wrong="Places are made some time after a route was written, taken or not",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if not view.is_taken(status):\n"
         "        return replace(status, rollout=replace(rollout_of(status), verified_at=None))\n",
         new="",
@@ -219,7 +222,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="place-made-in-the-middle-of-a-shift",
         wrong="In place a step takes pods of stable by weights that have not settled",
-        file="core/in_place.py",
+        file="rollout/decide/in_place.py",
         old="return math.inf if verified_at is None else verified_at + ",
         new="return 0.0 and ",
         test=_IN_PLACE
@@ -228,7 +231,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="fix-takes-pods-too-early",
         wrong="A fix for a dead stable takes the pods of whoever still has its traffic",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old='    if rollout.state == "Shifting" or began_unsettled(status):\n',
         new='    if rollout.state == "Shifting":\n',
         test=_SCENARIOS
@@ -237,7 +240,7 @@ TRAFFIC_BEFORE_PODS = (
     Mutant(
         name="wanted-revision-pruned",
         wrong="History forgets a rejected revision that the spec still names",
-        file="core/history.py",
+        file="rollout/writes/history.py",
         old="    named |= {wish.revision for wish in (view.named, view.wanted) if wish",
         new="    named |= {wish.revision for wish in () if wish",
         test=_SCENARIOS + "test_a_rejected_revision_that_is_wanted_keeps_its_record",
@@ -248,7 +251,7 @@ EMERGENCIES = (
     Mutant(
         name="emergency-at-a-blink",
         wrong="Stable counts as dead as soon as none of its pods is ready",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        return self.now - since >= self.rollout.emergency_seconds\n",
         new="        return True\n",
         test=_EMERGENCY + "test_nothing_moves_before_stable_was_gone_for_its_time",
@@ -256,7 +259,7 @@ EMERGENCIES = (
     Mutant(
         name="emergency-undone-at-once",
         wrong="What an emergency decides is taken back for want of pods, and decided again",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if not emergency and _is_short(view, status) and not view.is_written(status):\n",
         new="    if _is_short(view, status) and not view.is_written(status):\n",
         test=_EMERGENCY + "test_a_stable_that_dies_under_a_canary_of_one_pod_is_no_livelock",
@@ -264,7 +267,7 @@ EMERGENCIES = (
     Mutant(
         name="an-edit-in-an-emergency-goes-round",
         wrong="Edited steps have a canary in an emergency brought up and shifted anew",
-        file="core/moves.py",
+        file="rollout/decide/transitions.py",
         old="    if canary is None or canary.weight <= step.weight:\n",
         new="    if canary is None or rollout_of(status).emergency:\n",
         test=_EMERGENCY
@@ -273,7 +276,7 @@ EMERGENCIES = (
     Mutant(
         name="lower-steps-promote",
         wrong="Steps that are edited to less than the canary has promote it, past their approval",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old="if name == CLOSING_NAME or not listed else len(listed)\n",
         new="\n",
         test=_STATES
@@ -282,7 +285,7 @@ EMERGENCIES = (
     Mutant(
         name="writers-of-services-untold",
         wrong="Who writes the Service of a single revision is put right without a word",
-        file="core/happenings.py",
+        file="rollout/report/events.py",
         old="        if isinstance(write, Apply) and found is not None and found.writers:\n",
         new="        if isinstance(write, Apply) and found is not None and not found.writers:\n",
         test=_STATES
@@ -291,7 +294,7 @@ EMERGENCIES = (
     Mutant(
         name="retry-outlives-a-rollback",
         wrong="A retry that still waits takes a person's later rollback back",
-        file="core/orders.py",
+        file="rollout/decide/commands.py",
         old="    if retry is None or retry.revision == rollback.revision:\n",
         new="    if retry is not None or retry is None:\n",
         test=_STATES + "test_a_retry_that_still_waits_takes_no_later_rollback_back",
@@ -299,7 +302,7 @@ EMERGENCIES = (
     Mutant(
         name="emergency-skips-steps-at-an-edit",
         wrong="Edited steps go on from half of what a canary got in an emergency",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old="    weight = earned_weight(status)\n",
         new="    weight = status.canary.weight // 2 if status.canary else 0\n",
         test=_EMERGENCY + "test_an_edit_of_the_steps_in_an_emergency_skips_none",
@@ -307,7 +310,7 @@ EMERGENCIES = (
     Mutant(
         name="every-rollout-is-a-fix",
         wrong="In an emergency nothing is held of any canary, as if it were a fix",
-        file="core/emergency.py",
+        file="rollout/decide/emergency.py",
         old='emergency=rollout.emergency or "Canary",',
         new='emergency="Fix",',
         test=_EMERGENCY
@@ -316,7 +319,7 @@ EMERGENCIES = (
     Mutant(
         name="flapping-stable-is-always-believed",
         wrong="A stable that comes and goes gets its traffic back each time at once",
-        file="core/clock.py",
+        file="rollout/situation/clock.py",
         old="    if rollout.emergency_at is None or (rollout.emergencies or 0) < 2:",
         new="    if True:",
         test=_EMERGENCY + "test_a_stable_that_comes_and_goes_is_believed_ever_later",
@@ -324,7 +327,7 @@ EMERGENCIES = (
     Mutant(
         name="lost-status-promotes",
         wrong="A status that is lost in an emergency makes the canary stable",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old="    return [*kept, *sorted(routed, key=lambda d: -weights[d.revision])]\n",
         new="    return sorted(routed, key=lambda d: -weights[d.revision]) or kept\n",
         test=_EMERGENCY + "test_a_lost_status_in_an_emergency_promotes_nobody",
@@ -335,7 +338,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="hold-starts-anew",
         wrong="The hold is counted in the process's memory: a restarted operator begins it anew",
-        file="controller.py",
+        file="shell/controller.py",
         old="        now, confirmed = self._now(), set[Ref]()\n",
         new="        from dataclasses import replace\n"
         "        now, confirmed, rollout = self._now(), set[Ref](), model.status.rollout\n"
@@ -349,7 +352,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="pause-starts-the-hold-anew",
         wrong="What was held before a pause is forgotten",
-        file="core/clock.py",
+        file="rollout/situation/clock.py",
         old="held_seconds=int(held_seconds(rollout, now)), verified_at=None)",
         new="held_seconds=0, verified_at=None)",
         test=_STATES + "test_a_pause_stops_the_clock_and_does_not_start_it_anew",
@@ -357,7 +360,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="hold-runs-while-paused",
         wrong="The hold's clock runs on in a pause",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    return view.paused or alone or (_is_short(view, status) and not cramped)\n",
         new="    return alone or (_is_short(view, status) and not cramped)\n",
         test=_STATES + "test_a_pause_stops_the_clock_and_does_not_start_it_anew",
@@ -365,7 +368,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="approval-not-asked-for",
         wrong="A step that waits for a person ends by itself",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if view.step(status).approval or not may_pass(view, status):\n",
         new="    if not may_pass(view, status):\n",
         test=_STATES + "test_an_approval_is_waited_for_and_given_by_promote",
@@ -373,7 +376,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="third-version-at-the-old-weight",
         wrong="A third version takes the second one's place and goes on at its weight",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old='    return revert(view, status, "Superseded", "Superseded", words)\n',
         new="    third = wanted.status(replicas=canary.replicas)\n"
         "    return replace(status, canary=replace(third, weight=canary.weight))\n",
@@ -382,7 +385,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="edited-steps-begin-anew",
         wrong="Edited steps send the canary back to the first one",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old="    first = next((step.weight for step in listed if step.weight >= weight), None)\n",
         new="    first = listed[0].weight if listed else None\n",
         test=_STATES + "test_edited_steps_go_on_at_the_first_weight_not_below_the_present_one",
@@ -390,7 +393,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="guard-skipped",
         wrong="The guard ends as soon as the traffic has settled",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    over = _is_guarded(view, status) and not _held_back(status)\n",
         new="    over = True\n",
         test=_STATES + "test_the_previous_revision_stays_at_full_size_until_the_guard_ends",
@@ -398,7 +401,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="no-fast-track",
         wrong="A revision that was stable before goes through all steps again",
-        file="core/moves.py",
+        file="rollout/decide/transitions.py",
         old="    known = wanted.record is not None and wanted.record.stable_at is not None\n",
         new="    known = False\n",
         test=_STATES + "test_what_was_stable_before_goes_back_on_the_fast_track",
@@ -406,7 +409,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="retreats-without-end",
         wrong="A canary that loses its pods under traffic is shifted again at once, for ever",
-        file="core/clock.py",
+        file="rollout/situation/clock.py",
         old="    if not rollout.retreats or rollout.step_started_at is None:\n",
         new="    if True:\n",
         test=_SCENARIOS + "test_a_canary_whose_readiness_flaps_is_not_shifted_for_ever",
@@ -414,7 +417,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="nobody-wakes",
         wrong="A step that may be tried again is not, until something else happens",
-        file="core/plan.py",
+        file="rollout/plan.py",
         old="    moments += [resumes_at(rollout), returns_at(rollout)]\n",
         new="    moments.append(returns_at(rollout))\n",
         test=_SCENARIOS + "test_wake_ups_alone_bring_a_step_to_be_tried_again_after_a_retreat",
@@ -422,7 +425,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="leads-to-what-was-just-created",
         wrong="Traefik's entrance leads to a mirror that Traefik may not have heard of yet",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="    waits = view.now < (turned_at(view, status) or 0.0)\n",
         new="    waits = False\n",
         test=_ROUTERS + "test_traefik_has_seen_the_mirror_when_requests_are_led_to_it",
@@ -430,7 +433,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="rollout-beside-a-change-of-router",
         wrong="A rollout begins while another router is taking over",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    return routed and not view.is_written(status)\n",
         new="    return False\n",
         test=_SCENARIOS + "test_a_rollout_waits_until_another_router_has_taken_over",
@@ -438,7 +441,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="goes-on-by-a-spec-of-no-use",
         wrong="A rollout goes on by itself while the spec cannot be used",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        return self.wanted is None or self.rollout.paused\n",
         new="        return self.rollout.paused\n",
         test=_SCENARIOS + "test_a_rollout_stands_still_while_the_spec_is_of_no_use",
@@ -446,7 +449,7 @@ STEPS_AND_TIME = (
     Mutant(
         name="rollbacks-wait-their-turn",
         wrong="A rollback stands in the queue behind everybody's ordinary work",
-        file="core/plan.py",
+        file="rollout/plan.py",
         old='        urgent=rollout_of(after).state == "Reverting",\n',
         new="        urgent=False,\n",
         test=_SCENARIOS + "test_a_rollback_is_urgent_and_nothing_else_is",
@@ -457,16 +460,16 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="undeliverable-step-tried",
         wrong="A mirror is written to a gateway that answers 404 for the whole rule then",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="    if not problems:\n        return observed\n",
         new="    if True:\n        return observed\n",
-        test="tests/unit/core/test_delivery.py::"
+        test="tests/unit/rollout/situation/test_feasibility.py::"
         "test_a_mirror_that_the_gateway_would_break_on_is_refused_with_what_to_write",
     ),
     Mutant(
         name="rejection-forgotten",
         wrong="A revision that was taken back is tried again by itself",
-        file="core/moves.py",
+        file="rollout/decide/transitions.py",
         old='    if ending != "Rejected" or status.canary is None:\n        return moved\n',
         new="    if True:\n        return moved\n",
         test=_STATES + "test_a_rejected_revision_is_tried_again_only_on_retry",
@@ -474,7 +477,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="rejection-lost-with-the-status",
         wrong="A lost status takes the rejections with it",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old="replace(status, rejected=_find_rejections(view), last_handled_commands=handled)\n",
         new="replace(status, last_handled_commands=handled)\n",
         test=_SCENARIOS + "test_a_rejection_outlives_a_lost_status",
@@ -482,7 +485,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="canary-found-to-be-stable",
         wrong="After a lost status whoever has most of the traffic is stable",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old="key=lambda d: (d.revision not in proven, -weights[d.revision])",
         new="key=lambda d: (-weights[d.revision],)",
         test=_SCENARIOS + "test_a_lost_status_in_a_rollout_does_not_promote_the_canary",
@@ -490,7 +493,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="deadline-runs-in-an-outage",
         wrong="The deadline runs while pods cannot be scheduled, and rejects them when they can",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old='    hindered = view.paused or (fault is not None and fault.whose == "Environment")\n',
         new="    hindered = view.paused\n",
         test=_SIMULATED
@@ -499,7 +502,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="deadline-blames-the-revision",
         wrong="At the deadline a revision is rejected for pods that nobody has created",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old='        return stuck and (fault is None or fault.whose == "Unclear")\n',
         new="        return True\n",
         test=_SCENARIOS + "test_pods_that_nobody_creates_are_not_the_revisions_fault",
@@ -507,7 +510,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="unschedulable-is-its-own-fault",
         wrong="A revision is rejected because the cluster is full",
-        file="core/faults.py",
+        file="rollout/situation/pods/faults.py",
         old='        return Fault("Environment", "Unschedulable", words)\n',
         new='        return Fault("Revision", "Unschedulable", words)\n',
         test=_SIMULATED
@@ -516,7 +519,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="flapping-renews-the-deadline",
         wrong="A pod whose readiness comes and goes renews the progress deadline for ever",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old="    if ready > rollout.most_ready and rollout.state in",
         new="    if tried and ready > tried.ready_replicas and rollout.state in",
         test=_SCENARIOS + "test_readiness_that_flaps_does_not_renew_the_deadline",
@@ -524,7 +527,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="returns-without-limit",
         wrong="A canary that gives way under traffic is tried again for ever",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if returns < MOST_RETURNS:\n",
         new="    if True:\n",
         test=_SCENARIOS + "test_a_canary_whose_readiness_flaps_is_not_shifted_for_ever",
@@ -532,7 +535,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="lost-nodes-are-returns",
         wrong="A canary whose nodes are lost three times is rejected",
-        file="core/faults.py",
+        file="rollout/situation/pods/faults.py",
         old="    return any(not state.ready for state in pod.containers)\n",
         new="    return True\n",
         test=_SCENARIOS + "test_pods_that_others_took_are_no_returns_of_the_canarys",
@@ -558,7 +561,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="future-stands-still",
         wrong="A clock that was set back by a day stops holds and guards for a day",
-        file="core/clock.py",
+        file="rollout/situation/clock.py",
         old="    return now if at > latest else earliest\n",
         new="    return at if at > latest else earliest\n",
         test="tests/simulated/test_clocks.py::"
@@ -567,16 +570,16 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="words-of-another-pod",
         wrong="What the kubelet said of a pod that is gone is told of those that are there",
-        file="core/unready.py",
+        file="rollout/situation/pods/unready.py",
         old="    if event is None or event.pod not in (pod.meta.name for pod in stuck):\n",
         new="    if event is None:\n",
-        test="tests/unit/core/test_unready.py::"
+        test="tests/unit/rollout/situation/pods/test_unready.py::"
         "test_what_was_said_of_another_pod_is_not_told_of_this_one",
     ),
     Mutant(
         name="busy-registry-rejects",
         wrong="A registry that asks for patience gets a good version rejected",
-        file="core/kubelet_reasons.py",
+        file="rollout/situation/pods/kubelet_reasons.py",
         old="    if reason != BACKED_OFF or _says(message, _REGISTRY_BUSY):\n",
         new="    if reason != BACKED_OFF:\n",
         test=_FAULTS + "test_an_image_that_cannot_be_pulled_is_blamed_by_what_the_registry_said",
@@ -584,7 +587,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="ready-sibling-excuses-nobody",
         wrong="In the guard one pod on a bad node gets a proven version rejected",
-        file="core/faults.py",
+        file="rollout/situation/pods/faults.py",
         old="                yield _excuse(fault, state) if works else fault\n",
         new="                yield fault\n",
         test=_FAULTS + "test_what_starts_in_one_pod_is_not_blamed_for_another_that_cannot_start",
@@ -592,7 +595,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="injected-container-blames",
         wrong="A proxy that a webhook put into the pods gets the version rejected",
-        file="core/faults.py",
+        file="rollout/situation/pods/faults.py",
         old="            mine = state.name in own\n",
         new="            mine = bool(own)\n",
         test=_FAULTS + "test_a_container_that_somebody_injected_is_the_environments",
@@ -600,7 +603,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="pause-stops-a-rollback",
         wrong="While somebody pauses, a canary is not taken back",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    canary = _canary(status)\n    aborted, after = _take(",
         new="    canary = _canary(status)\n    if view.paused:\n        return None\n"
         "    aborted, after = _take(",
@@ -609,7 +612,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="fault-in-the-guard-ignored",
         wrong="A new stable that crashes in the guard keeps the traffic",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    trouble = view.own_fault(stable.revision) or has_failed(view, status)\n",
         new="    trouble = has_failed(view, status)\n",
         test=_SCENARIOS + "test_a_fault_in_the_guard_rejects_the_new_stable_and_says_why",
@@ -617,7 +620,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="dead-new-stable-ignored",
         wrong="A new stable that loses all its pods in the guard keeps the traffic",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    return view.ready(previous.revision, status) > 0\n",
         new="    return False\n",
         test=_SCENARIOS + "test_a_guard_without_a_ready_pod_goes_back_to_what_is_warm",
@@ -625,7 +628,7 @@ REJECTIONS_AND_FAULTS = (
     Mutant(
         name="cancel-rejects",
         wrong="Who goes back to stable in the spec has the canary rejected",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old='view, status, "Canceled", "WentBack", f"{who} went back to stable")\n',
         new='view, status, "Rejected", "WentBack", f"{who} went back to stable")\n',
         test=_STATES + "test_going_back_to_stable_cancels_and_rejects_nobody",
@@ -636,7 +639,7 @@ VERDICTS = (
     Mutant(
         name="failed-verdict-ignored",
         wrong="A failed verdict holds the step and takes nobody back",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old='    return result if result is not None and result.verdict == "Fail" else None\n',
         new="    return None\n",
         test=_STATES + "test_a_failed_verdict_takes_the_canary_back_and_rejects_it",
@@ -644,7 +647,7 @@ VERDICTS = (
     Mutant(
         name="inconclusive-passes",
         wrong="An inconclusive verdict is as good as a pass",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old='    return result is not None and result.verdict == "Pass"\n',
         new='    return result is not None and result.verdict in ("Pass", "Inconclusive")\n',
         test=_STATES + "test_an_inconclusive_verdict_stays_in_the_step",
@@ -652,7 +655,7 @@ VERDICTS = (
     Mutant(
         name="no-data-passes",
         wrong="Nothing to judge by is as good as a pass",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old='    return result is not None and result.verdict == "Pass"\n',
         new='    return result is not None and result.verdict in ("Pass", "NoData")\n',
         test=_STATES + "test_a_verdict_without_data_never_promotes",
@@ -660,7 +663,7 @@ VERDICTS = (
     Mutant(
         name="silence-passes",
         wrong="A judge that has said nothing yet has nothing against the next step",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old='    return result is not None and result.verdict == "Pass"\n',
         new='    return result is None or result.verdict == "Pass"\n',
         test=_SCENARIOS + "test_a_measurement_that_ended_early_is_no_success",
@@ -668,7 +671,7 @@ VERDICTS = (
     Mutant(
         name="verdict-of-another-step",
         wrong="What was said of another step, or another revision, counts for this one",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        return result if result is not None and result.key == key else None\n",
         new="        return result\n",
         test=_SCENARIOS + "test_a_measurement_that_ended_early_is_no_success",
@@ -676,7 +679,7 @@ VERDICTS = (
     Mutant(
         name="silence-is-no-data",
         wrong="A restarted operator takes its judge's silence for missing data, and rolls back",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old='    return result is not None and result.verdict == "NoData"\n',
         new='    return result is None or result.verdict == "NoData"\n',
         test=_SCENARIOS + "test_a_restart_at_the_end_of_a_hold_does_not_count_as_no_data",
@@ -684,7 +687,7 @@ VERDICTS = (
     Mutant(
         name="status-written-at-each-reading",
         wrong="Every reading of the judge is saved, and wakes everybody who watches",
-        file="core/report.py",
+        file="rollout/report/status.py",
         old="    return saved_at is None or view.now - saved_at >= SAVE_SECONDS\n",
         new="    return True\n",
         test=_SCENARIOS + "test_judged_does_not_write_status_at_each_reading",
@@ -692,7 +695,7 @@ VERDICTS = (
     Mutant(
         name="header-step-compared-with-stable",
         wrong="Testers who come by header are compared with everybody else",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old="    if compared_revision(status) is not None and not by_header:\n",
         new="    if compared_revision(status) is not None:\n",
         test=_SCENARIOS + "test_who_comes_by_header_is_judged_by_absolute_bounds_alone",
@@ -703,7 +706,7 @@ HOLDBACK = (
     Mutant(
         name="holdback-left-behind",
         wrong="In place the guard ends while the previous revision still has what was held back",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old=" and not _held_back(status)\n",
         new="\n",
         test=_IN_PLACE + "test_what_several_pods_hold_back_goes_to_the_new_one_pod_by_pod[10-20]",
@@ -711,7 +714,7 @@ HOLDBACK = (
     Mutant(
         name="closing-step-asks-for-places-that-are-held-back",
         wrong="In place the closing step waits for the whole size beside what is held back",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        if self.is_closing(status) and self.lacks_room(canary):",
         new="        if not status:",
         test=_IN_PLACE + "test_what_several_pods_hold_back_goes_to_the_new_one_pod_by_pod[10-50]",
@@ -719,7 +722,7 @@ HOLDBACK = (
     Mutant(
         name="holdback-not-compared",
         wrong="In the guard nobody looks at what is held back",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old="    return previous if previous is not None and previous.weight > 0 else None\n",
         new="    return None\n",
         test=_SIMULATED
@@ -728,7 +731,7 @@ HOLDBACK = (
     Mutant(
         name="holdback-of-whole-pods",
         wrong="Where whole pods share the traffic, a holdback is half of it",
-        file="core/delivery.py",
+        file="rollout/situation/feasibility.py",
         old="    if spec.rollout.holdback and router.mixes_pods:\n",
         new="    if False:\n",
         test=_HOLDBACK + "test_whole_pods_hold_nothing_back_and_that_is_said_before_anything_moves",
@@ -736,7 +739,7 @@ HOLDBACK = (
     Mutant(
         name="holdback-on-what-one-goes-back-from",
         wrong="Who goes back to an earlier version leaves a share on the one that was bad",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="(record and record.stable_at is not None):\n            return 0\n",
         new="(record and record.stable_at is None):\n            return 0\n",
         test=_HOLDBACK + "test_nothing_is_held_back_on_what_one_goes_back_from",
@@ -744,7 +747,7 @@ HOLDBACK = (
     Mutant(
         name="holdback-on-nobody",
         wrong="A previous revision that has lost its pods goes on being sent what is held back",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if not view.ready(previous.revision, status):\n        return 0\n",
         new="",
         test=_HOLDBACK + "test_what_is_held_back_on_a_revision_without_pods_goes_to_the_new_stable",
@@ -752,7 +755,7 @@ HOLDBACK = (
     Mutant(
         name="third-version-takes-held-back-pods",
         wrong="A third version has pods taken that what was held back may still reach",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="        start = begin_unsettled if _may_reach_previous(view, status) else begin\n",
         new="        start = begin\n",
         test=_SIMULATED + "test_a_third_version_in_the_guard_takes_no_pods_from_what_is_held_back",
@@ -771,7 +774,7 @@ EXPERIMENTS = (
     Mutant(
         name="experiment-without-end",
         wrong="What nobody can tell apart is compared for ever",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if held_seconds(rollout_of(status), view.now) < experiment.max_seconds:\n",
         new="    if status.canary:\n",
         test=_EXPERIMENT
@@ -780,7 +783,7 @@ EXPERIMENTS = (
     Mutant(
         name="winner-of-unknown-errors",
         wrong="Who wins the experiment is promoted, whatever is known of its errors",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old='    if outcome.verdict == "CanaryBetter" and may_pass(view, status):\n',
         new='    if outcome.verdict == "CanaryBetter":\n',
         test=_EXPERIMENT + "test_a_winner_whose_errors_are_not_known_waits[NoData]",
@@ -788,7 +791,7 @@ EXPERIMENTS = (
     Mutant(
         name="cookie-outlives-its-experiment",
         wrong="A canary that is taken back keeps the people whom a cookie leads to it",
-        file="core/moves.py",
+        file="rollout/decide/transitions.py",
         old='{"mirror": None, "headers": (), "sticky": None}',
         new='{"mirror": None, "headers": ()}',
         test=_EXPERIMENT + "test_a_cookie_is_forgotten_with_the_canary_that_is_taken_back",
@@ -799,7 +802,7 @@ JUDGING = (
     Mutant(
         name="missing-template-passes",
         wrong="A metric that nothing can be asked for stands in nobody's way",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old="    if unusable_metrics(view, status):\n        return False\n",
         new="    if unusable_metrics(view, status):\n        return True\n",
         test=_SOURCING + "test_a_metric_without_its_template_holds_the_step_and_says_so",
@@ -807,7 +810,7 @@ JUDGING = (
     Mutant(
         name="proof-ends-experiments",
         wrong="Proof that the canary is no worse ends an experiment before its time",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old="    if result is None or view.experiment(status) is not None:\n",
         new="    if result is None:\n",
         test=_SOURCING + "test_proof_ends_no_experiment_and_no_step_that_waits_for_a_person",
@@ -815,7 +818,7 @@ JUDGING = (
     Mutant(
         name="edited-template-goes-on",
         wrong="A template is edited, and its tests go on with what the old one told",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old="    terms = repr((wanted, asked, _experiment_metric(view, status)))\n",
         new="    terms = repr((wanted, _experiment_metric(view, status)))\n",
         test=_SOURCING + "test_an_edited_template_starts_its_tests_anew",
@@ -823,7 +826,7 @@ JUDGING = (
     Mutant(
         name="any-gateway-counts",
         wrong="A gateway that doesn't tell revisions apart is read as if it did",
-        file="core/sourcing.py",
+        file="rollout/situation/metric_sources.py",
         old=" for name in asked if words)\n",
         new=" for name in asked[:0])\n",
         test=_SOURCING
@@ -832,27 +835,27 @@ JUDGING = (
     Mutant(
         name="good-ones-taken-for-bad",
         wrong="Where good ones are counted, they are held against the canary",
-        file="measuring/feeds.py",
+        file="metrics/sessions/feeds.py",
         old="    return flip(counts) if good and counts is not None else counts\n",
         new="    return counts\n",
-        test=_MEASURING + "test_feeds.py::test_good_ones_are_turned_into_bad_ones",
+        test=_SESSIONS + "test_feeds.py::test_good_ones_are_turned_into_bad_ones",
     ),
     Mutant(
         name="failed-reading-forgotten",
         wrong="A reading that failed is as if it had never been tried",
-        file="measuring/session.py",
+        file="metrics/sessions/session.py",
         old="        self.analysis = judge.observe_error(self.analysis, source, problem)\n",
         new="",
-        test=_MEASURING
+        test=_SESSIONS
         + "test_session.py::test_a_reading_that_fails_is_told_and_neither_passes_nor_fails",
     ),
     Mutant(
         name="end-of-hold-never-told",
         wrong="What is decided at the end of a hold waits for another reading",
-        file="measuring/session.py",
+        file="metrics/sessions/session.py",
         old="        if is_over and self.analysis.gauges:\n",
         new="        if False:\n",
-        test=_MEASURING
+        test=_SESSIONS
         + "test_session.py::test_what_is_decided_at_the_end_of_a_hold_is_published_when_it_is_over",
     ),
 )
@@ -861,7 +864,7 @@ COMMANDS = (
     Mutant(
         name="abort-ignored-in-the-guard",
         wrong="After the promotion nobody listens to an abort",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old='    aborted, after = _take(view, status, "abort", stable.revision)\n',
         new="    aborted, after = False, status\n",
         test=_STATES + "test_an_abort_in_the_guard_goes_back_to_the_previous_revision",
@@ -869,7 +872,7 @@ COMMANDS = (
     Mutant(
         name="retry-of-another-revision",
         wrong="A retry lifts the rejection of whichever revision is wanted",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if command is None or command.revision != revision:\n"
         "        return False, status\n    rollout",
         new='    if command is None or (verb != "retry" and command.revision != revision):\n'
@@ -888,7 +891,7 @@ COMMANDS = (
     Mutant(
         name="command-not-recorded",
         wrong="A command has its effect and is not recorded: it has it again and again",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    return True, record_command(status, command)\n",
         new="    return True, status\n",
         test=_SCENARIOS + "test_a_command_that_is_heard_is_not_said_to_have_no_effect[promote]",
@@ -904,7 +907,7 @@ COMMANDS = (
     Mutant(
         name="commands-done-again-after-a-lost-status",
         wrong="When the status is lost, what people asked for long ago is done again",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old="replace(status, rejected=_find_rejections(view), last_handled_commands=handled)\n",
         new="replace(status, rejected=_find_rejections(view))\n",
         test=_SCENARIOS + "test_what_was_asked_for_before_the_status_was_lost_is_not_done_again",
@@ -912,7 +915,7 @@ COMMANDS = (
     Mutant(
         name="command-without-effect-waits",
         wrong="A command that can have no effect now stays, and surprises somebody later",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old="    return dismiss_commands(view, _settle(view, status))\n",
         new="    return _settle(view, status)\n",
         test=_SCENARIOS + "test_an_abort_that_came_too_late_does_not_hit_the_next_rollout",
@@ -920,7 +923,7 @@ COMMANDS = (
     Mutant(
         name="rollback-to-a-revision-forgotten",
         wrong="What a person went back to is given up for what the spec names",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="    if override is None or override.instead != named.revision:\n        return named\n"
         "    return recall",
         new="    if override is None or override.instead:\n        return named\n    return recall",
@@ -929,7 +932,7 @@ COMMANDS = (
     Mutant(
         name="rollback-comes-back",
         wrong="What a person went back to once comes back when the spec names that revision again",
-        file="core/decide.py",
+        file="rollout/decide/intent.py",
         old="        return status\n    return lift_override(status)\n",
         new="        return status\n    return status\n",
         test=_SCENARIOS + "test_a_rollback_that_the_spec_has_ended_does_not_come_back",
@@ -937,7 +940,7 @@ COMMANDS = (
     Mutant(
         name="promoted-all-the-way-for-another",
         wrong="Promoting another revision all the way promotes whichever is the canary",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if command.revision != _canary(status).revision:\n        return None\n",
         new="",
         test=_SCENARIOS + "test_promoting_another_revision_all_the_way_moves_nothing",
@@ -945,7 +948,7 @@ COMMANDS = (
     Mutant(
         name="promoted-all-the-way-ends-one-hold",
         wrong="Promoting all the way only ends the hold",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    return jump_to_closing(view, record_command(status, command))\n",
         new="    return advance(view, record_command(status, command))\n",
         test=_SCENARIOS + "test_promoted_all_the_way_a_canary_skips_the_steps_that_are_left",
@@ -953,7 +956,7 @@ COMMANDS = (
     Mutant(
         name="rollback-to-nothing",
         wrong="A rollback to a revision that history does not hold is taken for a wish",
-        file="core/orders.py",
+        file="rollout/decide/commands.py",
         old="    if recall(view.observed, command.revision) is None:\n",
         new="    if False:\n",
         test=_SCENARIOS
@@ -962,7 +965,7 @@ COMMANDS = (
     Mutant(
         name="rollback-keeps-the-rejection",
         wrong="A person who goes back to a rejected revision is not heard",
-        file="core/moves.py",
+        file="rollout/decide/transitions.py",
         old="    return replace(forgive(status, revision), override=override)\n",
         new="    return replace(status, override=override)\n",
         test=_SCENARIOS + "test_a_rollback_to_a_rejected_revision_lifts_the_rejection",
@@ -973,7 +976,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="intent-and-write-in-one-pass",
         wrong="Routes are written in the pass that decides them, before the intent is stored",
-        file="core/plan.py",
+        file="rollout/plan.py",
         old="    writes = Writes(confirm=_before_decision(view, before)) if moved"
         " else make_writes(view, after)\n",
         new="    writes = make_writes(view, after)\n",
@@ -982,7 +985,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="share-raised-on-a-cached-look",
         wrong="A share is raised without a live read of the pods that are to carry it",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="[*_before_routes(view, status, routes), *_before_down(view, downward)]",
         new="[*_before_down(view, downward)]",
         test=_SCENARIOS + "test_a_share_is_raised_only_on_a_live_read_of_who_is_to_carry_it",
@@ -990,7 +993,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="pods-taken-on-a-cached-look",
         wrong="Pods are taken without a live read of the routes that may lead to them",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="[*_before_routes(view, status, routes), *_before_down(view, downward)]",
         new="[*_before_routes(view, status, routes)]",
         test=_SCENARIOS + "test_pods_are_taken_only_on_a_live_read_of_what_leads_to_them",
@@ -998,7 +1001,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="nothing-read-live",
         wrong="The shell does not read live what the core wants confirmed",
-        file="controller.py",
+        file="shell/controller.py",
         old="            missing = [ref for ref in plan.confirm if ref not in confirmed]\n",
         new="            missing: list[Ref] = []\n",
         test=_SHELL + "test_what_a_plan_wants_confirmed_is_read_live_before_it_is_carried_out",
@@ -1006,7 +1009,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="children-before-status",
         wrong="Children are written before the intent is stored",
-        file="controller.py",
+        file="shell/controller.py",
         old="        model = await self._report(key, model, plan)\n",
         new="        await self._apply(key, model, plan)\n"
         "        model = await self._report(key, model, plan)\n",
@@ -1015,7 +1018,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="events-before-writes",
         wrong="Events tell of what has not been written yet",
-        file="controller.py",
+        file="shell/controller.py",
         old="        try:\n            clean = await self._apply(key, model, plan)\n"
         "        finally:\n"
         "            for event in plan.events:\n"
@@ -1030,7 +1033,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="status-over-somebody-elses-change",
         wrong="Status is written whatever has changed since it was decided",
-        file="controller.py",
+        file="shell/controller.py",
         old="                resource_version=model.meta.resource_version,\n"
         "                manager=OWNER_MANAGER,\n",
         new='                resource_version="",\n                manager=OWNER_MANAGER,\n',
@@ -1047,7 +1050,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="route-over-somebody-elses-change",
         wrong="The core writes the route whatever version of it lives by then",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="    return Apply(ref, body, version, removes=removes)\n",
         new='    return Apply(ref, body, "", removes=removes)\n',
         test=_STATES + "test_a_rollout_goes_through_its_steps_to_100_and_is_guarded",
@@ -1063,7 +1066,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="drift-stays",
         wrong="A route that somebody else has changed in a hold is left as it is",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="    if split is None or not _may_write(view, status):\n        return\n",
         new='    if split is None or rollout_of(status).state == "Holding":\n        return\n',
         test=_STATES + "test_an_edited_route_is_put_right_and_reported_once",
@@ -1071,7 +1074,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="foreign-children-counted",
         wrong="Objects of somebody else under our names count as ours",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="    return record.meta.owner is not None and record.meta.owner.uid == uid\n",
         new="    return True\n",
         test=_SCENARIOS + "test_a_route_of_somebody_elses_under_our_name_is_not_ours",
@@ -1087,7 +1090,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="deleted-object-tended",
         wrong="Children of an object that is being deleted are written",
-        file="core/plan.py",
+        file="rollout/plan.py",
         old="    if observed.model.meta.deleting:\n        return Plan()\n",
         new="",
         test=_STATES + "test_an_object_that_is_being_deleted_is_left_to_garbage_collection",
@@ -1095,7 +1098,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="children-without-intent",
         wrong="Children are written though the status that means them was not",
-        file="controller.py",
+        file="shell/controller.py",
         old='            raise StaleError("the object changed meanwhile") from error\n',
         new="            return model\n",
         test=_SHELL + "test_a_status_written_over_somebody_elses_change_is_planned_again_from_it",
@@ -1103,7 +1106,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="goes-on-after-a-refused-write",
         wrong="What comes after a write that was refused is written all the same",
-        file="controller.py",
+        file="shell/controller.py",
         old="self._handle(key, memory, write, error)\n                return False\n",
         new="self._handle(key, memory, write, error)\n                continue\n",
         test=_SHELL + "test_a_refused_write_stops_the_pass_and_the_core_hears_why",
@@ -1111,7 +1114,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="retry-storm",
         wrong="A write that was refused is tried again at every piece of news",
-        file="controller.py",
+        file="shell/controller.py",
         old="        return refusal is not None and self._now() < refusal.retry_at\n",
         new="        return False\n",
         test=_SHELL + "test_news_make_no_retry_storm_of_a_refused_write",
@@ -1127,10 +1130,10 @@ ORDER_OF_WRITES = (
     Mutant(
         name="upgrade-restarts-pods",
         wrong="An upgraded operator replaces pods that it would render otherwise today",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="    if contains(deployment.template, record.template):\n        return False\n",
         new="    import json\n"
-        "    from canarium.core.resources.pod_template import canonical_json, make_pod_template\n"
+        "    from canarium.resources.pod_template import canonical_json, make_pod_template\n"
         "    model, source = deployment.meta.labels['canarium.dev/model'], record.canonical\n"
         "    pod = make_pod_template(json.loads(source), model=model, revision=record.revision)\n"
         "    return json.loads(deployment.template) != json.loads(canonical_json(pod))\n",
@@ -1142,7 +1145,7 @@ SOURCES = (
     Mutant(
         name="source-quotes-not-escaped",
         wrong="A quote in a value ends the string that it is written into",
-        file="core/promql.py",
+        file="queries/promql.py",
         old='    if character in (quote, "\\\\"):\n',
         new='    if character == "\\\\":\n',
         test=_PROMQL + "::test_hostile_values_stay_values",
@@ -1150,7 +1153,7 @@ SOURCES = (
     Mutant(
         name="source-regex-not-quoted",
         wrong="A value matches as a regular expression",
-        file="core/promql.py",
+        file="queries/promql.py",
         old='quote_regex(value) if slot.context == "Regex" else value',
         new="value",
         test=_PROMQL + "::test_hostile_values_stay_values",
@@ -1158,7 +1161,7 @@ SOURCES = (
     Mutant(
         name="source-anything-outside-of-quotes",
         wrong="Any text is written outside of quotes",
-        file="core/promql.py",
+        file="queries/promql.py",
         old="    if _NUMBER.fullmatch(value) is None:\n        raise",
         new="    if not value:\n        raise",
         test=_PROMQL + "::test_outside_of_quotes_only_a_number_or_a_duration_is_written",
@@ -1166,7 +1169,7 @@ SOURCES = (
     Mutant(
         name="source-braces-are-enough",
         wrong="A selector that has matchers already is not kept to the namespace",
-        file="core/promql_selectors.py",
+        file="queries/promql_selectors.py",
         old="{','.join([*matchers, self._matcher])}",
         new="{','.join(matchers or [self._matcher])}",
         test=_SELECTORS + "::test_every_selector_is_kept_to_the_namespace",
@@ -1174,7 +1177,7 @@ SOURCES = (
     Mutant(
         name="source-other-dialects-pass",
         wrong="What stands between two matchers is taken for a comma, whatever it is",
-        file="core/promql_selectors.py",
+        file="queries/promql_selectors.py",
         old='            elif self._next.word != "}":\n                raise self._refuse()\n',
         new='            elif self._next.word != "}":\n                self._at += 1\n',
         test=_SELECTORS + "::test_what_is_not_understood_is_refused",
@@ -1182,10 +1185,10 @@ SOURCES = (
     Mutant(
         name="source-prometheus-lent-whole",
         wrong="A namespace's own queries read all that the operator's Prometheus knows",
-        file="measuring/feeds.py",
+        file="metrics/sessions/feeds.py",
         old="return confine(text, self.namespace) if self.lent else text\n",
         new="return text\n",
-        test=_MEASURING
+        test=_SESSIONS
         + "test_feeds.py"
         + "::test_a_namespaces_own_query_reads_its_own_series_of_what_all_share",
     ),
@@ -1200,45 +1203,43 @@ SOURCES = (
     Mutant(
         name="source-any-host",
         wrong="An address that nobody listed is connected to for whoever writes it",
-        file="measuring/reach.py",
+        file="outbound/reach.py",
         old="        if not (listed or public or self._allowed.includes(addresses)):\n",
         new="        if not addresses:\n",
-        test=_MEASURING + "test_reach.py"
-        "::test_all_else_is_refused_with_the_line_that_would_list_it",
+        test=_OUTBOUND + "test_reach.py::test_all_else_is_refused_with_the_line_that_would_list_it",
     ),
     Mutant(
         name="source-an-alias-is-followed",
         wrong="A Service that is another name of something else counts as one's own",
-        file="measuring/reach.py",
+        file="outbound/reach.py",
         old='    if spec.type == "ExternalName" or spec.external_name:\n',
         new='    if spec.type == "ExternalName" and not spec.external_name:\n',
-        test=_MEASURING + "test_reach.py::test_a_service_that_leads_elsewhere_is_not_followed",
+        test=_OUTBOUND + "test_reach.py::test_a_service_that_leads_elsewhere_is_not_followed",
     ),
     Mutant(
         name="source-a-name-alone-fails",
         wrong="A name alone that was another namespace's Service counts as asked, and has no data",
-        file="measuring/reach.py",
+        file="outbound/reach.py",
         old="        if kept.missing and bare:\n",
         new="        if kept.missing and not bare:\n",
-        test=_MEASURING + "test_reach.py::test_a_name_alone_that_is_no_service_is_not_asked",
+        test=_OUTBOUND + "test_reach.py::test_a_name_alone_that_is_no_service_is_not_asked",
     ),
     Mutant(
         name="source-lookups-are-nobodys",
         wrong="Names are looked up in nobody's name, so one namespace's take the others' threads",
-        file="measuring/reach.py",
+        file="outbound/reach.py",
         old="            with looking_up_for(namespace):\n",
         new='            with looking_up_for(""):\n',
-        test=_MEASURING + "test_reach.py"
+        test=_OUTBOUND + "test_reach.py"
         "::test_names_that_nobody_answers_for_keep_no_other_namespace_waiting",
     ),
     Mutant(
         name="source-the-apiserver-is-asked",
         wrong="Where everything is listed the apiserver is, too",
-        file="measuring/reach.py",
+        file="outbound/reach.py",
         old="        if any((each, port) in refused for each in _read_plain(found)):\n",
         new="        if not self._allowed and refused:\n",
-        test=_MEASURING
-        + "test_reach.py::test_the_apiserver_is_asked_for_nobody_whatever_is_listed",
+        test=_OUTBOUND + "test_reach.py::test_the_apiserver_is_asked_for_nobody_whatever_is_listed",
     ),
     Mutant(
         name="source-a-host-that-hides-another",
@@ -1252,25 +1253,25 @@ SOURCES = (
     Mutant(
         name="source-a-wide-network-opens-metadata",
         wrong="Whoever lists a wide network has the metadata service in it asked",
-        file="sources/addresses.py",
+        file="outbound/addresses.py",
         old="    return network.prefixlen >= other.prefixlen\n",
         new="    return network.version == other.version\n",
-        test="tests/unit/sources/test_addresses.py"
+        test="tests/unit/outbound/test_addresses.py"
         "::test_a_wide_network_opens_nothing_that_is_refused_for_what_it_is",
     ),
     Mutant(
         name="canary-taken-back-for-what-was-not-asked",
         wrong="A canary is taken back since an address is refused that its metric asks",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if rolls_back and has_no_data(view, status) and not is_withheld(view, status):\n",
         new="    if rolls_back and has_no_data(view, status):\n",
-        test="tests/unit/core/test_undecided.py"
+        test="tests/unit/rollout/situation/test_undecided.py"
         "::test_what_was_not_asked_takes_nothing_back_and_is_told",
     ),
     Mutant(
         name="keda-gets-any-address",
         wrong="KEDA is given an address that the operator itself would not ask",
-        file="core/scaling.py",
+        file="rollout/situation/scaling.py",
         old="    if asked and (problem := _find_refusal(view)):\n",
         new="    if view.spec is None and (problem := _find_refusal(view)):\n",
         test=_SCALING + "test_an_address_that_is_not_listed_is_not_given_to_keda",
@@ -1278,59 +1279,59 @@ SOURCES = (
     Mutant(
         name="source-any-address",
         wrong="What is refused as an address is connected to",
-        file="sources/addresses.py",
+        file="outbound/addresses.py",
         old="    if objection is not None:\n",
         new="    if address.is_unspecified and objection:\n",
-        test=_SOURCES + "test_addresses.py::test_nothing_is_asked_at_an_address_that_is_refused",
+        test=_OUTBOUND + "test_addresses.py::test_nothing_is_asked_at_an_address_that_is_refused",
     ),
     Mutant(
         name="source-mapped-address",
         wrong="An IPv6 address that stands for loopback isn't known to",
-        file="sources/addresses.py",
+        file="outbound/addresses.py",
         old="    return (address.ipv4_mapped or address.sixtofour or address,)\n",
         new="    return (address,)\n",
-        test=_SOURCES
+        test=_OUTBOUND
         + "test_addresses.py::test_addresses_by_which_a_reading_could_come_home_are_refused",
     ),
     Mutant(
         name="source-follows-redirects",
         wrong="Redirects are followed",
-        file="sources/fetching.py",
+        file="outbound/fetching.py",
         old="        allow_redirects=False,\n",
         new="        allow_redirects=True,\n",
-        test=_SOURCES + "test_addresses.py::test_a_redirect_to_a_private_address_is_not_followed",
+        test=_OUTBOUND + "test_addresses.py::test_a_redirect_to_a_private_address_is_not_followed",
     ),
     Mutant(
         name="source-shows-credentials",
         wrong="Credentials are in what is logged",
-        file="sources/auth.py",
+        file="outbound/auth.py",
         old="    authorization: str | None = field(default=None, repr=False)\n",
         new="    authorization: str | None = None\n",
-        test=_SOURCES + "test_auth.py::test_credentials_are_not_shown",
+        test=_OUTBOUND + "test_auth.py::test_credentials_are_not_shown",
     ),
     Mutant(
         name="source-baseline-counted",
         wrong="What was counted before the first reading is evidence",
-        file="sources/counting.py",
+        file="metrics/counting.py",
         old="            self._has_begun = True\n            return None\n",
         new="            self._has_begun = True\n",
-        test=_SOURCES + "test_counting.py::test_the_first_reading_is_where_counting_starts",
+        test=_METRICS + "test_counting.py::test_the_first_reading_is_where_counting_starts",
     ),
     Mutant(
         name="source-restart-lost",
         wrong="What a restarted server has counted is lost",
-        file="sources/counting.py",
+        file="metrics/counting.py",
         old="        return value if fallen else value - before\n",
         new="        return 0.0 if fallen else value - before\n",
-        test=_SOURCES + "test_counting.py::test_a_counter_that_has_fallen_began_anew",
+        test=_METRICS + "test_counting.py::test_a_counter_that_has_fallen_began_anew",
     ),
     Mutant(
         name="source-forgets-too-late",
         wrong="Texts of others pile up: what is remembered of them is not bounded by bytes",
-        file="sources/recollection.py",
+        file="metrics/recollection.py",
         old="        if self._young_size + cost > self._most // 2:\n",
         new="        if len(self) > 4096:\n",
-        test=_SOURCES
+        test=_METRICS
         + "test_bounds.py::test_what_is_remembered_of_texts_is_bounded_by_their_bytes",
     ),
     Mutant(
@@ -1345,24 +1346,24 @@ SOURCES = (
     Mutant(
         name="gateways-stay",
         wrong="A gateway that nobody reads any more is kept, with what it answered",
-        file="measuring/measurements.py",
+        file="metrics/sessions/measurements.py",
         old="            WeakValueDictionary()\n",
         new="            {}  # type: ignore[assignment]\n",
-        test="tests/unit/measuring/test_measuring.py"
+        test="tests/unit/metrics/sessions/test_measuring.py"
         "::test_a_gateways_source_goes_with_the_last_session_that_reads_it",
     ),
     Mutant(
         name="source-first-come-first-served",
         wrong="Whoever has much to be read makes all others wait",
-        file="sources/sharing.py",
+        file="outbound/sharing.py",
         old="            owner = min(self._waiting, key=self._count)\n",
         new="            owner = next(iter(self._waiting))\n",
-        test=_SOURCES + "test_bounds.py::test_who_had_least_goes_first_and_nobody_saves_turns_up",
+        test=_METRICS + "test_bounds.py::test_who_had_least_goes_first_and_nobody_saves_turns_up",
     ),
     Mutant(
         name="source-empty-is-zero",
         wrong="An empty result is taken for 0",
-        file="sources/prometheus.py",
+        file="metrics/sources/prometheus.py",
         old="value = next(iter(found.values()), None)",
         new="value = next(iter(found.values()), 0.0)",
         test=_SOURCES + "test_prometheus_source.py::test_one_number_or_none_is_read",
@@ -1370,7 +1371,7 @@ SOURCES = (
     Mutant(
         name="source-first-of-several",
         wrong="Of several series the first is taken",
-        file="sources/prometheus.py",
+        file="metrics/sources/prometheus.py",
         old="        if len(found) > 1:\n            raise",
         new="        if len(found) > 10:\n            raise",
         test=_SOURCES
@@ -1379,7 +1380,7 @@ SOURCES = (
     Mutant(
         name="source-true-is-one",
         wrong="A web source's true is 1",
-        file="sources/web.py",
+        file="metrics/sources/web.py",
         old="isinstance(value, bool) or not isinstance(value, int | float)",
         new="not isinstance(value, int | float)",
         test=_SOURCES
@@ -1388,15 +1389,15 @@ SOURCES = (
     Mutant(
         name="source-errors-of-probes",
         wrong="Failed probes are held against requests",
-        file="sources/counters.py",
+        file="metrics/counters.py",
         old="    errors = min(late.errors + failed, unsettled)\n",
         new="    errors = late.errors + failed\n",
-        test=_SOURCES + "test_counters.py::test_errors_counted_beside_requests_never_exceed_them",
+        test=_METRICS + "test_counters.py::test_errors_counted_beside_requests_never_exceed_them",
     ),
     Mutant(
         name="source-neighbours-service",
         wrong="A Service of the same name in another namespace is counted",
-        file="sources/gateway.py",
+        file="metrics/sources/gateway.py",
         old='    by_port = rf"{namespace}-{service}-\\d+@kubernetescrd"\n',
         new='    by_port = rf".+-{service}-\\d+@kubernetescrd"\n',
         test=_SOURCES + "test_gateway_source.py::test_only_what_was_sent_to_the_service_is_counted",
@@ -1404,28 +1405,28 @@ SOURCES = (
     Mutant(
         name="source-absent-is-zero",
         wrong="A counter of failures that isn't there stands for no failure",
-        file="sources/counters.py",
+        file="metrics/counters.py",
         old="            counts_answers=parser.profile.counts_errors and not missing,\n",
         new="            counts_answers=parser.profile.counts_errors,\n",
-        test=_SOURCES + "test_missing_families.py"
+        test=_METRICS + "test_missing_families.py"
         "::test_a_torchserve_in_legacy_mode_counts_no_errors_rather_than_none",
     ),
     Mutant(
         name="source-unknown-name-is-none",
         wrong="A misspelt counter of refusals stands for no refusal",
-        file="measuring/feeds.py",
+        file="metrics/sessions/feeds.py",
         old="        if total and not marked:\n",
         new="        if total and marked is None:\n",
-        test="tests/unit/measuring/test_feeds.py"
+        test="tests/unit/metrics/sessions/test_feeds.py"
         "::test_no_series_is_none_only_of_a_metric_that_there_is[bad]",
     ),
     Mutant(
         name="source-announced-is-absent",
         wrong="A counter that has had no event yet is taken for one that isn't there",
-        file="sources/counters.py",
+        file="metrics/counters.py",
         old='b"#" in piece and family.announced.search(piece) is not None\n',
         new='b"#" in piece and family is None\n',
-        test=_SOURCES
+        test=_METRICS
         + "test_missing_families.py::test_a_counter_that_is_announced_and_has_no_series_is_zero",
     ),
     Mutant(
@@ -1442,16 +1443,16 @@ SOURCES = (
     Mutant(
         name="source-grpc-by-http",
         wrong="Calls by gRPC are read from the counters of requests by HTTP",
-        file="core/profiles.py",
+        file="queries/profiles.py",
         old='    return (GRPC_PROFILES if protocol == "GRPC" else PROFILES).get(name)\n',
         new="    return PROFILES.get(name)\n",
-        test="tests/unit/core/test_scaling_queries.py"
+        test="tests/unit/queries/test_scaling_queries.py"
         "::test_calls_by_grpc_are_asked_for_where_callers_speak_it",
     ),
     Mutant(
         name="source-istio-grpc-is-good",
         wrong="A gRPC call that failed behind Istio is good, for its answer was 200",
-        file="core/profiles.py",
+        file="queries/profiles.py",
         old='    other_errors=(("grpc_response_status", GRPC_ERRORS),),\n',
         new="",
         test=_SOURCES + "test_gateway_source.py"
@@ -1460,7 +1461,7 @@ SOURCES = (
     Mutant(
         name="source-traefik-grpc-is-told",
         wrong="Calls by gRPC are judged by Traefik's code, which calls good ones UNKNOWN",
-        file="core/gateway_counters.py",
+        file="routing/gateway_counters.py",
         old='(kind, protocol) == ("Traefik", "GRPC") else ""\n',
         new='not kind else ""\n',
         test=_SOURCING + "test_calls_by_grpc_are_not_judged_by_what_traefik_counts",
@@ -1468,10 +1469,10 @@ SOURCES = (
     Mutant(
         name="source-cancelled-is-failed",
         wrong="What a client cancelled is Triton's error",
-        file="core/profiles.py",
+        file="queries/profiles.py",
         old='        error_status="^(REJECTED|BACKEND|OTHER)$",\n',
         new='        error_status=".",\n',
-        test=_SOURCES
+        test=_METRICS
         + "test_profiles.py::test_of_a_servers_metrics_its_answers_to_inference_are_counted",
     ),
 )
@@ -1480,7 +1481,7 @@ JOBS = (
     Mutant(
         name="job-before-traffic",
         wrong="A Job asks a canary whose traffic doesn't flow, or stands still in a pause",
-        file="core/jobs.py",
+        file="rollout/situation/jobs.py",
         old='    return rollout.state == "Holding" and settled\n',
         new='    return rollout.state == "Holding"\n',
         test=_JOBS + "test_while_paused_no_job_is_made_and_one_that_runs_goes_on",
@@ -1488,7 +1489,7 @@ JOBS = (
     Mutant(
         name="job-pods-serve",
         wrong="The pods of a Job have a model's label, by which Services find its pods",
-        file="core/resources/job.py",
+        file="resources/job.py",
         old="{JUDGED_MODEL_LABEL: model.meta.name, ",
         new='{"canarium.dev/model": model.meta.name, ',
         test=_JOBS + "test_no_service_sends_requests_to_the_pods_of_a_job",
@@ -1496,7 +1497,7 @@ JOBS = (
     Mutant(
         name="job-adopts-any-pod",
         wrong="A Job has the selector that Kubernetes makes, which any pod can bear the labels of",
-        file="core/resources/job.py",
+        file="resources/job.py",
         old='            "manualSelector": True,\n',
         new="",
         test=_JOBS + "test_a_job_finds_its_pods_by_labels_that_the_charts_policy_guards",
@@ -1504,7 +1505,7 @@ JOBS = (
     Mutant(
         name="job-of-another-step",
         wrong="The Job of an earlier step counts for the next one",
-        file="core/jobs.py",
+        file="rollout/situation/jobs.py",
         old='    step = f"{revision}/{rollout.step_name}/{rollout.step_started_at or 0:.3f}"\n',
         new='    step = f"{revision}"\n',
         test=_JOBS + "test_a_job_runs_once_a_step_under_a_name_of_its_own",
@@ -1512,7 +1513,7 @@ JOBS = (
     Mutant(
         name="job-forgotten",
         wrong="A finished Job that was tidied away is run again",
-        file="core/jobs.py",
+        file="rollout/situation/jobs.py",
         old="    if (saved := _find_saved(status, name)) is not None:\n",
         new="    if (saved := None) is not None:\n",
         test="tests/simulated/test_simulated_jobs.py::"
@@ -1521,7 +1522,7 @@ JOBS = (
     Mutant(
         name="job-blames-for-a-quota",
         wrong="A Job that never had a pod is held against the canary",
-        file="core/jobs.py",
+        file="rollout/situation/jobs.py",
         old="    if not record.has_run:",
         new="    if False:",
         test=_JOBS + "test_a_job_that_never_had_a_pod_is_nobodys_fault_and_made_anew",
@@ -1529,7 +1530,7 @@ JOBS = (
     Mutant(
         name="job-speaks-for-the-judge",
         wrong="Where the judge is silent, a Job that succeeded is all that is said",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old="    if judged is None and (analysis.metrics or analysis.custom):\n",
         new="    if False:\n",
         test=_JOBS + "test_what_the_judge_found_stands_beside_a_job_that_succeeded",
@@ -1537,7 +1538,7 @@ JOBS = (
     Mutant(
         name="job-waits-for-what-has-no-say",
         wrong="A step by header waits for comparisons that are not made there",
-        file="core/analysis.py",
+        file="rollout/situation/judging.py",
         old='    return analysis_in_force(view, status) if state == "Holding" else None\n',
         new='    return view.rollout.analysis if state == "Holding" else None\n',
         test=_JOBS
@@ -1546,7 +1547,7 @@ JOBS = (
     Mutant(
         name="job-of-anybody",
         wrong="Somebody else's Job of the same name is believed",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        jobs=None if jobs is None else _owned_by(uid, jobs),\n",
         new="        jobs=jobs,\n",
         test=_JOBS + "test_somebody_elses_job_says_nothing",
@@ -1554,7 +1555,7 @@ JOBS = (
     Mutant(
         name="job-unseen-passes",
         wrong="An operator that may not see Jobs makes them and waits for ever without a word",
-        file="core/jobs.py",
+        file="rollout/situation/jobs.py",
         old="    if view.observed.jobs is None:\n",
         new="    if False:\n",
         test=_JOBS + "test_an_operator_that_may_not_see_jobs_makes_none",
@@ -1565,7 +1566,7 @@ SCALED_PODS = (
     Mutant(
         name="scaling-milliseconds-for-seconds",
         wrong="Milliseconds that pods spent on requests count as seconds",
-        file="core/scaling_queries.py",
+        file="queries/scaling.py",
         old='    seconds = spent if per_second == 1 else f"({spent}) / {per_second}"\n',
         new="    seconds = spent\n",
         test=_QUERIES + "test_durations_are_added_up_in_seconds",
@@ -1573,7 +1574,7 @@ SCALED_PODS = (
     Mutant(
         name="scaling-failures-forgotten",
         wrong="Requests that failed are no load where only successes are counted",
-        file="core/scaling_queries.py",
+        file="queries/scaling.py",
         old='    if profile.failures and profile.counting == "Successes":\n',
         new="    if False:\n",
         test=_QUERIES + "test_failures_are_added_where_only_successes_are_counted",
@@ -1581,7 +1582,7 @@ SCALED_PODS = (
     Mutant(
         name="scaling-percent-of-nothing",
         wrong="A target in percent is taken though nothing is requested",
-        file="api/deployment.py",
+        file="api/modeldeployment/spec.py",
         old="            resource in spec.server.requested\n            or not any(",
         new="            True\n            or not any(",
         test=_REFUSED,
@@ -1589,7 +1590,7 @@ SCALED_PODS = (
     Mutant(
         name="scaling-to-zero-for-ever",
         wrong="A model may go to zero pods though nothing could wake it",
-        file="api/scaling.py",
+        file="api/modeldeployment/scaling.py",
         old='                or any(metric.type == "External" for metric in scaling.metrics)\n',
         new="                or True\n",
         test=_REFUSED,
@@ -1597,7 +1598,7 @@ SCALED_PODS = (
     Mutant(
         name="scaling-begins-at-no-pods",
         wrong="A model that may go to zero pods begins with none",
-        file="api/parsing.py",
+        file="api/modeldeployment/parsing.py",
         old="    return max(1, scaling.least)\n",
         new="    return scaling.least\n",
         test="tests/unit/api/test_parsing.py::test_a_spec_that_uses_every_field_becomes_numbers",
@@ -1605,7 +1606,7 @@ SCALED_PODS = (
     Mutant(
         name="scaling-grpc-port-asked-for-a-path",
         wrong="A port that speaks gRPC is asked for a path",
-        file="core/resources/pod_defaults.py",
+        file="resources/pod_defaults.py",
         old='    if path is None or server["port"] == GRPC_PORTS.get(profile):\n',
         new="    if path is None:\n",
         test=_TEMPLATE
@@ -1614,7 +1615,7 @@ SCALED_PODS = (
     Mutant(
         name="scaling-own-rules-mixed-with-ours",
         wrong="Who says how pods are kept apart gets our rules beside their own",
-        file="core/resources/pod_defaults.py",
+        file="resources/pod_defaults.py",
         old='    if "topologySpreadConstraints" in pod:\n        return {}\n',
         new="",
         test=_TEMPLATE + "test_who_keeps_pods_apart_by_rules_of_their_own_gets_these_alone",
@@ -1622,7 +1623,7 @@ SCALED_PODS = (
     Mutant(
         name="scaling-warned-at-every-start",
         wrong="An operator that lost its status warns again of what pods need",
-        file="core/happenings.py",
+        file="rollout/report/events.py",
         old="    if part is None or view.spec is None or part.revision in known | earlier:\n",
         new="    if part is None or view.spec is None or part.revision in earlier:\n",
         test="tests/unit/core/test_unrequested.py::test_a_status_that_was_lost_is_no_new_rollout",
@@ -1633,7 +1634,7 @@ SIZES = (
     Mutant(
         name="floor-falls-in-a-rollout",
         wrong="In a rollout the load alone says how many pods stable has",
-        file="core/scaling.py",
+        file="rollout/situation/scaling.py",
         old="    if rollout_of(status).state not in BY_LOAD:\n        return part.replicas\n",
         new="",
         test=_SCALING + "test_what_one_would_go_back_to_never_shrinks_until_the_guard_ends",
@@ -1641,7 +1642,7 @@ SIZES = (
     Mutant(
         name="pods-go-before-their-autoscaler",
         wrong="A revision's pods are taken while its autoscaler may still give it others",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="    if find_scalers(view, deployment.revision):\n",
         new="    if not deployment.revision:\n",
         test=_SCALING + "test_an_autoscaler_goes_before_the_pods_of_its_revision",
@@ -1649,7 +1650,7 @@ SIZES = (
     Mutant(
         name="autoscaler-fought-over-pods",
         wrong="What an autoscaler has added is taken again",
-        file="core/scaling.py",
+        file="rollout/situation/scaling.py",
         old="    return max(compute_floor(view, status, part), deployment.replicas)\n",
         new="    return compute_floor(view, status, part)\n",
         test=_SCALING + "test_at_rest_the_load_says_how_many_pods_there_are",
@@ -1657,7 +1658,7 @@ SIZES = (
     Mutant(
         name="idle-model-tried-without-traffic",
         wrong="The canary of an idle model is stepped through while nobody asks for anything",
-        file="core/states.py",
+        file="rollout/decide/states.py",
         old="    if is_idle(view, status):\n        promoted, status",
         new="    if view.is_closing(status):\n        promoted, status",
         test=_SCALING + "test_a_rollout_of_an_idle_model_warms_the_canary_and_waits",
@@ -1665,7 +1666,7 @@ SIZES = (
     Mutant(
         name="waking-stable-is-given-up",
         wrong="An idle stable that wakes up counts as dead, so that the canary gets everything",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        return not self.may_idle or self.own_fault(stable.revision) is not None\n",
         new="        return True\n",
         test=_SCALING + "test_a_rollout_of_an_idle_model_goes_on_with_traffic",
@@ -1673,7 +1674,7 @@ SIZES = (
     Mutant(
         name="last-pod-taken",
         wrong="In place the only pod goes for a canary",
-        file="core/in_place.py",
+        file="rollout/decide/in_place.py",
         old="    too_few = left < 1 or part.weight * size > ALL * (left + 1) + size\n",
         new="    too_few = part.weight * size > ALL * (left + 1) + size\n",
         test=_IN_PLACE + "test_the_last_pod_is_never_taken_for_a_canary",
@@ -1681,7 +1682,7 @@ SIZES = (
     Mutant(
         name="in-place-pods-before-weight",
         wrong="In place the next pod goes before traffic has followed the one before",
-        file="core/in_place.py",
+        file="rollout/decide/in_place.py",
         old="    if carried > canary.weight:\n",
         new="    if carried > ALL:\n",
         test=_IN_PLACE + "test_pods_are_replaced_one_by_one_and_traffic_follows_what_is_ready",
@@ -1689,7 +1690,7 @@ SIZES = (
     Mutant(
         name="refused-autoscaler-stops-a-rollout",
         wrong="An autoscaler that is refused counts as what keeps the pods from coming",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old=" if each.kind not in SIZING_KINDS]\n",
         new="]\n",
         test=_SCALING + "test_an_autoscaler_that_is_refused_is_no_fault_of_its_revision",
@@ -1700,7 +1701,7 @@ USE = (
     Mutant(
         name="use-only-requests-paid",
         wrong="Who uses more than he requested pays for what he requested",
-        file="core/use.py",
+        file="cost/usage.py",
         old="        max(asked.cpu_cores, used.cpu_cores),\n",
         new="        asked.cpu_cores,\n",
         test=_USE + "test_the_greater_of_what_is_requested_and_used_is_paid_for_by_container",
@@ -1708,7 +1709,7 @@ USE = (
     Mutant(
         name="use-unmeasured-is-free",
         wrong="What is neither requested nor measured costs nothing",
-        file="core/use.py",
+        file="cost/usage.py",
         old="if use is None and not (asked.cpu_cores and asked.memory_bytes):",
         new="if use is None and not (asked.cpu_cores or asked.memory_bytes):",
         test=_USE + "test_what_is_neither_requested_nor_measured_leaves_the_cost_unknown",
@@ -1716,7 +1717,7 @@ USE = (
     Mutant(
         name="use-missing-price-is-zero",
         wrong="A resource without a price is for nothing",
-        file="core/use.py",
+        file="cost/usage.py",
         old="        if amount and price is None:\n",
         new="        if not amount and price is None:\n",
         test=_USE + "test_a_price_that_is_missing_is_named_and_only_where_it_is_needed",
@@ -1724,30 +1725,30 @@ USE = (
     Mutant(
         name="use-young-rates-count",
         wrong="The rate of a pod that began within the time it is taken over counts",
-        file="measuring/use.py",
+        file="cost/meter.py",
         old="pod.node, requests, pod.meta.created_at)",
         new="pod.node, requests, 0.0)",
-        test=_MEASURING
-        + "test_use_meter.py::"
+        test=_COST
+        + "test_usage_meter.py::"
         + "test_the_rate_of_a_revision_is_not_that_of_a_pod_that_began_within_it",
     ),
     Mutant(
         name="use-of-strangers",
         wrong="What other people's pods in the namespace do is a revision's",
-        file="sources/consumption.py",
+        file="cost/consumption.py",
         old="        if key in pods:\n",
         new="        if key not in ():\n",
-        test=_SOURCES
+        test=_COST
         + "test_consumption.py::"
         + "test_everything_is_read_of_the_pods_that_were_asked_about_and_no_others",
     ),
     Mutant(
         name="use-gauges-stay",
         wrong="A revision that is gone keeps its gauges",
-        file="measuring/use.py",
+        file="cost/meter.py",
         old="            if any(each.revision == row.revision for each in own):\n",
         new="            if not any(each.revision == '' for each in own):\n",
-        test=_MEASURING + "test_use_meter.py::test_the_gauges_of_a_revision_go_with_its_deployment",
+        test=_COST + "test_usage_meter.py::test_the_gauges_of_a_revision_go_with_its_deployment",
     ),
 )
 
@@ -1755,28 +1756,28 @@ SEEING = (
     Mutant(
         name="seen-by-standbys",
         wrong="Every process tells of all models, so that each is counted twice",
-        file="runtime.py",
+        file="shell/runtime.py",
         old="        return self._view_each() if self._leads else None\n",
         new="        return self._view_each()\n",
-        test="tests/unit/test_runtime.py"
+        test="tests/unit/shell/test_runtime.py"
         "::test_models_are_told_by_the_process_that_acts_as_long_as_it_acts",
     ),
     Mutant(
         name="seen-guard-unjudged",
         wrong="In its guard the new stable has no analysis to be seen",
-        file="core/model_series.py",
+        file="telemetry/families.py",
         old="    return status.canary or (status.stable if guarded else None)\n",
         new="    return status.canary\n",
-        test="tests/unit/core/test_model_series.py"
+        test="tests/unit/telemetry/test_families.py"
         "::test_in_the_guard_the_new_stable_is_judged_and_compared_with_the_one_before",
     ),
     Mutant(
         name="seen-returns-as-changes",
         wrong="A revision that was gone back to has the lead time of a change",
-        file="core/delivery_performance.py",
+        file="telemetry/dora.py",
         old="        lead_seconds=None if again else record.stable_at - began,\n",
         new="        lead_seconds=record.stable_at - began,\n",
-        test="tests/unit/core/test_delivery_performance.py"
+        test="tests/unit/telemetry/test_dora.py"
         "::test_a_revision_that_was_tried_again_has_no_lead_time",
     ),
 )
@@ -1785,7 +1786,7 @@ TAKING_OVER = (
     Mutant(
         name="takeover-forgets-the-counters",
         wrong="What was answered while nobody led is not counted",
-        file="measuring/measurements.py",
+        file="metrics/sessions/measurements.py",
         old="            meter.resume(kept)\n",
         new="            pass\n",
         test=_SIMULATED + "test_what_a_bad_canary_answered_while_nobody_led_counts_against_it",
@@ -1793,19 +1794,19 @@ TAKING_OVER = (
     Mutant(
         name="kept-counters-count-twice",
         wrong="What was kept of a pod is counted from again when the pod is looked at anew",
-        file="sources/kept.py",
+        file="metrics/kept_counters.py",
         old="        self._kept = later\n",
         new="",
-        test=_SOURCES
-        + "test_kept.py::test_what_was_answered_since_the_saved_reading_is_counted_once",
+        test=_METRICS
+        + "test_kept_counters.py::test_what_was_answered_since_the_saved_reading_is_counted_once",
     ),
     Mutant(
         name="shares-of-some-pods",
         wrong="Of a reading that knows only some pods it is judged who answered how much",
-        file="measuring/session.py",
+        file="metrics/sessions/session.py",
         old="            share = None if measurement.resumed else share\n",
         new="",
-        test=_MEASURING
+        test=_SESSIONS
         + "test_measuring.py::test_a_reading_that_goes_back_to_a_saved_one_tells_nothing_of_shares",
     ),
 )
@@ -1814,18 +1815,18 @@ ONE_OBJECT_ALONE = (
     Mutant(
         name="unreadable-object-goes-unsaid",
         wrong="An object that cannot be read is left out without a word",
-        file="kube/reflector.py",
+        file="kube/informers/reflector.py",
         old="""            self._boundary.note("Projecting", self._name(raw), error)
             return None
 """,
         new="            return None\n",
-        test="tests/unit/kube/test_reflector.py::"
+        test="tests/unit/kube/informers/test_reflector.py::"
         "test_an_object_that_cannot_be_read_hides_no_other_of_its_kind",
     ),
     Mutant(
         name="bug-is-in-the-log-alone",
         wrong="An object whose pass breaks says nothing of it itself",
-        file="controller.py",
+        file="shell/controller.py",
         old="            await self._report_bug(key, error)\n",
         new="",
         test=_SHELL + "test_an_object_whose_pass_breaks_says_so_itself_once",
@@ -1833,29 +1834,29 @@ ONE_OBJECT_ALONE = (
     Mutant(
         name="broken-reader-is-not-told",
         wrong="What a reader raises, and shouldn't, is told nobody",
-        file="measuring/session.py",
+        file="metrics/sessions/session.py",
         old="            problem = self._fail(source, feed.metric.name, error)\n",
         new="            if not isinstance(error, SourceError):\n"
         "                return\n"
         "            problem = self._fail(source, feed.metric.name, error)\n",
-        test=_MEASURING + "test_session.py::test_what_a_reader_raises_is_its_failed_reading",
+        test=_SESSIONS + "test_session.py::test_what_a_reader_raises_is_its_failed_reading",
     ),
     Mutant(
         name="broken-session-begins-at-once",
         wrong="A session that broke begins again without a pause",
-        file="measuring/measurements.py",
+        file="metrics/sessions/measurements.py",
         old="            await asyncio.sleep(BROKEN.compute(failures))\n",
         new="            await asyncio.sleep(0)\n",
-        test=_MEASURING + "test_measuring.py::"
+        test=_SESSIONS + "test_measuring.py::"
         "test_a_session_that_breaks_goes_on_ever_more_rarely_with_what_it_found",
     ),
     Mutant(
         name="host-that-nobody-can-look-up",
         wrong="A host name that ends in an exception when it is looked up is an address",
-        file="sources/addresses.py",
+        file="outbound/addresses.py",
         old="len(host) <= 254 and all(0 < len(label) <= 63 for label in labels)",
         new="bool(labels)",
-        test=_SOURCES + "test_addresses.py::test_a_host_that_nobody_can_look_up_is_no_address",
+        test=_OUTBOUND + "test_addresses.py::test_a_host_that_nobody_can_look_up_is_no_address",
     ),
 )
 
@@ -1881,7 +1882,7 @@ BESIDE_THE_WORK = (
     Mutant(
         name="new-defaults-change-a-rollout-midway",
         wrong="An operator that is started with other defaults changes the rollouts under way",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="    return keep_defaults(spec, record.rollout)\n",
         new="    return spec\n",
         test="tests/simulated/test_defaults_midway.py::"
@@ -1890,10 +1891,10 @@ BESIDE_THE_WORK = (
     Mutant(
         name="markup-of-strangers",
         wrong="What a container has said is markup in a chat",
-        file="core/notifications.py",
+        file="notifying/messages.py",
         old="    text = fill(receiver.text, news.values, _escape_slack)\n",
         new="    text = fill(receiver.text, news.values)\n",
-        test="tests/unit/core/test_notifications.py::"
+        test="tests/unit/notifying/test_messages.py::"
         "test_what_somebody_else_wrote_is_no_markup_for_slack",
     ),
     Mutant(
@@ -1908,7 +1909,7 @@ BESIDE_THE_WORK = (
     Mutant(
         name="forged-log-lines",
         wrong="A line break in what others wrote begins a line of the log",
-        file="cli/logs.py",
+        file="telemetry/logs.py",
         old="    if text.isprintable():\n        return text\n",
         new="    if text:\n        return text\n",
         test="tests/unit/test_cli.py::"
@@ -1917,7 +1918,7 @@ BESIDE_THE_WORK = (
     Mutant(
         name="an-account-by-going-back",
         wrong="A rollback brings back an account that whoever asks for it may not use",
-        file="core/orders.py",
+        file="rollout/decide/commands.py",
         old='    return "" if account in ("", "default", named) else account\n',
         new='    return "" if account or named else account\n',
         test=_SCENARIOS + "test_nobody_gets_an_account_by_going_back",
@@ -1925,10 +1926,10 @@ BESIDE_THE_WORK = (
     Mutant(
         name="dots-lead-up",
         wrong="An argument of two dots leads a URL's path up",
-        file="measuring/feeds.py",
+        file="metrics/sessions/feeds.py",
         old="    if leads_up(url):\n",
         new='    if leads_up(url) and "://" not in url:\n',
-        test="tests/unit/measuring/test_feeds.py::test_no_value_leads_a_urls_path_up",
+        test="tests/unit/metrics/sessions/test_feeds.py::test_no_value_leads_a_urls_path_up",
     ),
     Mutant(
         name="revisions-of-others-have-the-same-name",
@@ -1936,7 +1937,7 @@ BESIDE_THE_WORK = (
         file="core/names.py",
         old='    named = f"{owner}\\n{canonical}{salt}"\n',
         new='    named = f"{canonical}{salt}"\n',
-        test="tests/unit/sources/test_gateway_source.py::"
+        test="tests/unit/metrics/sources/test_gateway_source.py::"
         "test_names_that_a_hyphen_joins_alike_are_not_counted_for_each_other",
     ),
     Mutant(
@@ -1945,22 +1946,22 @@ BESIDE_THE_WORK = (
         file="failures.py",
         old="    (aiohttp.ClientResponseError, _explain_response),\n",
         new="    (aiohttp.ClientResponseError, str),\n",
-        test="tests/unit/sources/test_hostile_servers.py::"
+        test="tests/unit/outbound/test_hostile_servers.py::"
         "test_no_word_of_whoever_answers_is_repeated[web-banner]",
     ),
     Mutant(
         name="prometheus-is-quoted",
         wrong="Why a Prometheus refuses a query is told in its own words",
-        file="sources/prometheus.py",
+        file="metrics/sources/prometheus.py",
         old='        words = _REFUSALS.get(body.error_type, "the query was refused")\n',
         new="        words = body.error\n",
-        test="tests/unit/sources/test_hostile_servers.py::"
+        test="tests/unit/outbound/test_hostile_servers.py::"
         "test_no_word_of_whoever_answers_is_repeated[prometheus-prometheus-bad-data]",
     ),
     Mutant(
         name="escape-codes-on-a-terminal",
         wrong="What rich draws goes to the terminal as others wrote it",
-        file="cli/terminal.py",
+        file="cli/drawing/terminal.py",
         old="Segment(fit(piece.text, self.encoding), piece.style)",
         new="Segment(piece.text, piece.style)",
         test="tests/unit/cli/test_door.py::"
@@ -1979,82 +1980,82 @@ BESIDE_THE_WORK = (
     Mutant(
         name="first-come-over-namespaces",
         wrong="A namespace goes on until its line is empty, and the others wait",
-        file="kube/turns.py",
+        file="kube/queues/turns.py",
         old="                if line:\n                    self._lines[namespace] = line\n",
         new="                if line:\n"
         "                    self._lines = {namespace: line, **self._lines}\n",
-        test="tests/unit/kube/test_workqueue.py::test_the_namespaces_take_turns_in_each_class",
+        test="tests/unit/kube/queues/test_workqueue.py::test_the_namespaces_take_turns_in_each_class",
     ),
     Mutant(
         name="one-namespace-has-all-workers",
         wrong="One namespace's rollbacks take every worker",
-        file="kube/workqueue.py",
+        file="kube/queues/workqueue.py",
         old="        return sum(key[0] == namespace for key in self._processing) < MOST",
         new="        return sum(key[0] == namespace for key in ()) < MOST",
-        test="tests/unit/kube/test_workqueue.py::"
+        test="tests/unit/kube/queues/test_workqueue.py::"
         "test_one_namespaces_rollbacks_leave_workers_for_those_of_others",
     ),
     Mutant(
         name="a-full-backlog-drops-the-newcomer",
         wrong="What one namespace has to tell takes the room of another's news",
-        file="kube/backlog.py",
+        file="kube/queues/backlog.py",
         old="    largest = max(sizes, key=lambda namespace: (sizes[namespace],"
         " namespace == newcomer))",
         new="    largest = newcomer",
-        test="tests/unit/kube/test_backlog.py::"
+        test="tests/unit/kube/queues/test_backlog.py::"
         "test_who_gives_way_where_there_is_no_room[who has most gives way]",
     ),
     Mutant(
         name="revisions-without-limit",
         wrong="A spec that is edited in a loop makes a revision each time",
-        file="core/pace.py",
+        file="rollout/situation/pace.py",
         old="    return wanted.record is None and view.now < _free_at(view, status)\n",
         new="    return False\n",
-        test="tests/unit/core/test_pace.py::"
+        test="tests/unit/rollout/situation/test_pace.py::"
         "test_edits_over_the_budget_wait_and_the_last_one_is_begun",
     ),
     Mutant(
         name="the-way-back-waits",
         wrong="Who has edited too often cannot go back to what the history knows",
-        file="core/pace.py",
+        file="rollout/situation/pace.py",
         old="    return wanted.record is None and view.now",
         new="    return view.now",
-        test="tests/unit/core/test_pace.py::test_what_the_history_knows_is_tried_again_at_once",
+        test="tests/unit/rollout/situation/test_pace.py::test_what_the_history_knows_is_tried_again_at_once",
     ),
     Mutant(
         name="times-to-come-count-as-begun",
         wrong="A clock that is set back by a day lets nothing new be begun for a day",
-        file="core/pace.py",
+        file="rollout/situation/pace.py",
         old="for at in status.begun_at if at <= view.now)",
         new="for at in status.begun_at)",
-        test="tests/unit/core/test_pace.py::"
+        test="tests/unit/rollout/situation/test_pace.py::"
         "test_a_clock_that_jumps_keeps_nothing_waiting_for_more_than_a_minute[-86400.0]",
     ),
     Mutant(
         name="a-place-is-handed-to-the-same-again",
         wrong="Of several who wait for room the first namespace gets all that becomes free",
-        file="sources/sharing.py",
+        file="outbound/sharing.py",
         old="                owners.append(owner)\n",
         new="                owners.appendleft(owner)\n"
         "                self._waiting = {owner: requests, **self._waiting}\n",
-        test=_SOURCES + "test_bounds.py::test_who_waits_for_room_waits_for_one_of_each_owner",
+        test=_METRICS + "test_bounds.py::test_who_waits_for_room_waits_for_one_of_each_owner",
     ),
     Mutant(
         name="names-of-all-are-one-namespaces",
         wrong="Names that nobody answers for take every thread that looks names up",
-        file="sources/lookups.py",
+        file="outbound/lookups.py",
         old="    owner = _owner.get()\n",
         new='    owner = ""\n',
-        test=_SOURCES + "test_lookups.py::"
+        test=_OUTBOUND + "test_lookups.py::"
         "test_names_that_nobody_answers_for_keep_no_other_namespace_waiting",
     ),
     Mutant(
         name="news-of-rollbacks-waits-in-line",
         wrong="That something was taken back is told after everything that was put in line before",
-        file="kube/backlog.py",
+        file="kube/queues/backlog.py",
         old="        first = self._in_a_row < URGENT_IN_A_ROW\n",
         new="        first = False\n",
-        test="tests/unit/kube/test_backlog.py::"
+        test="tests/unit/kube/queues/test_backlog.py::"
         "test_what_is_urgent_goes_first_with_what_came_before_of_the_same_object",
     ),
 )
@@ -2063,7 +2064,7 @@ OTHERS_OBJECTS = (
     Mutant(
         name="a-cookie-is-always-spelled-as-before",
         wrong="A cookie is written as Gateway API spelled it up to 1.6, whatever is installed",
-        file="routers/gatewayapi.py",
+        file="routing/gatewayapi.py",
         old="    if COOKIE in fields:\n",
         new="    if COOKIE in fields and not fields:\n",
         test=_DEFINITIONS + "test_a_cookie_is_spelled_as_the_installed_kind_spells_it",
@@ -2071,7 +2072,7 @@ OTHERS_OBJECTS = (
     Mutant(
         name="a-definition-of-another-version-is-read",
         wrong="Fields are looked up in whichever version of a definition comes first",
-        file="kube/projections.py",
+        file="kube/informers/projections.py",
         old="for item in wire.spec.versions if item.name == _ROUTE_VERSION)",
         new="for item in wire.spec.versions if item.name)",
         test=_DEFINITIONS + "test_a_definition_is_read_in_the_version_that_is_written",
@@ -2079,7 +2080,7 @@ OTHERS_OBJECTS = (
     Mutant(
         name="what-cannot-be-written-is-tried",
         wrong="A cookie that the installed kind has no field for is for the apiserver to refuse",
-        file="routers/definitions.py",
+        file="routing/definitions.py",
         old='return "" if known & {SESSION_NAME, COOKIE} else',
         new='return "" if known is not None else',
         test=_DEFINITIONS + "test_a_cookie_that_cannot_be_written_is_refused_before_anything_moves",
@@ -2095,7 +2096,7 @@ OTHERS_OBJECTS = (
     Mutant(
         name="a-safe-name-is-nobodys",
         wrong="Where Traefik names services safely, nothing that they answered is counted",
-        file="sources/gateway.py",
+        file="metrics/sources/gateway.py",
         old='pattern = f"{by_route}|{by_port}|{safely}"',
         new='pattern = f"{by_route}|{by_port}" if safely else ""',
         test="tests/properties/test_names.py::"
@@ -2104,7 +2105,7 @@ OTHERS_OBJECTS = (
     Mutant(
         name="a-former-controller-is-believed",
         wrong="Whoever once wrote an answer into a route speaks for the gateway of today",
-        file="routers/parents.py",
+        file="routing/parents.py",
         old='if controller in {"", p.controller}]',
         new="if controller is not None]",
         test=_PARENTS + "test_a_former_controllers_good_word_is_no_answer",
@@ -2112,7 +2113,7 @@ OTHERS_OBJECTS = (
     Mutant(
         name="an-answer-about-another-listener",
         wrong="An old answer about a listener that the route has left keeps a rollout waiting",
-        file="routers/parents.py",
+        file="routing/parents.py",
         old="if _is_exact(entry, ref)]",
         new="if _is_of(entry, ref)]",
         test=_PARENTS + "test_an_answer_to_one_reference_is_none_to_the_other",
@@ -2120,7 +2121,7 @@ OTHERS_OBJECTS = (
     Mutant(
         name="an-answer-about-another-kind",
         wrong="What is said of a ListenerSet is taken for its Gateway's of the same name",
-        file="routers/parents.py",
+        file="routing/parents.py",
         old="said = (group, entry.kind, entry.namespace, entry.name)",
         new="said = (group, ref.kind, entry.namespace, entry.name)",
         test=_PARENTS + "test_an_entry_that_is_not_about_our_parent_is_no_answer",
@@ -2131,7 +2132,7 @@ CONDITIONS = (
     Mutant(
         name="a-pause-is-done",
         wrong="A rollout that waits for a person is nothing that a tool waits for",
-        file="core/conditions.py",
+        file="rollout/report/conditions.py",
         old='    waits = phase == "Paused" and not _is_promoted(view, status)\n',
         new="    waits = False\n",
         test=_STATES + "test_an_approval_is_waited_for_and_given_by_promote",
@@ -2139,7 +2140,7 @@ CONDITIONS = (
     Mutant(
         name="a-paused-guard-is-waited-for",
         wrong="A version that serves all is in progress while its guard is paused",
-        file="core/conditions.py",
+        file="rollout/report/conditions.py",
         old='    waits = phase == "Paused" and not _is_promoted(view, status)\n',
         new='    waits = phase == "Paused"\n',
         test=_SCENARIOS + "test_a_paused_guard_leaves_nothing_to_wait_for",
@@ -2150,7 +2151,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="edits-of-traffic-do-not-wait",
         wrong="Host names that people edit in mid-rollout come into force at once",
-        file="core/traffic.py",
+        file="rollout/decide/traffic.py",
         old="    if kept is None or (view.spec is not None and is_at_rest(status)):\n",
         new="    if kept is None or view.spec is not None:\n",
         test=_TRAFFIC + "test_what_people_edit_in_a_rollout_waits_until_it_is_over[Holding]",
@@ -2158,7 +2159,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="a-strangers-weight-is-adopted",
         wrong="A refused canary keeps the share that a stranger wrote into the route",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        return min(part.weight, self.live_share(part.revision, status))\n",
         new="        return self.live_share(part.revision, status)\n",
         test=_TRAFFIC + "test_weights_that_somebody_gave_a_refused_canary_are_not_adopted",
@@ -2166,7 +2167,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="a-strangers-service-is-adopted",
         wrong="A Service that a stranger turned to a refused canary stays so until that is gone",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        if not self._goes_back(status) or not self._may_have_turned(status):\n",
         new="        if not self._goes_back(status):\n",
         test=_TRAFFIC + "test_a_service_that_somebody_turned_to_a_refused_canary_is_turned_back",
@@ -2174,7 +2175,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="traffic-written-before-it-is-meant",
         wrong="A route is written by what is in force only after that",
-        file="core/plan.py",
+        file="rollout/plan.py",
         old="        status.traffic,\n",
         new="",
         test=_TRAFFIC + "test_what_is_in_force_is_stored_before_a_route_is_written_by_it",
@@ -2182,7 +2183,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="what-others-add-stays",
         wrong="What a stranger adds beside our fields stays in the route, and is fought for ever",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="    return Apply(ref, body, found.meta.resource_version, removes=removes)\n",
         new="    return Apply(ref, body, found.meta.resource_version)\n",
         test=_TRAFFIC + "test_an_edit_is_put_right_at_once_in_every_state[Istio-tcp-Holding]",
@@ -2190,7 +2191,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="a-fight-without-pauses",
         wrong="Against somebody who keeps writing a route is put right as often as they write",
-        file="core/contest.py",
+        file="rollout/situation/contest.py",
         old="    return at + wait if at <= view.now",
         new="    return at if at <= view.now",
         test=_TRAFFIC + "test_against_somebody_who_keeps_writing_it_is_put_right_ever_more_rarely",
@@ -2198,7 +2199,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="a-write-of-ours-is-taken-for-anothers",
         wrong="What was in place before a decision still counts as in place once that is undone",
-        file="core/contest.py",
+        file="rollout/situation/contest.py",
         old='    if routes.written not in ("", wanted):\n',
         new="    if False:\n",
         test=_TRAFFIC + "test_a_write_of_ours_that_is_undone_at_once_is_nobodys_edit",
@@ -2206,15 +2207,15 @@ ROUTES_OF_OURS = (
     Mutant(
         name="names-are-causes",
         wrong="An image called request-timeout that nobody pushed counts as a busy registry",
-        file="core/kubelet_reasons.py",
+        file="rollout/situation/pods/kubelet_reasons.py",
         old="    own = _NAMES.sub(",
         new='    own = re.compile(\'"[^"]*"\').sub(',
-        test="tests/unit/core/test_faults.py::test_what_something_is_called_is_no_cause",
+        test="tests/unit/rollout/situation/pods/test_faults.py::test_what_something_is_called_is_no_cause",
     ),
     Mutant(
         name="pods-that-others-take-are-blamed",
         wrong="A version is rejected at the deadline for pods that have just come for taken ones",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        stuck = since is not None and self.now - since >= deadline\n",
         new="        stuck = since is not None and deadline >= 0\n",
         test="tests/simulated/test_blame.py::"
@@ -2223,7 +2224,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="what-was-never-seen-in-place-is-no-contest",
         wrong="Whoever undoes a step before our watches saw it is answered at once, for ever",
-        file="core/contest.py",
+        file="rollout/situation/contest.py",
         old="    if not routes.written and _was_placed(view, status, split):\n",
         new="    if False:\n",
         test=_STRANGERS + "test_who_undoes_a_step_before_it_was_seen_in_place_is_a_contest_too",
@@ -2231,7 +2232,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="a-child-is-put-right-without-end",
         wrong="A child that somebody writes in a loop is put right as often as they write",
-        file="controller.py",
+        file="shell/controller.py",
         old="self._brake.spend(key, Cause.CHILD, child) if isinstance(write, Apply) else 0.0",
         new="0.0",
         test=_STRANGERS
@@ -2240,7 +2241,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="a-step-waits-for-a-contest",
         wrong="What is decided anew waits as long as what somebody else wrote",
-        file="core/contest.py",
+        file="rollout/situation/contest.py",
         old="    if not is_changed(view, status):\n        return -math.inf\n",
         new="",
         test=_TRAFFIC + "test_a_step_that_is_due_is_written_in_the_middle_of_a_contest",
@@ -2248,7 +2249,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="a-contest-holds-weight-to-stable-up",
         wrong="Weight that a stranger gave the canary goes back only after the longest pause",
-        file="core/contest.py",
+        file="rollout/situation/contest.py",
         old="    if _goes_back(view, status):\n",
         new="    if status.canary is None:\n",
         test=_TRAFFIC + "test_weight_that_has_to_go_back_to_stable_waits_a_second_at_most",
@@ -2259,7 +2260,7 @@ WORDS = (
     Mutant(
         name="words-failed-readings-are-few-requests",
         wrong="Readings that fail are told as requests that are missing",
-        file="core/undecided.py",
+        file="rollout/situation/undecided.py",
         old='    if result.problems and row.get("check") != "job" and reason in _UNREADABLE:\n',
         new="    if False:\n",
         test=_UNDECIDED + "test_a_wrong_port_is_said_with_whose_it_is_and_what_was_refused",
@@ -2267,7 +2268,7 @@ WORDS = (
     Mutant(
         name="words-newer-than-their-figures",
         wrong="A longer wait is told with what was counted half a minute before",
-        file="core/report.py",
+        file="rollout/report/status.py",
         old="    if saved_at is not None and told is not None and saved_at < told:\n",
         new="    if False:\n",
         test=_UNDECIDED
@@ -2276,7 +2277,7 @@ WORDS = (
     Mutant(
         name="nothing-seen-is-no-event",
         wrong="A step that stays for want of data is in status alone",
-        file="core/happenings.py",
+        file="rollout/report/events.py",
         old=" or (after.reason in UNDECIDED and is_blind(view, after))\n",
         new="\n",
         test=_UNDECIDED + "test_a_step_that_stays_without_data_is_told_by_an_event_once",
@@ -2284,7 +2285,7 @@ WORDS = (
     Mutant(
         name="words-no-pods-is-ready",
         wrong="A model that a person gave no pods is called ready",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        return off and not idle\n",
         new="        return False\n",
         test=_SCENARIOS + "test_a_model_without_pods_that_nobody_wants_back_is_not_ready",
@@ -2292,72 +2293,72 @@ WORDS = (
     Mutant(
         name="words-idle-is-not-ready",
         wrong="A model that its autoscaler would wake is called switched off",
-        file="core/view.py",
+        file="rollout/situation/view.py",
         old="        return off and not idle\n",
         new="        return off\n",
-        test="tests/unit/core/test_scaling.py::"
+        test="tests/unit/rollout/situation/test_scaling.py::"
         "test_an_idle_model_has_no_pods_and_is_ready_to_have_some",
     ),
     Mutant(
         name="words-younger-route-wins",
         wrong="Of two routes for one host name the younger is thought to get the requests",
-        file="kube/claims.py",
+        file="kube/informers/claims.py",
         old="            self._ranks[claim] = sorted(self.rank(key) for key in routed)\n",
         new="            self._ranks[claim] = sorted(map(self.rank, routed))[::-1]\n",
-        test="tests/unit/kube/test_claims.py::"
+        test="tests/unit/kube/informers/test_claims.py::"
         "test_who_has_the_older_route_has_no_rival_and_the_other_has_one",
     ),
     Mutant(
         name="hostnames-by-letters",
         wrong="An entry for all that is below a host name is for names that end with its letters",
-        file="cli/given.py",
+        file="cli/objects/given.py",
         old='host[1:] if host.startswith("*.")',
         new='host[2:] if host.startswith("*.")',
-        test="tests/unit/cli/test_hostnames.py::"
+        test="tests/unit/cli/commands/test_hostnames.py::"
         "test_entries_are_compared_by_whole_labels_and_segments",
     ),
     Mutant(
         name="hostnames-of-own-gateways-alone",
         wrong="Host names at a Gateway of another namespace are taken for one's own",
-        file="cli/given.py",
+        file="cli/objects/given.py",
         old='or ref.get("namespace", namespace) != namespace\n',
         new="or not namespace\n",
-        test="tests/unit/cli/test_hostnames.py::"
+        test="tests/unit/cli/commands/test_hostnames.py::"
         "test_what_is_asked_for_at_an_entrance_of_all_has_to_be_given",
     ),
     Mutant(
         name="words-names-of-other-namespaces",
         wrong="A model of another namespace is named",
-        file="core/claims.py",
+        file="routing/claims.py",
         old="    if rival.namespace == view.observed.model.meta.namespace:\n",
         new="    if rival.namespace:\n",
-        test="tests/unit/core/test_host_names.py::"
+        test="tests/unit/routing/test_host_names.py::"
         "test_of_another_namespace_nothing_but_the_namespace_is_said_and_of_many_only_three",
     ),
     Mutant(
         name="neighbours-of-a-wilder-name",
         wrong="A route for a wild host name is thought to get the requests of one for a name",
-        file="core/claims.py",
+        file="routing/claims.py",
         old="overlaps and covers(claim.hostname, theirs.hostname)",
         new="overlaps and covers(theirs.hostname, claim.hostname)",
-        test="tests/unit/kube/test_neighbours.py::"
+        test="tests/unit/kube/informers/test_neighbours.py::"
         "test_of_two_host_names_the_narrower_one_gets_the_requests",
     ),
     Mutant(
         name="neighbours-forged",
         wrong="A route with a model's label is taken for the model's, whoever owns it",
-        file="kube/neighbours.py",
+        file="kube/informers/neighbours.py",
         old="        return owned and (route.meta.namespace, name) in self._wanted\n",
         new="        return bool(name) and (owned or owner is None)\n",
-        test="tests/unit/kube/test_neighbours.py::test_what_only_looks_like_a_models_route_is_told",
+        test="tests/unit/kube/informers/test_neighbours.py::test_what_only_looks_like_a_models_route_is_told",
     ),
     Mutant(
         name="words-lost-pods-are-growth",
         wrong="A pod that is lost while others are added doesn't count",
-        file="core/conditions.py",
+        file="rollout/report/conditions.py",
         old="    sound = 0 < had <= part.ready_replicas and view.fault(part.revision) is None\n",
         new="    sound = view.fault(part.revision) is None\n",
-        test="tests/unit/core/test_headlines.py::"
+        test="tests/unit/rollout/report/test_headlines.py::"
         "test_a_pod_that_is_lost_while_others_are_added_still_counts",
     ),
 )
@@ -2366,28 +2367,28 @@ AT_THE_DOOR = (
     Mutant(
         name="who-waits-keeps-the-place",
         wrong="Where there are too many connections to the operator's port, a new one is refused",
-        file="kube/inbound.py",
+        file="shell/inbound.py",
         old="            idle = next((other for other in crowd if not other.asking), None)\n",
         new="            idle = None\n",
-        test="tests/unit/kube/test_inbound.py::"
+        test="tests/unit/shell/test_inbound.py::"
         "test_4000_idle_connections_keep_no_probe_from_being_answered[uvloop]",
     ),
     Mutant(
         name="metrics-have-no-share",
         wrong="Whoever asks for metrics and never reads them may do so as often as they like",
-        file="kube/inbound.py",
+        file="shell/inbound.py",
         old="        if self._of.total() >= SCRAPES or self._of[address] >= SCRAPES_OF_ADDRESS:\n",
         new="        if not address:\n",
-        test="tests/unit/kube/test_inbound.py::"
+        test="tests/unit/shell/test_inbound.py::"
         "test_metrics_that_nobody_takes_have_a_share_and_an_end",
     ),
     Mutant(
         name="every-token-is-asked-for",
         wrong="The apiserver is asked for as many tokens as anybody sends",
-        file="kube/reviews.py",
+        file="shell/reviews.py",
         old="        code = await self._ask(token) if was_let_in or self._may_ask() else 503\n",
         new="        code = await self._ask(token)\n",
-        test="tests/unit/kube/test_reviews.py::"
+        test="tests/unit/shell/test_reviews.py::"
         "test_a_flood_of_tokens_is_rationed_and_shuts_nobody_out",
     ),
 )
@@ -2449,7 +2450,7 @@ WHAT_IS_OURS = (
     Mutant(
         name="webhooks-are-fought-with",
         wrong="What a webhook makes of a Deployment within our own request is written over again",
-        file="core/children.py",
+        file="rollout/writes/children.py",
         old="    return stored not in view.observed.accepted\n",
         new="    return bool(stored)\n",
         test="tests/simulated/test_webhooks.py::"
@@ -2458,7 +2459,7 @@ WHAT_IS_OURS = (
     Mutant(
         name="taken-names-are-waited-for",
         wrong="A Job whose name somebody else has taken is tried under it for good",
-        file="core/jobs.py",
+        file="rollout/situation/jobs.py",
         old="return next((name for name in names if name not in taken), names[-1])",
         new="return next((name for name in names if taken is not None), names[-1])",
         test=_MADE + "test_a_name_of_a_job_that_somebody_has_taken_is_counted_past",

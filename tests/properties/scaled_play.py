@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from canarium.api.durations import parse_duration
 from canarium.sim.apiserver import Change, Key
-from canarium.sim.autoscaling import PERCENT_A_REQUEST
+from canarium.sim.controllers.autoscaling import PERCENT_A_REQUEST
 from canarium.sim.network import expired
 from canarium.sim.simulation import Simulation
 

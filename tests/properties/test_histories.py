@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
 
-from canarium.core.contest import AT_ONCE, LONGEST_SECONDS
 from canarium.core.observed import ExperimentVerdict
 from canarium.core.spec import ExperimentSpec, Traffic
+from canarium.rollout.situation.contest import AT_ONCE, LONGEST_SECONDS
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule

@@ -22,7 +22,7 @@ from canarium.judge import (
     start,
     verdict,
 )
-from canarium.sources.counters import Counters, Tracker
+from canarium.metrics.counters import Counters, Tracker
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 
-from canarium.api.deployment import NAME_PATTERN
+from canarium.api.modeldeployment.spec import NAME_PATTERN
 from canarium.api.scalars import LABEL_PATTERN
 from canarium.core.commands import pending_commands
 from canarium.core.names import NAME_MAX_LENGTH, child_name, job_name, pod_names
-from canarium.core.scaling_queries import make_query
 from canarium.core.spec import ScalingMetric
-from canarium.sources.counters import Counters
-from canarium.sources.gateway import Backend, make_parser
+from canarium.metrics.counters import Counters
+from canarium.metrics.sources.gateway import Backend, make_parser
+from canarium.queries.scaling import make_query
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 

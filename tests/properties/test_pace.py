@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from canarium.core.pace import MOST_BEGUN, PACE_SECONDS
+from canarium.rollout.situation.pace import MOST_BEGUN, PACE_SECONDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

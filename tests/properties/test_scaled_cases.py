@@ -8,10 +8,10 @@ from __future__ import annotations
 import pytest
 from canarium.errors import ApiError
 from canarium.sim.apiserver import Change, is_deleting, is_ready
-from canarium.sim.autoscaling import KIND as HPA
-from canarium.sim.draining import EVICTION
+from canarium.sim.controllers.autoscaling import KIND as HPA
+from canarium.sim.controllers.draining import EVICTION
+from canarium.sim.controllers.pods import NODES, UNSCHEDULABLE
 from canarium.sim.fields import Json
-from canarium.sim.pods import NODES, UNSCHEDULABLE
 
 from tests.properties.scaled_play import (
     Engine,

@@ -11,8 +11,8 @@ import math
 from typing import Any
 
 import pytest
+from canarium.sim.controllers.pods import NODES, Behaviour, Failing
 from canarium.sim.network import Request, Trouble
-from canarium.sim.pods import NODES, Behaviour, Failing
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule

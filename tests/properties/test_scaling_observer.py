@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from canarium.sim.autoscaling import AUTOSCALER
+from canarium.sim.controllers.autoscaling import AUTOSCALER
 
 from tests.properties.scaled_play import Engine, ScaledPlay, make_scaling, scaled
 from tests.simulated.play import KEY

@@ -24,7 +24,6 @@ from canarium.core.actions import (
     RouteKind,
     ScalerKind,
 )
-from canarium.core.capacity import needed_replicas
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.normalise import normalise_source
 from canarium.core.observed import (
@@ -49,11 +48,7 @@ from canarium.core.observed import (
     ServiceRecord,
     WriteFailure,
 )
-from canarium.core.origin import Origin
-from canarium.core.pace import MOST_BEGUN
-from canarium.core.plan import plan
-from canarium.core.resources.pod_template import canonical_json
-from canarium.core.scaling import CEILING_FIELDS, FLOOR_FIELDS
+from canarium.core.provenance import Origin
 from canarium.core.spec import (
     AnalysisSpec,
     ExperimentSpec,
@@ -67,6 +62,11 @@ from canarium.core.spec import (
 )
 from canarium.core.status import Status, parse
 from canarium.judge.metrics import Metric
+from canarium.resources.pod_template import canonical_json
+from canarium.rollout.plan import plan
+from canarium.rollout.situation.capacity import needed_replicas
+from canarium.rollout.situation.pace import MOST_BEGUN
+from canarium.rollout.situation.scaling import CEILING_FIELDS, FLOOR_FIELDS
 
 from tests.properties.other_routes import read_shares
 

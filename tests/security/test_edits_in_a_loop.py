@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from canarium.core.pace import MOST_BEGUN, PACE_SECONDS, WAITING
+from canarium.rollout.situation.pace import MOST_BEGUN, PACE_SECONDS, WAITING
 
 from tests.e2e.manifests import Json, simulated
 from tests.e2e.scenario import named, phase

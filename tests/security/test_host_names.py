@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canarium.cli.given import list_given, list_missing, read_policy
 from canarium.cli.main import main
+from canarium.cli.objects.given import list_given, list_missing, read_policy
 
 from tests.cluster.helm import RELEASE
 from tests.e2e.manifests import Json, simulated

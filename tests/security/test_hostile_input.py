@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from canarium.sources.own_profiles import parse_profiles
-from canarium.sources.prices import read_prices
+from canarium.cost.prices import read_prices
+from canarium.metrics.own_profiles import parse_profiles
 
 from tests.e2e.manifests import Json, rollout, simulated
 from tests.e2e.running import ROOT

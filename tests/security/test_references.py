@@ -17,7 +17,7 @@ from canarium.api.schema import KINDS, make_crd
 from canarium.errors import ApiError
 from canarium.kube.client import Client
 from canarium.kube.config import load_kubeconfig
-from canarium.kube.resources import MODEL_DEPLOYMENTS, SECRETS
+from canarium.kube.kinds import MODEL_DEPLOYMENTS, SECRETS
 from yarl import URL
 
 from tests.e2e.manifests import Json, rollout, simulated

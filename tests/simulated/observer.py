@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from canarium.sim.apiserver import Change, Key, is_deleting, is_ready, labels_of
-from canarium.sim.gateway import Rule, main_rule, read_rules
+from canarium.sim.controllers.gateway import Rule, main_rule, read_rules
 from canarium.sim.simulation import Simulation
 from canarium.sim.traffic import Answers, read_version
 

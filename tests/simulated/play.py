@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from canarium.controller import Planner
-from canarium.core.plan import plan
+from canarium.rollout.plan import plan
+from canarium.shell.controller import Planner
 from canarium.sim.apiserver import Change
-from canarium.sim.gateway import main_rule, read_rules
+from canarium.sim.controllers.gateway import main_rule, read_rules
 from canarium.sim.simulation import Simulation
 
 from tests.e2e.changes import revision_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from canarium.sim.apiserver import is_ready
-from canarium.sim.pods import NODES, Behaviour, Failing
+from canarium.sim.controllers.pods import NODES, Behaviour, Failing
 
 from tests.simulated.play import KEY, Play, serving
 

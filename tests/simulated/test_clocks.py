@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from canarium.sim.pods import Behaviour
+from canarium.sim.controllers.pods import Behaviour
 
 from tests.simulated.play import KEY, Play, serving
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from canarium.sim.pods import Behaviour
+from canarium.sim.controllers.pods import Behaviour
 
 from tests.simulated.play import Play, serving
 

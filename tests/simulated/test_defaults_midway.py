@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from canarium.api.defaults import Defaults, parse_defaults
+from canarium.api.modeldeployment.defaults import Defaults, parse_defaults
 
 from tests.simulated.play import KEY, Play, make_manifest
 

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import pytest
 from canarium.core.observed import ExperimentVerdict
+from canarium.sim.controllers.pods import NODES, Behaviour, Failing
 from canarium.sim.network import Request, Trouble
-from canarium.sim.pods import NODES, Behaviour, Failing
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule

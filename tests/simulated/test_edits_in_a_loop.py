@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from canarium.core.pace import MOST_BEGUN, PACE_SECONDS, WAITING
+from canarium.rollout.situation.pace import MOST_BEGUN, PACE_SECONDS, WAITING
 from canarium.sim.network import Request, Trouble
 
 from tests.simulated.play import KEY, Play, log_changes, serving

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from canarium.core.actions import Plan
 from canarium.core.observed import Observed
-from canarium.core.plan import plan
 from canarium.core.status import dump
-from canarium.sim.pods import Behaviour
+from canarium.rollout.plan import plan
+from canarium.sim.controllers.pods import Behaviour
 from canarium.sim.traffic import Answers
 
 from tests.simulated.play import KEY, Play, serving

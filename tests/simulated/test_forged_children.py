@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from canarium.sim.pods import Behaviour, Failing
+from canarium.sim.controllers.pods import Behaviour, Failing
 
 from tests.simulated.play import Play, serving
 

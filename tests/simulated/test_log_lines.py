@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from canarium.cli.logs import JsonFormatter, TextFormatter
 from canarium.core.actions import Event
-from canarium.sim.pods import Behaviour
+from canarium.sim.controllers.pods import Behaviour
+from canarium.telemetry.logs import JsonFormatter, TextFormatter
 
 from tests.simulated.play import KEY, Play, serving
 
@@ -43,7 +43,7 @@ class Lines(logging.Handler):
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    logger, handler = logging.getLogger("canarium.controller"), Lines()
+    logger, handler = logging.getLogger("canarium.shell.controller"), Lines()
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from canarium.sim.apiserver import Change
-from canarium.sim.pods import Behaviour
+from canarium.sim.controllers.pods import Behaviour
 
 from tests.e2e.invariants import OURS
 from tests.simulated.play import KEY, Play, serving

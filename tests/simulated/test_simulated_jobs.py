@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from canarium.errors import ApiError
-from canarium.sim.jobs import Course
+from canarium.sim.controllers.jobs import Course
 
 from tests.simulated.play import ERROR_RATE, KEY, SMOKE, Play, serving
 

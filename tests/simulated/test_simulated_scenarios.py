@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from canarium.sim.apiserver import Change
-from canarium.sim.pods import Behaviour
+from canarium.sim.controllers.pods import Behaviour
 from canarium.sim.traffic import Answers
 
 from tests.simulated.play import KEY, Play, log_changes, serving

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from canarium import __version__
-from canarium.cli.logs import MOST_CHARACTERS, JsonFormatter, TextFormatter
 from canarium.cli.main import main
 from canarium.errors import ConfigError
+from canarium.telemetry.logs import MOST_CHARACTERS, JsonFormatter, TextFormatter
 
 
 def make_record(**extra: Any) -> logging.LogRecord:
     record = logging.LogRecord(
-        "canarium.controller", logging.INFO, "x.py", 1, "%s shifted", ("20 %",), None
+        "canarium.shell.controller", logging.INFO, "x.py", 1, "%s shifted", ("20 %",), None
     )
     record.created = 1_700_000_000.25
     record.__dict__.update(extra)
@@ -33,7 +33,7 @@ def test_json_is_one_object_a_line_for_machines() -> None:
     assert json.loads(JsonFormatter().format(make_record(**FIELDS))) == {
         "time": "2023-11-14T22:13:20.250Z",
         "level": "info",
-        "logger": "canarium.controller",
+        "logger": "canarium.shell.controller",
         "message": "20 % shifted",
         "object": "risk/fraud",
         "phase": "Progressing",

@@ -15,7 +15,7 @@ import yaml
 from canarium.api import parse_deployment
 from canarium.cli.main import COMMANDS, main
 from canarium.core.names import API_VERSION
-from canarium.kube.metrics_reference import list_metrics
+from canarium.telemetry.reference import list_metrics
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -148,7 +148,10 @@ def test_the_layers_that_are_drawn_are_those_that_are_enforced() -> None:
 
 def test_every_file_that_the_documents_name_exists() -> None:
     ours = re.compile(r"`((?:operator|tests|docs|examples|benchmarks|crds)/[\w./-]+)`")
-    inside = re.compile(r"`((?:core|routers|judge|sources|kube|api|cli)/[\w/]+\.py|\w+\.py)`")
+    inside = re.compile(
+        r"`((?:api|cli|core|cost|judge|kube|metrics|notifying|outbound|queries|resources|rollout"
+        r"|routing|shell|sim|telemetry|templates)/[\w/]+\.py|\w+\.py)`"
+    )
     named = {path for document in DOCUMENTS for path in ours.findall(prose(document))}
     named |= {f"operator/canarium/{p}" for p in inside.findall(prose(ROOT / "ARCHITECTURE.md"))}
     assert {path for path in named if not (ROOT / path).exists()} == set()

@@ -9,10 +9,10 @@ from typing import Any
 
 import canarium
 import pytest
-from canarium.core.drift import contains
-from canarium.core.revision import render_template
 from canarium.core.spec import Spec
 from canarium.memo import LONG, TEMPLATES, VALUES, Budget, Memo, weigh
+from canarium.resources.diff import contains
+from canarium.rollout.situation.revision import render_template
 
 from tests.properties.world import make_spec
 
@@ -22,9 +22,9 @@ BOUNDED = {
     "api/rules.py": "@cache",
     "api/schema.py": "@cache",
     "core/status.py": "@cache",
-    "kube/store.py": "@cache",
+    "kube/informers/store.py": "@cache",
     "judge/ranks.py": "@lru_cache(maxsize=64)",
-    "sources/web.py": "@lru_cache(maxsize=128)",
+    "metrics/sources/web.py": "@lru_cache(maxsize=128)",
 }
 
 

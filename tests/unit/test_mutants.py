@@ -40,7 +40,9 @@ def test_the_page_lists_every_mutant_and_each_is_caught() -> None:
 
 @pytest.mark.parametrize("source", ["", "guard\nguard\n"], ids=["gone", "twice"])
 def test_a_mutant_that_does_not_apply_any_more_says_so(source: str) -> None:
-    mutant = Mutant("skip", "no guard", "core/states.py", "guard\n", "", "tests/x.py::test_x")
+    mutant = Mutant(
+        "skip", "no guard", "rollout/decide/states.py", "guard\n", "", "tests/x.py::test_x"
+    )
     with pytest.raises(DoesNotApplyError, match="skip: the old text is"):
         mutant.change(source)
 

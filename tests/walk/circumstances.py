@@ -21,10 +21,10 @@ from canarium.core.observed import (
     Observed,
     PodRecord,
 )
-from canarium.core.plan import plan
 from canarium.core.spec import ExperimentSpec, HeaderMatch, Spec, Step
 from canarium.core.status import RevisionStatus, Rollout, Status
-from canarium.core.view import ROLLING
+from canarium.rollout.plan import plan
+from canarium.rollout.situation.view import ROLLING
 
 from tests.properties.world import NAME, NAMESPACE, World, make_rollout, make_spec
 

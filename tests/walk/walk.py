@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from unittest.mock import patch
 
 from canarium.core.actions import Plan
-from canarium.core.plan import plan
-from canarium.core.states import STATES
 from canarium.core.status import Status
-from canarium.core.view import View, rollout_of
+from canarium.rollout.decide.states import STATES
+from canarium.rollout.plan import plan
+from canarium.rollout.situation.view import View, rollout_of
 
 from tests.walk.circumstances import (
     Circumstances,

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from canarium.api.containers import (
+from canarium.api.modeldeployment.containers import (
     ContainerSecurity,
     EnvFromSource,
     EnvVar,

@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from canarium.api.deployment import NAME_RULE, DeploymentSpec
 from canarium.api.metrics import MetricTemplateSpec
-from canarium.api.revision import RevisionSpec, RevisionStatus
+from canarium.api.modeldeployment.spec import NAME_RULE, DeploymentSpec
+from canarium.api.modeldeployment.status import DeploymentStatus, MetricTemplateStatus
+from canarium.api.modelrevision import RevisionSpec, RevisionStatus
 from canarium.api.rules import Model
-from canarium.api.status import DeploymentStatus, MetricTemplateStatus
 
 
 class ModelDeployment(Model):

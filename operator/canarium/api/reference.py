@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from canarium.api.schema import GROUP, KINDS, VERSION, Kind, make_schema
-from canarium.core.resources.pod_defaults import PERIOD_SECONDS, READY_PATHS
-from canarium.core.resources.pod_template import DRAIN_SECONDS, GRACE_SECONDS
+from canarium.resources.pod_defaults import PERIOD_SECONDS, READY_PATHS
+from canarium.resources.pod_template import DRAIN_SECONDS, GRACE_SECONDS
 
 _HEAD = """# Fields of {names}
 

@@ -78,7 +78,7 @@ def make_parser(modules: Iterable[str], prog: str = "canarium") -> argparse.Argu
     parser.set_defaults(run=None)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for module in modules:
-        import_module(f"canarium.cli.{module}").add_parser(subparsers)
+        import_module(f"canarium.cli.commands.{module}").add_parser(subparsers)
     version = subparsers.add_parser("version", help="print the version")
     version.set_defaults(run=_print_version)
     return parser

@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.tree import Tree
 
 from canarium.cli.connection import MODELS, PODS, REVISIONS, Connection
+from canarium.cli.drawing.terminal import make_console, print_value
+from canarium.cli.drawing.tree import make_tree
 from canarium.cli.following import Found, follow, follow_model
+from canarium.cli.objects.report import Report, make_report
+from canarium.cli.objects.usage import Sources, fetch_readings
 from canarium.cli.refusals import Kind
-from canarium.cli.report import Report, make_report
-from canarium.cli.terminal import make_console, print_value
-from canarium.cli.tree import make_tree
-from canarium.cli.use import Sources, fetch_readings
 from canarium.core.names import MODEL_LABEL
 from canarium.core.status import dump
-from canarium.core.use import Readings
+from canarium.cost.usage import Readings
 from canarium.errors import NotAllowedError
 
 Json = dict[str, Any]

@@ -17,8 +17,8 @@ from canarium.cli.connection import (
     find_kubeconfigs,
     read_kubeconfig,
 )
+from canarium.cli.objects.report import read_revision
 from canarium.cli.output import flatten
-from canarium.cli.report import read_revision
 from canarium.cli.scene import fetch_records
 from canarium.errors import CanariumError
 

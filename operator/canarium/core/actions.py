@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from canarium.core.metrics import Feed
-from canarium.core.notices import FIRST, Notice
+from canarium.core.receivers import FIRST, Notice
 from canarium.core.spec import MetricsEndpoint, Protocol
 from canarium.judge.metrics import Metric
 

@@ -2,7 +2,7 @@
 
 Pure. The operator stands in the network where its tenants may not, so an address that one of them
 wrote is one of three: a Service of their own namespace, what an administrator listed, or a public
-name by https. What such a name leads to is looked up in `measuring/reach.py`.
+name by https. What such a name leads to is looked up in `outbound/reach.py`.
 """
 
 from __future__ import annotations

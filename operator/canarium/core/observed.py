@@ -13,7 +13,7 @@ from typing import Any, Literal
 from canarium.core.actions import Ref, RouteKind, ScalerKind
 from canarium.core.addressing import EVERYTHING, Allowed
 from canarium.core.lending import TenantQueries
-from canarium.core.origin import Origin
+from canarium.core.provenance import Origin
 from canarium.core.spec import (
     GATEWAY_GROUP,
     MetricsEndpoint,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from canarium.core.notices import Receiver
+from canarium.core.receivers import Receiver
 from canarium.judge.metrics import Metric
 
 RouterName = Literal["Auto", "GatewayAPI", "Replicas", "Traefik", "Istio"]

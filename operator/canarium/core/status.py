@@ -221,7 +221,7 @@ class Status:
     """The uids of the Deployments and Jobs that were made, by kind and name: no others are believed
     to be ours. None as long as an operator wrote this that kept no account of them."""
     begun_at: tuple[float, ...] = ()
-    "When the last new revisions were begun, the oldest first; no more than `core.pace` asks for."
+    "When the last new revisions were begun, the oldest first; `situation.pace` asks for no more."
     last_handled_commands: Mapping[str, str] = field(default_factory=dict)
     ignored_commands: Mapping[str, str] = field(default_factory=dict)
     "Why the last command of a verb had no effect; nothing of those that had."

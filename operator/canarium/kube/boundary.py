@@ -11,7 +11,7 @@ from collections import OrderedDict
 from typing import Literal, get_args
 
 from canarium.errors import describe_bug
-from canarium.kube.metrics import Metrics
+from canarium.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 

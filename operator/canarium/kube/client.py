@@ -27,7 +27,7 @@ from canarium.failures import explain_failure
 from canarium.kube.clock import ClusterClock
 from canarium.kube.config import Cluster
 from canarium.kube.connections import open_session
-from canarium.kube.resources import API, LEASES, QUESTIONS, VERSION, Resource
+from canarium.kube.kinds import API, LEASES, QUESTIONS, VERSION, Resource
 
 JSON = "application/json"
 APPLY_PATCH = "application/apply-patch+yaml"

@@ -17,10 +17,10 @@ from canarium.core.names import API_VERSION, PREFIX
 from canarium.core.observed import Meta
 from canarium.core.status import format_time
 from canarium.errors import CanariumError, NotFoundError
-from canarium.kube.backlog import Backlog, crowd_out
 from canarium.kube.client import Client
-from canarium.kube.metrics import Metrics
-from canarium.kube.resources import EVENTS
+from canarium.kube.kinds import EVENTS
+from canarium.kube.queues.backlog import Backlog, crowd_out
+from canarium.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 

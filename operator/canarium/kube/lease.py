@@ -21,7 +21,7 @@ from canarium.core.status import format_time, parse_time
 from canarium.errors import CanariumError, ConflictError, NotFoundError
 from canarium.kube.client import Client
 from canarium.kube.clock import ClusterClock
-from canarium.kube.resources import LEASES
+from canarium.kube.kinds import LEASES
 
 logger = logging.getLogger(__name__)
 

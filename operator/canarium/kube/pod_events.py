@@ -16,11 +16,11 @@ import msgspec
 
 from canarium.core.actions import Inspect
 from canarium.core.observed import PodEvent
-from canarium.core.words import quote
+from canarium.core.text import quote
 from canarium.errors import ApiError, CanariumError
 from canarium.kube.client import Api
-from canarium.kube.resources import CORE_EVENTS
-from canarium.kube.store import Key
+from canarium.kube.informers.store import Key
+from canarium.kube.kinds import CORE_EVENTS
 
 logger = logging.getLogger(__name__)
 

@@ -26,11 +26,11 @@ from canarium.core.actions import (
 from canarium.core.names import REVISION_LABEL
 from canarium.core.observed import Meta, ModelObject
 from canarium.errors import CanariumError, ConflictError, NotFoundError
-from canarium.kube.cache import Cache
 from canarium.kube.client import Api
-from canarium.kube.projections import project_meta
-from canarium.kube.resources import CHILDREN
-from canarium.kube.store import model_key, own_key
+from canarium.kube.informers.cache import Cache
+from canarium.kube.informers.projections import project_meta
+from canarium.kube.informers.store import model_key, own_key
+from canarium.kube.kinds import CHILDREN
 
 POSTED = ("ModelRevision", "Deployment", "Service", "Job", "PodDisruptionBudget")
 """Kinds of which we never take a field away again: they are created by POST, which the apiserver

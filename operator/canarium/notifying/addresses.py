@@ -11,12 +11,12 @@ from pathlib import Path
 
 from yarl import URL
 
-from canarium.core.notices import Receiver
+from canarium.core.receivers import Receiver
 from canarium.kube.client import Api
-from canarium.measuring.credentials import fetch_secret
-from canarium.sources.addresses import MAX_ADDRESS, check_address
-from canarium.sources.auth import KEYS, NOBODY, Credentials, decode_value, read_credentials
-from canarium.sources.errors import SourceError
+from canarium.outbound.addresses import MAX_ADDRESS, check_address
+from canarium.outbound.auth import KEYS, NOBODY, Credentials, decode_value, read_credentials
+from canarium.outbound.credentials import fetch_secret
+from canarium.outbound.errors import SourceError
 
 
 @dataclass(frozen=True, slots=True)

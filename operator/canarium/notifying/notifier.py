@@ -19,21 +19,21 @@ from typing import TypeAlias
 import aiohttp
 
 from canarium.core.actions import Event
-from canarium.core.notices import Receiver
-from canarium.core.notifications import News, make_message, make_news
 from canarium.core.observed import Meta, ModelObject
-from canarium.kube.backlog import Backlog, crowd_out
-from canarium.kube.backoff import Backoff
+from canarium.core.receivers import Receiver
 from canarium.kube.boundary import Boundary
 from canarium.kube.client import Api
 from canarium.kube.events import Recorder
-from canarium.kube.metrics import Metrics
-from canarium.kube.store import Key
-from canarium.measuring.reach import NoServiceError, NotReachedError, Reach
+from canarium.kube.informers.store import Key
+from canarium.kube.queues.backlog import Backlog, crowd_out
+from canarium.kube.queues.backoff import Backoff
 from canarium.notifying.addresses import Destination, find_destination
+from canarium.notifying.messages import News, make_message, make_news
 from canarium.notifying.posting import Outcome, post
-from canarium.sources.addresses import Network, make_guarded_session
-from canarium.sources.errors import SourceError
+from canarium.outbound.addresses import Network, make_guarded_session
+from canarium.outbound.errors import SourceError
+from canarium.outbound.reach import NoServiceError, NotReachedError, Reach
+from canarium.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-from canarium.core.notifications import Message
 from canarium.failures import RefusedAddressError, explain_failure
 from canarium.notifying.addresses import Destination
-from canarium.sources.fetching import SOON, WHENEVER
-from canarium.sources.lookups import looking_up_for
+from canarium.notifying.messages import Message
+from canarium.outbound.fetching import SOON, WHENEVER
+from canarium.outbound.lookups import looking_up_for
 
 TIMEOUT_SECONDS = 10.0
 LONGEST_RETRY_AFTER = 300.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.sim.apiserver import Key, is_ready, labels_of
-from canarium.sim.endpoints import Endpoints
+from canarium.sim.controllers.endpoints import Endpoints
 from canarium.sim.traffic import Traffic
 
 STEP_SECONDS = 5.0

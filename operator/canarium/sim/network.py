@@ -18,7 +18,7 @@ import msgspec
 from canarium.errors import ApiError, ConflictError, GoneError, UnavailableError
 from canarium.kube.client import ListMeta, Page
 from canarium.kube.clock import ClusterClock
-from canarium.kube.resources import Resource
+from canarium.kube.kinds import Resource
 from canarium.sim.apiserver import ApiServer, Change, Key, Stored, labels_of
 from canarium.sim.fields import Json
 

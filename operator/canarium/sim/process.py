@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from canarium.api.defaults import NO_DEFAULTS, Defaults
-from canarium.controller import Controller, Measuring, Planner, Recording
+from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
 from canarium.core.observed import ModelObject
-from canarium.kube.cache import Cache
-from canarium.kube.projections import project_meta
-from canarium.kube.reflector import Reflector
-from canarium.kube.resources import MODEL_DEPLOYMENTS
-from canarium.kube.watching import make_reflectors
-from canarium.kube.workqueue import WorkQueue
+from canarium.kube.informers.cache import Cache
+from canarium.kube.informers.projections import project_meta
+from canarium.kube.informers.reflector import Reflector
+from canarium.kube.informers.watched import make_reflectors
+from canarium.kube.kinds import MODEL_DEPLOYMENTS
+from canarium.kube.queues.workqueue import WorkQueue
+from canarium.shell.controller import Controller, Measuring, Planner, Recording
 from canarium.sim.network import Connection
 
 WORKERS = 4

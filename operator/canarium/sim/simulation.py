@@ -13,26 +13,26 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from canarium.api import parse_deployment
-from canarium.api.defaults import NO_DEFAULTS
-from canarium.controller import Planner
+from canarium.api.modeldeployment.defaults import NO_DEFAULTS
 from canarium.core.actions import Event
 from canarium.core.names import PREFIX
 from canarium.core.observed import Meta
-from canarium.core.plan import plan
 from canarium.kube.clock import ClusterClock
+from canarium.rollout.plan import plan
+from canarium.shell.controller import Planner
 from canarium.sim.apiserver import ApiServer, Change, Key
-from canarium.sim.autoscaling import Autoscaler
-from canarium.sim.draining import Drain
-from canarium.sim.endpoints import Endpoints
+from canarium.sim.controllers.autoscaling import Autoscaler
+from canarium.sim.controllers.draining import Drain
+from canarium.sim.controllers.endpoints import Endpoints
+from canarium.sim.controllers.garbage import Garbage
+from canarium.sim.controllers.gateway import Gateway
+from canarium.sim.controllers.jobs import Jobs
+from canarium.sim.controllers.keda import Keda
+from canarium.sim.controllers.pods import Pods
 from canarium.sim.fields import Json
-from canarium.sim.garbage import Garbage
-from canarium.sim.gateway import Gateway
-from canarium.sim.jobs import Jobs
-from canarium.sim.keda import Keda
 from canarium.sim.load import Load
 from canarium.sim.loop import VirtualLoop
 from canarium.sim.network import Connection, Crash, Network, Request
-from canarium.sim.pods import Pods
 from canarium.sim.process import MakeMeasuring, Operator
 from canarium.sim.traffic import Traffic
 from canarium.sim.verdicts import Script, judge_counts

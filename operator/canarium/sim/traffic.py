@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.judge import Reading
+from canarium.metrics.counters import Counters, Tracker
+from canarium.metrics.kept_counters import KeptCounters
+from canarium.metrics.sources.pods import Measurement, PodTarget, ScrapeError
 from canarium.sim.apiserver import ApiServer, Change, Key, is_ready, labels_of
-from canarium.sim.endpoints import Endpoints
+from canarium.sim.controllers.endpoints import Endpoints
+from canarium.sim.controllers.gateway import Gateway, Rule, main_rule
 from canarium.sim.fields import Json
-from canarium.sim.gateway import Gateway, Rule, main_rule
-from canarium.sources.counters import Counters, Tracker
-from canarium.sources.kept import KeptCounters
-from canarium.sources.pods import Measurement, PodTarget, ScrapeError
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, math.inf)
 "Upper bounds of the latency histogram, in seconds."

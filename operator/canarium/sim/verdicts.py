@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from canarium.controller import Measuring
 from canarium.core.actions import Measure
 from canarium.core.observed import AnalysisResult, ExperimentVerdict
-from canarium.kube.cache import Cache
-from canarium.kube.store import Key
-from canarium.kube.workqueue import WorkQueue
-from canarium.measuring import Measurements
+from canarium.kube.informers.cache import Cache
+from canarium.kube.informers.store import Key
+from canarium.kube.queues.workqueue import WorkQueue
+from canarium.metrics.sessions import Measurements
+from canarium.shell.controller import Measuring
 from canarium.sim.process import MakeMeasuring
 from canarium.sim.traffic import CountsMeter, Traffic
 

@@ -1,1 +1,1 @@
-"""The ClusterMetricTemplates that come with Canarium, a file each; `canarium templates` prints."""
+"""MetricTemplates: what they say of themselves, and those that come along."""

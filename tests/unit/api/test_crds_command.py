@@ -4,7 +4,7 @@ import pathlib
 import pytest
 import yaml
 from canarium.api.schema import render_crds
-from canarium.cli import crds
+from canarium.cli.commands import crds
 
 
 def run(*words: str) -> int:

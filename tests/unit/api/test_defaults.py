@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from canarium.api import parse_deployment
-from canarium.api.defaults import NO_DEFAULTS, Defaults, parse_defaults
+from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults, parse_defaults
 from canarium.core.spec import RolloutSpec, Step
 from canarium.errors import ConfigError, SpecError
-from canarium.startup_files import read_defaults
+from canarium.shell.startup_files import read_defaults
 
 Json = dict[str, Any]
 STEPS = [{"name": "ten", "weight": 10, "hold": "1m"}]

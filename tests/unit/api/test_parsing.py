@@ -8,10 +8,10 @@ from typing import Any, get_args
 import pytest
 import yaml
 from canarium.api import parse_deployment, parse_rollout
-from canarium.api.parsing import COPIED_FIELDS, image_version
-from canarium.api.strategies import Strategy, expand
+from canarium.api.modeldeployment.parsing import COPIED_FIELDS, image_version
+from canarium.api.modeldeployment.strategies import Strategy, expand
 from canarium.core.normalise import canonical_json, normalise_source
-from canarium.core.notices import Receiver
+from canarium.core.receivers import Receiver
 from canarium.core.spec import (
     AnalysisSpec,
     CustomMetric,

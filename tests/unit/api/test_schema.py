@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
-from canarium.api.deployment import DeploymentSpec
 from canarium.api.kinds import ModelDeployment, ModelRevision
+from canarium.api.modeldeployment.rollout import Assignment, Rollout
+from canarium.api.modeldeployment.scaling import Scaling
+from canarium.api.modeldeployment.spec import DeploymentSpec
 from canarium.api.reference import render_reference
-from canarium.api.rollout import Assignment, Rollout
 from canarium.api.rules import VALIDATIONS, Model, models_in
-from canarium.api.scaling import Scaling
 from canarium.api.schema import KINDS, Kind, make_crd, make_schema, render_crds
 
 from tests.unit.api.specs import BAD_SPECS, complete

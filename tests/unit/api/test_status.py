@@ -7,10 +7,8 @@ from typing import Any
 import canarium
 import pytest
 from canarium import judge
-from canarium.api.containers import PROFILES as WRITTEN
-from canarium.api.revision import RevisionStatus as RevisionOutcome
-from canarium.api.rules import Model
-from canarium.api.status import (
+from canarium.api.modeldeployment.containers import PROFILES as WRITTEN
+from canarium.api.modeldeployment.status import (
     AnalysisRow,
     AnsweredPath,
     Condition,
@@ -24,10 +22,12 @@ from canarium.api.status import (
     TrafficInForce,
     WrittenRevision,
 )
+from canarium.api.modelrevision import RevisionStatus as RevisionOutcome
+from canarium.api.rules import Model
 from canarium.core import status as core
-from canarium.core.profiles import PROFILES
 from canarium.core.spec import HeaderMatch, ParentRef, PathMatch, Sticky, Traffic
-from canarium.measuring.results import dump_row
+from canarium.metrics.sessions.results import dump_row
+from canarium.queries.profiles import PROFILES
 
 PAIRS = [
     (DeploymentStatus, core.Status),
@@ -154,7 +154,7 @@ FULL = core.Status(
 )
 
 
-MAKERS_OF_CONDITIONS = ("core/conditions.py", "measuring/templates.py")
+MAKERS_OF_CONDITIONS = ("rollout/report/conditions.py", "templates/status.py")
 FULL_OF: dict[Any, Any] = {
     core.Status: FULL,
     core.Condition: FULL.conditions[0],

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from canarium.core.profiles import PROFILES
-from canarium.sources.counters import Parser
+from canarium.metrics.counters import Parser
+from canarium.queries.profiles import PROFILES
 
 from benchmarks.judging.pods import RATE, SIZE, render, serving
 from benchmarks.judging.report import is_kept, render_markdown, render_text

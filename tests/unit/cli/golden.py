@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from canarium.cli.terminal import make_console
+from canarium.cli.drawing.terminal import make_console
 from rich.console import RenderableType
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cli"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from canarium.cli.binding import (
+from canarium.cli.objects.binding import (
     Order,
     bind_abort,
     bind_promote,

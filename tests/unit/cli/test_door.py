@@ -22,10 +22,10 @@ import pytest
 import yaml
 from canarium.cli import suggestions
 from canarium.cli.connection import POLICIES
+from canarium.cli.drawing.terminal import make_console, phase
 from canarium.cli.main import all_modules, main, make_parser
 from canarium.cli.output import clean, dump_json, dump_yaml, fit, flatten, open_door
 from canarium.cli.suggestions import suggest
-from canarium.cli.terminal import make_console, phase
 from rich.text import Text
 
 from tests.unit.cli import objects

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from canarium.cli.binding import Order
-from canarium.cli.effects import find_reason, is_handled, is_replaced, tell_effect, tell_silence
+from canarium.cli.objects.binding import Order
+from canarium.cli.objects.effects import (
+    find_reason,
+    is_handled,
+    is_replaced,
+    tell_effect,
+    tell_silence,
+)
 
 from tests.unit.cli import objects
 from tests.unit.cli.objects import V7, Json, make_model

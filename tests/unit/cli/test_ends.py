@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from canarium.cli.ends import End, find_end, is_at_rest
 from canarium.cli.exits import Exit
+from canarium.cli.objects.ends import End, find_end, is_at_rest
 
 from tests.unit.cli import objects
 from tests.unit.cli.objects import Json, make_model

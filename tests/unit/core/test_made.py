@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from canarium.core.actions import Create, Delete, Ref
-from canarium.core.drift import fingerprint
 from canarium.core.made import pick_pods
 from canarium.core.names import REVISION_LABEL
 from canarium.core.observed import (
@@ -26,13 +25,14 @@ from canarium.core.observed import (
     ReplicaSetRecord,
     WriteFailure,
 )
-from canarium.core.plan import plan
 from canarium.core.status import Condition, parse
-from canarium.core.view import make_view
+from canarium.resources.diff import fingerprint
+from canarium.rollout.plan import plan
+from canarium.rollout.situation.view import make_view
 
 from tests.properties.world import UID, World, make_rollout, make_spec, serving
-from tests.unit.core.test_step_jobs import ALONE, JobWorld, holding, terms
-from tests.unit.core.test_step_jobs import serving as serving_with_jobs
+from tests.unit.rollout.situation.test_step_jobs import ALONE, JobWorld, holding, terms
+from tests.unit.rollout.situation.test_step_jobs import serving as serving_with_jobs
 
 FORGED = "uid-of-the-forged"
 EVIL = b'{"spec": {"hostNetwork": true}}'

@@ -14,7 +14,7 @@ import msgspec
 from canarium.errors import CanariumError, ConflictError, NotFoundError
 from canarium.kube.client import Client, ListMeta, Page
 from canarium.kube.config import Cluster
-from canarium.kube.resources import Resource
+from canarium.kube.kinds import Resource
 
 from tests.unit.kube.wire import Json, dump
 

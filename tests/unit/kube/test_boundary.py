@@ -5,7 +5,7 @@ from pathlib import Path
 
 import canarium
 from canarium.kube.boundary import Boundary
-from canarium.kube.metrics import Metrics
+from canarium.telemetry.metrics import Metrics
 
 PACKAGE = Path(canarium.__file__).parent
 
@@ -41,7 +41,7 @@ def test_whatever_is_caught_is_told_of_and_nothing_is_passed_over() -> None:
     }
 
     # Whose fault it is, is found out there by making each model's samples alone.
-    assert unnamed == {"kube/metrics.py: samples = _find_each(family, views, now, note)"}
+    assert unnamed == {"telemetry/metrics.py: samples = _find_each(family, views, now, note)"}
 
 
 def catches_all(handler: ast.ExceptHandler) -> bool:

@@ -10,7 +10,7 @@ from canarium.errors import (
 )
 from canarium.kube.client import Client, make_error
 from canarium.kube.config import Cluster
-from canarium.kube.resources import DEFINITIONS, DEPLOYMENTS, LEASES, MODEL_DEPLOYMENTS, SERVICES
+from canarium.kube.kinds import DEFINITIONS, DEPLOYMENTS, LEASES, MODEL_DEPLOYMENTS, SERVICES
 
 from tests.unit.kube.transcript import Answer, make_refusal, play
 

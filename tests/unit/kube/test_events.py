@@ -6,7 +6,7 @@ from canarium.core.actions import Event
 from canarium.core.observed import Meta
 from canarium.errors import ApiError
 from canarium.kube.events import BACKLOG, Recorder
-from canarium.kube.metrics import Metrics
+from canarium.telemetry.metrics import Metrics
 
 from tests.unit.kube.clock import VirtualClock
 from tests.unit.kube.fake import FakeClient

@@ -13,8 +13,8 @@ from canarium.core.observed import PodEvent
 from canarium.errors import ApiError, CanariumError, UnavailableError
 from canarium.kube.client import ListMeta, Page
 from canarium.kube.pod_events import AGAIN_SECONDS, AT_ONCE, FORBIDDEN_SECONDS, PodEvents
+from canarium.outbound.sharing import Room
 from canarium.sim.loop import VirtualLoop
-from canarium.sources.sharing import Room
 
 KEY = ("risk", "fraud")
 POD = Inspect("fraud-7b9d6f5c88-x1", "uid-of-x1")

@@ -1,9 +1,9 @@
 import pytest
 from canarium.core.actions import Apply, Create, Delete, Ref
 from canarium.errors import ApiError, ConflictError, NotFoundError
-from canarium.kube.cache import Cache
-from canarium.kube.projections import project_model
-from canarium.kube.store import Key
+from canarium.kube.informers.cache import Cache
+from canarium.kube.informers.projections import project_model
+from canarium.kube.informers.store import Key
 from canarium.kube.writer import RefusedError, StaleError, Writer
 
 from tests.unit.kube.fake import FakeClient

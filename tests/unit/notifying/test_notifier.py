@@ -16,24 +16,24 @@ from aiohttp import web
 from canarium.api import parse_deployment
 from canarium.core.actions import Event
 from canarium.core.addressing import Allowed, parse_allowed
-from canarium.core.notices import NOTICES, Receiver
 from canarium.core.observed import Meta, ModelObject
+from canarium.core.receivers import NOTICES, Receiver
 from canarium.core.status import Status
-from canarium.kube.backoff import Backoff
-from canarium.kube.metrics import Metrics
-from canarium.measuring.reach import Reach
+from canarium.kube.queues.backoff import Backoff
 from canarium.notifying import notifier as notifier_module
 from canarium.notifying import posting
 from canarium.notifying.addresses import Destination
 from canarium.notifying.notifier import TRIES, Notifier
 from canarium.notifying.posting import DELIVERED, Outcome, judge
+from canarium.outbound.reach import Reach
 from canarium.sim.loop import VirtualLoop
+from canarium.telemetry.metrics import Metrics
 from yarl import URL
 
 from tests.loopback import refusing
 from tests.unit.api.specs import plain
 from tests.unit.kube.fake import FakeClient
-from tests.unit.sources.serving import serving
+from tests.unit.outbound.serving import serving
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 NEWS = "version 7 is stable now"

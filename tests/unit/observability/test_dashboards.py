@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from canarium.core.profiles import PROFILES
-from canarium.kube.metrics_reference import list_metrics
+from canarium.queries.profiles import PROFILES
+from canarium.telemetry.reference import list_metrics
 
 from observability.alerts import GROUPS
 from observability.files import CHART, DASHBOARDS, find_stale, render_files

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 from canarium.sim.apiserver import Change
-from canarium.sim.autoscaling import AUTOSCALER
-from canarium.sim.pods import Behaviour
+from canarium.sim.controllers.autoscaling import AUTOSCALER
+from canarium.sim.controllers.pods import Behaviour
 from canarium.sim.simulation import Simulation
 
 from tests.simulated.play import Play, serving

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from canarium.sim.apiserver import is_ready
-from canarium.sim.gateway import main_rule
-from canarium.sim.pods import NODES, Behaviour, Failing
+from canarium.sim.controllers.gateway import main_rule
+from canarium.sim.controllers.pods import NODES, Behaviour, Failing
 from canarium.sim.simulation import Simulation
 
 Json = dict[str, Any]

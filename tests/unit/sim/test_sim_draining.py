@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 from canarium.sim.apiserver import Change, is_deleting, is_ready
-from canarium.sim.pods import NODES, UNSCHEDULABLE, Behaviour
+from canarium.sim.controllers.pods import NODES, UNSCHEDULABLE, Behaviour
 from canarium.sim.simulation import Simulation
 
 from tests.unit.sim.scaled import LABELS, Json, deploy

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from canarium.core.actions import Plan
 from canarium.core.observed import Observed
-from canarium.core.plan import plan
 from canarium.errors import SpecError
+from canarium.rollout.plan import plan
 from canarium.sim.network import Request, Trouble
 from canarium.sim.simulation import NeverError, Simulation
 from canarium.sim.traffic import Answers

@@ -1,0 +1,1 @@
+"""The ModelDeployment as people write it and read it."""

@@ -1,0 +1,1 @@
+"""A module a command; each is imported when it is used."""

@@ -1,0 +1,1 @@
+"""What `canarium judge` is given, tries and shows."""

@@ -1,0 +1,1 @@
+"""Objects as commands read them, and what a command means for one. Pure."""

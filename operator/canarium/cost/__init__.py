@@ -1,0 +1,1 @@
+"""What revisions use, and what that costs."""

@@ -1,0 +1,1 @@
+"""Connections to whatever people name: addresses, credentials, limits, shares."""

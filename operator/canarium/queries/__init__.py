@@ -1,0 +1,1 @@
+"""PromQL, and the series that model servers have. Pure."""

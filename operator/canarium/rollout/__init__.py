@@ -1,0 +1,1 @@
+"""Decides for a ModelDeployment: `plan` is the only door."""

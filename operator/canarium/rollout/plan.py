@@ -1,0 +1,165 @@
+"""What to do now: from everything that was observed, at a moment, to a plan.
+
+A pass either moves the intent (weights, sizes, states: a status write and nothing else) or brings
+the cluster to the intent that is stored. So a restart between any two writes finds what was meant.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from canarium.core.actions import Plan, Ref
+from canarium.core.made import note_made
+from canarium.core.names import child_name
+from canarium.core.observed import Observed
+from canarium.core.status import RevisionStatus, Rollout, Status, dump
+from canarium.rollout.decide.emergency import follow_stable
+from canarium.rollout.decide.in_place import taken_from
+from canarium.rollout.decide.intent import decide
+from canarium.rollout.report.events import make_events, tell_services
+from canarium.rollout.report.status import report
+from canarium.rollout.situation.clock import ends_at, resumes_at, returns_at
+from canarium.rollout.situation.contest import list_moments, record_routes
+from canarium.rollout.situation.judging import make_measure
+from canarium.rollout.situation.pace import note_begun, waits_until
+from canarium.rollout.situation.pods.unready import find_inspected, inspected_at
+from canarium.rollout.situation.revision import note_written
+from canarium.rollout.situation.undecided import rewords_at
+from canarium.rollout.situation.view import (
+    ROLLING,
+    View,
+    look_again,
+    make_view,
+    parts_of,
+    rollout_of,
+)
+from canarium.rollout.writes.children import (
+    Writes,
+    drained_at,
+    left_until,
+    list_route_writes,
+    make_writes,
+    turned_at,
+)
+
+
+def plan(observed: Observed, now: float) -> Plan:
+    """Compute what to do for one object at `now` (seconds since the epoch).
+
+    Deterministic; applied, and planned again, it is empty. Nothing is planned for an object that
+    is being deleted: garbage collection takes its children.
+    """
+    if observed.model.meta.deleting:
+        return Plan()
+    view, before = make_view(observed, now), observed.model.status
+    decided = note_begun(view, note_written(observed, decide(view)))
+    decided = note_made(view.made, decided)
+    view = look_again(view, decided)
+    moved = _intent(decided) != _intent(_as_kept(before, decided))
+    writes_routes = not moved and bool(list_route_writes(view, decided))
+    decided = record_routes(view, decided, writes=writes_routes)
+    after = report(view, decided)
+    writes = Writes(confirm=_before_decision(view, before)) if moved else make_writes(view, after)
+    return Plan(
+        status=dump(after) if after != before else None,
+        writes=writes.writes,
+        confirm=writes.confirm,
+        events=(*make_events(view, before, after), *tell_services(view, writes.writes)),
+        measure=make_measure(view, after),
+        inspect=find_inspected(view, after),
+        wake_at=now if moved else _wake_at(view, after),
+        urgent=rollout_of(after).state == "Reverting",
+    )
+
+
+def _as_kept(before: Status, decided: Status) -> Status:
+    """What was stored, where an operator stored it that kept no account of traffic in force.
+
+    To note that is no intent of its own: nothing waits for it, nor for CRDs that don't have it yet.
+    """
+    if before.traffic is not None:
+        return before
+    return replace(before, traffic=decided.traffic, router=decided.router)
+
+
+def _intent(status: Status) -> tuple[object, ...]:
+    """The part of status that writes are made from: without what is only seen or saved."""
+    return (
+        *map(_intend, (status.stable, status.canary, status.previous)),
+        status.traffic,
+        status.router,
+        status.rejected,
+        status.override,
+        status.last_handled_commands,
+        _decisions(status.rollout),
+    )
+
+
+def _intend(part: RevisionStatus | None) -> tuple[object, ...] | None:
+    if part is None:
+        return None
+    traffic = (part.weight, part.mirror, part.headers, part.sticky)
+    return (part.revision, part.digest, part.replicas, traffic, part.restarted_at)
+
+
+def _decisions(rollout: Rollout | None) -> tuple[object, ...] | None:
+    if rollout is None:
+        return None
+    return (
+        rollout.state,
+        rollout.step,
+        rollout.step_name,
+        rollout.step_started_at,
+        rollout.verified_at,
+        rollout.held_seconds,
+        rollout.peak_replicas,
+        rollout.emergency,
+        rollout.emergency_at,
+        rollout.earned_weight,
+        rollout.ending,
+        rollout.reason,
+        rollout.message,
+    )
+
+
+def _before_decision(view: View, before: Status) -> tuple[Ref, ...]:
+    """What is read live before anything is decided while stable counts as dead."""
+    followed = follow_stable(view, before)
+    if not view.stable_is_dead(followed):
+        return ()
+    return tuple(Ref("Deployment", child_name(view.model, p.revision)) for p in parts_of(followed))
+
+
+def _wake_at(view: View, status: Status) -> float | None:
+    """The next moment at which time alone changes something."""
+    moments = [moment for moment in _moments(view, status) if moment is not None]
+    return min((moment for moment in moments if view.now < moment < math.inf), default=None)
+
+
+def _moments(view: View, status: Status) -> list[float | None]:
+    rollout = rollout_of(status)
+    state = rollout.state
+    holds = {
+        "Holding": view.step(status).hold_seconds,
+        "Guarding": view.rollout.guard_seconds,
+        "Reverting": 0.0,
+        "Shifting": 0.0,
+    }
+    moments = [ends_at(rollout, holds[state]), rollout.verified_at] if state in holds else []
+    if state == "Holding" and (experiment := view.experiment(status)):
+        moments.append(ends_at(rollout, experiment.max_seconds))
+    if rollout.progress_at is not None and state in ("Starting", *ROLLING):
+        moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
+        tried = status.canary or status.stable
+        since = view.oldest_stuck_at(tried.revision) if tried else None
+        moments.append(None if since is None else since + view.rollout.progress_deadline_seconds)
+    moments += [left_until(view, status), turned_at(view, status), rewords_at(view, status)]
+    moments += [resumes_at(rollout), returns_at(rollout)]
+    moments += list_moments(view, status)
+    if status.stable is not None and status.stable.unavailable_since is not None:
+        moments.append(status.stable.unavailable_since + view.rollout.emergency_seconds)
+    if view.rollout.capacity == "InPlace":
+        moments.append(taken_from(view, status))
+    moments += [drained_at(view, status), inspected_at(view, status), waits_until(view, status)]
+    return moments

@@ -1,0 +1,1 @@
+"""What people and tools read: conditions, phase, one reason and message, events. Pure."""

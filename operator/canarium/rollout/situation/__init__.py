@@ -1,0 +1,1 @@
+"""What is the case: the questions that deciding, reporting and writing ask. Pure."""

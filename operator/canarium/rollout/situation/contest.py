@@ -1,0 +1,177 @@
+"""Somebody else writes our routes: put right at once, and ever more rarely against who goes on.
+
+What was seen in place once and is no more was changed by somebody. So much is noted in status, so
+that a restart neither forgets a fight nor takes our own unwritten decisions for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from canarium.core.status import RoutesStatus, Status
+from canarium.core.text import tidy
+from canarium.memo import remember
+from canarium.rollout.situation.view import View, rollout_of
+from canarium.routing import ROUTERS, Split
+from canarium.routing.base import Child, find_route, find_service, is_current
+
+AT_ONCE = 3
+"So often what others write is put right without a pause; from then on it is a contest."
+LONGEST_SECONDS = 30.0
+"Between two times that it is put right."
+LONGEST_TO_STABLE_SECONDS = 1.0
+"The same while traffic has to go back to stable. What we decide anew is written at once anyway."
+QUIET_SECONDS = 2 * LONGEST_SECONDS
+"When nobody has written for so long, it is over."
+MOST_MANAGERS = 3
+MOST_CHARACTERS = 63
+
+
+def record_routes(view: View, status: Status, *, writes: bool) -> Status:
+    """Note that the routes are in place, or that they are put right now (if `writes`)."""
+    split, routes = view.split(status), status.routes or RoutesStatus()
+    if split is None:
+        return status
+    wanted = _digest(view.router_name(status), split)
+    if view.is_written(status):
+        over = routes.reverts and not _lasts(view, routes)
+        kept = RoutesStatus() if over else routes
+        return replace(status, routes=replace(kept, written=wanted))
+    if not routes.written and _was_placed(view, status, split):
+        return replace(status, routes=replace(routes, written=wanted))
+    if routes.written not in ("", wanted):
+        # Before it is written: what undoes it may be decided before it was seen in place.
+        return replace(status, routes=replace(routes, written=""))
+    if not writes or not is_changed(view, status) or view.failures:
+        return status
+    reverted = replace(
+        routes,
+        reverts=routes.reverts + 1,
+        reverted_at=view.now,
+        managers=_add_managers(view, status, routes.managers),
+    )
+    return replace(status, routes=reverted)
+
+
+def _was_placed(view: View, status: Status, split: Split) -> bool:
+    """Whether all of it was in place by what the apiserver answered, and was undone since.
+
+    By the watches alone a quick writer would never be seen to undo anything.
+    """
+    placed = view.observed.placed
+    children = view.router(status).make_routes(split) if placed else ()
+    found = [is_current(view.observed, c) or (c.ref, digest(c.text)) in placed for c in children]
+    return bool(found) and all(found)
+
+
+def is_reverted(before: Status, after: Status) -> bool:
+    """Whether what others wrote is put right between these two statuses."""
+    return _count(after) > _count(before)
+
+
+def is_contested(view: View, status: Status) -> bool:
+    """Whether somebody keeps writing what is put right."""
+    routes = status.routes
+    return routes is not None and routes.reverts >= AT_ONCE and _lasts(view, routes)
+
+
+def describe_contest(status: Status) -> str:
+    """Who writes what, and what to do about it."""
+    routes, model = status.routes or RoutesStatus(), "the route objects of this model"
+    who = f"field manager {', '.join(routes.managers)}" if routes.managers else "somebody"
+    return (
+        f"{who} keeps changing {model}; they are put right, at longer and longer intervals up to "
+        f"{LONGEST_SECONDS:g} s: have it leave them alone"
+    )
+
+
+def waits_until(view: View, status: Status) -> float:
+    """When changed routes may be put right (epoch seconds); in the past as a rule.
+
+    Only what was in place and was changed waits; what is decided anew is written at once.
+    """
+    routes = view.observed.model.status.routes
+    if routes is None or routes.reverted_at is None or routes.reverts < AT_ONCE:
+        return -math.inf
+    if not is_changed(view, status):
+        return -math.inf
+    wait = min(LONGEST_SECONDS, 2.0 ** (routes.reverts - AT_ONCE))
+    if _goes_back(view, status):
+        wait = min(wait, LONGEST_TO_STABLE_SECONDS)
+    at = routes.reverted_at
+    return at + wait if at <= view.now else -math.inf  # in the future: a clock was set back
+
+
+def list_moments(view: View, status: Status) -> Iterator[float]:
+    """When time alone changes something here."""
+    yield waits_until(view, status)
+    if status.routes is not None and status.routes.reverts:
+        yield quiet_at(status.routes)
+
+
+def quiet_at(routes: RoutesStatus) -> float:
+    """When a contest is over, if nobody writes any more (epoch seconds)."""
+    return (routes.reverted_at or 0.0) + QUIET_SECONDS
+
+
+def find_changed(view: View, status: Status) -> list[Child]:
+    """The objects that don't say what they should."""
+    split = view.split(status)
+    children = view.router(status).make_routes(split) if split else ()
+    return [child for child in children if not is_current(view.observed, child)]
+
+
+def find_writers(view: View, child: Child) -> tuple[str, ...]:
+    """The field managers other than ours that a live object names, the latest first."""
+    by_service = child.ref.kind == "Service"
+    found = (
+        find_service(view.observed, child.ref.name)
+        if by_service
+        else find_route(view.observed, child.ref)
+    )
+    return tuple(tidy(name)[:MOST_CHARACTERS] for name in found.writers) if found else ()
+
+
+def is_changed(view: View, status: Status) -> bool:
+    """Whether routes that were in place as they are meant now say something else."""
+    split, routes = view.split(status), view.observed.model.status.routes
+    if split is None or routes is None or view.is_written(status):
+        return False
+    return routes.written == _digest(view.router_name(status), split)
+
+
+def _lasts(view: View, routes: RoutesStatus) -> bool:
+    """Whether somebody wrote not long ago; a time in the future is one of a clock set back."""
+    return (routes.reverted_at or 0.0) <= view.now < quiet_at(routes)
+
+
+def _goes_back(view: View, status: Status) -> bool:
+    canary = status.canary
+    if rollout_of(status).state == "Reverting":
+        return True
+    return canary is not None and view.live_share(canary.revision, status) > canary.weight
+
+
+def _count(status: Status) -> int:
+    return status.routes.reverts if status.routes else 0
+
+
+def _add_managers(view: View, status: Status, known: tuple[str, ...]) -> tuple[str, ...]:
+    found = [name for child in find_changed(view, status) for name in find_writers(view, child)[:1]]
+    return tuple(dict.fromkeys((*found, *known)))[:MOST_MANAGERS]
+
+
+@remember()
+def _digest(router: str, split: Split) -> str:
+    """What routes look like, in ten characters; a later version may render them otherwise."""
+    children = ROUTERS[router].make_routes(split)
+    text = "\n".join(f"{child.ref.kind}/{child.ref.name} {child.text}" for child in children)
+    return digest(text)
+
+
+def digest(text: str) -> str:
+    """Ten characters that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -1,0 +1,64 @@
+"""Where a step's figures come from: what is asked for, whose counters are read, and what can't be.
+
+A metric that nothing can be asked for is a value of its own: nothing passes by it.
+"""
+
+from __future__ import annotations
+
+from canarium.core.actions import GatewayEndpoint
+from canarium.core.metrics import Feed, KnownTemplate, Unusable, resolve
+from canarium.core.spec import AnalysisSpec
+from canarium.core.status import Status
+from canarium.rollout.situation.view import View
+from canarium.routing.gateway_counters import explain_uncounted, find_gateway_kind
+
+
+def find_feeds(view: View, analysis: AnalysisSpec) -> tuple[Feed, ...]:
+    """What is asked for, one metric at a time."""
+    return tuple(found for found in _resolve(view, analysis) if isinstance(found, Feed))
+
+
+def find_unusable(view: View, status: Status, analysis: AnalysisSpec) -> tuple[Unusable, ...]:
+    """The metrics of an analysis that nothing can be asked for, each with why."""
+    asked = (found for found in _resolve(view, analysis) if isinstance(found, Unusable))
+    return (*asked, *_find_uncounted(view, status, analysis))
+
+
+def find_gateway(view: View, status: Status, analysis: AnalysisSpec) -> GatewayEndpoint | None:
+    """Where the gateway's counters are read; None where nothing is judged by them."""
+    kind = find_gateway_kind(view.router_name(status), view.observed)
+    wanted = any(metric.source == "Gateway" for metric in analysis.metrics)
+    if not wanted or kind is None or explain_uncounted(kind, view.protocol(status)):
+        return None
+    return GatewayEndpoint(kind, analysis.gateway, analysis.gateway_secret)
+
+
+def _find_uncounted(view: View, status: Status, analysis: AnalysisSpec) -> tuple[Unusable, ...]:
+    asked = [metric.name for metric in analysis.metrics if metric.source == "Gateway"]
+    if not asked:
+        return ()
+    kind = find_gateway_kind(view.router_name(status), view.observed)
+    words = explain_uncounted(kind, view.protocol(status))
+    return tuple(Unusable(name, "GatewayCannotTell", words) for name in asked if words)
+
+
+def _resolve(view: View, analysis: AnalysisSpec) -> list[Feed | Unusable]:
+    templates = {
+        (record.kind, record.meta.name): KnownTemplate(record.spec, record.problem)
+        for record in view.observed.templates
+    }
+    found = [resolve(metric, templates) for metric in analysis.custom]
+    experiment = view.rollout.experiment.metric if view.rollout.experiment else ""
+    return [_must_count(each) if _name_of(each) == experiment else each for each in found]
+
+
+def _name_of(found: Feed | Unusable) -> str:
+    return found.metric if isinstance(found, Unusable) else found.metric.name
+
+
+def _must_count(found: Feed | Unusable) -> Feed | Unusable:
+    """Two revisions are told apart by how often something happens, not by a figure."""
+    if isinstance(found, Unusable) or found.query.total:
+        return found
+    words = "an experiment goes by counts: write good or bad, and total, instead of one figure"
+    return Unusable(found.metric.name, "ExperimentNeedsCounts", words)

@@ -1,0 +1,1 @@
+"""What is the matter with a revision's pods, and whose fault it is. Pure."""

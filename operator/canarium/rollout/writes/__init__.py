@@ -1,0 +1,1 @@
+"""What is written to the cluster, and in which order. Pure."""

@@ -1,0 +1,174 @@
+"""Whether a live route or Service still says what we render.
+
+Everything of ours has to be there, lists with just our items, and nothing beside it that leads
+requests elsewhere. The apiserver fills in defaults and later versions of a kind bring new fields:
+neither is drift, or we would write for ever. Results are remembered by value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from canarium.core.actions import Kind
+from canarium.memo import remember
+from canarium.resources.diff import contains
+
+_ANY_PATH = {"type": "PathPrefix", "value": "/"}
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
+_GATEWAY_API: Mapping[str, tuple[Any, ...]] = {
+    "backendRefs": (),
+    "filters": (),
+    "fraction": (),
+    "group": ("", "gateway.networking.k8s.io"),
+    "headers": (),
+    "hostnames": (),
+    "kind": ("Service", "Gateway"),
+    "matches": ([{"path": _ANY_PATH}],),
+    "method": (),
+    "namespace": (),
+    "path": (_ANY_PATH, "/"),  # of a match, and of a cookie (Gateway API 1.7)
+    "percent": (100,),
+    "port": (),
+    "queryParams": (),
+    "retry": (),
+    "sectionName": (),
+    "sessionPersistence": (),
+    "timeouts": (),
+    "useDefaultGateways": ("None",),
+}
+_TRAEFIK: Mapping[str, tuple[Any, ...]] = {
+    "failover": (),
+    "highestRandomWeight": (),
+    "kind": ("Service",),
+    "middlewares": (),
+    "mirroring": (),
+    "namespace": (),
+    "parentRefs": (),
+    "passHostHeader": (True,),
+    "percent": (),
+    "port": (),
+    "priority": (0,),
+    "scheme": (),
+    "serversTransport": (),
+    "sticky": (),
+    "syntax": (),
+    "weight": (),
+    "weighted": (),
+}
+_ISTIO: Mapping[str, tuple[Any, ...]] = {
+    "authority": (),
+    "delegate": (),
+    "directResponse": (),
+    "exportTo": (["*"],),
+    "fault": (),
+    "gateways": (),
+    "headers": (),
+    "ignoreUriCase": (False,),
+    "match": (),
+    "method": (),
+    "mirror": (),
+    "mirrorPercentage": (),
+    "mirrors": (),
+    "port": (),
+    "queryParams": (),
+    "redirect": (),
+    "rewrite": (),
+    "route": (),
+    "scheme": (),
+    "sourceLabels": (),
+    "sourceNamespace": (),
+    "subset": (),
+    "tcp": (),
+    "timeout": (),
+    "tls": (),
+    "uri": (),
+    "weight": (0,),
+    "withoutHeaders": (),
+}
+_SERVICE: Mapping[str, tuple[Any, ...]] = {
+    "externalName": (),
+    "publishNotReadyAddresses": (False,),
+}
+_TELLING: Mapping[Kind, Mapping[str, tuple[Any, ...]]] = {
+    "HTTPRoute": _GATEWAY_API,
+    "GRPCRoute": _GATEWAY_API,
+    "IngressRoute": _TRAEFIK,
+    "TraefikService": _TRAEFIK,
+    "VirtualService": _ISTIO,
+    "Service": _SERVICE,
+}
+"""By kind, the fields that lead requests elsewhere when somebody adds them, with the values that
+the apiserver fills in (those say nothing)."""
+
+
+@remember()
+def says_same(kind: Kind, live: bytes, ours: str) -> bool:
+    """Whether the live spec (the apiserver's JSON) says what ours (JSON too) says, and no more.
+
+    Of a Service, ports that somebody added are theirs; its selector has to be just ours.
+    """
+    found, rendered = json.loads(live), json.loads(ours)
+    if kind == "Service":
+        if any(_list_added(found, rendered, _SERVICE)):
+            return False
+        return found.get("selector") == rendered["selector"] and contains(live, ours)
+    return _says(found, rendered, _TELLING[kind])
+
+
+def _says(live: Any, ours: Any, telling: Mapping[str, tuple[Any, ...]]) -> bool:
+    if isinstance(ours, dict):
+        return isinstance(live, dict) and _says_fields(live, ours, telling)
+    if isinstance(ours, list):
+        return (
+            isinstance(live, list)
+            and len(live) == len(ours)
+            and all(_says(a, b, telling) for a, b in zip(live, ours, strict=True))
+        )
+    return bool(live == ours)
+
+
+def _says_fields(
+    live: dict[str, Any], ours: dict[str, Any], telling: Mapping[str, tuple[Any, ...]]
+) -> bool:
+    ours_are_there = all(_says(live.get(key), value, telling) for key, value in ours.items())
+    return ours_are_there and not any(_list_added(live, ours, telling))
+
+
+def _list_added(
+    live: dict[str, Any], ours: dict[str, Any], telling: Mapping[str, tuple[Any, ...]]
+) -> Iterator[str]:
+    """The fields beside ours that lead requests elsewhere."""
+    for key, value in live.items():
+        if key in ours or key not in telling:
+            continue
+        if value not in (*_EMPTY, *telling[key]):
+            yield key
+
+
+@remember()
+def find_added(kind: Kind, live: bytes, ours: str) -> tuple[tuple[str, ...], ...]:
+    """The paths of what others added to a spec and that has to be taken away.
+
+    Server-side apply leaves what one never wrote. Within lists nothing has to be taken away: they
+    are ours as a whole.
+    """
+    if kind not in _TELLING:
+        return ()
+    found = json.loads(live)
+    added = tuple(_walk(found, json.loads(ours), _TELLING[kind], ()))
+    # A Service of this type may not be without the name that was added.
+    return (*added, ("type",)) if found.get("type") == "ExternalName" else added
+
+
+def _walk(
+    live: dict[str, Any],
+    ours: dict[str, Any],
+    telling: Mapping[str, tuple[Any, ...]],
+    path: tuple[str, ...],
+) -> Iterator[tuple[str, ...]]:
+    yield from ((*path, key) for key in _list_added(live, ours, telling))
+    for key, value in ours.items():
+        if isinstance(value, dict) and isinstance(live.get(key), dict):
+            yield from _walk(live[key], value, telling, (*path, key))

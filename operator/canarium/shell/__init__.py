@@ -1,0 +1,1 @@
+"""The process: kopf's watch, one pass over one object, probes, leadership."""

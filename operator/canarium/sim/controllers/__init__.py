@@ -1,0 +1,1 @@
+"""What acts in the simulated cluster: a module a controller."""

@@ -1,0 +1,1 @@
+"""The ClusterMetricTemplates that come with Canarium, a file each; `canarium templates` prints."""
