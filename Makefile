@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CODE := operator tests benchmarks examples image observability
+CODE := operator tests testbed benchmarks examples image observability
 FAST_TESTS := tests/unit tests/properties tests/walk tests/simulated tests/e2e/selftest
 K ?=
 N ?= 200
@@ -33,7 +33,7 @@ format: $(STAMP) ## Format the code
 lint: $(STAMP) ## Format and lint, types, layers, generated files
 	@$(BIN)/ruff format --check --quiet $(CODE)
 	@$(BIN)/ruff check --quiet $(CODE)
-	@$(BIN)/mypy operator/canarium tests benchmarks observability
+	@$(BIN)/mypy operator/canarium tests testbed benchmarks observability
 	@$(BIN)/lint-imports --no-logo | tail -n 2
 	@$(BIN)/canarium crds --check crds
 	@$(BIN)/canarium operator metrics --check docs/reference/metrics.md
@@ -49,13 +49,13 @@ mutants: $(STAMP) ## Plant wrong versions of the operator: the tests named in do
 	@$(BIN)/python -m tests.mutants
 
 demo: $(STAMP) ## A version promoted and a bad one taken back, live (KEEP=1 keeps the cluster)
-	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep)
+	@$(BIN)/python -m testbed.demo $(if $(KEEP),--keep)
 
 cluster-up: $(STAMP) ## Bring up a local cluster with a gateway, and keep it
-	@$(BIN)/python -m tests.cluster up --gateway
+	@$(BIN)/python -m testbed.cluster up --gateway
 
 cluster-down: $(STAMP) ## Take it down
-	@$(BIN)/python -m tests.cluster down
+	@$(BIN)/python -m testbed.cluster down
 
 e2e: $(STAMP) ## End-to-end tests; K=expression picks some
 	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder tests/e2e $(if $(K),-k "$(K)")
@@ -67,7 +67,7 @@ fuzz: $(STAMP) ## Any objects that an apiserver takes, beside a healthy one (OBJ
 	@FUZZ_SEED=$(or $(SEED),$$(date +%s)) FUZZ_OBJECTS=$(or $(OBJECTS),20000) $(BIN)/pytest -q -s tests/fuzz
 
 image: $(STAMP) ## The operator's image as an archive, without an engine (root on Debian, or docker)
-	@$(BIN)/python -m tests.cluster.images operator
+	@$(BIN)/python -m testbed.images operator
 
 .PHONY: base-digest release-check
 base-digest: $(STAMP) ## Write the digest that the image's base has now into the Dockerfile (asks its registry)
@@ -77,11 +77,11 @@ release-check: $(STAMP) ## Whether the image's base is named by its digest, as a
 	@$(BIN)/python image/base.py check
 
 sbom: $(STAMP) ## What is in the operator's image: its bill of materials (CycloneDX), on standard output
-	@$(BIN)/python -m tests.cluster.images.bill
+	@$(BIN)/python -m testbed.images.bill
 
 chart: $(STAMP) ## Write anew what is generated from the chart: deploy/operator.yaml, golden renders
 	@$(BIN)/canarium crds --output crds
-	@$(BIN)/python -m tests.cluster.chart_files
+	@$(BIN)/python -m testbed.addons.chart_files
 
 bench: $(STAMP) ## N rollouts side by side against the targets (N=200)
 	@$(BIN)/python -m benchmarks.rollouts --objects $(N)
@@ -100,7 +100,7 @@ bench-use: $(STAMP) ## What measuring the use of N objects costs (N=200)
 	@$(BIN)/python -m benchmarks.use --objects $(N)
 
 bench-takeback: $(STAMP) ## Seconds from a bad version's first 500 to its last, ten times, on the node
-	@$(BIN)/python -m tests.e2e.repeat rollback --times 10 --limit 6
+	@$(BIN)/python -m testbed.scenario.repeat rollback --times 10 --limit 6
 
 bench-reaction: $(STAMP) ## How soon a rollback begins beside N other rollouts (N=1000)
 	@$(BIN)/python -m tests.crash.reaction --objects $(if $(filter file,$(origin N)),1000,$(N))
@@ -116,7 +116,7 @@ formats-newest: $(STAMP) ## What is written for others, against the newest relea
 	@CANARIUM_FORMATS=newest $(BIN)/pytest tests/cluster/test_route_definitions.py tests/cluster/test_scaler_definitions.py tests/cluster/test_chart.py -k "not operator_may_read"
 
 record: $(STAMP) ## Record anew what docs/gitops is tested on (tests/golden/gitops)
-	@$(BIN)/python -m tests.e2e.record
+	@$(BIN)/python -m testbed.scenario.record
 
 lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import failed
+from testbed import failed
 
 # How quickly the machine draws an example says nothing about what is tested. CI tries the same
 # examples every time, so that what fails there was broken by the change; `make check` tries new

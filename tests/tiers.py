@@ -15,9 +15,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import failed
-from tests.cluster.progress import Progress
-from tests.rights.ledger import RUN
+from testbed import failed
+from testbed.programs.progress import Progress
+from testbed.rights.ledger import RUN
 
 PYTEST = (sys.executable, "-m", "pytest", "-q")
 QUICK = ("tests/unit", "tests/properties", "tests/walk", "tests/simulated", "tests/e2e/selftest")
@@ -73,8 +73,8 @@ TIERS = (
         "kills and faults, security",
         (*PYTEST, "-n", "2", "--dist", "loadfile", "tests/crash", "tests/security"),
     ),
-    Tier("rights used and refused", (sys.executable, "-m", "tests.rights")),
-    Tier("demo", (sys.executable, "-m", "tests.demo", "--plain")),
+    Tier("rights used and refused", (sys.executable, "-m", "testbed.rights")),
+    Tier("demo", (sys.executable, "-m", "testbed.demo", "--plain")),
 )
 
 
@@ -106,8 +106,8 @@ class Parts:
         self.log = Path(tempfile.mkstemp(prefix="canarium-build-", suffix=".log")[1])
         progress.say(f"building the parts of the clusters in the background ({self.log})")
         python = sys.executable
-        images = f"{python} -m tests.cluster.images operator iris"
-        script = f"{python} -m tests.cluster build && {images}"
+        images = f"{python} -m testbed.images operator iris"
+        script = f"{python} -m testbed.cluster build && {images}"
         with self.log.open("w") as log:
             command = ("bash", "-c", script)
             self.process: subprocess.Popen[bytes] | None = subprocess.Popen(

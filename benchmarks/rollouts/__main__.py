@@ -13,8 +13,8 @@ from benchmarks.rollouts.api import RefusedError
 from benchmarks.rollouts.fresh import Size, run_on_fresh_cluster
 from benchmarks.rollouts.report import find_missed, render_markdown, render_text
 from benchmarks.rollouts.watcher import StuckError
-from tests.cluster.processes import ClusterError
-from tests.cluster.progress import Progress
+from testbed.programs.processes import ClusterError
+from testbed.programs.progress import Progress
 
 
 def main() -> int:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from benchmarks.rollouts.report import Figures
 from benchmarks.rollouts.run import Setting, measure
-from tests.cluster import lifecycle
-from tests.cluster.cluster import Cluster
-from tests.cluster.lifecycle import Wish
-from tests.cluster.processes import ClusterError
-from tests.cluster.progress import Progress
-from tests.demo.ending import end
-from tests.demo.operator_process import start_operator
-from tests.e2e.stage import prepare_simulated
+from testbed.cluster import lifecycle
+from testbed.cluster.cluster import Cluster
+from testbed.cluster.lifecycle import Wish
+from testbed.demo.ending import end
+from testbed.demo.operator_process import start_operator
+from testbed.programs.processes import ClusterError
+from testbed.programs.progress import Progress
+from testbed.scenario.stage import prepare_simulated
 
 PODS_PER_NODE = 1000
 PODS_PER_OBJECT = 4

@@ -13,12 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.scaling.report import compute_carried, draw, make_windows, render_windows
-from tests.cluster.progress import Progress
-from tests.e2e.capacity import find_sizes
-from tests.e2e.manifests import iris
-from tests.e2e.repeat import stage
-from tests.e2e.running import start_witness
-from tests.e2e.scaling import (
+from testbed.operators.running import start_witness
+from testbed.programs.progress import Progress
+from testbed.scenario.manifests import iris
+from testbed.scenario.repeat import stage
+from testbed.scenario.scaling import (
     LIMIT,
     READY_SECONDS,
     by_cpu,
@@ -29,8 +28,9 @@ from tests.e2e.scaling import (
     read_looks,
     stable_of,
 )
-from tests.e2e.scenario import Scenario, condition, phase
-from tests.e2e.stage import prepare_node, share_cluster
+from testbed.scenario.scenario import Scenario, condition, phase
+from testbed.scenario.stage import prepare_node, share_cluster
+from testbed.witness.capacity import find_sizes
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "scaling.svg"
 RISE_AND_FALL = ((0.0, 1.0), (5.0, 1.0), (35.0, 60.0), (75.0, 60.0), (95.0, 1.0), (240.0, 1.0))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from canarium.cli.drawing.svg import Axis, Curve, Panel, render
 
 from benchmarks.rollouts.report import compute_quantile
-from tests.e2e.capacity import Look
-from tests.e2e.traffic import Report
+from testbed.load.traffic import Report
+from testbed.witness.capacity import Look
 
 WINDOW_SECONDS = 5.0
 BEARABLE_SECONDS = 0.05

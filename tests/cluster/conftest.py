@@ -1,5 +1,5 @@
 """The control plane that several of these files share: it lasts until the last test."""
 
-from tests.cluster.fixtures import control_plane
+from testbed.cluster.fixtures import control_plane
 
 __all__ = ["control_plane"]

@@ -6,8 +6,8 @@ import json
 import subprocess
 from collections.abc import Sequence
 
-from tests.cluster.binaries import GITOPS, build
-from tests.cluster.progress import Progress
+from testbed.programs.binaries import GITOPS, build
+from testbed.programs.progress import Progress
 from tests.unit.gitops.recordings import Json, Shown, read_blocks, read_script
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.processes import ClusterError
-from tests.cluster.progress import Progress
-from tests.cluster.prometheus import find_promtool
+from testbed.addons.prometheus import find_promtool
+from testbed.programs.processes import ClusterError
+from testbed.programs.progress import Progress
 
 pytestmark = [pytest.mark.timeout(600)]  # it may have to be fetched
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import binaries
-from tests.cluster.binaries import (
+from testbed.images.envoy import CONTEXT, ENVOY
+from testbed.programs import binaries
+from testbed.programs.binaries import (
     ENVOY_GATEWAY,
     GO_WHEELS,
     HELM,
@@ -16,9 +17,8 @@ from tests.cluster.binaries import (
     find_go,
     parse_version,
 )
-from tests.cluster.images.envoy import CONTEXT, ENVOY
-from tests.cluster.processes import ClusterError
-from tests.cluster.progress import Progress
+from testbed.programs.processes import ClusterError
+from testbed.programs.progress import Progress
 
 
 def install_a_go_on_the_path(monkeypatch: pytest.MonkeyPatch, place: Path, version: str) -> Path:

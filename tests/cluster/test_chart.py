@@ -11,16 +11,8 @@ import pytest
 import yaml
 from canarium.shell.startup_files import read_receivers
 
-from tests.cluster.chart_files import GOLDEN, find_stale, list_cases
-from tests.cluster.cluster import Cluster, make_list, make_manifest
-from tests.cluster.definitions import (
-    FLUX_RELEASES,
-    FLUX_SOURCES,
-    PROMETHEUS_OPERATOR,
-    apply_definitions,
-    fetch_definitions,
-)
-from tests.cluster.helm import (
+from testbed.addons.chart_files import GOLDEN, find_stale, list_cases
+from testbed.addons.helm import (
     CHART,
     NAMESPACE,
     RELEASE,
@@ -31,8 +23,16 @@ from tests.cluster.helm import (
     run_helm,
     uninstall_chart,
 )
-from tests.cluster.processes import ClusterError
-from tests.cluster.progress import Progress
+from testbed.cluster.cluster import Cluster, make_list, make_manifest
+from testbed.programs.definitions import (
+    FLUX_RELEASES,
+    FLUX_SOURCES,
+    PROMETHEUS_OPERATOR,
+    apply_definitions,
+    fetch_definitions,
+)
+from testbed.programs.processes import ClusterError
+from testbed.programs.progress import Progress
 
 pytestmark = [pytest.mark.timeout(900)]
 EXAMPLES = Path(__file__).parents[2] / "examples" / "install"

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import lifecycle
-from tests.cluster.cluster import Cluster, make_clusters_directory, make_list, make_manifest
-from tests.cluster.fixtures import own_cluster
-from tests.cluster.lifecycle import Wish
-from tests.cluster.processes import ClusterError, find_strays, kill, read_record, wait_until
-from tests.cluster.progress import Progress
+from testbed.cluster import lifecycle
+from testbed.cluster.cluster import Cluster, make_clusters_directory, make_list, make_manifest
+from testbed.cluster.fixtures import own_cluster
+from testbed.cluster.lifecycle import Wish
+from testbed.programs.processes import ClusterError, find_strays, kill, read_record, wait_until
+from testbed.programs.progress import Progress
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("control-plane")]
 
@@ -131,7 +131,7 @@ def test_a_start_after_a_crash_gives_a_new_cluster() -> None:
 
 def test_a_start_that_was_killed_half_way_is_cleaned_up_by_the_next_one() -> None:
     killed, wish = make_wish("killed"), make_wish("next")
-    command = [sys.executable, "-m", "tests.cluster", "up", "--tier", "control-plane"]
+    command = [sys.executable, "-m", "testbed.cluster", "up", "--tier", "control-plane"]
     directory = make_clusters_directory() / killed.name
     with subprocess.Popen([*command, "--name", killed.name], stderr=subprocess.DEVNULL) as starting:
         assert wait_until(lambda: len(read_record(directory)) >= 2, 300)

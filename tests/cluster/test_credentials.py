@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.cluster.credentials import (
+from testbed.cluster.credentials import (
     USERS,
     issue,
     make_certificates,

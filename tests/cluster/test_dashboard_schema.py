@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.grafana_model import GrafanaModel, find_sdk
-from tests.cluster.processes import ClusterError
-from tests.cluster.progress import Progress
+from testbed.addons.grafana_model import GrafanaModel, find_sdk
+from testbed.programs.processes import ClusterError
+from testbed.programs.progress import Progress
 
 pytestmark = [pytest.mark.timeout(600)]  # it may have to be fetched
 FILES = sorted((Path(__file__).parents[2] / "charts/canarium/files/dashboards").glob("*.json"))

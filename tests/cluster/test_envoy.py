@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from canarium.core.names import child_name
 
-from tests.cluster.backends import (
+from testbed.addons.gateway import apply
+from testbed.cluster.cluster import Cluster
+from testbed.cluster.fixtures import lend_cluster
+from testbed.cluster.node_config import DNS_ADDRESS
+from testbed.programs.definitions import EXPERIMENTAL_ROUTES, apply_definitions, fetch_definitions
+from testbed.programs.processes import wait_until
+from testbed.programs.progress import Progress
+from testbed.servers.backends import (
     CANARY,
     SECONDS,
     STABLE,
@@ -21,14 +28,7 @@ from tests.cluster.backends import (
     make_route,
     make_rule,
 )
-from tests.cluster.cluster import Cluster
-from tests.cluster.definitions import EXPERIMENTAL_ROUTES, apply_definitions, fetch_definitions
-from tests.cluster.fixtures import lend_cluster
-from tests.cluster.gateway import apply
-from tests.cluster.node_config import DNS_ADDRESS
-from tests.cluster.processes import wait_until
-from tests.cluster.progress import Progress
-from tests.cluster.visits import MODEL, REVISIONS, deploy_revisions, lead, visit
+from testbed.servers.visits import MODEL, REVISIONS, deploy_revisions, lead, visit
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("node")]
 NAMESPACE = "envoy-test"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.cluster.extensions import turn_to_processes
+from testbed.addons.extensions import turn_to_processes
 
 Object = dict[str, Any]
 PORTS = {"figures": 20001, "guards": 20002}

@@ -14,13 +14,13 @@ import pytest
 from canarium.judge import Sample
 from canarium.metrics.sources.gateway import Backend, GatewayMeter, GatewaySource
 
-from tests.cluster.backends import make_host, make_route
-from tests.cluster.cluster import Cluster, make_manifest
-from tests.cluster.fixtures import own_cluster
-from tests.cluster.gateway import apply
-from tests.cluster.ports import find_free_ports
-from tests.cluster.processes import wait_until
-from tests.cluster.progress import Progress
+from testbed.addons.gateway import apply
+from testbed.cluster.cluster import Cluster, make_manifest
+from testbed.cluster.fixtures import own_cluster
+from testbed.programs.ports import find_free_ports
+from testbed.programs.processes import wait_until
+from testbed.programs.progress import Progress
+from testbed.servers.backends import make_host, make_route
 from tests.unit.outbound.serving import make_local_session
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("control-plane")]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.cluster.git_repository import run_git, serve_repository
+from testbed.addons.git_repository import run_git, serve_repository
 
 
 def test_what_is_committed_is_fetched_over_http_and_what_is_reverted_is_gone(

@@ -12,9 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.fixtures import lend_cluster
-from tests.cluster.helm import (
+from testbed.addons.helm import (
     NAMESPACE,
     RELEASE,
     install_chart,
@@ -22,9 +20,11 @@ from tests.cluster.helm import (
     run_helm,
     uninstall_chart,
 )
-from tests.cluster.images import build_iris
-from tests.cluster.processes import ClusterError, wait_until
-from tests.cluster.progress import Progress
+from testbed.cluster.cluster import Cluster
+from testbed.cluster.fixtures import lend_cluster
+from testbed.images import build_iris
+from testbed.programs.processes import ClusterError, wait_until
+from testbed.programs.progress import Progress
 
 IRIS = Path(__file__).parents[2] / "examples" / "iris" / "modeldeployment.yaml"
 FLOWER = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}

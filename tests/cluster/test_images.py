@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.images import Image, build_image, build_images
-from tests.cluster.images.archive import merge, read_config, read_manifest
-from tests.cluster.images.base import can_build_from_packages, make_images_directory
-from tests.cluster.images.build import compute_images_key
-from tests.cluster.images.context import compute_context_key
-from tests.cluster.images.iris import CONTEXT, VERSIONS
-from tests.cluster.images.pip_settings import PipSettings, make_pip_settings
-from tests.cluster.processes import ClusterError
+from testbed.images import Image, build_image, build_images
+from testbed.images.archive import merge, read_config, read_manifest
+from testbed.images.base import can_build_from_packages, make_images_directory
+from testbed.images.build import compute_images_key
+from testbed.images.context import compute_context_key
+from testbed.images.iris import CONTEXT, VERSIONS
+from testbed.images.pip_settings import PipSettings, make_pip_settings
+from testbed.programs.processes import ClusterError
 
 DOCKERFILE = """ARG BASE=docker.io/library/python:3.12-slim
 FROM ${BASE}

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.cluster import Cluster, make_list, make_manifest
-from tests.cluster.fixtures import own_cluster
-from tests.cluster.gauge import Queue, run_queue
-from tests.cluster.processes import ClusterError, wait_until
-from tests.cluster.progress import Progress
-from tests.cluster.prometheus import run_prometheus
+from testbed.addons.prometheus import run_prometheus
+from testbed.cluster.cluster import Cluster, make_list, make_manifest
+from testbed.cluster.fixtures import own_cluster
+from testbed.programs.processes import ClusterError, wait_until
+from testbed.programs.progress import Progress
+from testbed.servers.gauge import Queue, run_queue
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("control-plane")]
 SECONDS = 180.0

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import kind
-from tests.cluster.processes import ClusterError
-from tests.cluster.program_image import write_image
-from tests.cluster.progress import Progress
+from testbed.cluster import kind
+from testbed.programs.processes import ClusterError
+from testbed.programs.program_image import write_image
+from testbed.programs.progress import Progress
 
 
 def write_program(path: Path, text: str) -> None:

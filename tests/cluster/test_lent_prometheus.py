@@ -20,9 +20,9 @@ from canarium.queries.promql_selectors import confine
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from tests.cluster.fixtures import skipping
-from tests.cluster.progress import Progress
-from tests.cluster.prometheus import find_promtool, run_prometheus
+from testbed.addons.prometheus import find_promtool, run_prometheus
+from testbed.cluster.fixtures import skipping
+from testbed.programs.progress import Progress
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("prometheus")]
 OWN, OTHER = "risk", "fraud"

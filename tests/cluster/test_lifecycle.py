@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import existing, kind, lifecycle, node
-from tests.cluster.lifecycle import Wish
-from tests.cluster.processes import ClusterError
-from tests.cluster.progress import Progress
+from testbed.cluster import existing, kind, lifecycle, node
+from testbed.cluster.lifecycle import Wish
+from testbed.programs.processes import ClusterError
+from testbed.programs.progress import Progress
 
 
 def make_machine(monkeypatch: pytest.MonkeyPatch, *, has_kind: bool, is_root: bool) -> None:

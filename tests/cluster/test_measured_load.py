@@ -19,11 +19,11 @@ from canarium.metrics.sources.prometheus import PrometheusSource
 from canarium.queries.profiles import GRPC_PROFILES, PROFILES
 from canarium.queries.scaling import make_query
 
-from tests.cluster.ports import find_free_ports
-from tests.cluster.processes import ClusterError
-from tests.cluster.progress import Progress
-from tests.cluster.prometheus import run_prometheus
-from tests.cluster.scraped import end
+from testbed.addons.prometheus import run_prometheus
+from testbed.programs.ports import find_free_ports
+from testbed.programs.processes import ClusterError
+from testbed.programs.progress import Progress
+from testbed.servers.scraped import end
 from tests.naming import make_revision_pod
 from tests.unit.outbound.serving import make_local_session
 

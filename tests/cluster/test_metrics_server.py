@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cluster.backends import STABLE, deploy_backends
-from tests.cluster.cluster import Cluster, make_list, make_manifest
-from tests.cluster.fixtures import own_cluster
-from tests.cluster.processes import ClusterError, wait_until
-from tests.cluster.progress import Progress
+from testbed.cluster.cluster import Cluster, make_list, make_manifest
+from testbed.cluster.fixtures import own_cluster
+from testbed.programs.processes import ClusterError, wait_until
+from testbed.programs.progress import Progress
+from testbed.servers.backends import STABLE, deploy_backends
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("node")]
 NAMESPACE = "usage"

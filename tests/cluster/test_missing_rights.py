@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.cluster import Cluster, make_list, make_manifest
-from tests.cluster.helm import RELEASE, delete_definitions, install_chart, uninstall_chart
-from tests.cluster.ports import find_free_ports
-from tests.cluster.processes import wait_until
+from testbed.addons.helm import RELEASE, delete_definitions, install_chart, uninstall_chart
+from testbed.cluster.cluster import Cluster, make_list, make_manifest
+from testbed.programs.ports import find_free_ports
+from testbed.programs.processes import wait_until
 
 OPS, RIGHTS, NO_RIGHTS = "rights-ops", "rights-some", "rights-none"
 SECONDS = 180.0

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cluster import lifecycle, machine
-from tests.cluster.cluster import Cluster, make_list, make_manifest
-from tests.cluster.fixtures import own_cluster
-from tests.cluster.gateway import METRICS_NODE_PORT, WEB_NODE_PORT, install_as_pod
-from tests.cluster.lifecycle import Wish
-from tests.cluster.node_config import BRIDGE, RUN
-from tests.cluster.processes import ClusterError, find_strays, kill, wait_until
-from tests.cluster.program_image import PAUSE_IMAGE
-from tests.cluster.progress import Progress
+from testbed.addons.gateway import METRICS_NODE_PORT, WEB_NODE_PORT, install_as_pod
+from testbed.cluster import lifecycle, machine
+from testbed.cluster.cluster import Cluster, make_list, make_manifest
+from testbed.cluster.fixtures import own_cluster
+from testbed.cluster.lifecycle import Wish
+from testbed.cluster.node_config import BRIDGE, RUN
+from testbed.programs.processes import ClusterError, find_strays, kill, wait_until
+from testbed.programs.program_image import PAUSE_IMAGE
+from testbed.programs.progress import Progress
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("node")]
 HOST = "answers.example.com"

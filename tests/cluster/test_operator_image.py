@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.images.archive import extract, read_config, read_manifest
-from tests.cluster.images.bill import read_file
-from tests.cluster.images.build import prepare_builder
-from tests.cluster.images.context import find_context_files
-from tests.cluster.images.operator import BILL, CONTEXT, OPERATOR, build_operator
-from tests.cluster.ports import find_free_ports
-from tests.cluster.processes import ClusterError, wait_until
-from tests.cluster.progress import Progress
+from testbed.images.archive import extract, read_config, read_manifest
+from testbed.images.bill import read_file
+from testbed.images.build import prepare_builder
+from testbed.images.context import find_context_files
+from testbed.images.operator import BILL, CONTEXT, OPERATOR, build_operator
+from testbed.programs.ports import find_free_ports
+from testbed.programs.processes import ClusterError, wait_until
+from testbed.programs.progress import Progress
 
 LIMIT = 150 * 10**6
 "Bytes, compressed as a registry keeps it."

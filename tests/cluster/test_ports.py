@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from tests.cluster.ports import FIRST, LAST, claim, find_free_ports
+from testbed.programs.ports import FIRST, LAST, claim, find_free_ports
 
-FIND = "from tests.cluster.ports import *; print(*find_free_ports({}))"
+FIND = "from testbed.programs.ports import *; print(*find_free_ports({}))"
 
 
 def find_elsewhere(count: int) -> set[int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.processes import (
+from testbed.programs.processes import (
     ClusterError,
     find_strays,
     kill,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cache import compute_key, keep
-from tests.cluster.processes import wait_until
-from tests.cluster.progress import Progress
+from testbed.programs.cache import compute_key, keep
+from testbed.programs.processes import wait_until
+from testbed.programs.progress import Progress
 
 
 def test_a_quick_step_is_one_line() -> None:

@@ -18,11 +18,11 @@ from canarium.outbound.errors import SourceError
 from canarium.queries.promql import Pattern, Template
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from tests.cluster.ports import find_free_ports
-from tests.cluster.processes import ClusterError
-from tests.cluster.progress import Progress
-from tests.cluster.prometheus import run_prometheus
-from tests.cluster.scraped import end
+from testbed.addons.prometheus import run_prometheus
+from testbed.programs.ports import find_free_ports
+from testbed.programs.processes import ClusterError
+from testbed.programs.progress import Progress
+from testbed.servers.scraped import end
 from tests.unit.outbound.serving import make_local_session
 from tests.unit.queries.test_promql import HOSTILE
 

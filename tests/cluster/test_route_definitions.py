@@ -27,8 +27,10 @@ from canarium.routing.base import Child, is_current
 from canarium.routing.definitions import COOKIE, ROUTE_KINDS, RULE_NAME, SESSION_NAME
 from canarium.routing.diff import find_added
 
-from tests.cluster.cluster import Cluster, make_manifest
-from tests.cluster.definitions import (
+from testbed.addons.gateway import apply
+from testbed.cluster.cluster import Cluster, make_manifest
+from testbed.cluster.fixtures import own_cluster
+from testbed.programs.definitions import (
     EXPERIMENTAL_ROUTES,
     GATEWAY_API,
     ISTIO,
@@ -39,10 +41,8 @@ from tests.cluster.definitions import (
     apply_definitions,
     fetch_definitions,
 )
-from tests.cluster.fixtures import own_cluster
-from tests.cluster.gateway import apply
-from tests.cluster.processes import ClusterError, wait_until
-from tests.cluster.progress import Progress
+from testbed.programs.processes import ClusterError, wait_until
+from testbed.programs.progress import Progress
 from tests.unit.routing.routing import MODEL, NAMESPACE, observe
 from tests.unit.routing.test_rendering import CASES, read_split
 

@@ -13,10 +13,10 @@ from canarium.core.spec import Scaling, ScalingMetric
 from canarium.resources.autoscalers import Bounds, make_scaler
 from canarium.resources.budget import make_budget
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.definitions import KEDA, apply_definitions, fetch_definitions
-from tests.cluster.fixtures import own_cluster
-from tests.cluster.progress import Progress
+from testbed.cluster.cluster import Cluster
+from testbed.cluster.fixtures import own_cluster
+from testbed.programs.definitions import KEDA, apply_definitions, fetch_definitions
+from testbed.programs.progress import Progress
 from tests.naming import make_id
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("control-plane")]

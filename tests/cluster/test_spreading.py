@@ -12,9 +12,9 @@ import pytest
 from canarium.core.names import revision_selector
 from canarium.resources.pod_template import make_pod_template
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.fixtures import own_cluster
-from tests.cluster.processes import wait_until
+from testbed.cluster.cluster import Cluster
+from testbed.cluster.fixtures import own_cluster
+from testbed.programs.processes import wait_until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("control-plane")]
 

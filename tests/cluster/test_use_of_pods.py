@@ -14,11 +14,11 @@ from canarium.metrics.own_profiles import parse_profiles
 from canarium.metrics.sources.prometheus import PrometheusSource
 from canarium.queries.profiles import PROFILES
 
-from tests.cluster.ports import find_free_ports
-from tests.cluster.processes import ClusterError
-from tests.cluster.progress import Progress
-from tests.cluster.prometheus import run_prometheus
-from tests.cluster.scraped import end
+from testbed.addons.prometheus import run_prometheus
+from testbed.programs.ports import find_free_ports
+from testbed.programs.processes import ClusterError
+from testbed.programs.progress import Progress
+from testbed.servers.scraped import end
 from tests.unit.outbound.serving import make_local_session
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("prometheus")]

@@ -12,16 +12,16 @@ from uuid import uuid4
 import pytest
 
 from benchmarks.rollouts.api import Api
-from tests.cluster.cluster import Cluster
-from tests.cluster.definitions import GATEWAY_API, fetch_definitions
-from tests.cluster.progress import Progress
+from testbed.cluster.cluster import Cluster
+from testbed.operators.account import give_account
+from testbed.operators.running import start_witness
+from testbed.programs.definitions import GATEWAY_API, fetch_definitions
+from testbed.programs.progress import Progress
+from testbed.scenario.stage import prepare_simulated, share_cluster
 from tests.crash import gateway
 from tests.crash.lane import Lane
 from tests.crash.mirror import Mirror, mirroring
 from tests.crash.proxy import Gate, Proxy, connect, open_upstream, serve, write_kubeconfig
-from tests.e2e.account import give_account
-from tests.e2e.running import start_witness
-from tests.e2e.stage import prepare_simulated, share_cluster
 
 MakeLane = Callable[..., Awaitable[Lane]]
 

@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
+from testbed.witness.changes import MODEL_LABEL, REVISION_LABEL
 from tests.crash.mirror import Mirror
-from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL
 
 Json = dict[str, Any]
 OURS = ("ModelDeployment", "ModelRevision", "Deployment", "Service", "HTTPRoute")

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.rollouts.api import Api
-from tests.cluster.cluster import Cluster, make_manifest
-from tests.cluster.definitions import apply_definitions
-from tests.cluster.gateway import API_VERSION, CONTROLLER, NAMESPACE, apply
+from testbed.addons.gateway import API_VERSION, CONTROLLER, NAMESPACE, apply
+from testbed.cluster.cluster import Cluster, make_manifest
+from testbed.operators.apiserver import COLLECTIONS
+from testbed.programs.definitions import apply_definitions
 from tests.crash.mirror import Mirror
-from tests.e2e.apiserver import COLLECTIONS
 
 Json = dict[str, Any]
 CRASHES = "example.com/crashes"

@@ -5,11 +5,11 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from testbed.scenario.scenario import find_revision, find_unseen
+from testbed.witness.changes import Change, read_changes
+from testbed.witness.invariants import Expectation, find_violations
+from testbed.witness.timeline import tell
 from tests.crash.mirror import Json, Mirror
-from tests.e2e.changes import Change, read_changes
-from tests.e2e.invariants import Expectation, find_violations
-from tests.e2e.scenario import find_revision, find_unseen
-from tests.e2e.timeline import tell
 
 CAUGHT_UP_SECONDS = 120.0
 BAD_IMAGE = "registry.example.com/iris:v2"

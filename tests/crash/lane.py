@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rollouts.api import Api, RefusedError
-from tests.cluster.ports import find_free_ports
+from testbed.operators.apiserver import COLLECTIONS
+from testbed.operators.running import STOP_SECONDS, WITHOUT, Child, NotRunningError, spawn
+from testbed.programs.ports import find_free_ports
 from tests.crash.mirror import KINDS, Mirror
 from tests.crash.proxy import Proxy
-from tests.e2e.apiserver import COLLECTIONS
-from tests.e2e.running import STOP_SECONDS, WITHOUT, Child, NotRunningError, spawn
 
 Json = dict[str, Any]
 LEASE = "canarium-operator"

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.rollouts.api import Api
-from tests.e2e.apiserver import COLLECTIONS
+from testbed.operators.apiserver import COLLECTIONS
 
 Json = dict[str, Any]
 KINDS = ("ModelDeployment", "ModelRevision", "Deployment", "Service", "HTTPRoute", "Pod")

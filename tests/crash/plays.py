@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.scenario.manifests import PUBLIC, make_model
 from tests.crash.gateway import CRASHES
-from tests.e2e.manifests import PUBLIC, make_model
 
 Json = dict[str, Any]
 

@@ -20,21 +20,21 @@ from typing import Any
 
 from benchmarks.rollouts import objects
 from benchmarks.rollouts.api import Api
-from tests.cluster import lifecycle
-from tests.cluster.cluster import Cluster
-from tests.cluster.definitions import GATEWAY_API, fetch_definitions
-from tests.cluster.lifecycle import Wish
-from tests.cluster.ports import find_free_ports
-from tests.cluster.progress import Progress
+from testbed.cluster import lifecycle
+from testbed.cluster.cluster import Cluster
+from testbed.cluster.lifecycle import Wish
+from testbed.operators.account import give_account
+from testbed.operators.apiserver import COLLECTIONS
+from testbed.operators.running import WITHOUT, spawn
+from testbed.programs.definitions import GATEWAY_API, fetch_definitions
+from testbed.programs.ports import find_free_ports
+from testbed.programs.progress import Progress
+from testbed.scenario.stage import prepare_simulated
+from testbed.witness.changes import MODEL_LABEL, REVISION_LABEL
 from tests.crash.gateway import ObligingGateway, install, make_crash
 from tests.crash.mirror import Mirror, mirroring
 from tests.crash.plays import Json, Play
 from tests.crash.proxy import connect
-from tests.e2e.account import give_account
-from tests.e2e.apiserver import COLLECTIONS
-from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL
-from tests.e2e.running import WITHOUT, spawn
-from tests.e2e.stage import prepare_simulated
 
 NAMESPACE = "reaction"
 MODEL = "canary"

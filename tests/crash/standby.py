@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from benchmarks.rollouts.api import Api
+from testbed.operators.running import is_ok
 from tests.crash.conftest import Stage
 from tests.crash.lane import LEASE, Lane
 from tests.crash.plays import Play
 from tests.crash.proxy import Answer, Call, Gate
-from tests.e2e.running import is_ok
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
 START_SECONDS = 120.0

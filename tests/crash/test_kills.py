@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from testbed.operators.running import is_ok
 from tests.crash.conftest import Stage
 from tests.crash.ending import Json, is_at_rest, read_ending, tell_difference
 from tests.crash.judging import find_broken, read_story
@@ -22,7 +23,6 @@ from tests.crash.killing import KillingGate, Moment
 from tests.crash.lane import Lane, supervised
 from tests.crash.plays import ROLLBACK, ROLLOUT, Play
 from tests.crash.proxy import Gate
-from tests.e2e.running import is_ok
 
 pytestmark = [pytest.mark.timeout(2400, func_only=True)]
 

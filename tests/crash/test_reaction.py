@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import Cluster
+from testbed.cluster.cluster import Cluster
 from tests.crash.reaction import measure
 
 pytestmark = [pytest.mark.timeout(900, func_only=True)]

@@ -12,16 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.lifecycle import Tier
-from tests.e2e.account import HOME, give_account
-from tests.e2e.apiserver import Apiserver
-from tests.e2e.changes import read_changes
-from tests.e2e.installed import serve_one
-from tests.e2e.invariants import check_namespaces
-from tests.e2e.running import Operator, RunningOperator, start_witness
-from tests.e2e.scenario import Scenario, make_scenario
-from tests.e2e.stage import (
+from testbed.cluster.cluster import Cluster
+from testbed.cluster.lifecycle import Tier
+from testbed.operators.account import HOME, give_account
+from testbed.operators.apiserver import Apiserver
+from testbed.operators.installed import serve_one
+from testbed.operators.running import Operator, RunningOperator, start_witness
+from testbed.scenario.scenario import Scenario, make_scenario
+from testbed.scenario.stage import (
     Prepare,
     own_node,
     prepare_node,
@@ -31,6 +29,8 @@ from tests.e2e.stage import (
     take_all_slots,
     take_slot,
 )
+from testbed.witness.changes import read_changes
+from testbed.witness.invariants import check_namespaces
 
 Place = AbstractContextManager[None]
 LONGEST_FIRST = (

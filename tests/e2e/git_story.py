@@ -14,13 +14,12 @@ from typing import Protocol
 
 import yaml
 
-from tests.cluster.cluster import make_manifest
-from tests.cluster.git_repository import GitRepository
-from tests.cluster.processes import wait_until
-from tests.e2e.changes import revision_of
-from tests.e2e.manifests import METRICS, Json, image, iris
-from tests.e2e.person import Person
-from tests.e2e.scenario import (
+from testbed.addons.git_repository import GitRepository
+from testbed.cluster.cluster import make_manifest
+from testbed.programs.processes import wait_until
+from testbed.scenario.manifests import METRICS, Json, image, iris
+from testbed.scenario.person import Person
+from testbed.scenario.scenario import (
     Holds,
     Scenario,
     condition,
@@ -30,6 +29,7 @@ from tests.e2e.scenario import (
     serves,
     weight,
 )
+from testbed.witness.changes import revision_of
 
 SECONDS = 120.0
 PATH = "production"

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.cluster.cluster import make_list
-from tests.cluster.helm import RELEASE, load_operator, render_chart, use_image
-from tests.cluster.progress import Progress
-from tests.e2e.account import find_rights
-from tests.e2e.installed import InstalledOperator, make_values
-from tests.e2e.plays import serve
-from tests.e2e.scenario import Scenario
+from testbed.addons.helm import RELEASE, load_operator, render_chart, use_image
+from testbed.cluster.cluster import make_list
+from testbed.operators.account import find_rights
+from testbed.operators.installed import InstalledOperator, make_values
+from testbed.programs.progress import Progress
+from testbed.rights.ledger import note_granted, note_spared
+from testbed.scenario.plays import serve
+from testbed.scenario.scenario import Scenario
 from tests.e2e.test_upgrade import (
     ROUTERS,
     SLOW,
@@ -21,7 +22,6 @@ from tests.e2e.test_upgrade import (
     finish_rollout,
     runs_earlier,
 )
-from tests.rights.ledger import note_granted, note_spared
 
 Json = dict[str, Any]
 Publish = Callable[[Json], None]

@@ -20,9 +20,9 @@ from canarium.core.quantities import canonical_quantity, parse_quantity
 from canarium.resources.diff import contains
 from canarium.resources.pod_template import make_pod_template
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.fixtures import control_plane
-from tests.cluster.processes import ClusterError
+from testbed.cluster.cluster import Cluster
+from testbed.cluster.fixtures import control_plane
+from testbed.programs.processes import ClusterError
 from tests.unit.api.specs import BAD_SPECS, Bad, changed, complete, plain
 from tests.unit.api.test_status import FULL
 from tests.unit.core.test_quantities import SPELLINGS

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.processes import wait_until
-from tests.e2e.manifests import PUBLIC, Json, rollout, simulated
-from tests.e2e.metric_web import answering
-from tests.e2e.scenario import (
+from testbed.cluster.cluster import Cluster
+from testbed.programs.processes import wait_until
+from testbed.rights.ledger import expect_farewell
+from testbed.scenario.manifests import PUBLIC, Json, rollout, simulated
+from testbed.scenario.scenario import (
     Holds,
     Scenario,
     condition,
@@ -25,7 +25,7 @@ from tests.e2e.scenario import (
     named,
     phase,
 )
-from tests.rights.ledger import expect_farewell
+from testbed.servers.metric_web import answering
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]
 SECONDS = 120.0

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.rollouts.fresh import Size, run_on_fresh_cluster
 from benchmarks.rollouts.report import render_text
-from tests.cluster.progress import Progress
+from testbed.programs.progress import Progress
 
 REQUESTS_PER_ROLLOUT = 19.0
 "What a rollout asks for now is 18; now and then a count is written by itself."

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.manifests import Json, answering, image, iris, rollout
-from tests.e2e.plays import JUDGED, change, serve
-from tests.e2e.registry import open_registry
-from tests.e2e.scenario import Holds, Scenario, named, phase
+from testbed.scenario.manifests import Json, answering, image, iris, rollout
+from testbed.scenario.plays import JUDGED, change, serve
+from testbed.scenario.scenario import Holds, Scenario, named, phase
+from testbed.servers.registry import open_registry
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]
 TERMS = rollout((20, "5s"), progressDeadline="45s")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.processes import wait_until
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.person import Person, Said
-from tests.e2e.running import ROOT
-from tests.e2e.scenario import Holds, Scenario, condition, in_state, named, phase, serves
+from testbed.operators.running import ROOT
+from testbed.programs.processes import wait_until
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.person import Person, Said
+from testbed.scenario.scenario import Holds, Scenario, condition, in_state, named, phase, serves
 
 pytestmark = [pytest.mark.timeout(300, func_only=True)]
 SECONDS = 60.0

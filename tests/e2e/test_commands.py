@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.scenario import Holds, Scenario, get_condition, in_state, named, phase
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import Holds, Scenario, get_condition, in_state, named, phase
 
 pytestmark = [pytest.mark.timeout(300, func_only=True)]
 SECONDS = 60.0

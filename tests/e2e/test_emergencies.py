@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from tests.cluster.processes import wait_until
-from tests.e2e.manifests import Json, image, make_model, probe, rollout
-from tests.e2e.scenario import Holds, Scenario, in_state, named, phase, weight
+from testbed.programs.processes import wait_until
+from testbed.scenario.manifests import Json, image, make_model, probe, rollout
+from testbed.scenario.scenario import Holds, Scenario, in_state, named, phase, weight
 
 pytestmark = [pytest.mark.timeout(420, func_only=True)]
 READY_SECONDS = 90.0

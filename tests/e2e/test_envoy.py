@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.processes import wait_until
-from tests.cluster.progress import Progress
-from tests.e2e.invariants import SETTLE_SECONDS
-from tests.e2e.manifests import METRICS, Json, image, iris, rollout
-from tests.e2e.plays import JUDGED, READY_SECONDS
-from tests.e2e.readings import find_stands, find_worst_split
-from tests.e2e.scenario import Scenario, find_revision, get_condition, in_state, phase
+from testbed.programs.processes import wait_until
+from testbed.programs.progress import Progress
+from testbed.scenario.manifests import METRICS, Json, image, iris, rollout
+from testbed.scenario.plays import JUDGED, READY_SECONDS
+from testbed.scenario.scenario import Scenario, find_revision, get_condition, in_state, phase
+from testbed.witness.invariants import SETTLE_SECONDS
+from testbed.witness.readings import find_stands, find_worst_split
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]
 ENVOY: Json = {"name": "envoy", "namespace": "gateways", "sectionName": "http"}

@@ -6,10 +6,10 @@ sends 20 requests a second without a retry.
 
 import pytest
 
-from tests.e2e.manifests import METRICS, Json, image, rollout
-from tests.e2e.plays import JUDGED, change, roll_back, serve
-from tests.e2e.readings import said_of_ready
-from tests.e2e.scenario import Scenario, condition, get_condition, phase
+from testbed.scenario.manifests import METRICS, Json, image, rollout
+from testbed.scenario.plays import JUDGED, change, roll_back, serve
+from testbed.scenario.scenario import Scenario, condition, get_condition, phase
+from testbed.witness.readings import said_of_ready
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]
 MOST_SPAN_SECONDS = 30.0

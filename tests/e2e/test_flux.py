@@ -15,19 +15,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.cache import exclusive
-from tests.cluster.cluster import make_manifest
-from tests.cluster.fixtures import skipping
-from tests.cluster.flux import install as install_flux
-from tests.cluster.git_repository import BRANCH, GitRepository, serve_repository
-from tests.cluster.progress import Progress
-from tests.e2e.account import HOME
+from testbed.addons.flux import install as install_flux
+from testbed.addons.git_repository import BRANCH, GitRepository, serve_repository
+from testbed.cluster.cluster import make_manifest
+from testbed.cluster.fixtures import skipping
+from testbed.operators.account import HOME
+from testbed.operators.installed import make_values
+from testbed.programs.cache import exclusive
+from testbed.programs.progress import Progress
+from testbed.scenario.manifests import Json
+from testbed.scenario.scenario import Scenario, get_condition
+from testbed.witness.following import Followed, version_of
 from tests.e2e.conftest import Place, Theatre, play, set_up
-from tests.e2e.following import Followed, version_of
 from tests.e2e.git_story import PATH, SECONDS, Story, keep_something
-from tests.e2e.installed import make_values
-from tests.e2e.manifests import Json
-from tests.e2e.scenario import Scenario, get_condition
 from tests.e2e.synced_operator import SyncedOperator, render_operator, upgrade_in_a_rollout
 from tests.e2e.test_upgrade import EARLIER, load_earlier
 from tests.unit.gitops.recordings import read_blocks

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.e2e.manifests import image, iris, rollout
-from tests.e2e.plays import READY_SECONDS
-from tests.e2e.scenario import Scenario, has_evidence, phase
+from testbed.scenario.manifests import image, iris, rollout
+from testbed.scenario.plays import READY_SECONDS
+from testbed.scenario.scenario import Scenario, has_evidence, phase
 
 pytestmark = [pytest.mark.timeout(420, func_only=True)]
 

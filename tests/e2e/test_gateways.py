@@ -9,8 +9,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.e2e.manifests import PUBLIC, Json, answering, gateway, image, iris, rollout
-from tests.e2e.scenario import (
+from testbed.scenario.manifests import PUBLIC, Json, answering, gateway, image, iris, rollout
+from testbed.scenario.scenario import (
     Scenario,
     condition,
     find_revision,

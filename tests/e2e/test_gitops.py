@@ -13,12 +13,12 @@ from itertools import pairwise
 import pytest
 from canarium.core.status import parse_time
 
+from testbed.programs.processes import ClusterError, wait_until
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import Scenario, get_condition, phase, serves
+from testbed.scenario.syncing import SERVER_SIDE, read_entries, syncing
+from testbed.witness.changes import Change, revision_of
 from tests.cluster.gitops_view import judge
-from tests.cluster.processes import ClusterError, wait_until
-from tests.e2e.changes import Change, revision_of
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.scenario import Scenario, get_condition, phase, serves
-from tests.e2e.syncing import SERVER_SIDE, read_entries, syncing
 
 pytestmark = [pytest.mark.timeout(360, func_only=True)]
 SECONDS = 60.0

@@ -12,15 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.cache import exclusive
-from tests.cluster.fixtures import skipping
-from tests.cluster.progress import Progress
-from tests.cluster.prometheus import run_prometheus
-from tests.e2e.conftest import Theatre
-from tests.e2e.manifests import PUBLIC, Json, image, iris, read_example, rollout
-from tests.e2e.running import start_load
-from tests.e2e.scaling import QUICKLY_DOWN, READY_SECONDS, larger_than, of_size, stable_of
-from tests.e2e.scenario import (
+from testbed.addons.prometheus import run_prometheus
+from testbed.cluster.fixtures import skipping
+from testbed.operators.running import start_load
+from testbed.programs.cache import exclusive
+from testbed.programs.progress import Progress
+from testbed.scenario.manifests import PUBLIC, Json, image, iris, read_example, rollout
+from testbed.scenario.scaling import QUICKLY_DOWN, READY_SECONDS, larger_than, of_size, stable_of
+from testbed.scenario.scenario import (
     Holds,
     Scenario,
     condition,
@@ -29,7 +28,8 @@ from tests.e2e.scenario import (
     named,
     phase,
 )
-from tests.e2e.syncing import syncing
+from testbed.scenario.syncing import syncing
+from tests.e2e.conftest import Theatre
 
 pytestmark = [pytest.mark.timeout(900, func_only=True)]
 SCALED_SECONDS = 240.0
@@ -75,7 +75,7 @@ def call(scenario: Scenario) -> None:
     """Begin to call."""
     entrance = scenario.entrance or scenario.cluster.gateway_url
     assert entrance is not None
-    client = "tests.e2e.grpc_traffic"
+    client = "testbed.load.grpc_traffic"
     scenario.load = start_load(entrance, scenario.host, scenario.directory, STEADY, client)
 
 

@@ -8,13 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.capacity import find_looks
-from tests.e2e.changes import Change, revision_of
-from tests.e2e.invariants import SETTLE_SECONDS
-from tests.e2e.manifests import METRICS, Json, image, iris, rollout
-from tests.e2e.plays import change, serve
-from tests.e2e.readings import find_stands
-from tests.e2e.scenario import (
+from testbed.scenario.manifests import METRICS, Json, image, iris, rollout
+from testbed.scenario.plays import change, serve
+from testbed.scenario.scenario import (
     Holds,
     Scenario,
     find_revision,
@@ -24,6 +20,10 @@ from tests.e2e.scenario import (
     serves,
     weight,
 )
+from testbed.witness.capacity import find_looks
+from testbed.witness.changes import Change, revision_of
+from testbed.witness.invariants import SETTLE_SECONDS
+from testbed.witness.readings import find_stands
 
 pytestmark = [pytest.mark.timeout(900, func_only=True)]
 HALF = rollout((50, "60s"), analysis=METRICS)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.changes import Change, replay, revision_of
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.scaling import of_size, stable_of
-from tests.e2e.scenario import Scenario, condition, phase
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scaling import of_size, stable_of
+from testbed.scenario.scenario import Scenario, condition, phase
+from testbed.witness.changes import Change, replay, revision_of
 
 pytestmark = [pytest.mark.timeout(300, func_only=True)]
 SECONDS = 120.0

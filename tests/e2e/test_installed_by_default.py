@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.helm import NAMESPACE
+from testbed.addons.helm import NAMESPACE
+from testbed.operators.installed import InstalledOperator
+from testbed.scenario.manifests import rollout
+from testbed.scenario.plays import READY_SECONDS, change, serve
+from testbed.scenario.scenario import Scenario, phase
 from tests.e2e.conftest import Theatre, play, set_up
-from tests.e2e.installed import InstalledOperator
-from tests.e2e.manifests import rollout
-from tests.e2e.plays import READY_SECONDS, change, serve
-from tests.e2e.scenario import Scenario, phase
 
 pytestmark = [pytest.mark.timeout(420, func_only=True)]
 TERMS = rollout((50, "1s"), guard={"duration": "1s"})

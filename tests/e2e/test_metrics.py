@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.grants import grant
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.metric_web import answering, vector
-from tests.e2e.scenario import (
+from testbed.operators.grants import grant
+from testbed.rights.ledger import expect_refusal
+from testbed.rights.requests import Right
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import (
     Holds,
     Scenario,
     condition,
@@ -18,8 +19,7 @@ from tests.e2e.scenario import (
     named,
     phase,
 )
-from tests.rights.ledger import expect_refusal
-from tests.rights.requests import Right
+from testbed.servers.metric_web import answering, vector
 
 pytestmark = [pytest.mark.timeout(420, func_only=True)]
 SECONDS = 90.0

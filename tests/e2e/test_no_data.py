@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.manifests import Json, image, make_model, probe, rollout
-from tests.e2e.scenario import Scenario, condition, get_condition, in_state, phase
+from testbed.scenario.manifests import Json, image, make_model, probe, rollout
+from testbed.scenario.scenario import Scenario, condition, get_condition, in_state, phase
 
 pytestmark = [pytest.mark.timeout(900, func_only=True)]
 SECONDS = 180.0

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.cluster.processes import wait_until
-from tests.e2e.grants import grant
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.scenario import Scenario, phase, serves
-from tests.loopback import QuietHandler, listening
-from tests.rights.ledger import expect_refusal
-from tests.rights.requests import Right, read_asked
+from testbed.operators.grants import grant
+from testbed.programs.processes import wait_until
+from testbed.rights.ledger import expect_refusal
+from testbed.rights.requests import Right, read_asked
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import Scenario, phase, serves
+from testbed.servers.loopback import QuietHandler, listening
 
 pytestmark = [pytest.mark.timeout(420, func_only=True)]
 SECONDS = 90.0

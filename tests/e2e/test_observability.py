@@ -28,14 +28,14 @@ from canarium.cost.usage import Amounts, RevisionUse, Use
 from canarium.telemetry.families import ModelView
 from canarium.telemetry.metrics import render_models, render_use
 
-from tests.cluster.processes import wait_until
-from tests.cluster.progress import Progress
-from tests.cluster.prometheus import run_prometheus
-from tests.e2e.expositions import serving
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.metric_web import answering, vector
-from tests.e2e.running import RunningOperator
-from tests.e2e.scenario import Scenario, in_state, phase
+from testbed.addons.prometheus import run_prometheus
+from testbed.operators.running import RunningOperator
+from testbed.programs.processes import wait_until
+from testbed.programs.progress import Progress
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import Scenario, in_state, phase
+from testbed.servers.expositions import serving
+from testbed.servers.metric_web import answering, vector
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]
 SECONDS = 90.0

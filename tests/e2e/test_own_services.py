@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e.manifests import Json, answering, iris, rollout
-from tests.e2e.scenario import Scenario, condition, get_condition, phase
+from testbed.scenario.manifests import Json, answering, iris, rollout
+from testbed.scenario.scenario import Scenario, condition, get_condition, phase
 
 pytestmark = [pytest.mark.timeout(300, func_only=True)]
 

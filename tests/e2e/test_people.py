@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from tests.cluster.processes import wait_until
-from tests.e2e.manifests import rollout, simulated
-from tests.e2e.scenario import Scenario, phase, serves
+from testbed.programs.processes import wait_until
+from testbed.scenario.manifests import rollout, simulated
+from testbed.scenario.scenario import Scenario, phase, serves
 
 pytestmark = [pytest.mark.timeout(420, func_only=True)]
 SECONDS = 90.0

@@ -8,11 +8,13 @@ import time
 
 import pytest
 
-from tests.e2e.changes import Change, Json
-from tests.e2e.invariants import SETTLE_SECONDS
-from tests.e2e.manifests import METRICS, image, rollout
-from tests.e2e.plays import UNJUDGED, change, promote, serve
-from tests.e2e.readings import (
+from testbed.load.traffic import Report
+from testbed.scenario.manifests import METRICS, image, rollout
+from testbed.scenario.plays import UNJUDGED, change, promote, serve
+from testbed.scenario.scenario import Scenario, find_revision, phase, weight
+from testbed.witness.changes import Change, Json
+from testbed.witness.invariants import SETTLE_SECONDS
+from testbed.witness.readings import (
     find_full_weight,
     find_scale_down,
     find_stands,
@@ -20,8 +22,6 @@ from tests.e2e.readings import (
     find_zero_weight,
     said_of_ready,
 )
-from tests.e2e.scenario import Scenario, find_revision, phase, weight
-from tests.e2e.traffic import Report
 
 pytestmark = [pytest.mark.timeout(420, func_only=True)]
 

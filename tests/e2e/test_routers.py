@@ -11,12 +11,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.cluster.processes import wait_until
-from tests.e2e.changes import REVISION_LABEL
-from tests.e2e.invariants import SETTLE_SECONDS
-from tests.e2e.manifests import PUBLIC, Json, answering, image, iris, rollout
-from tests.e2e.readings import find_stands, find_worst_split
-from tests.e2e.scenario import (
+from testbed.load.traffic import Report, read_version
+from testbed.programs.processes import wait_until
+from testbed.scenario.manifests import PUBLIC, Json, answering, image, iris, rollout
+from testbed.scenario.scenario import (
     Scenario,
     find_revision,
     get_condition,
@@ -24,7 +22,9 @@ from tests.e2e.scenario import (
     phase,
     serves,
 )
-from tests.e2e.traffic import Report, read_version
+from testbed.witness.changes import REVISION_LABEL
+from testbed.witness.invariants import SETTLE_SECONDS
+from testbed.witness.readings import find_stands, find_worst_split
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]
 SECONDS = 120.0

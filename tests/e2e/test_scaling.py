@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.cluster.processes import ClusterError, wait_until
-from tests.e2e.capacity import find_fewest_ready
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.scaling import of_size, stable_of
-from tests.e2e.scenario import (
+from testbed.programs.processes import ClusterError, wait_until
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scaling import of_size, stable_of
+from testbed.scenario.scenario import (
     Holds,
     Scenario,
     condition,
@@ -21,6 +20,7 @@ from tests.e2e.scenario import (
     phase,
     serves,
 )
+from testbed.witness.capacity import find_fewest_ready
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]
 SECONDS = 120.0

@@ -11,17 +11,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.cluster.cache import exclusive
-from tests.cluster.fixtures import skipping
-from tests.cluster.gauge import Queue, run_queue
-from tests.cluster.processes import wait_until
-from tests.cluster.progress import Progress
-from tests.cluster.prometheus import run_prometheus
-from tests.e2e.capacity import find_dips, find_sizes
-from tests.e2e.conftest import Theatre
-from tests.e2e.manifests import PUBLIC, Json, answering, image, iris, rollout
-from tests.e2e.running import IRIS
-from tests.e2e.scaling import (
+from testbed.addons.prometheus import run_prometheus
+from testbed.cluster.fixtures import skipping
+from testbed.operators.running import IRIS
+from testbed.programs.cache import exclusive
+from testbed.programs.processes import wait_until
+from testbed.programs.progress import Progress
+from testbed.scenario.manifests import PUBLIC, Json, answering, image, iris, rollout
+from testbed.scenario.scaling import (
     CARRIED,
     LIMITED,
     OFFERED,
@@ -37,7 +34,7 @@ from tests.e2e.scaling import (
     rise,
     stable_of,
 )
-from tests.e2e.scenario import (
+from testbed.scenario.scenario import (
     Scenario,
     condition,
     find_revision,
@@ -46,7 +43,10 @@ from tests.e2e.scenario import (
     phase,
     serves,
 )
-from tests.e2e.syncing import AUTOSCALER, count_resizers, sync_server_side, syncing
+from testbed.scenario.syncing import AUTOSCALER, count_resizers, sync_server_side, syncing
+from testbed.servers.gauge import Queue, run_queue
+from testbed.witness.capacity import find_dips, find_sizes
+from tests.e2e.conftest import Theatre
 
 pytestmark = [pytest.mark.timeout(900, func_only=True)]
 NO_GUARD = rollout(guard={"duration": "0s"})

@@ -35,10 +35,10 @@ from canarium.kube.writer import Writer
 from canarium.shell import handlers
 from canarium.shell.runtime import Options, Runtime, _find_tasks_of
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.ports import find_free_ports
+from testbed.cluster.cluster import Cluster
+from testbed.operators.running import ROOT
+from testbed.programs.ports import find_free_ports
 from tests.e2e.conftest import Theatre
-from tests.e2e.running import ROOT
 
 pytestmark = pytest.mark.timeout(300, func_only=True)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.processes import wait_until
-from tests.e2e.manifests import rollout, simulated
-from tests.e2e.scenario import Scenario, get_condition, phase, weight
+from testbed.programs.processes import wait_until
+from testbed.scenario.manifests import rollout, simulated
+from testbed.scenario.scenario import Scenario, get_condition, phase, weight
 
 pytestmark = [pytest.mark.timeout(300, func_only=True)]
 Json = dict[str, Any]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.cluster.processes import ClusterError, wait_until
-from tests.e2e.changes import Json
-from tests.e2e.manifests import rollout
-from tests.e2e.plays import change, serve
-from tests.e2e.scenario import Scenario, phase, weight
+from testbed.programs.processes import ClusterError, wait_until
+from testbed.scenario.manifests import rollout
+from testbed.scenario.plays import change, serve
+from testbed.scenario.scenario import Scenario, phase, weight
+from testbed.witness.changes import Json
 
 pytestmark = [pytest.mark.timeout(900, func_only=True)]
 

@@ -1,7 +1,7 @@
 """The operator is upgraded, downgraded and uninstalled while models are being rolled out.
 
-The earlier version renders pods otherwise (tests/e2e/earlier.py). Real models under real traffic:
-no pod of a model is restarted, no rollout is lost, no request fails.
+The earlier version renders pods otherwise (testbed/operators/earlier.py). Real models under real
+traffic: no pod of a model is restarted, no rollout is lost, no request fails.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.helm import use_image
-from tests.cluster.images.operator import OPERATOR, build_operator
-from tests.cluster.processes import wait_until
-from tests.cluster.progress import Progress
-from tests.e2e.account import SWITCHED_ON
-from tests.e2e.changes import Json, revision_of
+from testbed.addons.helm import use_image
+from testbed.images.operator import OPERATOR, build_operator
+from testbed.operators.account import SWITCHED_ON
+from testbed.operators.earlier import TAG, make_earlier
+from testbed.operators.installed import InstalledOperator, make_values, serve_one
+from testbed.programs.processes import wait_until
+from testbed.programs.progress import Progress
+from testbed.scenario.manifests import iris, rollout
+from testbed.scenario.plays import READY_SECONDS, serve
+from testbed.scenario.scenario import Scenario, phase, weight
+from testbed.scenario.stage import load_once
+from testbed.witness.changes import Json, revision_of
 from tests.e2e.conftest import Place, Theatre, play, set_up
-from tests.e2e.earlier import TAG, make_earlier
-from tests.e2e.installed import InstalledOperator, make_values, serve_one
-from tests.e2e.manifests import iris, rollout
-from tests.e2e.plays import READY_SECONDS, serve
-from tests.e2e.scenario import Scenario, phase, weight
-from tests.e2e.stage import load_once
 
 pytestmark = [pytest.mark.timeout(900, func_only=True)]
 SLOW = rollout((20, "1h"), guard={"duration": "3s"})

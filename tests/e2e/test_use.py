@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.processes import wait_until
-from tests.cluster.progress import Progress
-from tests.e2e.manifests import Json, answering
-from tests.e2e.person import Person
-from tests.e2e.running import Operator
-from tests.e2e.scenario import Scenario, phase
+from testbed.operators.running import Operator
+from testbed.programs.processes import wait_until
+from testbed.programs.progress import Progress
+from testbed.scenario.manifests import Json, answering
+from testbed.scenario.person import Person
+from testbed.scenario.scenario import Scenario, phase
 
 pytestmark = [pytest.mark.timeout(900, func_only=True)]
 SECONDS = 180.0

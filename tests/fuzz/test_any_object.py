@@ -19,8 +19,8 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.fixtures import control_plane
+from testbed.cluster.cluster import Cluster
+from testbed.cluster.fixtures import control_plane
 from tests.fuzz.drawing import Change, Places, draw, has, make_change, make_marks, put
 from tests.fuzz.playing import noting, serve_beside
 from tests.fuzz.schemas import list_nodes

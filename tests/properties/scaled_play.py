@@ -18,8 +18,8 @@ from canarium.sim.controllers.autoscaling import PERCENT_A_REQUEST
 from canarium.sim.network import expired
 from canarium.sim.simulation import Simulation
 
-from tests.e2e.changes import needed, revision_of
-from tests.e2e.invariants import OURS
+from testbed.witness.changes import needed, revision_of
+from testbed.witness.invariants import OURS
 from tests.simulated.observer import Observer, Watched
 from tests.simulated.play import KEY, Json, Play, make_manifest
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.fixtures import control_plane
+from testbed.cluster.cluster import Cluster
+from testbed.cluster.fixtures import control_plane
 from tests.security.estate import Estate, Place, make_place
 
 __all__ = ["control_plane"]

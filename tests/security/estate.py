@@ -20,14 +20,14 @@ from typing import Any
 from canarium.api.rules import VALIDATIONS
 from canarium.api.schema import KINDS, make_crd
 
-from tests.cluster.cluster import Cluster, make_list
-from tests.cluster.credentials import write_kubeconfig
-from tests.cluster.helm import NAMESPACE, RELEASE, Values, render_chart
-from tests.cluster.ports import find_free_ports
-from tests.cluster.processes import ClusterError
-from tests.e2e.apiserver import Apiserver
-from tests.e2e.running import Child, NotRunningError, is_ok, spawn
-from tests.e2e.scenario import Scenario
+from testbed.addons.helm import NAMESPACE, RELEASE, Values, render_chart
+from testbed.cluster.cluster import Cluster, make_list
+from testbed.cluster.credentials import write_kubeconfig
+from testbed.operators.apiserver import Apiserver
+from testbed.operators.running import Child, NotRunningError, is_ok, spawn
+from testbed.programs.ports import find_free_ports
+from testbed.programs.processes import ClusterError
+from testbed.scenario.scenario import Scenario
 
 Json = dict[str, Any]
 TENANT = "tenant"

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.scenario import get_condition, named, phase
-from tests.loopback import QuietHandler, listening
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import get_condition, named, phase
+from testbed.servers.loopback import QuietHandler, listening
 from tests.security.estate import Place
 
 OPEN = ("--open-network", "127.0.0.0/8")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.manifests import Json, simulated
+from testbed.scenario.manifests import Json, simulated
 from tests.security.estate import (
     POLICY_SECONDS,
     TENANT,

@@ -7,8 +7,8 @@ import time
 import pytest
 from canarium.rollout.situation.pace import MOST_BEGUN, PACE_SECONDS, WAITING
 
-from tests.e2e.manifests import Json, simulated
-from tests.e2e.scenario import named, phase
+from testbed.scenario.manifests import Json, simulated
+from testbed.scenario.scenario import named, phase
 from tests.security.estate import Place
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]

@@ -11,8 +11,8 @@ from functools import partial
 import pytest
 from canarium.core.names import make_digest
 
-from tests.e2e.manifests import Json, simulated
-from tests.e2e.scenario import condition, phase
+from testbed.scenario.manifests import Json, simulated
+from testbed.scenario.scenario import condition, phase
 from tests.security.estate import (
     OPERATOR,
     POLICY_SECONDS,

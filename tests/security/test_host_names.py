@@ -15,8 +15,8 @@ import pytest
 from canarium.cli.main import main
 from canarium.cli.objects.given import list_given, list_missing, read_policy
 
-from tests.cluster.helm import RELEASE
-from tests.e2e.manifests import Json, simulated
+from testbed.addons.helm import RELEASE
+from testbed.scenario.manifests import Json, simulated
 from tests.security.estate import (
     HOSTNAMES,
     POLICY_SECONDS,

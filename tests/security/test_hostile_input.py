@@ -13,9 +13,9 @@ import yaml
 from canarium.cost.prices import read_prices
 from canarium.metrics.own_profiles import parse_profiles
 
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.running import ROOT
-from tests.e2e.scenario import get_condition, in_state, named, phase
+from testbed.operators.running import ROOT
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import get_condition, in_state, named, phase
 from tests.security.estate import Place, refusal, until
 from tests.security.inner import OPEN, inner, try_out
 

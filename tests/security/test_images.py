@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.scenario import in_state, phase
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import in_state, phase
 from tests.security.estate import Place
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]

@@ -7,10 +7,10 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tests.cluster.helm import NAMESPACE, RELEASE, render_chart
-from tests.e2e.account import find_rights
-from tests.e2e.manifests import Json
-from tests.rights.ledger import note_spared
+from testbed.addons.helm import NAMESPACE, RELEASE, render_chart
+from testbed.operators.account import find_rights
+from testbed.rights.ledger import note_spared
+from testbed.scenario.manifests import Json
 from tests.security.estate import OPERATOR, POLICY_SECONDS, RBAC, Estate, Place, apply_all, until
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from canarium.core.names import make_digest
 
-from tests.cluster.chart_files import GOLDEN
-from tests.cluster.helm import NAMESPACE, render_chart
-from tests.cluster.processes import ClusterError
-from tests.e2e.manifests import Json, rollout, simulated
+from testbed.addons.chart_files import GOLDEN
+from testbed.addons.helm import NAMESPACE, render_chart
+from testbed.programs.processes import ClusterError
+from testbed.scenario.manifests import Json, rollout, simulated
 from tests.security.estate import (
     POLICY_SECONDS,
     Estate,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.helm import render_chart
-from tests.e2e.manifests import Json
+from testbed.addons.helm import render_chart
+from testbed.scenario.manifests import Json
 from tests.security.estate import OPERATOR, Estate, Place, is_taken
 
 Values = dict[str, Any]

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 from canarium.failures import NO_HTTP
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.progress import Progress
-from tests.e2e.manifests import Json, gateway, rollout, simulated
-from tests.e2e.scenario import Holds, condition, get_condition, named, phase
+from testbed.cluster.cluster import Cluster
+from testbed.programs.progress import Progress
+from testbed.scenario.manifests import Json, gateway, rollout, simulated
+from testbed.scenario.scenario import Holds, condition, get_condition, named, phase
 from tests.security.estate import (
     OPERATOR,
     Estate,

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.scenario import named, phase
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import named, phase
 from tests.security.estate import TENANT, Estate, Place, bind, is_taken, refusal, until
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.helm import render_chart
+from testbed.addons.helm import render_chart
 
 POLICY = "ValidatingAdmissionPolicy"
 OF_THE_OPERATOR = ("operator", "operator-pods")

@@ -9,9 +9,9 @@ from functools import partial
 
 import pytest
 
-from tests.cluster.cluster import Cluster
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.scenario import Holds, is_current, named, phase
+from testbed.cluster.cluster import Cluster
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import Holds, is_current, named, phase
 from tests.security.estate import (
     POLICY_SECONDS,
     TENANT,

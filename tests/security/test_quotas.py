@@ -12,8 +12,8 @@ import pytest
 import yaml
 from canarium.core.quantities import parse_quantity
 
-from tests.e2e.manifests import Json, simulated
-from tests.e2e.scenario import Holds, is_current, named, phase
+from testbed.scenario.manifests import Json, simulated
+from testbed.scenario.scenario import Holds, is_current, named, phase
 from tests.security.estate import Place, refusal, until
 
 pytestmark = [pytest.mark.timeout(900, func_only=True)]

@@ -20,9 +20,9 @@ from canarium.kube.config import load_kubeconfig
 from canarium.kube.kinds import MODEL_DEPLOYMENTS, SECRETS
 from yarl import URL
 
-from tests.e2e.manifests import Json, rollout, simulated
-from tests.e2e.metric_web import Web, answering
-from tests.e2e.scenario import condition, get_condition, phase
+from testbed.scenario.manifests import Json, rollout, simulated
+from testbed.scenario.scenario import condition, get_condition, phase
+from testbed.servers.metric_web import Web, answering
 from tests.security.estate import (
     OPERATOR,
     Estate,

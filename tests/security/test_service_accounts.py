@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.manifests import Json, simulated
-from tests.e2e.scenario import phase
+from testbed.scenario.manifests import Json, simulated
+from testbed.scenario.scenario import phase
 from tests.security.estate import (
     POLICY_SECONDS,
     TENANT,

@@ -16,9 +16,9 @@ from canarium.sim.controllers.gateway import Rule, main_rule, read_rules
 from canarium.sim.simulation import Simulation
 from canarium.sim.traffic import Answers, read_version
 
-from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL, needed, revision_of
-from tests.e2e.invariants import OURS, SLACK_SECONDS
-from tests.e2e.reach import Reach, read_reach, wanted_reach
+from testbed.witness.changes import MODEL_LABEL, REVISION_LABEL, needed, revision_of
+from testbed.witness.invariants import OURS, SLACK_SECONDS
+from testbed.witness.reach import Reach, read_reach, wanted_reach
 
 Json = dict[str, Any]
 Shares = dict[str, int]

@@ -12,7 +12,7 @@ from canarium.sim.apiserver import Change
 from canarium.sim.controllers.gateway import main_rule, read_rules
 from canarium.sim.simulation import Simulation
 
-from tests.e2e.changes import revision_of
+from testbed.witness.changes import revision_of
 from tests.simulated.observer import Observer
 
 Json = dict[str, Any]

@@ -9,7 +9,7 @@ import pytest
 from canarium.sim.apiserver import Change
 from canarium.sim.controllers.pods import Behaviour
 
-from tests.e2e.invariants import OURS
+from testbed.witness.invariants import OURS
 from tests.simulated.play import KEY, Play, serving
 
 Json = dict[str, Any]

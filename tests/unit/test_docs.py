@@ -77,7 +77,7 @@ def test_every_make_target_that_is_named_exists(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_module_that_is_run_exists(document: Path) -> None:
-    modules = re.findall(r"python -m ((?:tests|benchmarks)[\w.]*)", words_of_code(document))
+    modules = re.findall(r"python -m ((?:tests|testbed|benchmarks)[\w.]*)", words_of_code(document))
     paths = [ROOT.joinpath(*module.split(".")) for module in modules]
     found = [p for p in paths if p.with_suffix(".py").exists() or (p / "__main__.py").exists()]
     assert found == paths
@@ -147,7 +147,7 @@ def test_the_layers_that_are_drawn_are_those_that_are_enforced() -> None:
 
 
 def test_every_file_that_the_documents_name_exists() -> None:
-    ours = re.compile(r"`((?:operator|tests|docs|examples|benchmarks|crds)/[\w./-]+)`")
+    ours = re.compile(r"`((?:operator|tests|testbed|docs|examples|benchmarks|crds)/[\w./-]+)`")
     inside = re.compile(
         r"`((?:api|cli|core|cost|judge|kube|metrics|notifying|outbound|queries|resources|rollout"
         r"|routing|shell|sim|telemetry|templates)/[\w/]+\.py|\w+\.py)`"
@@ -160,7 +160,8 @@ def test_every_file_that_the_documents_name_exists() -> None:
 def test_every_check_that_the_invariants_name_exists() -> None:
     text = read_document("docs/invariants.md")
     named = set(re.findall(r"`(?:World\.)?((?:test|check)_\w+)`", text))
-    sources = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    files = [path for name in ("tests", "testbed") for path in (ROOT / name).rglob("*.py")]
+    sources = "\n".join(path.read_text() for path in files)
     assert len(re.findall(r"^## \d\.", text, re.MULTILINE)) == 9
     assert named - set(re.findall(r"def (\w+)\(", sources)) == set()
 

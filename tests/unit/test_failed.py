@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.failed import RUN
+from testbed.failed import RUN
 
 TESTS = """
 import pytest

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.capacity import (
+from testbed.witness.capacity import (
     Dip,
     find_dips,
     find_fewest_ready,

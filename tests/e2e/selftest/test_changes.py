@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.e2e.changes import Change, needed, read_changes
+from testbed.witness.changes import Change, needed, read_changes
 from tests.e2e.selftest.witnessed import canary
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.container import (
+from testbed.operators.container import (
     NoSuchContainerError,
     find_processes,
     identify_container,
     send_signal,
 )
-from tests.e2e.installed import count_restarts, read_exit_code
+from testbed.operators.installed import count_restarts, read_exit_code
 
 SIGTERM = 15
 

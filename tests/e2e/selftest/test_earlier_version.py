@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.images.archive import extract, read_config, read_manifest
-from tests.cluster.program_image import make_tar
-from tests.e2e.earlier import SOURCE, find_package, make_earlier
+from testbed.images.archive import extract, read_config, read_manifest
+from testbed.operators.earlier import SOURCE, find_package, make_earlier
+from testbed.programs.program_image import make_tar
 
 LIBRARY = "opt/lib"
 NAME = "docker.io/library/canarium:earlier"

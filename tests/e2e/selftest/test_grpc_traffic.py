@@ -7,11 +7,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.e2e import traffic
-from tests.e2e.grpc_traffic import METHOD, encode_request, make_text, read_version, send_calls
-from tests.e2e.ramp import steady
-from tests.e2e.running import IRIS
-from tests.e2e.traffic import Load, Report, read_report
+from testbed.load import traffic
+from testbed.load.grpc_traffic import METHOD, encode_request, make_text, read_version, send_calls
+from testbed.load.ramp import steady
+from testbed.load.traffic import Load, Report, read_report
+from testbed.operators.running import IRIS
 
 REQUEST = (
     b"\x0a\x04iris"

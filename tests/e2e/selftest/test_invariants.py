@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.invariants import Expectation, check_namespaces, find_violations
+from testbed.witness.invariants import Expectation, check_namespaces, find_violations
 from tests.e2e.selftest.witnessed import (
     MODEL,
     Log,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.ramp import format_ramp, make_ramp, parse_ramp, steady
+from testbed.load.ramp import format_ramp, make_ramp, parse_ramp, steady
 
 UP_AND_DOWN = [(0.0, 1.0), (60.0, 61.0), (90.0, 61.0), (150.0, 1.0)]
 

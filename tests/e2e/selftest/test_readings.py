@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.e2e.readings import (
+from testbed.load.traffic import Answer, Report
+from testbed.witness.readings import (
     Stand,
     find_full_weight,
     find_scale_down,
@@ -13,7 +14,6 @@ from tests.e2e.readings import (
     said_of_ready,
 )
 from tests.e2e.selftest.witnessed import MODEL, Log, canary, late, noted, promoted, serving
-from tests.e2e.traffic import Answer, Report
 
 
 def stands(log: Log) -> list[Stand]:

@@ -1,6 +1,6 @@
 """When a pod's use at rest is known: two looks, one after the other, that say the same."""
 
-from tests.e2e.scaling import is_steady
+from testbed.scenario.scaling import is_steady
 
 
 def test_one_look_says_nothing_and_neither_does_the_same_one_again() -> None:

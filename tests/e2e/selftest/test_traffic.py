@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.e2e import traffic
-from tests.e2e.ramp import steady
-from tests.e2e.traffic import (
+from testbed.load import traffic
+from testbed.load.ramp import steady
+from testbed.load.traffic import (
     STALL_SECONDS,
     Answer,
     Load,

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from tests.cluster.cluster import Cluster
-from tests.e2e.apiserver import Apiserver, WatchEndedError
-from tests.e2e.scenario import Scenario, phase
+from testbed.cluster.cluster import Cluster
+from testbed.operators.apiserver import Apiserver, WatchEndedError
+from testbed.scenario.scenario import Scenario, phase
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.e2e.changes import MODEL_LABEL, REVISION_LABEL, Change, Json
+from testbed.witness.changes import MODEL_LABEL, REVISION_LABEL, Change, Json
 
 MODEL = "iris"
 

@@ -11,8 +11,8 @@ from benchmarks.scaling.report import (
     make_windows,
     render_windows,
 )
-from tests.e2e.capacity import Look
-from tests.e2e.traffic import Answer, Report
+from testbed.load.traffic import Answer, Report
+from testbed.witness.capacity import Look
 
 
 def answers(begin: float, count: int, latency: float, status: int = 200) -> list[Answer]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.e2e.changes import Change
-from tests.e2e.traffic import Answer
+from testbed.load.traffic import Answer
+from testbed.witness.changes import Change
 
 NAMESPACE = "demo"
 MODEL = "iris"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.demo.figures import (
+from testbed.demo.figures import (
     Figures,
     Marks,
     Promotion,
@@ -10,10 +10,10 @@ from tests.demo.figures import (
     TakingBack,
     compute_figures,
 )
-from tests.demo.model_status import read_status
-from tests.demo.story import CHAPTERS, Ending, judge_promoted, judge_served, judge_taken_back
-from tests.e2e.changes import Change
-from tests.e2e.traffic import Answer, Report
+from testbed.demo.model_status import read_status
+from testbed.demo.story import CHAPTERS, Ending, judge_promoted, judge_served, judge_taken_back
+from testbed.load.traffic import Answer, Report
+from testbed.witness.changes import Change
 from tests.unit.demo.demo_builders import (
     MODEL,
     REVISIONS,

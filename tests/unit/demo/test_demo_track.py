@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo.feed import Lines
-from tests.demo.gateway_counters import Count, parse_counts, select
-from tests.demo.scene import Notice, Pulse, Row
-from tests.demo.track import Reading, Track
+from testbed.demo.feed import Lines
+from testbed.demo.gateway_counters import Count, parse_counts, select
+from testbed.demo.scene import Notice, Pulse, Row
+from testbed.demo.track import Reading, Track
 from tests.unit.demo.demo_builders import (
     MODEL,
     NAMESPACE,

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.__main__ import make_parser
-from tests.demo.closing import Kept, describe_problems, render_figures, render_next
-from tests.demo.figures import Figures, Promotion, Split, TakingBack
-from tests.demo.live import WIDTH, render
-from tests.demo.plain import narrate
-from tests.demo.scene import Notice, Pulse, Row, Scene
-from tests.e2e.traffic import parse_arguments
+from testbed.cluster.__main__ import make_parser
+from testbed.demo.closing import Kept, describe_problems, render_figures, render_next
+from testbed.demo.figures import Figures, Promotion, Split, TakingBack
+from testbed.demo.live import WIDTH, render
+from testbed.demo.plain import narrate
+from testbed.demo.scene import Notice, Pulse, Row, Scene
+from testbed.load.traffic import parse_arguments
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "demo"
 
@@ -162,7 +162,7 @@ def list_commands(lines: Sequence[str]) -> list[list[str]]:
 
 
 def test_the_traffic_command_that_is_printed_is_one_that_the_client_takes() -> None:
-    (given,) = (each for each in list_commands(render_next(KEPT)) if "tests.e2e.traffic" in each)
+    (given,) = (each for each in list_commands(render_next(KEPT)) if "testbed.load.traffic" in each)
     load, log = parse_arguments(given[3:])
 
     assert (load.url, load.host, load.body) == (KEPT.url, KEPT.host, KEPT.body)
@@ -174,7 +174,7 @@ def test_the_other_commands_that_are_printed_exist() -> None:
     """The manifest that is applied, and the command that takes the cluster down."""
     commands = list_commands(render_next(KEPT))
     (applied,) = (each for each in commands if each[:2] == ["kubectl", "apply"])
-    (down,) = (each for each in commands if "tests.cluster" in each)
+    (down,) = (each for each in commands if "testbed.cluster" in each)
 
     assert Path(applied[-1]).exists()
     assert make_parser().parse_args(down[3:]).name == KEPT.name

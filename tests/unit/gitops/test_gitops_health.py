@@ -10,7 +10,7 @@ import pytest
 import yaml
 from lupa import lua51
 
-from tests.e2e.record import STORIES
+from testbed.scenario.record import STORIES
 from tests.unit.gitops.recordings import (
     ROOT,
     Json,

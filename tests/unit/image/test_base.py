@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.loopback import refusing
+from testbed.servers.loopback import refusing
 
 SCRIPTS = Path(__file__).parents[3] / "image"
 DOCKERFILE = Path(__file__).parents[3] / "Dockerfile"

@@ -10,7 +10,7 @@ import uvloop
 from canarium.kube import connections
 from canarium.kube.connections import Connector
 
-from tests.cluster.credentials import make_certificates
+from testbed.cluster.credentials import make_certificates
 
 BEGUN = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
 

@@ -30,7 +30,7 @@ from canarium.sim.loop import VirtualLoop
 from canarium.telemetry.metrics import Metrics
 from yarl import URL
 
-from tests.loopback import refusing
+from testbed.servers.loopback import refusing
 from tests.unit.api.specs import plain
 from tests.unit.kube.fake import FakeClient
 from tests.unit.outbound.serving import serving

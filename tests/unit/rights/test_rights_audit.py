@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.failed import RUN
-from tests.rights.__main__ import main
-from tests.rights.judging import find_problems
-from tests.rights.ledger import Expected, Page, find_granted
-from tests.rights.requests import Asked, Refusal, Right, count_asked
+from testbed.failed import RUN
+from testbed.rights.__main__ import main
+from testbed.rights.judging import find_problems
+from testbed.rights.ledger import Expected, Page, find_granted
+from testbed.rights.requests import Asked, Refusal, Right, count_asked
 
 ACCOUNT = "system:serviceaccount:risk:canarium"
 LIST_PODS = Right("", "pods", "list")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from canarium.cli.main import main
 
-from tests.loopback import QuietHandler, listening
+from testbed.servers.loopback import QuietHandler, listening
 
 
 @contextmanager

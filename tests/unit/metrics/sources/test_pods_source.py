@@ -26,7 +26,7 @@ from canarium.metrics.sources.pods import (
 from canarium.outbound.errors import MAX_MESSAGE, make_printable
 from canarium.queries.profiles import Profile
 
-from tests.loopback import refusing
+from testbed.servers.loopback import refusing
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -1,0 +1,1 @@
+"""Real local clusters, their images, who watches them, and the demo: what tests and people use."""
