@@ -37,7 +37,7 @@ from canarium.outbound.addresses import make_guarded_session
 from canarium.outbound.credentials import Secrets
 from canarium.outbound.sharing import Shares
 from canarium.resources.diff import contains
-from canarium.rollout.situation.revision import render_template
+from canarium.resources.pod_template import render_template
 
 from tests.properties.world import make_spec
 from tests.security.answers import ANSWERS

@@ -2329,7 +2329,7 @@ WORDS = (
     Mutant(
         name="words-names-of-other-namespaces",
         wrong="A model of another namespace is named",
-        file="routing/claims.py",
+        file="rollout/situation/collisions.py",
         old="    if rival.namespace == view.observed.model.meta.namespace:\n",
         new="    if rival.namespace:\n",
         test="tests/unit/routing/test_host_names.py::"

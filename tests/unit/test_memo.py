@@ -12,7 +12,7 @@ import pytest
 from canarium.core.spec import Spec
 from canarium.memo import LONG, TEMPLATES, VALUES, Budget, Memo, weigh
 from canarium.resources.diff import contains
-from canarium.rollout.situation.revision import render_template
+from canarium.resources.pod_template import render_template
 
 from tests.properties.world import make_spec
 

@@ -19,7 +19,7 @@ from canarium.core.names import (
 from canarium.core.observed import ModelObject, RevisionRecord
 from canarium.core.spec import Spec
 from canarium.core.status import dump
-from canarium.rollout.situation.revision import Wanted, render_template
+from canarium.resources.pod_template import render_template
 
 
 def make_meta(model: ModelObject, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -40,14 +40,14 @@ def make_meta(model: ModelObject, name: str, labels: Mapping[str, str]) -> dict[
     }
 
 
-def make_model_revision(model: ModelObject, spec: Spec, wanted: Wanted) -> dict[str, Any]:
+def make_model_revision(model: ModelObject, spec: Spec, revision: str) -> dict[str, Any]:
     """The ModelRevision: what it was made from, by whom, and what it renders to, immutable."""
-    template = render_template(model.meta.name, wanted.revision, spec)
-    labels = revision_selector(model.meta.name, wanted.revision)
+    template = render_template(model.meta.name, revision, spec)
+    labels = revision_selector(model.meta.name, revision)
     return {
         "apiVersion": API_VERSION,
         "kind": "ModelRevision",
-        "metadata": make_meta(model, child_name(model.meta.name, wanted.revision), labels),
+        "metadata": make_meta(model, child_name(model.meta.name, revision), labels),
         "spec": {
             "modelDeployment": model.meta.name,
             "source": spec.source,

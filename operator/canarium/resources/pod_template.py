@@ -7,11 +7,14 @@ root. So a pod is what Pod Security calls `restricted` (docs/adr/0009-restricted
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from canarium.core.names import GRPC_PORT_NAME, MODEL_LABEL, PORT_NAME, REVISION_LABEL
 from canarium.core.normalise import canonical_json, normalise_source
+from canarium.core.spec import Spec
+from canarium.memo import TEMPLATES, remember
 from canarium.resources.pod_defaults import make_readiness_probe, make_spreading
 
 __all__ = ["canonical_json", "make_container", "make_pod_template", "make_safety"]
@@ -60,6 +63,19 @@ _POD_SECURITY = (
     "runAsUser",
     "supplementalGroups",
 )
+
+
+def render_template(model: str, revision: str, spec: Spec) -> str:
+    """The pod template of a new revision, as canonical JSON.
+
+    `model` is the ModelDeployment's metadata.name and `revision` the id in the revision's label.
+    """
+    return _render(model, revision, json.dumps(spec.source, sort_keys=True))
+
+
+@remember(TEMPLATES)
+def _render(model: str, revision: str, source: str) -> str:
+    return canonical_json(make_pod_template(json.loads(source), model=model, revision=revision))
 
 
 def make_pod_template(source: Mapping[str, Any], *, model: str, revision: str) -> dict[str, Any]:

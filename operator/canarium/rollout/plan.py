@@ -2,6 +2,8 @@
 
 A pass either moves the intent (weights, sizes, states: a status write and nothing else) or brings
 the cluster to the intent that is stored. So a restart between any two writes finds what was meant.
+Nothing else of this folder is imported from outside (a layer contract): `plan` is asked what to do,
+and `report_bug` what to say where asking failed.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from canarium.rollout.decide.emergency import follow_stable
 from canarium.rollout.decide.in_place import taken_from
 from canarium.rollout.decide.intent import decide
 from canarium.rollout.report.events import make_events, tell_services
-from canarium.rollout.report.status import report
+from canarium.rollout.report.status import report, report_bug
 from canarium.rollout.situation.clock import ends_at, resumes_at, returns_at
 from canarium.rollout.situation.contest import list_moments, record_routes
 from canarium.rollout.situation.judging import make_measure
@@ -42,6 +44,8 @@ from canarium.rollout.writes.children import (
     make_writes,
     turned_at,
 )
+
+__all__ = ["plan", "report_bug"]
 
 
 def plan(observed: Observed, now: float) -> Plan:

@@ -7,6 +7,7 @@ neither is drift, or we would write for ever. Results are remembered by value.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -172,3 +173,8 @@ def _walk(
     for key, value in ours.items():
         if isinstance(value, dict) and isinstance(live.get(key), dict):
             yield from _walk(live[key], value, telling, (*path, key))
+
+
+def digest(text: str) -> str:
+    """Ten characters that stand for a route as it is rendered, where the whole is not kept."""
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -54,9 +54,9 @@ from canarium.kube.queues.workqueue import WorkQueue
 from canarium.kube.refusals import explain, is_stale
 from canarium.kube.writer import CHOOSING, RefusedError, StaleError, Writer
 from canarium.resources.diff import contains, fingerprint
-from canarium.rollout.report.status import report_bug
-from canarium.rollout.situation.contest import digest
+from canarium.rollout.plan import report_bug
 from canarium.routing import ROUTERS
+from canarium.routing.diff import digest
 from canarium.shell.brake import Brake, Cause, find_cause
 from canarium.telemetry.metrics import Metrics
 

@@ -23,6 +23,7 @@ from canarium.rollout.report.phases import (
 )
 from canarium.rollout.report.scaled_condition import Truth, say_scaled
 from canarium.rollout.situation.clock import held_seconds
+from canarium.rollout.situation.collisions import SHARED, TAKEN, find_collision
 from canarium.rollout.situation.contest import describe_contest, is_contested
 from canarium.rollout.situation.jobs import RUNNING
 from canarium.rollout.situation.judging import current_result, last_result, unusable_metrics
@@ -40,7 +41,6 @@ from canarium.rollout.situation.view import (
     routed_replicas,
 )
 from canarium.routing import Verification
-from canarium.routing.claims import SHARED, TAKEN, find_collision
 
 _UNANSWERED = (
     "GatewayAPINotInstalled",

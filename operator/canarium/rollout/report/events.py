@@ -17,12 +17,12 @@ from canarium.core.status import RevisionStatus, Status
 from canarium.core.text import describe_duration, describe_traffic, tidy
 from canarium.rollout.report.conditions import SCALED_TO_ZERO, find_obstacle
 from canarium.rollout.situation.clock import MOST_RETURNS, bring_back
+from canarium.rollout.situation.collisions import TAKEN
 from canarium.rollout.situation.contest import find_changed, find_writers, is_reverted
 from canarium.rollout.situation.pace import WAITING
 from canarium.rollout.situation.undecided import UNDECIDED, is_blind
 from canarium.rollout.situation.view import View, rollout_of
 from canarium.routing.base import find_service
-from canarium.routing.claims import TAKEN
 
 
 def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:

@@ -6,7 +6,6 @@ that a restart neither forgets a fight nor takes our own unwritten decisions for
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from canarium.memo import remember
 from canarium.rollout.situation.view import View, rollout_of
 from canarium.routing import ROUTERS, Split
 from canarium.routing.base import Child, find_route, find_service, is_current
+from canarium.routing.diff import digest
 
 AT_ONCE = 3
 "So often what others write is put right without a pause; from then on it is a contest."
@@ -170,8 +170,3 @@ def _digest(router: str, split: Split) -> str:
     children = ROUTERS[router].make_routes(split)
     text = "\n".join(f"{child.ref.kind}/{child.ref.name} {child.text}" for child in children)
     return digest(text)
-
-
-def digest(text: str) -> str:
-    """Ten characters that stand for a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -15,8 +15,7 @@ from canarium.core.names import child_name, make_digest, make_revision_id
 from canarium.core.observed import ModelObject, Observed, RevisionRecord
 from canarium.core.spec import Spec
 from canarium.core.status import RevisionStatus, Status, Written
-from canarium.memo import TEMPLATES, remember
-from canarium.resources.pod_template import canonical_json, make_pod_template
+from canarium.resources.pod_template import render_template
 
 MOST_WRITTEN = 20
 "So many ModelRevisions are kept account of before those that are gone are forgotten."
@@ -133,19 +132,9 @@ def find_record(observed: Observed, revision: RevisionStatus) -> RevisionRecord 
     )
 
 
-def render_template(model: str, revision: str, spec: Spec) -> str:
-    """The pod template of a new revision, as canonical JSON."""
-    return _render(model, revision, json.dumps(spec.source, sort_keys=True))
-
-
 def read_account(template: str) -> str:
     """The service account that a pod template names, or nothing."""
     return str(json.loads(template).get("spec", {}).get("serviceAccountName") or "")
-
-
-@remember(TEMPLATES)
-def _render(model: str, revision: str, source: str) -> str:
-    return canonical_json(make_pod_template(json.loads(source), model=model, revision=revision))
 
 
 def _free_id(model: ModelObject, spec: Spec, taken: set[str]) -> str:

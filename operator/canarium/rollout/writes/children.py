@@ -101,7 +101,7 @@ def _make_missing_revision(view: View, status: Status) -> Create | None:
     if (wanted.revision, wanted.digest) not in named:
         return None
     name = child_name(view.model, wanted.revision)
-    return Create(Ref("ModelRevision", name), make_model_revision(model, spec, wanted))
+    return Create(Ref("ModelRevision", name), make_model_revision(model, spec, wanted.revision))
 
 
 def _make_revision(view: View, status: Status, part: RevisionStatus) -> Iterator[Write]:
