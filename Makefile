@@ -45,7 +45,7 @@ check: lint ## The quick one, no root: lint, types, layers, unit and property te
 test: $(STAMP) ## Every test, on real clusters (root, or kind)
 	@$(BIN)/python -m tests.tiers
 
-mutants: $(STAMP) ## Plant wrong versions of the operator: the tests named in docs/mutants.md catch them
+mutants: $(STAMP) ## Plant wrong versions of the operator: the tests named in docs/contributing/mutants.md catch them
 	@$(BIN)/python -m tests.mutants
 
 demo: $(STAMP) ## A version promoted and a bad one taken back, live (KEEP=1 keeps the cluster)

@@ -2,7 +2,8 @@
 
 Objects are drawn from the CRD's own schema, a real apiserver says which of them it would store, and
 those go into the simulated cluster, where the operator's real code projects, plans, measures,
-notifies and carries them out. `make fuzz` draws many more; docs/testing.md has the figures.
+notifies and carries them out. `make fuzz` draws many more; docs/contributing/testing.md has the
+figures.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Try every mutant: its test must fail on it, and pass on the original.
 
-python -m tests.mutants                writes docs/mutants.md
+python -m tests.mutants                writes docs/contributing/mutants.md
 python -m tests.mutants --only guard   those whose name has this in it, without writing
 """
 

@@ -1,4 +1,4 @@
-"""docs/mutants.md: which wrong versions there are, and which test catches each."""
+"""docs/contributing/mutants.md: which wrong versions there are, and which test catches each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tests.mutants.mutant import ROOT, Mutant
 
-DOCUMENT = ROOT / "docs" / "mutants.md"
+DOCUMENT = ROOT / "docs" / "contributing" / "mutants.md"
 HEAD = """\
 # Wrong versions of the operator, and the tests that catch them
 

@@ -1,7 +1,8 @@
 """A small cluster in memory, in virtual time, that a plan is applied to.
 
 It checks what the real apiserver would (names, owners, resourceVersions), creates pods for
-Deployments, lets a gateway answer, and asserts the invariants of docs/invariants.md at each write.
+Deployments, lets a gateway answer, and asserts the invariants at each write
+(docs/contributing/invariants.md).
 The proof on real parts is in tests/e2e.
 """
 

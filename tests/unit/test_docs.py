@@ -158,7 +158,7 @@ def test_every_file_that_the_documents_name_exists() -> None:
 
 
 def test_every_check_that_the_invariants_name_exists() -> None:
-    text = read_document("docs/invariants.md")
+    text = read_document("docs/contributing/invariants.md")
     named = set(re.findall(r"`(?:World\.)?((?:test|check)_\w+)`", text))
     files = [path for name in ("tests", "testbed") for path in (ROOT / name).rglob("*.py")]
     sources = "\n".join(path.read_text() for path in files)

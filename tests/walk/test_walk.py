@@ -1,4 +1,4 @@
-"""Every state that a rollout can reach, and every edge: what docs/states.md lists, and no other."""
+"""Every state and edge that a rollout reaches: those of docs/contributing/states.md, no other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.walk.walk import walk
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "states.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "contributing" / "states.md"
 EDGE = re.compile(r"^\| (\w+) → (\w+) \|", re.MULTILINE)
 
 

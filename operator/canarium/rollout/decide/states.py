@@ -1,7 +1,7 @@
 """The states of a rollout: one small function each, from what is seen to what comes next.
 
-The table in docs/states.md is the documentation; a test compares it with `STATES`. A function
-returns the status unchanged when it stays where it is.
+The table in docs/contributing/states.md is the documentation; a test compares it with `STATES`. A
+function returns the status unchanged when it stays where it is.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from canarium.rollout.report.phases import PHASES
 
 from tests.properties.world import World, make_rollout, make_spec, serving
 
-DOCUMENT = Path(__file__).parents[4] / "docs" / "states.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "contributing" / "states.md"
 
 
 def rolling(version: str = "2", *, to: str = "Holding", **rollout: object) -> World:
