@@ -62,8 +62,8 @@ async def measure(port: int, objects: int, pods: int, rounds: int) -> None:
     """Measure some times and print what one of them took."""
     cache, metrics, lateness = fill_cache(objects, pods), Metrics(), list[float]()
     async with Client(Cluster(server=f"http://127.0.0.1:{port}")) as client:
-        meter = UseMeter(client, cache, Settings(prices=PRICES))
-        metrics.show_use(meter.rows)
+        meter = UseMeter(client, cache, Settings(), prices=PRICES)
+        metrics.add_page(meter.render)
         await meter.measure()
         ticking = asyncio.create_task(find_latest(lateness))
         began, cpu_began = time.perf_counter(), time.process_time()

@@ -24,9 +24,10 @@ import pytest
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.observed import Meta, ModelObject
 from canarium.core.status import RevisionStatus, Status
+from canarium.cost.families import render_use
 from canarium.cost.usage import Amounts, RevisionUse, Use
 from canarium.telemetry.families import ModelView
-from canarium.telemetry.metrics import render_models, render_use
+from canarium.telemetry.metrics import render_models
 
 from testbed.addons.prometheus import run_prometheus
 from testbed.operators.running import RunningOperator

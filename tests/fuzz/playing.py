@@ -54,10 +54,8 @@ SECONDS = 90.0
 MOST_WRITES = 300
 "Of one object within that time: a first rollout is some forty."
 MOST_PODS = 12
-SETTINGS = Settings(
-    "http://prometheus.monitoring:9090",
-    prices=PriceList(Prices(Decimal(1), Decimal(1), Decimal(1))),
-)
+SETTINGS = Settings("http://prometheus.monitoring:9090")
+PRICES = PriceList(Prices(Decimal(1), Decimal(1), Decimal(1)))
 TEMPLATE = {
     "apiVersion": "canarium.dev/v1alpha1",
     "kind": "ClusterMetricTemplate",
@@ -173,8 +171,10 @@ class Town(Simulation):
             pages.extend(metrics.render())
             raise asyncio.CancelledError
 
-        use = UseMeter(self._connect(), operator.cache, SETTINGS, clock=self.now, pause=look)
-        metrics.show_use(use.rows)
+        use = UseMeter(
+            self._connect(), operator.cache, SETTINGS, prices=PRICES, clock=self.now, pause=look
+        )
+        metrics.add_page(use.render)
         with suppress(asyncio.CancelledError):
             await use.run()
         return b"".join(pages)

@@ -15,7 +15,7 @@ import yaml
 from canarium.api import parse_deployment
 from canarium.cli.main import COMMANDS, main
 from canarium.core.names import API_VERSION
-from canarium.telemetry.reference import list_metrics
+from canarium.shell.metrics_reference import list_metrics
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(

@@ -19,6 +19,7 @@ import msgspec
 from canarium.core.observed import DeploymentRecord, PodRecord, RevisionRecord
 from canarium.core.spec import Protocol
 from canarium.cost.consumption import Question, read_prometheus
+from canarium.cost.families import render_use
 from canarium.cost.reading import read_pod_metrics, read_requests
 from canarium.cost.usage import (
     ENDED,
@@ -26,6 +27,7 @@ from canarium.cost.usage import (
     Figure,
     HeldPod,
     PodKey,
+    PriceList,
     Readings,
     RevisionUse,
     compute_use,
@@ -79,13 +81,14 @@ class UseMeter:
         settings: Settings,
         namespaces: Sequence[str] = (),
         *,
+        prices: PriceList | None = None,
         clock: Callable[[], float] = time.time,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._cache = cache
         self._settings = settings
-        self._namespaces = tuple(namespaces)
+        self._namespaces, self._prices = tuple(namespaces), prices
         self._clock = clock
         self._pause = pause
         self._profiles = OwnProfiles(settings.profiles)
@@ -100,6 +103,10 @@ class UseMeter:
             own = self._cache.deployments.of((row.namespace, row.model))
             if any(each.revision == row.revision for each in own):
                 yield row
+
+    def render(self) -> Iterator[bytes]:
+        """The same as metrics, in Prometheus' text format."""
+        yield from render_use(self.rows())
 
     async def run(self) -> None:
         """Measure until cancelled; whatever goes wrong, the operator goes on."""
@@ -159,7 +166,7 @@ class UseMeter:
     async def _read(self, holdings: Sequence[_Holding]) -> Readings:
         containers, reason = await self._list_use()
         prometheus, question = self._open_prometheus(), self._ask_about(holdings)
-        asked = await read_prometheus(prometheus, question, self._settings.prices, self._clock())
+        asked = await read_prometheus(prometheus, question, self._prices, self._clock())
         return replace(asked, containers=containers, reasons={**asked.reasons, **reason})
 
     async def _list_use(self) -> tuple[Mapping[PodKey, Containers] | None, Mapping[Figure, str]]:

@@ -29,6 +29,7 @@ from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
 from canarium.core.addressing import Allowed
 from canarium.core.receivers import Receiver
 from canarium.cost.meter import UseMeter
+from canarium.cost.usage import PriceList
 from canarium.errors import (
     ApiError,
     CanariumError,
@@ -68,7 +69,7 @@ from canarium.shell.readiness import (
     find_problems,
 )
 from canarium.shell.reviews import MetricsReaders
-from canarium.shell.startup_files import read_defaults, read_receivers
+from canarium.shell.startup_files import read_defaults, read_price_list, read_receivers
 from canarium.telemetry.families import ModelView
 from canarium.telemetry.metrics import Metrics
 from canarium.templates.status import Templates
@@ -104,6 +105,7 @@ class Options:
     without: tuple[str, ...] = ()
     "Names of `watched.PARTS` that are switched off."
     measuring: Settings = field(default_factory=Settings)
+    prices: PriceList | None = None
     defaults: Defaults = NO_DEFAULTS
     receivers: tuple[Receiver, ...] = ()
 
@@ -128,11 +130,11 @@ class Options:
                 environment.get("CANARIUM_PROMETHEUS_URL", ""),
                 _split(environment.get("CANARIUM_OPEN_NETWORKS", "")),
                 environment.get("CANARIUM_PROFILES", ""),
-                environment.get("CANARIUM_PRICES", ""),
                 tenant_queries=environment.get("CANARIUM_TENANT_QUERIES", ""),
                 addresses=_split(environment.get("CANARIUM_ALLOW_ADDRESSES", "")),
                 public=environment.get("CANARIUM_PUBLIC_ADDRESSES", "true") != "false",
             ),
+            prices=read_price_list(environment.get("CANARIUM_PRICES", "")),
             defaults=read_defaults(environment.get("CANARIUM_DEFAULTS", "")),
             receivers=read_receivers(environment.get("CANARIUM_NOTIFICATIONS", "")),
         )
@@ -158,8 +160,14 @@ class Runtime:
         self.notifier = self._make_notifier()
         self.templates = Templates(self.client, self.cache, now=self.clock.now)
         self.measurements = self._make_measurements()
-        self.use = UseMeter(self.client, self.cache, options.measuring, options.namespaces)
-        self.metrics.show_use(self.use.rows)
+        self.use = UseMeter(
+            self.client,
+            self.cache,
+            options.measuring,
+            options.namespaces,
+            prices=options.prices,
+        )
+        self.metrics.add_page(self.use.render)
         self.metrics.show_models(self._view_models, self._note_unshown)
         self.pod_events = PodEvents(self.client, self.queue.add, Room(AT_ONCE, AT_ONCE))
         self.controller = self._make_controller(plan)

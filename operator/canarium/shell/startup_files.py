@@ -10,6 +10,8 @@ import yaml
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults, parse_defaults
 from canarium.api.modeldeployment.notifications import parse_receivers
 from canarium.core.receivers import Receiver
+from canarium.cost.prices import read_prices
+from canarium.cost.usage import PriceList
 from canarium.errors import ConfigError, SpecError
 
 MAX_BYTES = 1024 * 1024
@@ -40,6 +42,14 @@ def read_receivers(path: str) -> tuple[Receiver, ...]:
         return parse_receivers(_read(path, "notifications"))
     except SpecError as error:
         raise ConfigError(f"{path} has no receivers of use: {error}") from error
+
+
+def read_price_list(path: str) -> PriceList | None:
+    """Read what an hour of each resource costs; None without a file.
+
+    Raises ConfigError that names the file and what is wrong with it.
+    """
+    return read_prices(path) if path else None
 
 
 def _read(path: str, what: str) -> Any:

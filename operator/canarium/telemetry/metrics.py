@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,7 +16,6 @@ from prometheus_client import (
 )
 
 from canarium import __version__
-from canarium.cost.usage import RevisionUse, Use
 from canarium.telemetry.exposition import Sample, render_gauge
 from canarium.telemetry.families import FAMILIES, Family, ModelView
 
@@ -27,45 +25,10 @@ RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 WAIT_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-USE_LABELS = ("namespace", "model", "revision", "version")
-Figure = Callable[[Use], Decimal | int | None]
-USE: tuple[tuple[str, str, Figure], ...] = (
-    ("pods", "Pods that hold resources of a node.", lambda use: use.pods),
-    ("measured_pods", "Those whose use was measured.", lambda use: use.measured_pods),
-    ("cpu_requested_cores", "Requested by all pods.", lambda use: use.requested.cpu_cores),
-    ("cpu_used_cores", "Used by the measured pods.", lambda use: use.used_cpu_cores),
-    ("memory_requested_bytes", "Requested by all pods.", lambda use: use.requested.memory_bytes),
-    ("memory_used_bytes", "Used by the measured pods.", lambda use: use.used_memory_bytes),
-    ("gpus_requested", "Requested by all pods.", lambda use: use.requested.gpus or None),
-    ("gpus_used", "GPUs at work, of 1 each.", lambda use: use.used_gpus),
-    (
-        "cost_per_hour",
-        "Money for what is requested, or used where that is more.",
-        lambda use: use.cost_per_hour,
-    ),
-    (
-        "cost_per_thousand_predictions",
-        "Money for 1,000 requests at the present rate.",
-        lambda use: use.cost_per_thousand_predictions,
-    ),
-)
-"Of each gauge its name behind canarium_revision_, what it tells, and where it is."
-
 ReadModels = Callable[[], Iterable[ModelView] | None]
 "All models; None in a process that doesn't act, so that nothing is told twice."
 NoteError = Callable[[str, Exception], None]
 "Hears about which model what was raised."
-
-
-def render_use(rows: Iterable[RevisionUse]) -> Iterator[bytes]:
-    """Gauges of what revisions use; what isn't known has no series."""
-    found = tuple(rows)
-    for name, text, find in USE if found else ():
-        figures = (
-            ((row.namespace, row.model, row.revision, row.version), find(row.use)) for row in found
-        )
-        known = ((labels, float(value)) for labels, value in figures if value is not None)
-        yield render_gauge(f"canarium_revision_{name}", text, USE_LABELS, known)
 
 
 def render_models(
@@ -115,7 +78,7 @@ class Metrics:
         self._now = now
         self._read_models: ReadModels = lambda: None
         self._note: NoteError = _ignore
-        self._read_use: Callable[[], Iterable[RevisionUse]] = tuple
+        self._pages: list[Callable[[], Iterable[bytes]]] = []
         # Otherwise a series beside each counter that nobody asks for.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -205,15 +168,16 @@ class Metrics:
         """
         self._read_models, self._note = read, note
 
-    def show_use(self, read: Callable[[], Iterable[RevisionUse]]) -> None:
-        """Show what revisions use; `read` is asked at each look."""
-        self._read_use = read
+    def add_page(self, render: Callable[[], Iterable[bytes]]) -> None:
+        """Show what somebody else renders, in Prometheus' text format; asked at each look."""
+        self._pages.append(render)
 
     def render(self) -> Iterator[bytes]:
         """Everything in Prometheus' text format, in parts between which others may have a turn."""
         yield generate_latest(self.registry)
         yield from render_models(self._read_models(), self._now(), self._note)
-        yield from render_use(self._read_use())
+        for render in self._pages:
+            yield from render()
 
     def _count(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

@@ -129,7 +129,7 @@ LIST = "list /apis/metrics.k8s.io/v1beta1/pods canarium.dev/model"
 async def test_each_revision_has_what_its_pods_request_and_use() -> None:
     client = MetricsClient(items=[used("a"), used("b"), used("c"), used("stranger")])
     cache = make_cache(make_pod("a"), make_pod("b"), make_pod("c", V7))
-    meter = make_meter(client, cache, Settings(prices=PRICES))
+    meter = make_meter(client, cache, prices=PRICES)
     await meter.measure()
     first, second = sorted(meter.rows(), key=lambda row: row.version)
     no_prometheus = "no Prometheus is known: name one by --prometheus-url"
@@ -171,7 +171,7 @@ async def test_what_cannot_be_read_of_one_takes_no_figures_from_the_others() -> 
     about = meta(f"fraud-{V7}", V7)
     template = b'{"spec":{"containers":[{"name":"a","resources":{"limits":{"cpu":"a lot"}}}]}}'
     cache.deployments.put(DeploymentRecord(replace(about, resource_version="2"), V7, 1, template))
-    meter = make_meter(client, cache, Settings(prices=PRICES))
+    meter = make_meter(client, cache, prices=PRICES)
     await meter.measure()
     assert [(row.version, row.use.measured_pods) for row in meter.rows()] == [("v6", 1)]
 
@@ -284,9 +284,9 @@ async def test_the_rate_of_a_revision_is_not_that_of_a_pod_that_began_within_it(
     answers = vector(*(({"namespace": "risk", "pod": pod}, 10) for pod in "ab"))
     cache = make_cache(make_pod("a"), make_pod("b", seconds_ago=299))
     async with serving(lambda _: answers) as server:
-        settings = Settings(prometheus_url=server.url, allowed=(LOOPBACK,), prices=PRICES)
+        settings = Settings(prometheus_url=server.url, allowed=(LOOPBACK,))
         rest = Rest()
-        meter = make_meter(MetricsClient(), cache, settings, pause=rest.take)
+        meter = make_meter(MetricsClient(), cache, settings, prices=PRICES, pause=rest.take)
         async with running(meter):
             await rest.began.wait()
             (row,) = meter.rows()
@@ -307,8 +307,8 @@ async def test_an_answer_that_makes_no_sense_ends_neither_the_operator_nor_the_m
 
 async def test_the_gauges_of_a_revision_go_with_its_deployment() -> None:
     cache, metrics = make_cache(make_pod("a"), make_pod("b", V7)), Metrics()
-    meter = make_meter(MetricsClient(items=[used("a")]), cache, Settings(prices=PRICES))
-    metrics.show_use(meter.rows)
+    meter = make_meter(MetricsClient(items=[used("a")]), cache, prices=PRICES)
+    metrics.add_page(meter.render)
     await meter.measure()
 
     def shown() -> list[str]:

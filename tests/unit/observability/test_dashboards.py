@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from canarium.queries.profiles import PROFILES
-from canarium.telemetry.reference import list_metrics
+from canarium.shell.metrics_reference import list_metrics
 
 from observability.alerts import GROUPS
 from observability.files import CHART, DASHBOARDS, find_stale, render_files

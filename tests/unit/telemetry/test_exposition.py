@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from canarium.core.observed import Meta, ModelObject
+from canarium.cost.families import render_use
 from canarium.cost.usage import RevisionUse, Use
+from canarium.shell.metrics_reference import list_metrics, render_reference
 from canarium.telemetry.exposition import format_value, render_gauge
 from canarium.telemetry.families import ModelView
 from canarium.telemetry.metrics import Metrics
-from canarium.telemetry.reference import list_metrics, render_reference
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
@@ -120,7 +121,8 @@ def test_a_model_whose_samples_cannot_be_written_takes_none_from_the_others() ->
 def test_every_metric_that_is_rendered_is_in_the_reference_with_its_type_and_labels() -> None:
     metrics = Metrics()
     metrics.show_models(tuple)
-    metrics.show_use(lambda: [RevisionUse("n", "m", "r", "v", Use(cost_per_hour=Decimal(1)))])
+    row = RevisionUse("n", "m", "r", "v", Use(cost_per_hour=Decimal(1)))
+    metrics.add_page(lambda: render_use([row]))
 
     families = list(text_string_to_metric_families(render(metrics)))
 

@@ -167,7 +167,7 @@ def _add_list(group: Any, name: str, kind: str, words: str) -> None:
 
 def print_metrics(arguments: argparse.Namespace) -> int:
     """Print the page, or compare it with a file byte for byte: 1 when that differs."""
-    from canarium.telemetry.reference import render_reference  # noqa: PLC0415 - see below
+    from canarium.shell.metrics_reference import render_reference  # noqa: PLC0415 - see below
 
     text, path = render_reference(), arguments.check
     if path is None:
@@ -228,7 +228,11 @@ async def _run(arguments: argparse.Namespace) -> None:
 def _make_options(arguments: argparse.Namespace) -> Options:
     from canarium.metrics.sessions import Settings  # noqa: PLC0415 - see above
     from canarium.shell.runtime import Options, parse_parts  # noqa: PLC0415
-    from canarium.shell.startup_files import read_defaults, read_receivers  # noqa: PLC0415
+    from canarium.shell.startup_files import (  # noqa: PLC0415
+        read_defaults,
+        read_price_list,
+        read_receivers,
+    )
 
     return Options(
         kubeconfig=arguments.kubeconfig,
@@ -244,11 +248,11 @@ def _make_options(arguments: argparse.Namespace) -> Options:
             arguments.prometheus_url,
             arguments.open_network,
             arguments.profiles,
-            arguments.prices,
             tenant_queries=arguments.tenant_queries,
             addresses=arguments.allow_address,
             public=not arguments.no_public_addresses,
         ),
+        prices=read_price_list(arguments.prices),
         defaults=read_defaults(arguments.defaults),
         receivers=read_receivers(arguments.notifications),
     )

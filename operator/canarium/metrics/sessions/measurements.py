@@ -26,8 +26,6 @@ from canarium.core.addressing import Allowed, parse_allowed
 from canarium.core.lending import TENANT_QUERIES, TenantQueries
 from canarium.core.metrics import Feed
 from canarium.core.observed import AnalysisResult, PodRecord
-from canarium.cost.prices import read_prices
-from canarium.cost.usage import PriceList
 from canarium.errors import ConfigError
 from canarium.kube.boundary import Boundary
 from canarium.kube.client import Api
@@ -80,13 +78,12 @@ class _Nobody:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How the operator asks: its own Prometheus and what tenants may read there, networks that may
-    be read from whatever they are, the directory with profiles of users' own, and what things cost.
+    be read from whatever they are, and the directory with profiles of users' own.
     """
 
     prometheus_url: str = ""
     allowed: tuple[Network, ...] = ()
     profiles: Path | None = None
-    prices: PriceList | None = None
     tenant_queries: TenantQueries = "OwnNamespace"
     addresses: Allowed = field(default_factory=Allowed)
     "What namespaces may have asked beside their own Services."
@@ -97,25 +94,23 @@ class Settings:
         prometheus_url: str,
         networks: Sequence[str],
         profiles: str = "",
-        prices: str = "",
         *,
         tenant_queries: str = "",
         addresses: Sequence[str] = (),
         public: bool = True,
     ) -> Settings:
-        """Read what was given as text, and the file with prices.
+        """Read what was given as text.
 
-        Raises ConfigError for what is no address, network, price list, rule or choice.
+        Raises ConfigError for what is no address, network, rule or choice.
         """
         chosen = _find_choice(tenant_queries or TENANT_QUERIES[0])
-        listed = read_prices(prices) if prices else None
         try:
             if prometheus_url:
                 check_address(prometheus_url)
             listed_networks = [str(ip_network(each)) for each in networks]
             rules = parse_allowed([*addresses, *listed_networks], public=public)
             directory = Path(profiles) if profiles else None
-            return cls(prometheus_url, rules.networks, directory, listed, chosen, rules)
+            return cls(prometheus_url, rules.networks, directory, chosen, rules)
         except ValueError as error:
             raise ConfigError(str(error)) from error
 

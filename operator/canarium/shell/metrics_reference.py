@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from canarium.cost.families import USE, USE_LABELS
 from canarium.telemetry.families import FAMILIES
-from canarium.telemetry.metrics import USE, USE_LABELS, Metrics
+from canarium.telemetry.metrics import Metrics
 
 UNITS = {
     "seconds": "seconds",
