@@ -1,6 +1,8 @@
 """What holds for all tests."""
 
+import gc
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,3 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Note what failed, once for all workers."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(failed)
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    """Undo what an operator that a test runs does to all of the process: it freezes what lives."""
+    yield
+    gc.unfreeze()

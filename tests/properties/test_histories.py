@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
 
+import pytest
 from canarium.core.observed import ExperimentVerdict
 from canarium.core.spec import ExperimentSpec, Traffic
 from canarium.rollout.situation.contest import AT_ONCE, LONGEST_SECONDS
@@ -19,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.properties.world import GATEWAY_TRAFFIC, World, make_rollout, make_spec
 
+pytestmark = pytest.mark.timeout(900)
 VERSIONS = st.sampled_from(["1", "2", "3", "4"])
 WEIGHTS = st.sampled_from([(), (20,), (20, 50), (5, 25, 75), (50,), (1, 99)])
 ROOM_ENOUGH = 100
