@@ -1,6 +1,7 @@
 """Every route that routers render, on a real apiserver with the makers' own definitions.
 
-It takes them as they are, prunes nothing, and what it fills in is no drift: they stay as they are.
+It takes them as they are, prunes nothing, and what it fills in is no external change: they stay as
+they are.
 """
 
 from __future__ import annotations

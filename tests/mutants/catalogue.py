@@ -1064,7 +1064,7 @@ ORDER_OF_WRITES = (
         test=_SHELL + "test_a_changed_object_is_looked_at_before_it_is_deleted",
     ),
     Mutant(
-        name="drift-stays",
+        name="external-change-stays",
         wrong="A route that somebody else has changed in a hold is left as it is",
         file="rollout/writes/children.py",
         old="    if split is None or not _may_write(view, status):\n        return\n",

@@ -1,7 +1,7 @@
 """What the shell saw: small typed records of the cluster's objects, and nothing decided.
 
 Each record holds only what the core owns or needs. Specs that we own are kept as the apiserver's
-JSON bytes, so that drift is a comparison here and a restart needs no memory.
+JSON bytes, so that an external change is a comparison here and a restart needs no memory.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Everything of ours has to be there, lists with just our items, and nothing beside it that leads
 requests elsewhere. The apiserver fills in defaults and later versions of a kind bring new fields:
-neither is drift, or we would write for ever. Results are remembered by value.
+neither is an external change, or we would write for ever. Results are remembered by value.
 """
 
 from __future__ import annotations

@@ -528,7 +528,7 @@ def test_a_revisions_service_that_somebody_writes_is_put_right_and_told_with_the
     assert told == [f"Service {name} was changed by stranger; it is put right"]
 
 
-def test_our_own_writes_of_a_route_are_not_reported_as_drift() -> None:
+def test_our_own_writes_of_a_route_are_not_reported_as_external_changes() -> None:
     world = rolling()
     world.run_until("Idle")
     assert (world.stable, world.events.count("ExternalChangeReverted")) == ("2", 0)
