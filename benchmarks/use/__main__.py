@@ -13,7 +13,7 @@ from multiprocessing import get_context
 import msgspec
 import uvloop
 from canarium.core.observed import DeploymentRecord, Meta, ModelObject, PodRecord
-from canarium.cost.meter import UseMeter
+from canarium.cost.meter import UsageMeter
 from canarium.cost.reading import parse_prices
 from canarium.kube.client import Client
 from canarium.kube.config import Cluster
@@ -62,7 +62,7 @@ async def measure(port: int, objects: int, pods: int, rounds: int) -> None:
     """Measure some times and print what one of them took."""
     cache, metrics, lateness = fill_cache(objects, pods), Metrics(), list[float]()
     async with Client(Cluster(server=f"http://127.0.0.1:{port}")) as client:
-        meter = UseMeter(client, cache, Settings(), prices=PRICES)
+        meter = UsageMeter(client, cache, Settings(), prices=PRICES)
         metrics.add_page(meter.render)
         await meter.measure()
         ticking = asyncio.create_task(find_latest(lateness))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from testbed.cluster.cluster import Cluster, make_list, make_manifest
 from testbed.operators.account import give_account
-from testbed.operators.running import WITHOUT, is_ok
+from testbed.operators.running import DISABLED, is_ok
 from testbed.programs.ports import find_free_ports
 from testbed.programs.processes import ClusterError, Process, spawn, wait_until
 
@@ -37,7 +37,7 @@ def start_operator(cluster: Cluster) -> Operator:
     command = [sys.executable, "-m", "canarium", "operator", "run"]
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=make_list([HOME]))
     kubeconfig = give_account(cluster, NAMESPACE, cluster.directory, watched=())
-    access = ["--kubeconfig", str(kubeconfig), "--lease-namespace", NAMESPACE, *WITHOUT]
+    access = ["--kubeconfig", str(kubeconfig), "--lease-namespace", NAMESPACE, *DISABLED]
     probes = ["--probe-address", f"127.0.0.1:{port}"]
     process = spawn(cluster.directory, NAME, [*command, *access, *probes])
     operator = Operator(process, port, cluster.logs / f"{NAME}.log")

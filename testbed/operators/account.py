@@ -29,11 +29,11 @@ RIGHTS = frozenset({"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "Clu
 SWITCHED_ON: Json = {
     "routers": {"gatewayAPI": True, "traefik": True, "istio": False},
     "autoscalers": {"hpa": True, "keda": True},
-    "use": {"enabled": True},
+    "usage": {"enabled": True},
     "jobs": {"enabled": True},
 }
 """The values under test. Istio is off: no cluster of ours has it, so its rules could not be shown
-to be needed. A process is told so by `running.WITHOUT`, as the chart tells its pods."""
+to be needed. A process is told so by `running.DISABLED`, as the chart tells its pods."""
 HOME = "-op"
 "What the namespace of an operator for one other namespace ends in."
 SOMEWHERE, SERVED = "rendered-for-somewhere", "rendered-to-serve"

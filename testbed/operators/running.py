@@ -26,7 +26,7 @@ READY_SECONDS = 90.0
 STOP_SECONDS = 60.0
 "A pod that doesn't end is killed sooner, which its exit code tells."
 ANSWER_SECONDS = 30.0
-WITHOUT = ("--without", "Istio")
+DISABLED = ("--disable", "Istio")
 """What the values under test switch off: no cluster of ours has Istio, so its rules could not be
 shown to be needed (testbed/operators/account.py)."""
 IRIS = '{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}'
@@ -142,8 +142,8 @@ class RunningOperator:
         self.address = address = f"127.0.0.1:{find_free_ports(1)[0]}"
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
         words += ["--probe-address", address, "--namespace", self.watched]
-        words += WITHOUT
-        words += ["--open-network", "127.0.0.0/8"]  # where tests answer for Prometheus and the web
+        words += DISABLED
+        words += ["--allow-network", "127.0.0.0/8"]  # where tests answer for Prometheus and the web
         words += ["--lease-namespace", self.namespace] if self.lease else ["--no-leader-election"]
         self.child = spawn(words, self.log)
         self._wait_until_ready(f"http://{address}/readyz")

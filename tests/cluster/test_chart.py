@@ -117,8 +117,8 @@ def test_each_schema_of_ours_is_in_the_chart_and_stays_when_it_goes() -> None:
             'image.digest: "sha256:abc" will not do; write sha256: and 64 hexadecimal digits',
         ),
         (
-            {"operator": {"openNetworks": ["10.0.0.1"]}},
-            'operator.openNetworks: "10.0.0.1" will not do; write a network with its length',
+            {"operator": {"allowNetworks": ["10.0.0.1"]}},
+            'operator.allowNetworks: "10.0.0.1" will not do; write a network with its length',
         ),
         (
             {"admissionPolicies": {"hostnames": ["*-{namespace}.example.com"]}},
@@ -234,7 +234,7 @@ def test_a_cluster_that_is_too_old_is_refused_before_anything_is_applied() -> No
 
 def test_the_operator_is_given_the_rights_that_its_switches_ask_for_and_no_more() -> None:
     switches = {"routers": {"gatewayAPI": False}, "autoscalers": {"hpa": False}}
-    off: Values = {**switches, "jobs": {"enabled": False}, "use": {"enabled": False}}
+    off: Values = {**switches, "jobs": {"enabled": False}, "usage": {"enabled": False}}
     of_all, of_few = (
         {right[1:3] for right in list_rights([find(render_chart(values), "ClusterRole")])}
         for values in ({}, off)
@@ -248,9 +248,9 @@ def test_the_operator_is_given_the_rights_that_its_switches_ask_for_and_no_more(
         ("apiextensions.k8s.io", "customresourcedefinitions"),
     }
     arguments = find(render_chart(off), "Deployment")["spec"]["template"]["spec"]["containers"][0]
-    said = [word for word in arguments["args"] if word.startswith("--without")]
-    parts = ("GatewayAPI", "HPA", "Istio", "Jobs", "KEDA", "Traefik", "Use")
-    assert said == [f"--without={part}" for part in parts]
+    said = [word for word in arguments["args"] if word.startswith("--disable")]
+    features = ("GatewayAPI", "HPA", "Istio", "Jobs", "KEDA", "Traefik", "Usage")
+    assert said == [f"--disable={feature}" for feature in features]
 
 
 def test_the_rights_that_are_documented_are_those_that_the_chart_gives() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.rollouts.api import Api, RefusedError
 from testbed.operators.apiserver import COLLECTIONS
-from testbed.operators.running import STOP_SECONDS, WITHOUT, Child, NotRunningError, spawn
+from testbed.operators.running import DISABLED, STOP_SECONDS, Child, NotRunningError, spawn
 from testbed.programs.ports import find_free_ports
 from tests.crash.mirror import KINDS, Mirror
 from tests.crash.proxy import Proxy
@@ -44,7 +44,7 @@ class Lane:
         words = ["canarium", "operator", "run", "--kubeconfig", str(self.kubeconfig)]
         words += ["--namespace", self.namespace, "--lease-namespace", self.namespace]
         self.address = f"127.0.0.1:{find_free_ports(1)[0]}"
-        words += ["--probe-address", self.address, *WITHOUT, *self.words]
+        words += ["--probe-address", self.address, *DISABLED, *self.words]
         self._said = self.log.stat().st_size if self.log.exists() else 0
         self.child = spawn(words, self.log)
 

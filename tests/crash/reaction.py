@@ -25,7 +25,7 @@ from testbed.cluster.cluster import Cluster
 from testbed.cluster.lifecycle import Wish
 from testbed.operators.account import give_account
 from testbed.operators.apiserver import COLLECTIONS
-from testbed.operators.running import WITHOUT, spawn
+from testbed.operators.running import DISABLED, spawn
 from testbed.programs.definitions import GATEWAY_API, fetch_definitions
 from testbed.programs.ports import find_free_ports
 from testbed.programs.progress import Progress
@@ -174,7 +174,7 @@ async def _operating(cluster: Cluster, directory: Path) -> AsyncIterator[None]:
     watched = [NAMESPACE, objects.NAMESPACE]
     kubeconfig = give_account(cluster, NAMESPACE, directory, watched)
     words = ["canarium", "operator", "run", "--kubeconfig", str(kubeconfig)]
-    words += ["--namespace", *watched, "--no-leader-election", *WITHOUT]
+    words += ["--namespace", *watched, "--no-leader-election", *DISABLED]
     words += ["--probe-address", f"127.0.0.1:{find_free_ports(1)[0]}"]
     child = spawn(words, directory / "operator.log")
     try:

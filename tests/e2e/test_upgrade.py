@@ -30,7 +30,7 @@ SLOW = rollout((20, "1h"), guard={"duration": "3s"})
 "In its step one operator goes and another leads; then a person promotes."
 QUICK = rollout(guard={"duration": "0s"})
 ROUTERS: Json = {**SWITCHED_ON["routers"], "istio": True}
-"""The earlier version knows no --without, by which an operator is told of what it has no rights on.
+"""The earlier version knows no --disable, by which an operator is told of what it has no rights on.
 So it has all rights, and keeps them through an upgrade: it runs on while Helm changes them."""
 EARLIER: Json = {
     "image": {**use_image({})["image"], "tag": TAG},

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 from canarium.api import parse_deployment
-from canarium.cost.meter import UseMeter
+from canarium.cost.meter import UsageMeter
 from canarium.cost.usage import PriceList, Prices
 from canarium.errors import SpecError
 from canarium.kube.boundary import Boundary
@@ -171,7 +171,7 @@ class Town(Simulation):
             pages.extend(metrics.render())
             raise asyncio.CancelledError
 
-        use = UseMeter(
+        use = UsageMeter(
             self._connect(), operator.cache, SETTINGS, prices=PRICES, clock=self.now, pause=look
         )
         metrics.add_page(use.render)

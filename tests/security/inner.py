@@ -15,7 +15,7 @@ from testbed.scenario.scenario import get_condition, named, phase
 from testbed.servers.loopback import QuietHandler, listening
 from tests.security.estate import Place
 
-OPEN = ("--open-network", "127.0.0.0/8")
+OPEN = ("--allow-network", "127.0.0.0/8")
 SECONDS = 120.0
 
 

@@ -20,7 +20,7 @@ EVERYTHING: Values = {
 NOTHING: Values = {
     "routers": {"gatewayAPI": False, "traefik": False, "istio": False},
     "autoscalers": {"hpa": False, "keda": False},
-    "use": {"enabled": False},
+    "usage": {"enabled": False},
     "jobs": {"enabled": False},
 }
 VALUES: dict[str, Values] = {

@@ -245,7 +245,7 @@ def test_a_metric_gets_the_secret_of_its_own_namespace_though_the_operator_may_r
     lay_out_secret(estate)
     grant_secrets(estate, OTHERS)
     place.grant(OPERATOR, SECRET_RULE, name="read")
-    place.operator.start("--open-network", "127.0.0.0/8")
+    place.operator.start("--allow-network", "127.0.0.0/8")
     with scored() as web:
         query = {"url": web.url, "value": "$.score", "secretRef": {"name": "theirs"}}
         metric = {"name": "score", "min": "1", "web": query, "interval": "1s"}

@@ -22,14 +22,14 @@
 {{- end -}}
 
 {{/* What is switched off is not looked for, so that no request is made that would be refused. */}}
-{{- define "canarium.without" -}}
+{{- define "canarium.disabled" -}}
 {{- $on := dict
   "GatewayAPI" .Values.routers.gatewayAPI "Traefik" .Values.routers.traefik
   "Istio" .Values.routers.istio "HPA" .Values.autoscalers.hpa "KEDA" .Values.autoscalers.keda
-  "Jobs" .Values.jobs.enabled "Use" .Values.use.enabled }}
-{{- range $part := keys $on | sortAlpha }}
-{{- if not (index $on $part) }}
-- --without={{ $part }}
+  "Jobs" .Values.jobs.enabled "Usage" .Values.usage.enabled }}
+{{- range $feature := keys $on | sortAlpha }}
+{{- if not (index $on $feature) }}
+- --disable={{ $feature }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -58,13 +58,13 @@
 {{- if not .Values.addresses.public }}
 - --no-public-addresses
 {{- end }}
-{{- range .Values.operator.openNetworks }}
-- --open-network={{ . }}
+{{- range .Values.operator.allowNetworks }}
+- --allow-network={{ . }}
 {{- end }}
 {{- range .Values.watch.namespaces }}
 - --namespace={{ . }}
 {{- end }}
-{{- include "canarium.without" . }}
+{{- include "canarium.disabled" . }}
 {{- if .Values.profiles }}
 - --profiles=/etc/canarium/profiles
 {{- end }}

@@ -52,7 +52,7 @@
   resources: [jobs]
   verbs: [list, watch, create, delete]
 {{- end }}
-{{- if .Values.use.enabled }}
+{{- if .Values.usage.enabled }}
 - apiGroups: [metrics.k8s.io]
   resources: [pods]
   verbs: [list]

@@ -23,8 +23,8 @@
   (list "serviceMonitor.tokenSecret" .Values.serviceMonitor.tokenSecret "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$" "write the name of a Secret in the release's namespace")
   (list "notifications.existingSecret" .Values.notifications.existingSecret "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$" "write the name of a Secret in the release's namespace")
   (list "fullnameOverride" .Values.fullnameOverride "^[a-z]([-a-z0-9]*[a-z0-9])?$" "write small letters, digits and -, beginning with a letter") -}}
-{{- range .Values.operator.openNetworks -}}
-{{- $texts = append $texts (list "operator.openNetworks" . $cidr $network) -}}
+{{- range .Values.operator.allowNetworks -}}
+{{- $texts = append $texts (list "operator.allowNetworks" . $cidr $network) -}}
 {{- end -}}
 {{- range .Values.addresses.allow -}}
 {{- $texts = append $texts (list "addresses.allow" . "^([*]|([*][.])?[A-Za-z0-9_.-]+(:[0-9]{1,5})?|\\[[0-9a-fA-F:]+\\](:[0-9]{1,5})?|[0-9a-fA-F:]+|[0-9a-fA-F.:]+/[0-9]{1,3})$" "write host[:port], *.suffix or a network such as 10.0.0.0/8") -}}
@@ -68,11 +68,11 @@
   "--log-level" "operator.logLevel"
   "--prometheus-url" "operator.prometheusUrl"
   "--tenant-queries" "prometheus.tenantQueries"
-  "--open-network" "operator.openNetworks"
+  "--allow-network" "operator.allowNetworks"
   "--allow-address" "addresses.allow"
   "--no-public-addresses" "addresses.public"
   "--resync-seconds" "operator.resyncSeconds"
-  "--without" "routers, autoscalers, jobs or use"
+  "--disable" "routers, autoscalers, jobs or usage"
   "--profiles" "profiles"
   "--prices" "prices"
   "--defaults" "defaults"

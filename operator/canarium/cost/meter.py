@@ -71,7 +71,7 @@ class _Holding:
     pods: tuple[HeldPod, ...]
 
 
-class UseMeter:
+class UsageMeter:
     """The last measurement of every revision, as long as the revision has its Deployment."""
 
     def __init__(
@@ -116,7 +116,7 @@ class UseMeter:
                     await self.measure()
                 except Exception as error:  # noqa: BLE001 - the next time it may go well
                     self._rows = ()
-                    self._cache.boundary.note("Use", "all models", error)
+                    self._cache.boundary.note("Usage", "all models", error)
                 spread = random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
                 await self._pause(INTERVAL_SECONDS * spread)
         finally:
@@ -140,7 +140,7 @@ class UseMeter:
         try:
             return [_make_row(holding, readings)]
         except Exception as error:  # noqa: BLE001 - the others' sums can be done all the same
-            self._cache.boundary.note("Use", "/".join(holding.key), error)
+            self._cache.boundary.note("Usage", "/".join(holding.key), error)
             return []
 
     async def _find_holdings(self) -> AsyncIterator[_Holding]:
@@ -158,9 +158,9 @@ class UseMeter:
         try:
             pods = _find_held(deployment, self._cache.pods.of(key))
         except Exception as error:  # noqa: BLE001 - the others can be measured all the same
-            self._cache.boundary.note("Use", about, error)
+            self._cache.boundary.note("Usage", about, error)
             return ()
-        self._cache.boundary.clear("Use", about)
+        self._cache.boundary.clear("Usage", about)
         return pods
 
     async def _read(self, holdings: Sequence[_Holding]) -> Readings:
@@ -194,7 +194,7 @@ class UseMeter:
         try:
             return read_pod_metrics(msgspec.json.decode(item))
         except Exception as error:  # noqa: BLE001 - the others can be read all the same
-            self._cache.boundary.note("Use", "metrics of a pod", error)
+            self._cache.boundary.note("Usage", "metrics of a pod", error)
             return None
 
     def _note_absence(self, error: CanariumError) -> str:

@@ -15,7 +15,7 @@ from canarium.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-Part = Literal["Projecting", "Planning", "Measuring", "Notifying", "Metrics", "Templates", "Use"]
+Part = Literal["Projecting", "Planning", "Measuring", "Notifying", "Metrics", "Templates", "Usage"]
 MOST_REMEMBERED = 4096
 "Of so many objects it is known what was logged last; of others it is logged once more."
 

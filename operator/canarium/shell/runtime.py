@@ -28,7 +28,7 @@ import msgspec
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
 from canarium.core.addressing import Allowed
 from canarium.core.receivers import Receiver
-from canarium.cost.meter import UseMeter
+from canarium.cost.meter import UsageMeter
 from canarium.cost.usage import PriceList
 from canarium.errors import (
     ApiError,
@@ -47,7 +47,7 @@ from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections import project_meta
 from canarium.kube.informers.reflector import Reflector
 from canarium.kube.informers.store import is_newer
-from canarium.kube.informers.watched import PARTS, make_reflectors
+from canarium.kube.informers.watched import FEATURES, make_reflectors
 from canarium.kube.kinds import MODEL_DEPLOYMENTS
 from canarium.kube.lease import Lease
 from canarium.kube.pod_events import AT_ONCE, PodEvents
@@ -102,8 +102,8 @@ class Options:
     lease_namespace: str = ""
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
-    without: tuple[str, ...] = ()
-    "Names of `watched.PARTS` that are switched off."
+    disabled: tuple[str, ...] = ()
+    "Names of `watched.FEATURES`."
     measuring: Settings = field(default_factory=Settings)
     prices: PriceList | None = None
     defaults: Defaults = NO_DEFAULTS
@@ -124,11 +124,11 @@ class Options:
             protect_metrics=environment.get("CANARIUM_PROTECT_METRICS", "false") == "true",
             leader_election=environment.get("CANARIUM_LEADER_ELECTION", "true") != "false",
             lease_namespace=environment.get("CANARIUM_LEASE_NAMESPACE", ""),
-            without=parse_parts(environment.get("CANARIUM_WITHOUT", "").split(",")),
+            disabled=parse_features(environment.get("CANARIUM_DISABLE", "").split(",")),
             resync_seconds=float(environment.get("CANARIUM_RESYNC_SECONDS", RESYNC_SECONDS)),
             measuring=Settings.parse(
                 environment.get("CANARIUM_PROMETHEUS_URL", ""),
-                _split(environment.get("CANARIUM_OPEN_NETWORKS", "")),
+                _split(environment.get("CANARIUM_ALLOW_NETWORKS", "")),
                 environment.get("CANARIUM_PROFILES", ""),
                 tenant_queries=environment.get("CANARIUM_TENANT_QUERIES", ""),
                 addresses=_split(environment.get("CANARIUM_ALLOW_ADDRESSES", "")),
@@ -160,7 +160,7 @@ class Runtime:
         self.notifier = self._make_notifier()
         self.templates = Templates(self.client, self.cache, now=self.clock.now)
         self.measurements = self._make_measurements()
-        self.use = UseMeter(
+        self.use = UsageMeter(
             self.client,
             self.cache,
             options.measuring,
@@ -172,7 +172,7 @@ class Runtime:
         self.pod_events = PodEvents(self.client, self.queue.add, Room(AT_ONCE, AT_ONCE))
         self.controller = self._make_controller(plan)
         self.reflectors = make_reflectors(
-            self.client, self.cache, options.namespaces, without=options.without
+            self.client, self.cache, options.namespaces, disabled=options.disabled
         )
         self._leads = False
         self.listed = asyncio.Event()
@@ -360,7 +360,7 @@ class Runtime:
                 for _ in range(self.options.workers):
                     group.create_task(self.controller.work())
                 group.create_task(self.templates.run())
-                if "Use" not in self.options.without:
+                if "Usage" not in self.options.disabled:
                     group.create_task(self.use.run())
                 if lease is not None:
                     group.create_task(lease.hold())
@@ -564,11 +564,11 @@ class Runtime:
                 self.metrics.cache_age.labels(name).set(age)
 
 
-def parse_parts(names: Iterable[str]) -> tuple[str, ...]:
-    """Check the names of parts that are switched off; raises ConfigError for unknown ones."""
+def parse_features(names: Iterable[str]) -> tuple[str, ...]:
+    """Check the names of features that are to be disabled; raises ConfigError for unknown ones."""
     given = tuple(name for name in names if name)
-    if unknown := [name for name in given if name not in PARTS]:
-        raise ConfigError(f"{unknown[0]!r} cannot be left out: name any of {', '.join(PARTS)}")
+    if unknown := [name for name in given if name not in FEATURES]:
+        raise ConfigError(f"{unknown[0]!r} cannot be disabled: name any of {', '.join(FEATURES)}")
     return given
 
 

@@ -17,7 +17,7 @@ from canarium.core.observed import (
     RevisionRecord,
 )
 from canarium.core.spec import MetricsEndpoint
-from canarium.cost.meter import ABSENT_SECONDS, UseMeter
+from canarium.cost.meter import ABSENT_SECONDS, UsageMeter
 from canarium.cost.usage import Amounts, PriceList, Prices, RevisionUse, Use
 from canarium.errors import ApiError, CanariumError, NotFoundError, UnavailableError
 from canarium.kube.boundary import Boundary
@@ -98,8 +98,8 @@ def used(name: str, cpu: str = "100m", memory: str = "256Mi") -> dict[str, Any]:
 
 def make_meter(
     client: FakeClient, cache: Cache, settings: Settings | None = None, **fields: Any
-) -> UseMeter:
-    return UseMeter(client, cache, settings or Settings(), clock=lambda: NOW, **fields)
+) -> UsageMeter:
+    return UsageMeter(client, cache, settings or Settings(), clock=lambda: NOW, **fields)
 
 
 class Rest:
@@ -114,7 +114,7 @@ class Rest:
 
 
 @asynccontextmanager
-async def running(meter: UseMeter) -> AsyncIterator[None]:
+async def running(meter: UsageMeter) -> AsyncIterator[None]:
     task = asyncio.create_task(meter.run())
     async with asyncio.timeout(SOON):
         yield
@@ -196,7 +196,7 @@ async def test_a_measurement_that_breaks_is_noted_once_and_made_again(
         await measured.wait()
         assert [row.version for row in meter.rows()] == ["v6"]
 
-    assert metrics.internal_errors.labels("Use")._value.get() == 2.0
+    assert metrics.internal_errors.labels("Usage")._value.get() == 2.0
     assert len(caplog.records) == 1
 
 
@@ -238,7 +238,7 @@ async def test_what_people_have_to_mend_first_is_not_looked_for_each_minute(
 ) -> None:
     now = [NOW]
     client = MetricsClient(items=[used("a")], errors=[error])
-    meter = UseMeter(client, make_cache(make_pod("a")), Settings(), clock=lambda: now[0])
+    meter = UsageMeter(client, make_cache(make_pod("a")), Settings(), clock=lambda: now[0])
     await meter.measure()
     (row,) = meter.rows()
     assert (row.use.used_cpu_cores, row.use.not_measured["use"]) == (None, reason)

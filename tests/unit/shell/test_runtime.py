@@ -1,16 +1,19 @@
 import asyncio
 import re
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from canarium.cli.commands.operator import _make_options
+from canarium.cli.main import all_modules, make_parser
 from canarium.core.actions import Plan
 from canarium.errors import ConfigError
 from canarium.kube.config import Cluster
 from canarium.kube.informers.projections import project_model
 from canarium.shell.handlers import EndlessBackoffs
 from canarium.shell.readiness import MISSING_CRD
-from canarium.shell.runtime import Options, Runtime, parse_parts
+from canarium.shell.runtime import Options, Runtime, parse_features
 
 from tests.unit.kube.transcript import Answer, make_page, make_refusal, play
 from tests.unit.kube.wire import Json, make_model
@@ -180,6 +183,17 @@ def test_kopf_run_takes_its_options_from_the_environment() -> None:
     ]
 
 
+def test_what_is_disabled_and_allowed_is_the_same_by_arguments_and_by_the_environment() -> None:
+    words = ["operator", "run", "--disable", "Istio", "--disable", "Usage"]
+    words += ["--allow-network", "10.0.0.0/8"]
+    given = make_parser(all_modules()).parse_args(words)
+    environment = {"CANARIUM_DISABLE": "Istio,Usage", "CANARIUM_ALLOW_NETWORKS": "10.0.0.0/8"}
+    found = _make_options(given)
+    assert found == Options.from_environment(environment)
+    assert found.disabled == ("Istio", "Usage")
+    assert found.measuring.allowed == (ip_network("10.0.0.0/8"),)
+
+
 def test_kopf_never_runs_out_of_tries() -> None:
     delays = [delay for delay, _ in zip(EndlessBackoffs(), range(1000), strict=False)]
     assert (delays[:8], delays[-1]) == ([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0], 30.0)
@@ -260,10 +274,10 @@ async def test_an_old_cluster_is_said_and_no_reason_to_stand_still(
     assert [notice.partition(":")[0] for notice in runtime.notices()] == want
 
 
-def test_only_what_there_is_can_be_left_out() -> None:
-    assert parse_parts(["KEDA", "", "Use"]) == ("KEDA", "Use")
-    with pytest.raises(ConfigError, match="'Kourier' cannot be left out: name any of GatewayAPI"):
-        parse_parts(["Kourier"])
+def test_only_what_there_is_can_be_disabled() -> None:
+    assert parse_features(["KEDA", "", "Usage"]) == ("KEDA", "Usage")
+    with pytest.raises(ConfigError, match="'Kourier' cannot be disabled: name any of GatewayAPI"):
+        parse_features(["Kourier"])
 
 
 def render(runtime: Runtime) -> str:

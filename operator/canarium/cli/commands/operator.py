@@ -63,10 +63,10 @@ def _add_scope(group: Any) -> None:
     )
     _add_list(
         group,
-        "--without",
-        "PART",
+        "--disable",
+        "FEATURE",
         "kinds that it neither reads nor writes, and so needs no rights for:"
-        " GatewayAPI, Traefik, Istio, HPA, KEDA, Jobs, Use",
+        " GatewayAPI, Traefik, Istio, HPA, KEDA, Jobs, Usage",
     )
 
 
@@ -132,7 +132,7 @@ def _add_measuring(group: Any) -> None:
     )
     _add_list(
         group,
-        "--open-network",
+        "--allow-network",
         "CIDR",
         "the same as --allow-address with a network",
     )
@@ -227,7 +227,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 def _make_options(arguments: argparse.Namespace) -> Options:
     from canarium.metrics.sessions import Settings  # noqa: PLC0415 - see above
-    from canarium.shell.runtime import Options, parse_parts  # noqa: PLC0415
+    from canarium.shell.runtime import Options, parse_features  # noqa: PLC0415
     from canarium.shell.startup_files import (  # noqa: PLC0415
         read_defaults,
         read_price_list,
@@ -243,10 +243,10 @@ def _make_options(arguments: argparse.Namespace) -> Options:
         leader_election=not arguments.no_leader_election,
         lease_namespace=arguments.lease_namespace,
         resync_seconds=arguments.resync_seconds,
-        without=parse_parts(arguments.without),
+        disabled=parse_features(arguments.disable),
         measuring=Settings.parse(
             arguments.prometheus_url,
-            arguments.open_network,
+            arguments.allow_network,
             arguments.profiles,
             tenant_queries=arguments.tenant_queries,
             addresses=arguments.allow_address,

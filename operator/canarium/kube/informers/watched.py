@@ -52,7 +52,7 @@ GRANTED = frozenset({"Job", "PodDisruptionBudget", "ReplicaSet", *SCALERS})
 "Kinds of which the core is told where the operator sees them."
 OPTIONAL = RARE | GRANTED
 ABSENT_SECONDS = {False: 30.0, True: 120.0}
-PARTS: dict[str, frozenset[str]] = {
+FEATURES: dict[str, frozenset[str]] = {
     "GatewayAPI": frozenset(
         {"HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass", "CustomResourceDefinition"}
     ),
@@ -61,7 +61,7 @@ PARTS: dict[str, frozenset[str]] = {
     "HPA": frozenset({"HorizontalPodAutoscaler"}),
     "KEDA": frozenset({"ScaledObject"}),
     "Jobs": frozenset({"Job"}),
-    "Use": frozenset({"PodMetrics"}),
+    "Usage": frozenset({"PodMetrics"}),
 }
 "What can be switched off, and the kinds that the operator then neither reads nor writes."
 
@@ -72,17 +72,17 @@ def make_reflectors(
     namespaces: Sequence[str] = (),
     clock: Callable[[], float] = time.monotonic,
     *,
-    without: Collection[str] = (),
+    disabled: Collection[str] = (),
 ) -> list[Reflector]:
     """A reflector a kind and namespace (without namespaces one for all); Gateways are everybody's.
 
-    The kinds of parts that one does `without` are not looked for: to the core they are absent.
+    The kinds of features that are `disabled` are not looked for: to the core they are absent.
 
     The cache is told which kinds of routes are served, and where those that one can do without are
     seen. What is optional may also be forbidden: then it is taken for absent.
     """
     reflectors: list[Reflector] = []
-    off = frozenset[str]().union(*(PARTS[part] for part in without))
+    off = frozenset[str]().union(*(FEATURES[feature] for feature in disabled))
 
     def note_state() -> None:
         synced = [(r.resource.kind, r.namespace) for r in reflectors if r.state == "synced"]

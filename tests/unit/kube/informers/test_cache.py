@@ -99,7 +99,7 @@ async def test_the_operator_works_without_a_right_to_see_autoscalers_and_budgets
 
 def test_what_is_switched_off_is_not_looked_for() -> None:
     every = {reflector.resource.kind for reflector in make_reflectors(FakeClient(), make_cache())}
-    some = make_reflectors(FakeClient(), make_cache(), without=("GatewayAPI", "KEDA", "Jobs"))
+    some = make_reflectors(FakeClient(), make_cache(), disabled=("GatewayAPI", "KEDA", "Jobs"))
     off = {"HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass", "ScaledObject", "Job"}
     off.add("CustomResourceDefinition")
     assert every - {reflector.resource.kind for reflector in some} == off
