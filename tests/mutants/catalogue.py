@@ -1432,7 +1432,7 @@ SOURCES = (
     Mutant(
         name="judge-unknown-is-silence",
         wrong="A side whose answers nobody counts is held to have given none",
-        file="judge/answers.py",
+        file="judge/traffic_share.py",
         old="    if stable is None or canary is None:\n        return None\n"
         "    return Counts(stable, stable + canary)\n",
         new="    stable, canary = stable or 0, canary or 0\n"

@@ -94,7 +94,7 @@ def make_reading(stable: Counts, canary: Counts) -> Reading:
 
 
 def begin(metrics: Sequence[Metric] = METRICS) -> Analysis:
-    return start(metrics, decide="Early", answers=True)
+    return start(metrics, decide="Early", traffic_share=True)
 
 
 def take_all(analysis: Analysis, events: Sequence[Event]) -> Analysis:
@@ -105,7 +105,7 @@ def take_all(analysis: Analysis, events: Sequence[Event]) -> Analysis:
 
 def restart(analysis: Analysis) -> Analysis:
     dumped = json.loads(json.dumps(dump(analysis)))
-    return load(dumped, METRICS, decide="Early", answers=True)
+    return load(dumped, METRICS, decide="Early", traffic_share=True)
 
 
 @given(events=EVENTS, worse=st.integers(0, 39), more=st.integers(1, 60))
@@ -151,7 +151,7 @@ def test_no_data_never_passes_a_gauge(values: list[tuple[float | None, float | N
     for name in GAUGES:
         for stable, canary in values:
             analysis = observe_gauge(analysis, name, stable, canary)
-    found = [row.verdict for row in rows(analysis, hold_over=True) if row.metric != "answers"]
+    found = [row.verdict for row in rows(analysis, hold_over=True) if row.metric != "traffic-share"]
     assert found == ["NoData"] * 3
 
 

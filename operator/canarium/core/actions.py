@@ -150,7 +150,7 @@ class Measure:
     gateway: GatewayEndpoint | None = None
     pods_secret: str = ""
     decide: Literal["HoldEnd", "Early"] = "HoldEnd"
-    answers: bool = False
+    traffic_share: bool = False
     hold_over: bool = False
     resume: str = ""
     experiment: str = ""

@@ -310,7 +310,7 @@ class AnalysisSpec:
     min_requests: int = 100
     on_no_data: Literal["Hold", "Rollback"] = "Hold"
     decide: Literal["HoldEnd", "Early"] = "HoldEnd"
-    answers: Literal["Judge", "Ignore"] = "Judge"
+    traffic_share: Literal["Check", "Ignore"] = "Check"
     gateway: str = ""
     gateway_secret: str = ""
     pods_secret: str = ""

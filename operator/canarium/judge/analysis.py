@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from canarium.judge import answers, gauges, latency
+from canarium.judge import gauges, latency, traffic_share
 from canarium.judge.gauges import GaugeCheck
 from canarium.judge.metrics import Buckets, Metric, Reading, Sample
 from canarium.judge.sequential import (
@@ -25,7 +25,7 @@ from canarium.judge.single import Progress, advance, enter_step
 CountKind = Literal["max", "vsStable", "share"]
 Decide = Literal["HoldEnd", "Early"]
 
-_ANSWERS = answers.METRIC
+_TRAFFIC_SHARE = traffic_share.METRIC
 LONGEST_MESSAGE = 300
 """Letters of a source's error that are kept."""
 
@@ -34,8 +34,8 @@ LONGEST_MESSAGE = 300
 class Check:
     """One test of counts: a metric against one of its bounds.
 
-    All counts are of this step, but for what was learned. Of `answers` the canary's counts are
-    stable's answers among both sides'.
+    All counts are of this step, but for what was learned. Of `traffic-share` the canary's
+    counts are stable's answers among both sides'.
     """
 
     metric: Metric
@@ -50,11 +50,11 @@ class Check:
     thresholds: tuple[float, float] | None = None
     """Latency only: what is slow for stable and for the canary, in seconds, frozen for the step."""
     history: Buckets | None = None
-    """Latency compared with stable, and answers: stable's in the whole rollout, to choose from."""
+    """Latency compared with stable, and traffic share: stable's in the whole rollout."""
     share: float = 0.0
-    """Answers only: the part of the traffic that the canary should get."""
+    """Traffic share only: the part of the traffic that the canary should get."""
     waited_seconds: float = 0.0
-    """Answers only: since when a share of the traffic is expected."""
+    """Traffic share only: since when a share of the traffic is expected."""
 
     @property
     def evidence(self) -> Evidence:
@@ -99,9 +99,9 @@ def start(
     min_requests: int = 0,
     *,
     decide: Decide = "HoldEnd",
-    answers: bool = False,
+    traffic_share: bool = False,
 ) -> Analysis:
-    """Start to judge; with `answers` a canary that doesn't answer its share fails, too.
+    """Start to judge; with `traffic_share` a canary that doesn't answer its share fails, too.
 
     With decide Early, evidence is gathered that the canary keeps its bounds (see `is_proven`).
     Raises ValueError when alpha isn't between 0 and 1.
@@ -111,8 +111,8 @@ def start(
     progress = Progress(proof=begin()) if decide == "Early" else Progress()
     found = [(metric, kind) for metric in metrics for kind in _list_kinds(metric)]
     checks = [Check(metric, kind, progress) for metric, kind in found]
-    if answers:
-        checks.append(Check(_ANSWERS, "share", progress))
+    if traffic_share:
+        checks.append(Check(_TRAFFIC_SHARE, "share", progress))
     of_gauges = (
         GaugeCheck(metric, kind)
         for metric in metrics
@@ -137,8 +137,8 @@ def observe(
     """Take a reading of answers in. A check that has failed stays as it was when it did.
 
     Only metrics fed by `source` are concerned. `share` is the part, 0 to 1, of the answers in
-    this reading that should be the canary's, for `answers`; None where the router doesn't split
-    single requests. Give it with one source alone.
+    this reading that should be the canary's, for `traffic-share`; None where the router doesn't
+    split single requests. Give it with one source alone.
     """
     fails_at = analysis.fails_at
 
@@ -213,7 +213,7 @@ def can_be_proven(check: Check) -> bool:
 def make_bound(check: Check) -> Rate | Margin:
     """Make the bound that is tested, of bad answers."""
     if check.kind == "share":
-        return answers.make_bound(check.share)
+        return traffic_share.make_bound(check.share)
     if check.kind == "max":
         return Rate(get_allowed_rate(check.metric))
     return get_margin(check.metric)
@@ -316,13 +316,13 @@ def _observe_counts(check: Check, stable: Counts, canary: Counts, fails_at: floa
 
 
 def _observe_share(check: Check, reading: Reading, share: float | None, fails_at: float) -> Check:
-    counts = answers.count(reading, share)
+    counts = traffic_share.count(reading, share)
     if counts is None or share is None or reading.stable is None:
         return check
     history = latency.add(check.history, reading.stable.latency)
     waited = check.waited_seconds + reading.seconds
     check = replace(check, history=history, waited_seconds=waited, share=share)
-    if waited <= answers.compute_wait(history):
+    if waited <= traffic_share.compute_wait(history):
         return check
     return _observe_counts(check, NOTHING, counts, fails_at)
 

@@ -11,7 +11,6 @@ from canarium.judge.analysis import (
     get_allowed_rate,
     make_bound,
 )
-from canarium.judge.answers import LEAST_PART
 from canarium.judge.intervals import compute_difference_interval, compute_rate_interval
 from canarium.judge.latency import ANSWERS_TO_LEARN_FROM
 from canarium.judge.rows import (
@@ -23,6 +22,7 @@ from canarium.judge.rows import (
     say_seconds,
 )
 from canarium.judge.sequential import Counts, Rate, compute_e_value
+from canarium.judge.traffic_share import LEAST_PART
 
 
 def verdict(analysis: Analysis, *, hold_over: bool = False) -> Verdict:
@@ -45,8 +45,8 @@ def is_proven(analysis: Analysis) -> bool:
     """Tell whether the step may end early: every check passes, with proof that it keeps its bound.
 
     Wrong with a probability of at most alpha in each step. Never with decide HoldEnd, nor with a
-    gauge or a bound of no difference at all, which nothing can prove. `answers` is left out where
-    no share is expected.
+    gauge or a bound of no difference at all, which nothing can prove. `traffic-share` is left
+    out where no share is expected.
     """
     if analysis.decide != "Early" or analysis.gauges or not analysis.checks:
         return False

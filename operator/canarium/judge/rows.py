@@ -18,7 +18,7 @@ class Row:
     (decide Early). `interval` is where the canary's rate lies (max), or by how much it exceeds
     stable's (vsStable), at 95 % at all times. For Latency a bad answer is one slower than
     `threshold_seconds`; `tested_ratio` is what the buckets have made of maxRatio. In the row of
-    `answers` a bad answer is one of stable's, and the total is both sides'.
+    `traffic-share` a bad answer is one of stable's, and the total is both sides'.
 
     A Gauge has no e-value. Its counts are readings, and bad ones were beyond the bound; `value`
     and `stable_value` are the last ones read. With RankSum `interval` is the 98 % interval of

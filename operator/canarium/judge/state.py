@@ -92,14 +92,14 @@ def load(
     min_requests: int = 0,
     *,
     decide: Decide = "HoldEnd",
-    answers: bool = False,
+    traffic_share: bool = False,
 ) -> Analysis:
     """Carry an analysis on from what `dump` wrote; never raises for what is in it.
 
     A check of which nothing (or nothing that makes sense) was saved starts anew; so does one
     whose metric has been edited since.
     """
-    fresh = start(metrics, alpha, min_requests, decide=decide, answers=answers)
+    fresh = start(metrics, alpha, min_requests, decide=decide, traffic_share=traffic_share)
     content = dumped if isinstance(dumped, dict) and dumped.get("version") == VERSION else {}
     checks = map(_load, _list(content, "checks"))
     saved = {(check.metric, check.kind): check for check in checks if check}

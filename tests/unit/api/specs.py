@@ -403,7 +403,7 @@ def complete() -> dict[str, Any]:
                     *CUSTOM_METRICS,
                 ],
                 "decide": "Early",
-                "answers": "Ignore",
+                "trafficShare": "Ignore",
                 "pods": {"secretRef": {"name": "scraper"}},
                 "gateway": {
                     "address": "http://traefik-metrics.gateways:9100/metrics",

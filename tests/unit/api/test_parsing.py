@@ -215,7 +215,7 @@ def test_a_spec_that_uses_every_field_becomes_numbers() -> None:
                     ),
                 ),
                 decide="Early",
-                answers="Ignore",
+                traffic_share="Ignore",
                 gateway="http://traefik-metrics.gateways:9100/metrics",
                 gateway_secret="gateway",
                 pods_secret="scraper",

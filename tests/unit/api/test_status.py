@@ -238,7 +238,7 @@ def test_the_rows_that_are_measured_are_right_by_the_schema() -> None:
         judge.Metric("memory", "Gauge", max=9.0, judge="RankSum", source="metric:memory"),
     )
     sample = judge.Sample(100, 1, latency=((0.1, 90), (0.25, 99), (float("inf"), 100)))
-    analysis = judge.start(metrics, decide="Early", answers=True)
+    analysis = judge.start(metrics, decide="Early", traffic_share=True)
     for number in range(8):
         analysis = judge.observe(analysis, judge.Reading(1.0, sample, sample), share=0.5)
         analysis = judge.observe_gauge(analysis, "memory", 1.0 + number, 2.0 + number)

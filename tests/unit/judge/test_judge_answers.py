@@ -141,16 +141,16 @@ class Service:
 
     def judge(self, expecting: float | None = None) -> int | None:
         """Seconds until it is found that the canary doesn't answer; None when it isn't."""
-        analysis, share = start(EXAMPLE, answers=True), expecting or self.weight
+        analysis, share = start(EXAMPLE, traffic_share=True), expecting or self.weight
         for second in range(60):
             analysis = observe(analysis, self.reading(second), share=share)
-            if row_of_answers(analysis).verdict == "Fail":
+            if row_of_traffic_share(analysis).verdict == "Fail":
                 return second + 1
         return None
 
 
-def row_of_answers(analysis: Analysis) -> Row:
-    return next(row for row in rows(analysis) if row.metric == "answers")
+def row_of_traffic_share(analysis: Analysis) -> Row:
+    return next(row for row in rows(analysis) if row.metric == "traffic-share")
 
 
 def test_a_canary_that_hangs_is_found_within_seconds() -> None:
@@ -180,11 +180,11 @@ def test_callers_who_go_past_the_gateway_to_stable_do_not_make_a_canary_look_sil
     assert found == [None] * 16
 
 
-def test_a_row_of_answers_says_what_the_weight_should_bring() -> None:
-    analysis = start([error_rate(max=0.05)], answers=True)
+def test_the_row_of_the_traffic_share_says_what_the_weight_should_bring() -> None:
+    analysis = start([error_rate(max=0.05)], traffic_share=True)
     for _ in range(9):
         analysis = observe(analysis, reading(answers(16), answers(0)), share=0.2)
-    row = row_of_answers(analysis)
+    row = row_of_traffic_share(analysis)
     assert (row.check, row.verdict, row.reason) == ("share", "Fail", "NotAnswering")
     assert row.message.startswith(
         "canary gave 0 of 144 answers (0%); its weight should bring 20%, expected: at least 5%;"
@@ -194,8 +194,8 @@ def test_a_row_of_answers_says_what_the_weight_should_bring() -> None:
     assert verdict(analysis) == "Fail"
 
 
-def test_answers_are_one_more_of_the_tests_that_share_alpha() -> None:
-    assert start(EXAMPLE, answers=True).fails_at == 500.0
+def test_the_traffic_share_is_one_more_of_the_tests_that_share_alpha() -> None:
+    assert start(EXAMPLE, traffic_share=True).fails_at == 500.0
 
 
 @pytest.mark.parametrize(
@@ -211,42 +211,42 @@ def test_answers_are_one_more_of_the_tests_that_share_alpha() -> None:
 def test_nothing_is_made_of_answers_where_no_share_is_expected_or_a_side_is_unread(
     share: float | None, found: Reading
 ) -> None:
-    analysis = start([error_rate(max=0.05)], answers=True)
+    analysis = start([error_rate(max=0.05)], traffic_share=True)
     for _ in range(99):
         analysis = observe(analysis, found, share=share)
-    row = row_of_answers(analysis)
+    row = row_of_traffic_share(analysis)
     assert (row.verdict, row.reason, row.canary_total) == ("Pass", "NotSplit", 0)
 
 
 def test_a_step_is_too_young_to_tell_for_three_of_stables_slowest_answers() -> None:
     slow = reading(lasting((16, 0.9)), lasting((0, 0.9)))
-    analysis = start([error_rate(max=0.05)], answers=True)
+    analysis = start([error_rate(max=0.05)], traffic_share=True)
     totals = []
     for _ in range(5):
         analysis = observe(analysis, slow, share=0.2)
-        totals.append(row_of_answers(analysis).canary_total)
+        totals.append(row_of_traffic_share(analysis).canary_total)
     assert totals == [0, 0, 0, 16, 32]
     entered = observe(next_step(analysis), slow, share=0.2)
-    assert row_of_answers(entered).canary_total == 0
+    assert row_of_traffic_share(entered).canary_total == 0
 
 
-def test_answers_go_on_after_a_restart_where_they_stood() -> None:
+def test_the_traffic_share_goes_on_after_a_restart_where_it_stood() -> None:
     slow = reading(lasting((16, 0.9)), lasting((0, 0.9)))
-    running = start([error_rate(max=0.05)], answers=True)
+    running = start([error_rate(max=0.05)], traffic_share=True)
     for _ in range(5):
         running = observe(running, slow, share=0.2)
-    restarted = load(dump(running), [error_rate(max=0.05)], answers=True)
-    before, after = row_of_answers(running), row_of_answers(restarted)
+    restarted = load(dump(running), [error_rate(max=0.05)], traffic_share=True)
+    before, after = row_of_traffic_share(running), row_of_traffic_share(restarted)
     assert (after.canary_total, after.bound) == (before.canary_total, before.bound) == (32, 0.95)
     assert load(dump(running), [error_rate(max=0.05)]).checks[0] == restarted.checks[0]
 
 
 def test_evidence_grows_with_each_answer_that_only_stable_gives() -> None:
-    analysis = start([], answers=True)
+    analysis = start([], traffic_share=True)
     found = []
     for _ in range(4):
         analysis = observe(analysis, reading(answers(16), answers(0)), share=0.2)
-        found.append(row_of_answers(analysis).e_value or 0.0)
+        found.append(row_of_traffic_share(analysis).e_value or 0.0)
     assert all(first < second for first, second in pairwise(found))
 
 
@@ -255,7 +255,7 @@ UNCOUNTED = Sample(None, None, histogram((16, 0.01)))
 
 def test_a_side_that_counts_no_answers_is_no_hang() -> None:
     """Clients got good answers all along; the page only had no counter of them."""
-    analysis = start([error_rate(max=0.05)], answers=True)
+    analysis = start([error_rate(max=0.05)], traffic_share=True)
     for _ in range(300):
         analysis = observe(analysis, Reading(1.0, answers(16), UNCOUNTED), share=0.2)
     assert (verdict(analysis), [row.reason for row in rows(analysis)]) == (

@@ -34,8 +34,10 @@ GOOD = reading(answers(160), answers(40))
 QUICK = reading(lasting((159, 0.02), (1, 0.04)), lasting((40, 0.02)))
 
 
-def begin(*metrics: Metric, min_requests: int = 0, with_answers: bool = False) -> Analysis:
-    return start(metrics, min_requests=min_requests, decide="Early", answers=with_answers)
+def begin(*metrics: Metric, min_requests: int = 0, with_traffic_share: bool = False) -> Analysis:
+    return start(
+        metrics, min_requests=min_requests, decide="Early", traffic_share=with_traffic_share
+    )
 
 
 def test_enough_good_answers_prove_every_bound_that_leaves_room() -> None:
@@ -96,7 +98,7 @@ def test_too_few_requests_are_no_proof() -> None:
 
 
 def test_answers_have_to_be_proven_where_a_share_is_expected() -> None:
-    unsplit = observe_all(begin(ROOM, with_answers=True), [GOOD] * 20)
+    unsplit = observe_all(begin(ROOM, with_traffic_share=True), [GOOD] * 20)
     split = observe(unsplit, reading(answers(4), answers(1)), share=0.2)
     for _ in range(5):
         assert not is_proven(split)

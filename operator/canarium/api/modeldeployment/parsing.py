@@ -341,7 +341,7 @@ def _make_analysis(analysis: Analysis) -> AnalysisSpec:
         "min_requests": analysis.min_requests,
         "on_no_data": analysis.on_no_data,
         "decide": analysis.decide,
-        "answers": analysis.answers,
+        "traffic_share": analysis.traffic_share,
         "gateway": analysis.gateway and analysis.gateway.address,
         "gateway_secret": analysis.gateway and _secret(analysis.gateway.secret_ref),
         "pods_secret": analysis.pods and _secret(analysis.pods.secret_ref),

@@ -64,9 +64,9 @@ class Analysis(Model):
     decide: Literal["HoldEnd", "Early"] | None = None
     """When a step may end well: HoldEnd (when left out), or Early, as soon as it is proven that the
     canary is no worse than every bound allows. A fail never waits."""
-    answers: Literal["Judge", "Ignore"] | None = None
+    traffic_share: Literal["Check", "Ignore"] | None = None
     """Whether a canary that answers far less than its share of the requests fails, since it hangs.
-    Judge when left out. Write Ignore where many callers inside the cluster go past the gateway."""
+    Check when left out. Write Ignore where many callers inside the cluster go past the gateway."""
     pods: PodsMetrics | None = None
     "How the pods' own counters are read, where they ask who one is."
     gateway: GatewayMetrics | None = None

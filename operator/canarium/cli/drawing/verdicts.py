@@ -102,8 +102,8 @@ def describe_bound(row: Row) -> str:
 def describe_counts(row: Row) -> str:
     """What was counted in this step: `1 of 200`, and stable's where it is compared with.
 
-    Of `answers` those of the canary among both sides', of a gauge the readings beyond its bound,
-    of a Job its name.
+    Of `traffic-share` those of the canary among both sides', of a gauge the readings beyond its
+    bound, of a Job its name.
     """
     bad, total = row.get("canaryBad", 0), row.get("canaryTotal", 0)
     if row.get("check") == "job":

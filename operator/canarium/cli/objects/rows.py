@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 Pair = tuple[float, float]
 
 COMPARED = ("vsStable", "experiment")
-_BUILT_IN = ("error-rate", "answers")
+_BUILT_IN = ("error-rate", "traffic-share")
 _BOUNDED = ("max", "min", "vsStable")
 "Checks of figures, as those of a Job are not."
 
@@ -41,7 +41,7 @@ def _counts_answers(row: Row) -> bool:
 
 
 def is_idle(row: Row) -> bool:
-    """Whether it judges nothing: `answers`, where no share was to be expected so far."""
+    """Whether it judges nothing: `traffic-share`, where no share was to be expected so far."""
     return row.get("reason") == "NotSplit"
 
 

@@ -355,7 +355,7 @@ def _begin(measure: Measure, before: Session | None) -> judge.Analysis:
         (*measure.metrics, *(feed.metric for feed in measure.feeds)),
         min_requests=measure.min_requests,
         decide=measure.decide,
-        answers=measure.answers,
+        traffic_share=measure.traffic_share,
     )
 
 
@@ -401,5 +401,5 @@ def _trial(measure: Measure) -> tuple[object, ...]:
         measure.pods_secret,
         measure.min_requests,
         measure.decide,
-        measure.answers,
+        measure.traffic_share,
     )

@@ -59,7 +59,7 @@ def find_sources(measure: Measure) -> Mapping[str, str]:
     """Where each metric's figures come from."""
     return {
         **{metric.name: metric.source for metric in measure.metrics},
-        "answers": "Pods",
+        "traffic-share": "Pods",
         **{feed.metric.name: describe_source(feed.query) for feed in measure.feeds},
     }
 

@@ -39,7 +39,7 @@ def make_measure(view: View, status: Status) -> Measure | None:
         pods_secret=analysis.pods_secret,
         min_requests=analysis.min_requests,
         decide=analysis.decide,
-        answers=analysis.answers == "Judge" and not view.router(status).mixes_pods,
+        traffic_share=analysis.traffic_share == "Check" and not view.router(status).mixes_pods,
         interval_seconds=analysis.interval_seconds,
         not_before=started + analysis.initial_delay_seconds,
         canary=judged.revision,

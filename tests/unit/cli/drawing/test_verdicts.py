@@ -45,7 +45,7 @@ ROWS = [
     counted("wrong-labels", "max", "0.1", "0.002", "0.05"),
     counted("wrong-labels", "vsStable", "2", "-0.02", "0.03"),
     counted("conversion", "experiment", "0", "-0.02", "0.03"),
-    {**counted("answers", "share", "0.9", "0.7", "0.85"), "canaryBad": 160},
+    {**counted("traffic-share", "share", "0.9", "0.7", "0.85"), "canaryBad": 160},
     make_row("gpu-memory", "max", "0.9", value="0.87", stableValue="0.8"),
     make_row("precision", "min", "0.9", value="0.91"),
     make_row(
@@ -57,7 +57,11 @@ ROWS = [
 
 
 def test_a_check_that_has_nothing_to_judge_is_not_shown_as_passed() -> None:
-    idle = {**counted("answers", "share", "1", "0", "1"), "reason": "NotSplit", "canaryTotal": 0}
+    idle = {
+        **counted("traffic-share", "share", "1", "0", "1"),
+        "reason": "NotSplit",
+        "canaryTotal": 0,
+    }
     told = printed(tell_verdicts([ROWS[0], idle], ascii_only=False))
     assert told == printed(tell_verdicts(ROWS[:1], ascii_only=False))
     assert printed(tell_verdicts([idle], ascii_only=False)) == ""

@@ -309,7 +309,7 @@ async def test_a_reading_that_goes_back_to_a_saved_one_tells_nothing_of_shares()
     for resumed, verdict in ((True, "NoData"), (False, "Fail")):
         meter = ScriptedMeter([hanging] * 10, resumed=resumed)
         async with stage(meter) as it:
-            it.measurements.ensure(FRAUD, replace(STEP, answers=True, share=0.5))
+            it.measurements.ensure(FRAUD, replace(STEP, traffic_share=True, share=0.5))
             await played(meter)
             result = it.result()
         assert result is not None

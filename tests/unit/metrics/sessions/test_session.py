@@ -394,7 +394,7 @@ def lacking(*missing: Missing, metrics: tuple[Metric, ...]) -> Stage:
         canary_version="v3",
         stable_version="v2",
         share=0.2,
-        answers=True,
+        traffic_share=True,
     )
     return Stage(measure, meter=Lacking([], missing))
 

@@ -238,20 +238,20 @@ def test_calls_by_grpc_are_judged_by_what_istio_counts() -> None:
     assert measured(world).gateway == GatewayEndpoint("Istio", ADDRESS)
 
 
-def test_answers_are_judged_where_single_requests_are_split_and_not_against_a_persons_word() -> (
+def test_the_traffic_share_is_judged_where_requests_are_split_and_not_against_a_persons_word() -> (
     None
 ):
-    for traffic, answers, expected in (
-        (GATEWAY_TRAFFIC, "Judge", (True, 0.5)),
+    for traffic, traffic_share, expected in (
+        (GATEWAY_TRAFFIC, "Check", (True, 0.5)),
         (GATEWAY_TRAFFIC, "Ignore", (False, 0.5)),
-        (Traffic(router="Replicas"), "Judge", (False, None)),
+        (Traffic(router="Replicas"), "Check", (False, None)),
     ):
         world = start(traffic)
         terms = replace(
-            make_rollout(50, hold=60.0), analysis=judged(built_in=True, answers=answers)
+            make_rollout(50, hold=60.0), analysis=judged(built_in=True, traffic_share=traffic_share)
         )
         world.apply(make_spec("2", traffic=traffic, rollout=terms))
         world.run_until("Holding")
         world.run(10.0)
         measure = measured(world)
-        assert (measure.answers, measure.share) == expected
+        assert (measure.traffic_share, measure.share) == expected

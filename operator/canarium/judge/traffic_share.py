@@ -8,7 +8,7 @@ from math import inf
 from canarium.judge.metrics import Buckets, Metric, Reading
 from canarium.judge.sequential import Counts, Rate
 
-METRIC = Metric("answers", "Ratio", source="")
+METRIC = Metric("traffic-share", "Ratio", source="")
 """Of no source: whatever reading comes with a share is counted."""
 
 LEAST_PART = 0.25
