@@ -187,8 +187,8 @@ def test_the_same_record_is_rendered_once_status_names_it(served: Place) -> None
         "revision": "0123456789",
         "digest": forged["spec"]["digest"],
     }
-    written = [{"revision": stable["revision"], "digest": stable["digest"]}]
-    body = json.dumps({"status": {"stable": stable, "written": written}})
+    trusted = [{"revision": stable["revision"], "digest": stable["digest"]}]
+    body = json.dumps({"status": {"stable": stable, "trustedRevisions": trusted}})
     served.admin("patch", "mdep", "iris", "--subresource=status", "--type=merge", "-p", body)
 
     served.operator.start()

@@ -114,7 +114,7 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class TrustedRevision:
     """A ModelRevision that the operator wrote: the digest is that of its pod template."""
 
     revision: str
@@ -214,7 +214,7 @@ class Status:
     previous: RevisionStatus | None = None
     override: Override | None = None
     rejected: tuple[Rejection, ...] = ()
-    written: tuple[Written, ...] = ()
+    trusted_revisions: tuple[TrustedRevision, ...] = ()
     """The ModelRevisions that may be rendered; empty as long as none was written since this is
     kept track of, and then whichever are there may be."""
     made: Mapping[str, str] | None = field(default=None, metadata=ALWAYS)

@@ -26,7 +26,7 @@ from canarium.rollout.situation.contest import list_moments, record_routes
 from canarium.rollout.situation.judging import make_measure
 from canarium.rollout.situation.pace import note_begun, waits_until
 from canarium.rollout.situation.pods.unready import find_inspected, inspected_at
-from canarium.rollout.situation.revision import note_written
+from canarium.rollout.situation.revision import record_trusted
 from canarium.rollout.situation.undecided import rewords_at
 from canarium.rollout.situation.view import (
     ROLLING,
@@ -57,7 +57,7 @@ def plan(observed: Observed, now: float) -> Plan:
     if observed.model.meta.deleting:
         return Plan()
     view, before = make_view(observed, now), observed.model.status
-    decided = note_begun(view, note_written(observed, decide(view)))
+    decided = note_begun(view, record_trusted(observed, decide(view)))
     decided = note_made(view.made, decided)
     view = look_again(view, decided)
     moved = _intent(decided) != _intent(_as_kept(before, decided))

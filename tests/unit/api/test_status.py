@@ -20,7 +20,7 @@ from canarium.api.modeldeployment.status import (
     RolloutStatus,
     RoutesStatus,
     TrafficInForce,
-    WrittenRevision,
+    TrustedRevision,
 )
 from canarium.api.modelrevision import RevisionStatus as RevisionOutcome
 from canarium.api.rules import Model
@@ -36,7 +36,7 @@ PAIRS = [
     (RolloutStatus, core.Rollout),
     (Rejection, core.Rejection),
     (Override, core.Override),
-    (WrittenRevision, core.Written),
+    (TrustedRevision, core.TrustedRevision),
     (RoutesStatus, core.RoutesStatus),
     (TrafficInForce, Traffic),
     (Parent, ParentRef),
@@ -143,7 +143,7 @@ FULL = core.Status(
             at=1_700_000_000.0,
         ),
     ),
-    written=(core.Written("5d8f7c9b64", "ab" * 32),),
+    trusted_revisions=(core.TrustedRevision("5d8f7c9b64", "ab" * 32),),
     made={"Deployment/fraud-5d8f7c9b64": "0f6c8b2e-1b1f-4c1e-9a55-2f9f3c0f7a10"},
     begun_at=(1_700_000_000.0, 1_700_000_005.5),
     override=core.Override("5d8f7c9b64", "7b9d6f5c88", 1_700_000_000.0),
@@ -162,7 +162,7 @@ FULL_OF: dict[Any, Any] = {
     core.Rollout: FULL.rollout,
     core.Rejection: FULL.rejected[0],
     core.Override: FULL.override,
-    core.Written: FULL.written[0],
+    core.TrustedRevision: FULL.trusted_revisions[0],
     core.RoutesStatus: FULL.routes,
     Traffic: TRAFFIC,
     ParentRef: PARENT,

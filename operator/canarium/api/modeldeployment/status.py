@@ -280,7 +280,7 @@ class Rejection(Model):
     "When."
 
 
-class WrittenRevision(Model):
+class TrustedRevision(Model):
     """A ModelRevision that the operator wrote."""
 
     revision: str
@@ -335,7 +335,7 @@ class DeploymentStatus(Model):
     "A person's rollback, while it holds instead of the spec."
     rejected: list[Rejection] | None = None
     "Revisions that are not tried again without a retry."
-    written: Annotated[list[WrittenRevision], keyed("revision")] | None = None
+    trusted_revisions: Annotated[list[TrustedRevision], keyed("revision")] | None = None
     "The ModelRevisions that the operator wrote. Whatever else is there is not rendered."
     made: dict[str, str] | None = None
     """The uids of the Deployments and Jobs that the operator made, by kind and name. Others are not

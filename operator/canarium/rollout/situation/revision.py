@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from canarium.core.names import child_name, make_digest, make_revision_id
 from canarium.core.observed import ModelObject, Observed, RevisionRecord
 from canarium.core.spec import Spec
-from canarium.core.status import RevisionStatus, Status, Written
+from canarium.core.status import RevisionStatus, Status, TrustedRevision
 from canarium.resources.pod_template import render_template
 
-MOST_WRITTEN = 20
+MOST_TRUSTED = 20
 "So many ModelRevisions are kept account of before those that are gone are forgotten."
 
 
@@ -80,42 +80,48 @@ def _is_genuine(model: ModelObject, record: RevisionRecord) -> bool:
         and owner.uid == model.meta.uid
         and record.meta.name == child_name(model.meta.name, record.revision)
         and make_digest(record.template) == record.digest
-        and _is_written(model.status, record)
+        and _is_trusted(model.status, record)
     )
 
 
-def _is_written(status: Status, record: RevisionRecord) -> bool:
+def _is_trusted(status: Status, record: RevisionRecord) -> bool:
     """Whether status knows it; what an operator wrote that kept no account of it counts, too."""
-    ours = Written(record.revision, record.digest)
-    return not status.written or ours in status.written or ours in _list_named(status)
+    ours = TrustedRevision(record.revision, record.digest)
+    return (
+        not status.trusted_revisions
+        or ours in status.trusted_revisions
+        or ours in _list_named(status)
+    )
 
 
-def note_written(observed: Observed, status: Status) -> Status:
+def record_trusted(observed: Observed, status: Status) -> Status:
     """Keep account of the revisions that status names, before their ModelRevisions are written.
 
     So one that somebody else wrote is never rendered, however right it looks. Nothing changes but
     when a revision is named for the first time, so this costs no write of its own.
     """
     before, now = observed.model.status, _list_named(status)
-    if all(each in (*before.written, *_list_named(before)) for each in now):
+    if all(each in (*before.trusted_revisions, *_list_named(before)) for each in now):
         return status
-    known = before.written or tuple(
-        Written(record.revision, record.digest)
+    known = before.trusted_revisions or tuple(
+        TrustedRevision(record.revision, record.digest)
         for record in observed.revisions
         if is_authentic(observed.model, record)
     )
     named = {each.revision for each in now}
     kept = tuple(each for each in known if each.revision not in named)
-    if len(kept) > MOST_WRITTEN:  # a cache may lag, so what isn't there is kept for a while
+    if len(kept) > MOST_TRUSTED:  # a cache may lag, so what isn't there is kept for a while
         there = {record.revision for record in observed.revisions}
         there |= {each.revision for each in _list_named(before)}
         kept = tuple(each for each in kept if each.revision in there)
-    return replace(status, written=(*kept, *now))
+    return replace(status, trusted_revisions=(*kept, *now))
 
 
-def _list_named(status: Status) -> tuple[Written, ...]:
+def _list_named(status: Status) -> tuple[TrustedRevision, ...]:
     parts = (status.stable, status.canary, status.previous)
-    return tuple(Written(part.revision, part.digest) for part in parts if part and part.digest)
+    return tuple(
+        TrustedRevision(part.revision, part.digest) for part in parts if part and part.digest
+    )
 
 
 def find_record(observed: Observed, revision: RevisionStatus) -> RevisionRecord | None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from canarium.core.names import make_digest
 from canarium.core.observed import RevisionRecord
-from canarium.core.status import Written
-from canarium.rollout.situation.revision import MOST_WRITTEN
+from canarium.core.status import TrustedRevision
+from canarium.rollout.situation.revision import MOST_TRUSTED
 
 from tests.properties.world import World, make_rollout, make_spec, serving
 
@@ -60,16 +60,16 @@ def test_nobody_goes_back_to_a_record_that_status_does_not_know() -> None:
     assert "rollback" in world.status.ignored_commands
 
 
-def test_without_an_account_of_what_was_written_the_records_that_are_there_count() -> None:
+def test_without_an_account_of_what_is_trusted_the_records_that_are_there_count() -> None:
     """The other half, and an upgrade: an operator that kept none has left objects behind."""
     world = serving()
     forged = forge(world, "2")
-    world.status_raw = {k: v for k, v in world.status_raw.items() if k != "written"}
+    world.status_raw = {k: v for k, v in world.status_raw.items() if k != "trustedRevisions"}
     world.apply(make_spec("2"))
     world.run_until("Guarding")
 
     assert FORGED in {each.revision for each in world.deployments.values()}
-    assert Written(FORGED, forged.digest) in world.status.written
+    assert TrustedRevision(FORGED, forged.digest) in world.status.trusted_revisions
 
 
 def test_every_revision_of_the_history_stays_one_that_can_be_gone_back_to() -> None:
@@ -82,7 +82,7 @@ def test_every_revision_of_the_history_stays_one_that_can_be_gone_back_to() -> N
     world.run(60.0)
 
     assert world.stable == "1"
-    assert {each.revision for each in world.status.written} == {
+    assert {each.revision for each in world.status.trusted_revisions} == {
         each.revision for each in world.revisions.values()
     }
 
@@ -93,6 +93,6 @@ def test_what_is_gone_is_forgotten_before_the_account_gets_long() -> None:
         world.apply(make_spec(str(version), rollout=make_rollout(guard=0.0)))
         world.run(60.0)
     there = {each.revision for each in world.revisions.values()}
-    assert len(there) < MOST_WRITTEN
-    assert len(world.status.written) <= MOST_WRITTEN + 2
-    assert there <= {each.revision for each in world.status.written}
+    assert len(there) < MOST_TRUSTED
+    assert len(world.status.trusted_revisions) <= MOST_TRUSTED + 2
+    assert there <= {each.revision for each in world.status.trusted_revisions}
