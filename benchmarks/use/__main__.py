@@ -18,6 +18,7 @@ from canarium.cost.reading import parse_prices
 from canarium.kube.client import Client
 from canarium.kube.config import Cluster
 from canarium.kube.informers.cache import Cache
+from canarium.kube.transport import HttpTransport
 from canarium.metrics.sessions import Settings
 from canarium.telemetry.metrics import Metrics
 
@@ -61,8 +62,8 @@ async def find_latest(lateness: list[float]) -> None:
 async def measure(port: int, objects: int, pods: int, rounds: int) -> None:
     """Measure some times and print what one of them took."""
     cache, metrics, lateness = fill_cache(objects, pods), Metrics(), list[float]()
-    async with Client(Cluster(server=f"http://127.0.0.1:{port}")) as client:
-        meter = UsageMeter(client, cache, Settings(), prices=PRICES)
+    async with HttpTransport(Cluster(server=f"http://127.0.0.1:{port}")) as transport:
+        meter = UsageMeter(Client(transport), cache, Settings(), prices=PRICES)
         metrics.add_page(meter.render)
         await meter.measure()
         ticking = asyncio.create_task(find_latest(lateness))

@@ -31,6 +31,7 @@ from canarium.kube.kinds import (
     Resource,
 )
 from canarium.kube.lease import Lease, Timing
+from canarium.kube.transport import HttpTransport
 from canarium.kube.writer import Writer
 from canarium.shell import handlers
 from canarium.shell.runtime import Options, Runtime, _find_tasks_of
@@ -62,8 +63,8 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 @asynccontextmanager
 async def connect(cluster: Cluster) -> AsyncIterator[Client]:
-    async with Client(load_kubeconfig(cluster.kubeconfig)) as client:
-        yield client
+    async with HttpTransport(load_kubeconfig(cluster.kubeconfig)) as transport:
+        yield Client(transport)
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
@@ -392,9 +393,12 @@ def find_watches() -> list[asyncio.Task[Any]]:
 async def test_no_connection_outlives_its_client(cluster: Cluster, namespace: str) -> None:
     """A watch that is cancelled says good-bye over TLS, which takes a while."""
     for _ in range(5):
-        async with connect(cluster) as client, reflecting(client, namespace) as (reflector, _):
+        async with (
+            HttpTransport(load_kubeconfig(cluster.kubeconfig)) as transport,
+            reflecting(Client(transport), namespace) as (reflector, _),
+        ):
             await asyncio.wait_for(reflector.synced.wait(), PATIENCE)
-            connector = client._open.connector
+            connector = transport.session.connector
         assert isinstance(connector, Connector)
         assert connector._transports == {}
 

@@ -22,6 +22,7 @@ from canarium.cost.meter import UsageMeter
 from canarium.cost.usage import PriceList, Prices
 from canarium.errors import SpecError
 from canarium.kube.boundary import Boundary
+from canarium.kube.client import Client
 from canarium.kube.clock import ClusterClock
 from canarium.kube.informers.cache import Cache
 from canarium.kube.queues.workqueue import WorkQueue
@@ -139,7 +140,7 @@ class Town(Simulation):
             lambda key, urgent: queue.add(key, urgent=urgent),
             now=self.now,
             make_meter=lambda: CountsMeter(self.traffic, self.now),
-            client=self._connect(),
+            client=Client(self._connect()),
             settings=SETTINGS,
             boundary=cache.boundary,
         )
@@ -156,7 +157,7 @@ class Town(Simulation):
     async def _tell(self) -> bytes:
         operator, metrics = self.operator, Metrics(now=self.now)
         assert operator is not None
-        notifier = Notifier(self._connect(), metrics, self, now=self.now)  # type: ignore[arg-type]
+        notifier = Notifier(Client(self._connect()), metrics, self, now=self.now)  # type: ignore[arg-type]
         for key, event in self.events:
             if (model := operator.cache.models.get(*key)) is not None:
                 notifier.notify(model, event)
@@ -172,7 +173,12 @@ class Town(Simulation):
             raise asyncio.CancelledError
 
         use = UsageMeter(
-            self._connect(), operator.cache, SETTINGS, prices=PRICES, clock=self.now, pause=look
+            Client(self._connect()),
+            operator.cache,
+            SETTINGS,
+            prices=PRICES,
+            clock=self.now,
+            pause=look,
         )
         metrics.add_page(use.render)
         with suppress(asyncio.CancelledError):

@@ -1865,8 +1865,8 @@ BESIDE_THE_WORK = (
         name="a-woken-leader-writes",
         wrong="A leader that was stopped and wakes sends what it had in mind",
         file="kube/client.py",
-        old="        if not free and not self.may_write():\n",
-        new='        if method == "NONE":\n',
+        old="        if request.resource not in FREE and not self.may_write():\n",
+        new="        if not request.path:\n",
         test="tests/unit/kube/test_client.py::"
         "test_without_the_lease_nothing_is_written_but_the_lease",
     ),

@@ -18,6 +18,7 @@ from canarium.errors import ApiError
 from canarium.kube.client import Client
 from canarium.kube.config import load_kubeconfig
 from canarium.kube.kinds import MODEL_DEPLOYMENTS, SECRETS
+from canarium.kube.transport import HttpTransport
 from yarl import URL
 
 from testbed.scenario.manifests import Json, rollout, simulated
@@ -196,7 +197,8 @@ async def test_the_operators_client_leads_no_name_out_of_its_place(
     models = f"/apis/canarium.dev/v1alpha1/namespaces/{place.namespace}/modeldeployments"
     until(lambda: read(f"{models}/iris%2Fscale")["kind"] == "Scale", SECONDS, "another resource")
 
-    async with Client(load_kubeconfig(estate.operator_config)) as client:
+    async with HttpTransport(load_kubeconfig(estate.operator_config)) as transport:
+        client = Client(transport)
         for wrong in (OUT, "..", OUT.replace("/", "%2f"), "iris/scale", "iris%2Fscale"):
             for kind in (SECRETS, MODEL_DEPLOYMENTS):
                 with pytest.raises(ApiError, match="cannot be part of an object's path"):

@@ -34,7 +34,7 @@ from canarium.cost.usage import (
     find_with_gpus,
 )
 from canarium.errors import ApiError, CanariumError
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.store import Key
 from canarium.kube.informers.watched import OURS
@@ -76,7 +76,7 @@ class UsageMeter:
 
     def __init__(
         self,
-        client: Api,
+        client: Client,
         cache: Cache,
         settings: Settings,
         namespaces: Sequence[str] = (),

@@ -18,7 +18,7 @@ from canarium.core.actions import Inspect
 from canarium.core.observed import PodEvent
 from canarium.core.text import quote
 from canarium.errors import ApiError, CanariumError
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.informers.store import Key
 from canarium.kube.kinds import CORE_EVENTS
 
@@ -64,7 +64,7 @@ class Places(Protocol):
 class PodEvents:
     """Reads the events of one pod of each object that asks for it."""
 
-    def __init__(self, client: Api, wake: Callable[[Key], None], places: Places) -> None:
+    def __init__(self, client: Client, wake: Callable[[Key], None], places: Places) -> None:
         self._client = client
         self._wake = wake
         self._places = places

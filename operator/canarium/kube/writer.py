@@ -26,7 +26,7 @@ from canarium.core.actions import (
 from canarium.core.names import REVISION_LABEL
 from canarium.core.observed import Meta, ModelObject
 from canarium.errors import CanariumError, ConflictError, NotFoundError
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections import project_meta
 from canarium.kube.informers.store import model_key, own_key
@@ -79,7 +79,7 @@ _decode_choosing = msgspec.json.Decoder(_Choosing).decode
 class Writer:
     """Writes children of one ModelDeployment after the other."""
 
-    def __init__(self, client: Api, cache: Cache) -> None:
+    def __init__(self, client: Client, cache: Cache) -> None:
         self._client = client
         self._cache = cache
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from yarl import URL
 
 from canarium.core.receivers import Receiver
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.outbound.addresses import MAX_ADDRESS, check_address
 from canarium.outbound.auth import KEYS, NOBODY, Credentials, decode_value, read_credentials
 from canarium.outbound.credentials import fetch_secret
@@ -27,7 +27,7 @@ class Destination:
     credentials: Credentials = NOBODY
 
 
-async def find_destination(client: Api, namespace: str, receiver: Receiver) -> Destination:
+async def find_destination(client: Client, namespace: str, receiver: Receiver) -> Destination:
     """Read a receiver's address from its Secret or file.
 
     Raises SourceError, whose words never hold the address.

@@ -22,7 +22,7 @@ from canarium.core.actions import Event
 from canarium.core.observed import Meta, ModelObject
 from canarium.core.receivers import Receiver
 from canarium.kube.boundary import Boundary
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.events import Recorder
 from canarium.kube.informers.store import Key
 from canarium.kube.queues.backlog import Backlog, crowd_out
@@ -91,7 +91,7 @@ class Notifier:
 
     def __init__(
         self,
-        client: Api,
+        client: Client,
         metrics: Metrics,
         recorder: Recorder,
         *,

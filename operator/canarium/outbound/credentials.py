@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from canarium.errors import ApiError, CanariumError, NotFoundError
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.kinds import SECRETS
 from canarium.outbound.auth import KEYS, NOBODY, Credentials, read_credentials
 from canarium.outbound.errors import SourceError
@@ -42,7 +42,7 @@ class _Kept:
 class Secrets:
     """Credentials by namespace and name of their Secret."""
 
-    def __init__(self, client: Api, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
         self._kept: dict[tuple[str, str], _Kept] = {}
@@ -73,7 +73,7 @@ class Secrets:
             del self._kept[next(iter(self._kept))]
 
 
-async def fetch_secret(client: Api, namespace: str, name: str) -> Mapping[str, str]:
+async def fetch_secret(client: Client, namespace: str, name: str) -> Mapping[str, str]:
     """Read a Secret's `data`, in base64. Raises SourceError, which says what to grant."""
     try:
         return _decode(await client.get(SECRETS, namespace, name)).data

@@ -31,7 +31,7 @@ from canarium.core.addressing import (
     simplify,
 )
 from canarium.errors import ApiError, CanariumError, NotFoundError
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.kinds import ENDPOINT_SLICES, SERVICES
 from canarium.outbound.addresses import find_objection, is_public, unwrap
 from canarium.outbound.errors import SourceError
@@ -128,7 +128,7 @@ class Reach:
 
     def __init__(
         self,
-        client: Api,
+        client: Client,
         allowed: Allowed,
         resolve: Resolve,
         *,

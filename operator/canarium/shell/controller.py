@@ -44,7 +44,7 @@ from canarium.errors import (
     UnavailableError,
     describe_bug,
 )
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections import project_meta
 from canarium.kube.informers.store import Key
@@ -167,7 +167,7 @@ class Controller:
         self,
         *,
         plan: Planner,
-        client: Api,
+        client: Client,
         cache: Cache,
         queue: WorkQueue,
         recorder: Recording,

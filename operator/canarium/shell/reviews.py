@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from canarium.errors import CanariumError
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.kinds import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
 
 logger = logging.getLogger("canarium.probes")
@@ -67,7 +67,7 @@ class _Answer:
 class MetricsReaders:
     """Asks for each token, and remembers the answer for a while."""
 
-    client: Api
+    client: Client
     clock: Callable[[], float] = time.monotonic
     _kept: dict[bytes, _Answer] = field(default_factory=dict)
     _questions: float = QUESTIONS_AT_ONCE

@@ -53,6 +53,7 @@ from canarium.kube.lease import Lease
 from canarium.kube.pod_events import AT_ONCE, PodEvents
 from canarium.kube.queues.backoff import Backoff
 from canarium.kube.queues.workqueue import WorkQueue
+from canarium.kube.transport import HttpTransport
 from canarium.metrics.sessions import Measurements, Settings
 from canarium.metrics.sources.gateway import look_up
 from canarium.notifying import Notifier
@@ -154,7 +155,10 @@ class Runtime:
         self.metrics = Metrics(now=self.clock.now)
         self.queue = WorkQueue(on_begin=self.metrics.queue_wait.observe)
         self.cache = self._make_cache()
-        self.client = Client(self.cluster, observer=self.metrics.observe_request, clock=self.clock)
+        self.transport = HttpTransport(
+            self.cluster, observer=self.metrics.observe_request, clock=self.clock
+        )
+        self.client = Client(self.transport)
         self.reach = self._make_reach()
         self.recorder = Recorder(self.client, self.metrics, _identity(), now=self.clock.now)
         self.notifier = self._make_notifier()
@@ -284,7 +288,7 @@ class Runtime:
 
     async def run(self, *, with_kopf: bool) -> None:
         """Everything, until cancelled; `with_kopf` also runs (and restarts) kopf's own task."""
-        async with self.client:
+        async with self.transport:
             self._main = asyncio.current_task()
             probes = await serve_probes(
                 self.options.probe_address,

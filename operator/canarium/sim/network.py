@@ -7,7 +7,7 @@ behind by kind, so that kinds are seen in another order than they were written i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from canarium.errors import ApiError, ConflictError, GoneError, UnavailableError
-from canarium.kube.client import ListMeta, Page
+from canarium.kube import transport
 from canarium.kube.clock import ClusterClock
 from canarium.kube.kinds import Resource
 from canarium.sim.apiserver import ApiServer, Change, Key, Stored, labels_of
@@ -27,6 +27,8 @@ Trouble = Literal["Conflict", "Error", "Lost"]
 Moment = Literal["before", "after"]
 
 OPERATOR = "canarium"
+PATCHES = {transport.JSON_PATCH: "status", transport.MERGE_PATCH: "merge"}
+"By what they are, two kinds of patches are told apart."
 LOST_AFTER_SECONDS = 5.0
 "How long a request whose answer is lost is waited for."
 
@@ -80,7 +82,7 @@ class Network:
 
 
 class Connection:
-    """The client of one operator process (`kube.client.Api`); dead, it never answers again."""
+    """How one operator process gets to the apiserver (a `Transport`); dead, it never answers."""
 
     def __init__(
         self,
@@ -101,122 +103,29 @@ class Connection:
         for stream in self._streams.get(kind, ()):
             stream.put(error or UnavailableError(f"watch of {kind}: connection reset"))
 
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
-        """Read one object."""
-        request = Request("get", resource.kind, (namespace or "", name))
-        return await self._ask(request, lambda: self._server.get(*_place(request)))
+    async def send(self, request: transport.Request) -> bytes:
+        """Ask once; the answer."""
+        if request.verb == "list":
+            return await self._list(request)
+        body = _decode(request.body) if request.body is not None else {}
+        key = request.namespace or "", request.name or str(body["metadata"]["name"])
+        verb, is_write = PATCHES.get(request.content_type, request.verb), request.method != "GET"
+        self._network.writes += is_write
+        number = self._network.writes if is_write else 0
+        asked = Request(verb, request.resource.kind, key, number)
+        return await self._ask(asked, lambda: self._act(asked, body, request))
 
-    async def create(
-        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], manager: str
-    ) -> bytes:
-        """Create an object that must not exist."""
-        key, plain = (namespace or "", str(body["metadata"]["name"])), _plain(body)
-        request = self._write("create", resource, key)
-        return await self._ask(
-            request, lambda: self._server.create(resource.kind, key[0], plain, manager)
-        )
-
-    async def apply(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        body: Mapping[str, Any],
-        manager: str,
-        *,
-        force: bool,
-    ) -> bytes:
-        """Server-side apply."""
-        request, plain = self._write("apply", resource, (namespace or "", name)), _plain(body)
-        return await self._ask(
-            request, lambda: self._server.apply(*_place(request), plain, manager, force=force)
-        )
-
-    async def patch_status(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        status: Mapping[str, Any],
-        *,
-        resource_version: str,
-        manager: str,
-    ) -> bytes:
-        """Write the whole status over the version that was read."""
-        request, plain = self._write("status", resource, (namespace or "", name)), _plain(status)
-        return await self._ask(
-            request,
-            lambda: self._server.replace_status(*_place(request), plain, resource_version, manager),
-        )
-
-    async def merge(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        body: Mapping[str, Any],
-        *,
-        manager: str,
-        subresource: str | None = None,
-    ) -> bytes:
-        """JSON merge patch."""
-        request, plain = self._write("merge", resource, (namespace or "", name)), _plain(body)
-        return await self._ask(
-            request, lambda: self._server.merge(*_place(request), plain, manager, subresource)
-        )
-
-    async def delete(
-        self, resource: Resource, namespace: str | None, name: str, uid: str, resource_version: str
-    ) -> bytes:
-        """Delete exactly this object."""
-        request = self._write("delete", resource, (namespace or "", name))
-        return await self._ask(
-            request,
-            lambda: self._server.delete(*_place(request), OPERATOR, uid, resource_version),
-        )
-
-    async def list_pages(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        selector: str = "",
-        *,
-        fields: str = "",
-    ) -> AsyncIterator[Page]:
-        """The whole list as one page; by fields one object is selected, by its name."""
-        key, _, name = fields.partition("=")
-        if key not in ("", "metadata.name"):
-            raise ApiError(400, "BadRequest", "the simulated apiserver has no such field")
-        await self._travel()
-        self._check_allowed(resource)
-        found = self._server.list(resource.kind)
-        items = [
-            msgspec.Raw(stored.raw)
-            for stored in found
-            if _is_wanted(stored.body, namespace, selector)
-            and name in ("", stored.body["metadata"]["name"])
-        ]
-        page = Page(ListMeta(resource_version=self._server.version), items)
-        await self._travel()
-        self._hear()
-        yield page
-
-    async def watch(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        selector: str,
-        resource_version: str,
-        timeout_seconds: int,
-    ) -> AsyncGenerator[bytes, None]:
+    async def stream(self, request: transport.Request) -> AsyncGenerator[bytes, None]:
         """The lines of a watch, each as late as the network says."""
         await self._travel()
-        self._check_allowed(resource)
-        stream = _Stream(self._network, resource.kind, namespace, selector)
-        stop = self._server.watch(resource.kind, resource_version, stream.take)
-        streams = self._streams.setdefault(resource.kind, [])
+        self._check_allowed(request.resource)
+        kind, query = request.resource.kind, request.query
+        stream = _Stream(self._network, kind, _make_filter(request))
+        stop = self._server.watch(kind, query["resourceVersion"], stream.take)
+        streams = self._streams.setdefault(kind, [])
         streams.append(stream)
-        end = asyncio.get_running_loop().call_later(timeout_seconds, stream.put, None)
+        seconds = float(query["timeoutSeconds"])
+        end = asyncio.get_running_loop().call_later(seconds, stream.put, None)
         try:
             while (line := await stream.next()) is not None:
                 yield line
@@ -225,13 +134,42 @@ class Connection:
             stop()
             streams.remove(stream)
 
+    async def _list(self, request: transport.Request) -> bytes:
+        """The whole list as one page."""
+        is_wanted = _make_filter(request)
+        await self._travel()
+        self._check_allowed(request.resource)
+        found = self._server.list(request.resource.kind)
+        items = [msgspec.Raw(stored.raw) for stored in found if is_wanted(stored.body)]
+        page = _encode({"metadata": {"resourceVersion": self._server.version}, "items": items})
+        await self._travel()
+        self._hear()
+        return page
+
+    def _act(self, asked: Request, body: Any, request: transport.Request) -> Stored | Json:
+        """What the apiserver does with a request, and answers."""
+        server, place = self._server, (asked.kind, asked.key)
+        manager = request.query.get("fieldManager", OPERATOR)
+        match asked.verb:
+            case "get":
+                return server.get(*place)
+            case "create":
+                return server.create(asked.kind, asked.key[0], body, manager)
+            case "apply":
+                return server.apply(*place, body, manager, force=request.query["force"] == "true")
+            case "status":
+                version, status = (step["value"] for step in body)
+                return server.replace_status(*place, status, version, manager)
+            case "merge":
+                return server.merge(*place, body, manager, request.subresource)
+            case "delete":
+                same = body["preconditions"]
+                return server.delete(*place, manager, same["uid"], same.get("resourceVersion", ""))
+        raise ApiError(405, "MethodNotAllowed", f"the simulated apiserver knows no {asked.verb}")
+
     def _check_allowed(self, resource: Resource) -> None:
         if resource.kind in self._network.forbidden:
             raise ApiError(403, "Forbidden", f'User "{OPERATOR}" cannot list {resource.plural}')
-
-    def _write(self, verb: str, resource: Resource, key: Key) -> Request:
-        self._network.writes += 1
-        return Request(verb, resource.kind, key, self._network.writes)
 
     async def _ask(self, request: Request, act: Callable[[], Stored | Json]) -> bytes:
         """Send a request and wait for its answer, unless something happens on the way."""
@@ -273,19 +211,18 @@ class Connection:
 class _Stream:
     """One watch: changes go in as they happen and come out as lines, late but in order."""
 
-    def __init__(self, network: Network, kind: str, namespace: str | None, selector: str) -> None:
+    def __init__(self, network: Network, kind: str, is_wanted: Callable[[Json], bool]) -> None:
         self._network = network
         self._kind = kind
-        self._namespace = namespace
-        self._selector = selector
+        self._is_wanted = is_wanted
         self._loop = asyncio.get_running_loop()
         self._lines: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self._last = 0.0
 
     def take(self, change: Change) -> None:
         """A change happened; what leaves the selection looks deleted, what enters it new."""
-        is_in = self._is_wanted(change.after) and change.type != "DELETED"
-        was_in = change.before is not None and self._is_wanted(change.before)
+        is_in = self._is_wanted(change.after.body) and change.type != "DELETED"
+        was_in = change.before is not None and self._is_wanted(change.before.body)
         if not is_in and not was_in:
             return
         type_ = ("MODIFIED" if was_in else "ADDED") if is_in else "DELETED"
@@ -304,9 +241,6 @@ class _Stream:
             raise line
         return line
 
-    def _is_wanted(self, stored: Stored) -> bool:
-        return _is_wanted(stored.body, self._namespace, self._selector)
-
 
 def expired() -> GoneError:
     """What a watch says whose version is too old."""
@@ -320,19 +254,14 @@ def _refuse(trouble: Trouble | None, request: Request) -> None:
         raise ApiError(500, "InternalError", f"{request}: etcdserver: leader changed")
 
 
-def _place(request: Request) -> tuple[str, Key]:
-    return request.kind, request.key
-
-
-def _plain(body: Mapping[str, Any]) -> Json:
-    """The body as the apiserver reads it: a copy that nobody shares."""
-    found: Json = _decode(_encode(body))
-    return found
-
-
-def _is_wanted(body: Json, namespace: str | None, selector: str) -> bool:
-    """Whether a list or watch of one namespace (None: all) and these label names has the object."""
-    if namespace not in (None, body["metadata"]["namespace"]):
-        return False
-    labels = labels_of(body)
-    return all(name in labels for name in selector.split(",") if name)
+def _make_filter(request: transport.Request) -> Callable[[Json], bool]:
+    """Which objects of a kind are asked for: of a namespace, by names of labels, or by its name."""
+    path, _, name = request.query.get("fieldSelector", "").partition("=")
+    if path not in ("", "metadata.name"):
+        raise ApiError(400, "BadRequest", "the simulated apiserver has no such field")
+    wanted = set(filter(None, request.query.get("labelSelector", "").split(",")))
+    return lambda body: (
+        request.namespace in (None, body["metadata"]["namespace"])
+        and name in ("", body["metadata"]["name"])
+        and wanted <= labels_of(body).keys()
+    )

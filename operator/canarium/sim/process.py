@@ -12,6 +12,7 @@ from typing import Protocol
 
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
 from canarium.core.observed import ModelObject
+from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections import project_meta
 from canarium.kube.informers.reflector import Reflector
@@ -46,6 +47,7 @@ class Operator:
         watched_since: float = 0.0,
     ) -> None:
         self.connection = connection
+        self.client = Client(connection)
         self._loop = asyncio.get_running_loop()
         self.queue = WorkQueue(self._loop)
         self.cache = Cache(
@@ -53,10 +55,13 @@ class Operator:
         )
         self.cache.watched_since = watched_since
         self.measuring = make_measuring(self.cache, self.queue)
-        self.reflectors = [self._make_models(), *make_reflectors(connection, self.cache, clock=now)]
+        self.reflectors = [
+            self._make_models(),
+            *make_reflectors(self.client, self.cache, clock=now),
+        ]
         self.controller = Controller(
             plan=planner,
-            client=connection,
+            client=self.client,
             cache=self.cache,
             queue=self.queue,
             recorder=recorder,
@@ -89,7 +94,7 @@ class Operator:
             return self.cache.project_model(raw, known)
 
         return Reflector(
-            self.connection, MODEL_DEPLOYMENTS, self.cache.models, project, clock=self._loop.time
+            self.client, MODEL_DEPLOYMENTS, self.cache.models, project, clock=self._loop.time
         )
 
     async def _work(self) -> None:

@@ -19,7 +19,7 @@ from canarium.core.spec import TemplateKind
 from canarium.core.status import format_time
 from canarium.core.text import tidy
 from canarium.errors import CanariumError
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.store import Key
 from canarium.kube.kinds import TEMPLATES
@@ -37,7 +37,7 @@ Json = Mapping[str, Any]
 class Templates:
     """Hears of templates that change and of readings, and keeps their status."""
 
-    def __init__(self, client: Api, cache: Cache, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: Client, cache: Cache, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._cache = cache
         self._now = now

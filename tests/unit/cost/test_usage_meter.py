@@ -21,12 +21,10 @@ from canarium.cost.meter import ABSENT_SECONDS, UsageMeter
 from canarium.cost.usage import Amounts, PriceList, Prices, RevisionUse, Use
 from canarium.errors import ApiError, CanariumError, NotFoundError, UnavailableError
 from canarium.kube.boundary import Boundary
-from canarium.kube.client import ListMeta, Page
 from canarium.kube.informers.cache import Cache
-from canarium.kube.kinds import Resource
+from canarium.kube.transport import Request
 from canarium.metrics.sessions import Settings
 from canarium.telemetry.metrics import Metrics
-from msgspec import Raw
 
 from tests.unit.kube.fake import FakeClient
 from tests.unit.metrics.sessions.answering import LOOPBACK, Asked, serving, vector
@@ -47,19 +45,12 @@ class MetricsClient(FakeClient):
     items: list[Any] = field(default_factory=list)
     errors: list[CanariumError] = field(default_factory=list)
 
-    async def list_pages(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        selector: str = "",
-        *,
-        fields: str = "",
-    ) -> AsyncIterator[Page]:
-        assert not fields
-        self.requests.append(f"list {resource.path(namespace)} {selector}")
+    async def send(self, request: Request) -> bytes:
+        assert set(request.query) == {"limit", "labelSelector"}
+        self.requests.append(f"list {request.path} {request.query['labelSelector']}")
         if self.errors:
             raise self.errors.pop(0)
-        yield Page(ListMeta(), [Raw(json.dumps(item).encode()) for item in self.items])
+        return json.dumps({"metadata": {}, "items": self.items}).encode()
 
 
 def meta(name: str, revision: str = "", **fields: Any) -> Meta:

@@ -4,17 +4,16 @@ imitated (the tests against a real apiserver are for that).
 
 from __future__ import annotations
 
-import copy
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import json
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-import msgspec
 from canarium.errors import CanariumError, ConflictError, NotFoundError
-from canarium.kube.client import Client, ListMeta, Page
-from canarium.kube.config import Cluster
-from canarium.kube.kinds import Resource
+from canarium.kube.client import Client
+from canarium.kube.transport import JSON_PATCH, MERGE_PATCH, Request
 
 from tests.unit.kube.wire import Json, dump
 
@@ -23,14 +22,17 @@ Place = tuple[str, str]
 
 @dataclass(eq=False)
 class FakeClient(Client):
-    """Objects by kind and name, and a line for each request: `apply Service fraud`."""
+    """Objects by kind and name, and a line for each request: `apply Service fraud`.
+
+    It is its own transport: what is asked of it goes the way of every request.
+    """
 
     objects: dict[Place, Json] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     refusals: dict[str, list[CanariumError]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        super().__init__(Cluster(server="http://fake"))
+        super().__init__(self)
         self._versions = count(100)
 
     def add(self, *objects: Json) -> None:
@@ -42,114 +44,69 @@ class FakeClient(Client):
         """Answer the next such requests with these errors."""
         self.refusals[request] = list(errors)
 
-    async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
-        self._note("get", resource, name)
-        return dump(self._find(resource, name))
+    async def send(self, request: Request) -> bytes:
+        """What is asked and answered, as a `Transport`."""
+        body = json.loads(request.body or b"{}")
+        found = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
+        name = request.name or (found if request.verb == "list" else body["metadata"]["name"])
+        self._note(request, name)
+        return self._answer(request, name, body)
 
-    async def list_pages(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        selector: str = "",
-        *,
-        fields: str = "",
-    ) -> AsyncIterator[Page]:
-        name = fields.removeprefix("metadata.name=")
-        self._note("list", resource, name)
-        found = self.objects.get((resource.kind, name))
-        yield Page(ListMeta("100"), [msgspec.Raw(dump(found))] if found else [])
+    async def stream(self, request: Request) -> AsyncGenerator[bytes, None]:
+        """Nothing that is watched ever changes."""
+        await asyncio.Event().wait()
+        yield b""
 
-    async def create(
-        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], manager: str
-    ) -> bytes:
-        name = body["metadata"]["name"]
-        self._note("create", resource, name)
-        if (resource.kind, name) in self.objects:
-            raise ConflictError(409, "AlreadyExists", f"{name} already exists")
-        return self._store(resource, name, body)
+    def _answer(self, request: Request, name: str, body: Any) -> bytes:
+        place = (request.resource.kind, name)
+        match request.verb:
+            case "get":
+                return dump(self._find(*place))
+            case "list":
+                items = [self.objects[place]] if place in self.objects else []
+                return dump({"metadata": {"resourceVersion": "100"}, "items": items})
+            case "delete":
+                self._find(*place)
+                self._check(place, body["preconditions"].get("resourceVersion"))
+                del self.objects[place]
+                return dump({"kind": "Status"})
+            case "create" if place in self.objects:
+                raise ConflictError(409, "AlreadyExists", f"{name} already exists")
+        if request.content_type == JSON_PATCH:
+            version, status = (step["value"] for step in body)
+            body = {"metadata": {"resourceVersion": version}, "status": status}
+        if request.verb == "update" or request.content_type == JSON_PATCH:
+            self._find(*place)
+        self._check(place, body.get("metadata", {}).get("resourceVersion"))
+        return self._store(place, body)
 
-    async def apply(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        body: Mapping[str, Any],
-        manager: str,
-        *,
-        force: bool,
-    ) -> bytes:
-        self._note("force" if force else "apply", resource, name)
-        self._check(resource, name, body.get("metadata", {}).get("resourceVersion"))
-        return self._store(resource, name, body)
+    def _note(self, request: Request, name: str) -> None:
+        patches = {JSON_PATCH: "status", MERGE_PATCH: "merge"}
+        verb = patches.get(request.content_type, request.verb)
+        if request.query.get("force") == "true":
+            verb = "force"
+        line = f"{verb} {request.resource.kind} {name}"
+        self.requests.append(line)
+        if self.refusals.get(line):
+            raise self.refusals[line].pop(0)
 
-    async def merge(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        body: Mapping[str, Any],
-        *,
-        manager: str,
-        subresource: str | None = None,
-    ) -> bytes:
-        self._note("merge", resource, name)
-        self._check(resource, name, body.get("metadata", {}).get("resourceVersion"))
-        return self._store(resource, name, body)
-
-    async def patch_status(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        status: Mapping[str, Any],
-        *,
-        resource_version: str,
-        manager: str,
-    ) -> bytes:
-        self._note("status", resource, name)
-        self._find(resource, name)
-        self._check(resource, name, resource_version)
-        return self._store(resource, name, {"status": status})
-
-    async def replace(
-        self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any]
-    ) -> bytes:
-        self._note("update", resource, name)
-        self._find(resource, name)
-        self._check(resource, name, body["metadata"].get("resourceVersion"))
-        return self._store(resource, name, body)
-
-    async def delete(
-        self, resource: Resource, namespace: str | None, name: str, uid: str, resource_version: str
-    ) -> bytes:
-        self._note("delete", resource, name)
-        self._find(resource, name)
-        self._check(resource, name, resource_version)
-        del self.objects[resource.kind, name]
-        return dump({"kind": "Status"})
-
-    def _note(self, verb: str, resource: Resource, name: str) -> None:
-        request = f"{verb} {resource.kind} {name}"
-        self.requests.append(request)
-        if self.refusals.get(request):
-            raise self.refusals[request].pop(0)
-
-    def _find(self, resource: Resource, name: str) -> Json:
+    def _find(self, kind: str, name: str) -> Json:
         try:
-            return self.objects[resource.kind, name]
+            return self.objects[kind, name]
         except KeyError as error:
             raise NotFoundError(404, "NotFound", f"{name} not found") from error
 
-    def _check(self, resource: Resource, name: str, version: str | None) -> None:
-        found = self.objects.get((resource.kind, name))
+    def _check(self, place: Place, version: str | None) -> None:
+        found = self.objects.get(place)
         if version and found and found["metadata"]["resourceVersion"] != version:
             raise ConflictError(409, "Conflict", "the object has been modified")
 
-    def _store(self, resource: Resource, name: str, body: Mapping[str, Any]) -> bytes:
-        before = self.objects.get((resource.kind, name), {"kind": resource.kind, "metadata": {}})
+    def _store(self, place: Place, body: Json) -> bytes:
+        kind, name = place
+        before = self.objects.get(place, {"kind": kind, "metadata": {}})
         metadata = {"name": name, "namespace": "risk", "uid": f"uid-of-{name}"}
-        metadata |= before["metadata"] | copy.deepcopy(dict(body.get("metadata", {})))
+        metadata |= before["metadata"] | body.get("metadata", {})
         metadata["resourceVersion"] = str(next(self._versions))
-        after = before | copy.deepcopy(dict(body)) | {"metadata": metadata}
-        self.objects[resource.kind, name] = after
+        after = before | body | {"metadata": metadata}
+        self.objects[place] = after
         return dump(after)

@@ -8,9 +8,10 @@ from canarium.errors import (
     NotFoundError,
     UnavailableError,
 )
-from canarium.kube.client import Client, make_error
+from canarium.kube.client import Client
 from canarium.kube.config import Cluster
 from canarium.kube.kinds import DEFINITIONS, DEPLOYMENTS, LEASES, MODEL_DEPLOYMENTS, SERVICES
+from canarium.kube.transport import HttpTransport, make_error
 
 from tests.unit.kube.transcript import Answer, make_refusal, play
 
@@ -133,13 +134,13 @@ def test_an_overloaded_apiserver_is_left_alone_as_long_as_it_asks(
 async def test_an_apiserver_that_is_not_there_is_unavailable() -> None:
     seen: list[tuple[str, str, int]] = []
     cluster = Cluster(server="http://127.0.0.1:1")
-    async with Client(cluster, observer=lambda *said: seen.append(said[:3])) as client:
+    async with HttpTransport(cluster, observer=lambda *said: seen.append(said[:3])) as transport:
         with pytest.raises(UnavailableError, match="get of services: connection refused on port 1"):
-            await client.get(SERVICES, "risk", "a")
+            await Client(transport).get(SERVICES, "risk", "a")
     assert seen == [("get", "services", 0)]
 
 
 async def test_an_apiserver_that_does_not_answer_is_unavailable() -> None:
-    async with play() as (silent, _), Client(silent.cluster, timeout_seconds=0.05) as client:
+    async with play(timeout_seconds=0.05) as (client, _):
         with pytest.raises(UnavailableError, match="get of services: no answer in time"):
             await client.get(SERVICES, "risk", "a")

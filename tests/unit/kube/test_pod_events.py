@@ -11,12 +11,15 @@ import pytest
 from canarium.core.actions import Inspect
 from canarium.core.observed import PodEvent
 from canarium.errors import ApiError, CanariumError, UnavailableError
-from canarium.kube.client import ListMeta, Page
 from canarium.kube.pod_events import AGAIN_SECONDS, AT_ONCE, FORBIDDEN_SECONDS, PodEvents
+from canarium.kube.transport import Request
 from canarium.outbound.sharing import Room
 from canarium.sim.loop import VirtualLoop
 
+from tests.unit.kube.fake import FakeClient
+
 KEY = ("risk", "fraud")
+PATHS = [f"/api/v1/namespaces/{namespace}/events" for namespace in ("risk", "crowd")]
 POD = Inspect("fraud-7b9d6f5c88-x1", "uid-of-x1")
 OTHER = Inspect("fraud-7b9d6f5c88-x2", "uid-of-x2")
 
@@ -25,24 +28,24 @@ def event(reason: Any, message: Any, at: str = "2026-11-29T20:00:00Z", **more: A
     return {"reason": reason, "message": message, "lastTimestamp": at, **more}
 
 
-class Events:
+class Events(FakeClient):
     """An apiserver that has events by the uid of what they are about."""
 
     def __init__(self, **by_uid: list[Any]) -> None:
+        super().__init__()
         self.by_uid = by_uid
         self.asked: list[tuple[float, str]] = []
-        self.refuse: CanariumError | None = None
+        self.refusal: CanariumError | None = None
 
-    async def list_pages(
-        self, resource: Any, namespace: str, selector: str = "", *, fields: str = ""
-    ) -> Any:
-        assert (resource.kind, selector) == ("Event", "")
-        assert namespace in ("risk", "crowd")
+    async def send(self, request: Request) -> bytes:
+        assert request.path in PATHS
+        assert set(request.query) == {"limit", "fieldSelector"}
+        fields = request.query["fieldSelector"]
         self.asked.append((asyncio.get_running_loop().time(), fields))
-        if self.refuse is not None:
-            raise self.refuse
+        if self.refusal is not None:
+            raise self.refusal
         items = self.by_uid.get(fields.removeprefix("involvedObject.uid=").replace("-", "_"), [])
-        yield Page(ListMeta(), [msgspec.Raw(msgspec.json.encode(item)) for item in items])
+        return msgspec.json.encode({"metadata": {}, "items": items})
 
 
 def play(events: Events, seconds: float, act: Callable[[PodEvents], None]) -> Any:
@@ -50,7 +53,7 @@ def play(events: Events, seconds: float, act: Callable[[PodEvents], None]) -> An
 
     async def run() -> Any:
         woken: list[Any] = []
-        reader = PodEvents(events, woken.append, Room(AT_ONCE, AT_ONCE))  # type: ignore[arg-type]
+        reader = PodEvents(events, woken.append, Room(AT_ONCE, AT_ONCE))
         act(reader)
         await asyncio.sleep(seconds)
         said = reader.said(KEY)
@@ -105,7 +108,7 @@ def test_it_is_asked_now_and_then_and_nobody_is_woken_for_what_is_known() -> Non
 )
 def test_what_fails_is_tried_again_later(error: CanariumError, seconds: float) -> None:
     events = Events()
-    events.refuse = error
+    events.refusal = error
     said, woken = play(events, FORBIDDEN_SECONDS + 1.0, ask)
     assert (said, woken) == (None, [])
     assert [at for at, _ in events.asked[:2]] == [0.0, seconds]
@@ -115,7 +118,7 @@ def test_another_pod_or_none_ends_the_asking_and_forgets() -> None:
     events = Events(uid_of_x1=[event("Unhealthy", "failed")])
 
     async def run() -> None:
-        reader = PodEvents(events, lambda _: None, Room(AT_ONCE, AT_ONCE))  # type: ignore[arg-type]
+        reader = PodEvents(events, lambda _: None, Room(AT_ONCE, AT_ONCE))
         for inspect in (POD, POD, OTHER):
             reader.ensure(KEY, inspect)
             await asyncio.sleep(1.0)
@@ -132,14 +135,13 @@ def test_a_thousand_objects_ask_a_few_at_a_time() -> None:
     running = most = 0
 
     class Slow(Events):
-        async def list_pages(self, *arguments: Any, **named: Any) -> Any:
+        async def send(self, request: Request) -> bytes:
             nonlocal running, most
             running += 1
             most = max(most, running)
             await asyncio.sleep(0.1)
             running -= 1
-            async for page in super().list_pages(*arguments, **named):
-                yield page
+            return await super().send(request)
 
     def ask_all(reader: PodEvents) -> None:
         for number in range(1000):
@@ -151,11 +153,10 @@ def test_a_thousand_objects_ask_a_few_at_a_time() -> None:
 
 def test_pods_of_another_namespace_whose_events_hang_are_not_waited_for() -> None:
     class Hanging(Events):
-        async def list_pages(self, resource: Any, namespace: str, *rest: Any, **named: Any) -> Any:
-            if namespace == "crowd":
+        async def send(self, request: Request) -> bytes:
+            if request.namespace == "crowd":
                 await asyncio.sleep(3600.0)
-            async for page in super().list_pages(resource, namespace, *rest, **named):
-                yield page
+            return await super().send(request)
 
     def ask_all(reader: PodEvents) -> None:
         for number in range(1000):

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from canarium.kube.client import Client
 from canarium.kube.config import Cluster
+from canarium.kube.transport import HttpTransport
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,15 @@ class Apiserver:
 
 
 @asynccontextmanager
-async def play(*script: Answer | Watch) -> AsyncIterator[tuple[Client, Apiserver]]:
-    """A client, and the server at its other end."""
+async def play(*script: Answer | Watch, **settings: Any) -> AsyncIterator[tuple[Client, Apiserver]]:
+    """A client, whose transport has these settings, and the server at its other end."""
     apiserver = Apiserver(list(script))
     server = TestServer(_make_app(apiserver))
     await server.start_server(shutdown_timeout=0.1)
     try:
-        async with Client(Cluster(server=str(server.make_url("")).rstrip("/"))) as client:
-            yield client, apiserver
+        cluster = Cluster(server=str(server.make_url("")).rstrip("/"))
+        async with HttpTransport(cluster, **settings) as transport:
+            yield Client(transport), apiserver
     finally:
         await server.close()
 

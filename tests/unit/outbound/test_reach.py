@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from canarium.core.addressing import EVERYTHING, Allowed, parse_allowed
 from canarium.errors import ApiError, UnavailableError
-from canarium.kube.client import ListMeta, Page
-from canarium.kube.kinds import ENDPOINT_SLICES, Resource
+from canarium.kube.kinds import ENDPOINT_SLICES
+from canarium.kube.transport import Request
 from canarium.metrics.sources.gateway import look_up
 from canarium.outbound import reach as reaching
 from canarium.outbound.errors import SourceError
@@ -69,32 +69,32 @@ def service(name: str = "quality", **spec: Any) -> dict[str, Any]:
 
 
 class Cluster(FakeClient):
-    """Services, and what their EndpointSlices hold."""
+    """Services, and what their EndpointSlices hold, each on a page of its own."""
 
     def __init__(self, *objects: dict[str, Any], slices: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__()
         self.add(*objects)
-        self.slices = [msgspec.Raw(msgspec.json.encode(each)) for each in slices]
-        behind = {"endpoints": [{"addresses": ["10.0.0.3"]}], "ports": [{"port": 6443}, {}]}
-        self.apiservers = [msgspec.Raw(msgspec.json.encode(behind))]
+        self.slices = slices
 
-    async def list_pages(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        selector: str = "",
-        *,
-        fields: str = "",
-    ) -> AsyncIterator[Page]:
-        asked = (resource, namespace, selector, fields)
-        if namespace == "default":
-            assert asked[2:] == ("kubernetes.io/service-name=kubernetes", "")
-            yield Page(ListMeta(), self.apiservers)
-            return
-        assert asked == (ENDPOINT_SLICES, "risk", "kubernetes.io/service-name=quality", "")
-        self.requests.append("list EndpointSlices")
-        for each in self.slices:
-            yield Page(ListMeta(), [each])
+    async def send(self, request: Request) -> bytes:
+        if request.resource != ENDPOINT_SLICES:
+            return await super().send(request)
+        selector = request.query["labelSelector"]
+        assert set(request.query) <= {"limit", "labelSelector", "continue"}
+        if request.namespace == "default":
+            assert selector == "kubernetes.io/service-name=kubernetes"
+            ports = [{"port": 6443}, {}]
+            return list_page({"endpoints": [{"addresses": ["10.0.0.3"]}], "ports": ports})
+        assert (request.namespace, selector) == ("risk", "kubernetes.io/service-name=quality")
+        number = int(request.query.get("continue", "0"))
+        if not number:
+            self.requests.append("list EndpointSlices")
+        following = str(number + 1) if number + 1 < len(self.slices) else ""
+        return list_page(*self.slices[number : number + 1], following=following)
+
+
+def list_page(*items: dict[str, Any], following: str = "") -> bytes:
+    return msgspec.json.encode({"metadata": {"continue": following}, "items": items})
 
 
 def reach(client: FakeClient, allowed: Allowed = Allowed(), **more: Any) -> Reach:  # noqa: B008

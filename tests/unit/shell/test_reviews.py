@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import pytest
 from canarium.errors import UnavailableError
-from canarium.kube.client import Api
-from canarium.kube.kinds import Resource
+from canarium.kube.transport import Request
 from canarium.shell.probes import serve_probes
 from canarium.shell.reviews import (
     FRESH_SECONDS,
@@ -21,23 +20,24 @@ from canarium.shell.reviews import (
     MetricsReaders,
 )
 
+from tests.unit.kube.fake import FakeClient
+
 PROMETHEUS = "system:serviceaccount:monitoring:prometheus"
 ACCOUNTS = {"good": PROMETHEUS, "other": "system:serviceaccount:risk:default"}
 
 
-@dataclass
-class Apiserver:
+@dataclass(eq=False)
+class Apiserver(FakeClient):
     """Answers reviews as an apiserver does; the time is the test's."""
 
     now: float = 1000.0
     away: bool = False
     asked: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
-    async def create(
-        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], manager: str
-    ) -> bytes:
-        assert (namespace, manager) == (None, "canarium")
-        self.asked.append((resource.path(namespace), body))
+    async def send(self, request: Request) -> bytes:
+        body = json.loads(request.body or b"")
+        assert (request.verb, request.query) == ("create", {"fieldManager": "canarium"})
+        self.asked.append((request.path, body))
         if self.away:
             raise UnavailableError("create of tokenreviews: no answer")
         spec = body["spec"]
@@ -54,7 +54,7 @@ class Apiserver:
         return {"authenticated": True, "user": user, "audiences": ["https://kubernetes"]}
 
     def readers(self) -> MetricsReaders:
-        return MetricsReaders(cast("Api", self), lambda: self.now)
+        return MetricsReaders(self, lambda: self.now)
 
 
 def allow(spec: Mapping[str, Any]) -> dict[str, Any]:

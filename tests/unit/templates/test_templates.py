@@ -1,4 +1,5 @@
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from canarium.core.observed import Meta, TemplateRecord
 from canarium.core.spec import PrometheusQuery, TemplateSpec
 from canarium.judge import Metric
 from canarium.kube.informers.cache import Cache
+from canarium.kube.transport import Request
 from canarium.metrics.sessions.feeds import check_query
 from canarium.sim.loop import VirtualLoop
 from canarium.templates.status import (
@@ -93,8 +95,8 @@ class Watched(FakeClient):
         self.written = asyncio.Event()
         self.awaited = 1
 
-    async def patch_status(self, *arguments: Any, **options: Any) -> bytes:
-        answer = await super().patch_status(*arguments, **options)
+    async def send(self, request: Request) -> bytes:
+        answer = await super().send(request)
         self.awaited -= 1
         if not self.awaited:
             self.written.set()
@@ -156,9 +158,9 @@ def test_a_namespaces_many_templates_keep_no_others_waiting() -> None:
     """In virtual time: each write takes a second."""
 
     class Slow(FakeClient):
-        async def patch_status(self, *arguments: Any, **options: Any) -> bytes:
+        async def send(self, request: Request) -> bytes:
             await asyncio.sleep(1.0)
-            return await super().patch_status(*arguments, **options)
+            return await super().send(request)
 
     async def play() -> list[str]:
         client, cache = Slow(), Cache(lambda _key: None)
@@ -187,8 +189,9 @@ def test_a_namespaces_many_templates_keep_no_others_waiting() -> None:
 
 def test_a_template_that_changes_again_and_again_is_written_every_few_seconds() -> None:
     class Taking(FakeClient):
-        async def patch_status(self, *arguments: Any, **options: Any) -> bytes:
-            written.append(str(arguments[3]["conditions"][-1]["message"]))
+        async def send(self, request: Request) -> bytes:
+            _, status = json.loads(request.body or b"")
+            written.append(str(status["value"]["conditions"][-1]["message"]))
             return b"{}"
 
     written: list[str] = []

@@ -19,7 +19,7 @@ import msgspec
 
 from canarium.errors import ApiError, BugError, CanariumError, NotFoundError, UnavailableError
 from canarium.kube.boundary import Boundary
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.informers.projections import Projection
 from canarium.kube.informers.store import Store
 from canarium.kube.kinds import Resource
@@ -66,7 +66,7 @@ class Reflector:
 
     def __init__(
         self,
-        client: Api,
+        client: Client,
         resource: Resource,
         store: Store[Any],
         project: Projection,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from canarium.core.spec import TemplateKind
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.informers.autoscalers import project_budget
 from canarium.kube.informers.cache import NEIGHBOURS, PROJECTIONS, Cache
 from canarium.kube.informers.projections import (
@@ -67,7 +67,7 @@ FEATURES: dict[str, frozenset[str]] = {
 
 
 def make_reflectors(
-    client: Api,
+    client: Client,
     cache: Cache,
     namespaces: Sequence[str] = (),
     clock: Callable[[], float] = time.monotonic,

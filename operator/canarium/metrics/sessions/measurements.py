@@ -28,7 +28,7 @@ from canarium.core.metrics import Feed
 from canarium.core.observed import AnalysisResult, PodRecord
 from canarium.errors import ConfigError
 from canarium.kube.boundary import Boundary
-from canarium.kube.client import Api
+from canarium.kube.client import Client
 from canarium.kube.informers.store import Key
 from canarium.kube.queues.backoff import Backoff
 from canarium.metrics.counters import Counters
@@ -132,7 +132,7 @@ class Measurements:
         now: Callable[[], float] = time.time,
         make_meter: Callable[[], Meter] | None = None,
         *,
-        client: Api | None = None,
+        client: Client | None = None,
         settings: Settings = Settings(),
         listener: Listener | None = None,
         boundary: Boundary | None = None,
