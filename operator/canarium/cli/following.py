@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from canarium.cli.connection import MODELS, Connection, Json, WatchEndedError
-from canarium.cli.refusals import Kind
 from canarium.errors import CommandError, UnavailableError
+from canarium.kube.kinds import Resource
 
 AGAIN_SECONDS = 1.0
 "Between an end of a watch (or no answer) and the next attempt."
@@ -21,7 +21,7 @@ Found = dict[str, Json]
 
 
 async def follow(
-    connection: Connection, kind: Kind, query: Mapping[str, str]
+    connection: Connection, kind: Resource, query: Mapping[str, str]
 ) -> AsyncGenerator[Found]:
     """Yield all objects that the selectors in `query` choose: at once, and at each change."""
     found: Found | None = None

@@ -1,13 +1,10 @@
-"""What is asked of an apiserver, and why it refuses, in one sentence with the cure."""
+"""Why an apiserver refuses, or does not answer, in one sentence with the cure."""
 
 from __future__ import annotations
 
 import json
 import re
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 
@@ -18,6 +15,7 @@ from canarium.errors import (
     NotAllowedError,
     UnavailableError,
 )
+from canarium.kube.transport import Request
 
 INSTALL = (
     "the cluster does not know Canarium's kinds: install them with"
@@ -25,50 +23,16 @@ INSTALL = (
 )
 
 
-MERGE_PATCH = "application/merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
 _DENIED = re.compile(r" denied (?:the )?request: ")
 "What stands before the words of a policy or a webhook; the object's name and its own stand first."
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of object and where the apiserver has it."""
-
-    name: str
-    prefix: str
-    plural: str
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked of an apiserver: `verb` as RBAC names it; without a namespace, in all."""
-
-    verb: str
-    kind: Kind
-    namespace: str = ""
-    name: str = ""
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    form: str = MERGE_PATCH
-    "What a body is, as a media type."
-
-    @property
-    def path(self) -> str:
-        """The URL's path, with places for namespace and name."""
-        inside = "/namespaces/{namespace}" if self.namespace else ""
-        return f"{self.kind.prefix}{inside}/{self.kind.plural}" + ("/{name}" if self.name else "")
-
-    @property
-    def where(self) -> str:
-        """In which namespace, in words."""
-        return f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
 
 
 def explain_refusal(request: Request, status: int, text: str) -> Exception:
     """The error for an HTTP status of 400 or above; `text` is the body, a Status or not."""
     reason, message, about = _read_status(text)
-    what = f"{request.verb} {request.kind.plural} {request.where}"
+    where = f"in namespace {request.namespace}" if request.namespace else "in all namespaces"
+    verb = "patch" if request.method == "PATCH" else request.verb
+    what = f"{verb} {request.resource.plural} {where}"
     if status == 401:
         return CommandError("the cluster does not know you: log in anew, or choose --context")
     if denied := _DENIED.search(message):
@@ -76,7 +40,7 @@ def explain_refusal(request: Request, status: int, text: str) -> Exception:
     if status == 403:
         return NotAllowedError(f"you may not {what}: ask for that right, or choose -n, --context")
     if status == 404:
-        missing = f"there is no {request.kind.name} {request.name} {request.where}"
+        missing = f"there is no {request.resource.kind} {request.name or ''} {where}"
         known = bool(about and request.name)
         return CommandError(
             f"{missing}: `canarium get -A` shows all there are" if known else INSTALL

@@ -12,17 +12,17 @@ from typing import Any
 from rich.console import Console
 from rich.tree import Tree
 
-from canarium.cli.connection import MODELS, PODS, REVISIONS, Connection
+from canarium.cli.connection import MODELS, REVISIONS, Connection
 from canarium.cli.drawing.terminal import make_console, print_value
 from canarium.cli.drawing.tree import make_tree
 from canarium.cli.following import Found, follow, follow_model
 from canarium.cli.objects.report import Report, make_report
 from canarium.cli.objects.usage import Sources, fetch_readings
-from canarium.cli.refusals import Kind
 from canarium.core.names import MODEL_LABEL
 from canarium.core.status import dump
 from canarium.cost.usage import Readings
 from canarium.errors import NotAllowedError
+from canarium.kube.kinds import PODS, Resource
 
 Json = dict[str, Any]
 
@@ -86,7 +86,7 @@ async def _fetch_pods(connection: Connection, name: str) -> Sequence[Json] | Non
         return None
 
 
-async def _fetch_items(connection: Connection, kind: Kind, name: str) -> Sequence[Json]:
+async def _fetch_items(connection: Connection, kind: Resource, name: str) -> Sequence[Json]:
     found = await connection.list(kind, query=_selector(name))
     items: list[Json] = found["items"]
     return items
@@ -151,7 +151,9 @@ async def _follow_model(connection: Connection, name: str, stage: _Stage) -> Non
             stage.set(model=model)
 
 
-async def _follow(connection: Connection, name: str, kind: Kind, part: str, stage: _Stage) -> None:
+async def _follow(
+    connection: Connection, name: str, kind: Resource, part: str, stage: _Stage
+) -> None:
     changes: AsyncGenerator[Found] = follow(connection, kind, _selector(name))
     async for found in changes:
         stage.set(**{part: list(found.values())})

@@ -8,15 +8,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from canarium.cli.connection import (
-    MODELS,
-    NAMESPACES,
-    Connection,
-    Json,
-    connect,
-    find_kubeconfigs,
-    read_kubeconfig,
-)
+from canarium.cli.connection import MODELS, NAMESPACES, Connection, Json, connect
+from canarium.cli.kubeconfig import find_kubeconfigs, read_kubeconfig
 from canarium.cli.objects.report import read_revision
 from canarium.cli.output import flatten
 from canarium.cli.scene import fetch_records

@@ -24,6 +24,7 @@ from canarium.kube.transport import (
 PAGE_SIZE = 500
 FREE = (LEASES, *QUESTIONS)
 "What a standby creates, too."
+NO_OPTIONS: Mapping[str, str] = {}
 
 
 class ListMeta(msgspec.Struct, rename="camel"):
@@ -62,14 +63,14 @@ class ApiVersions(msgspec.Struct):
 
 
 _pages = msgspec.json.Decoder(Page)
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
 
 
-def _select(resource: Resource, selector: str) -> dict[str, str]:
-    """Which objects of a kind are wanted: by their labels, or the one of this name."""
+def _select(resource: Resource, selector: str, fields: str = "") -> dict[str, str]:
+    """Which objects of a kind are wanted: by their labels, by fields, or the one of this name."""
     by_labels = {"labelSelector": selector} if selector else {}
-    by_name = {"fieldSelector": f"metadata.name={resource.only}"} if resource.only else {}
-    return by_labels | by_name
+    fields = fields or (f"metadata.name={resource.only}" if resource.only else "")
+    return by_labels | ({"fieldSelector": fields} if fields else {})
 
 
 class Client:
@@ -79,8 +80,9 @@ class Client:
     `UnavailableError` when it cannot be reached, is overloaded or doesn't answer in time.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, encode: Callable[[Any], bytes] = encode) -> None:
         self._transport = transport
+        self._encode = encode
         self.may_write: Callable[[], bool] = lambda: True
         """Asked before each write but the Lease's own and questions: a process that was stopped for
         a while and wakes must not send what it had in mind before it knows who leads now."""
@@ -108,7 +110,7 @@ class Client:
         """Create an object that must not exist (`ConflictError`, AlreadyExists, when it does)."""
         query = {"fieldManager": manager}
         return await self._write(
-            Request("POST", "create", resource, namespace, query=query, body=_encode(body))
+            Request("POST", "create", resource, namespace, query=query, body=self._encode(body))
         )
 
     async def apply(
@@ -120,9 +122,13 @@ class Client:
         manager: str,
         *,
         force: bool,
+        options: Mapping[str, str] = NO_OPTIONS,
     ) -> bytes:
-        """Server-side apply; a resourceVersion in the body is a precondition."""
-        query = {"fieldManager": manager, "force": "true" if force else "false"}
+        """Server-side apply; a resourceVersion in the body is a precondition.
+
+        `options` are more of what Kubernetes calls patch options, such as `dryRun`.
+        """
+        query = {"fieldManager": manager, "force": "true" if force else "false", **options}
         return await self._write(
             Request(
                 "PATCH",
@@ -131,7 +137,7 @@ class Client:
                 namespace,
                 name,
                 query=query,
-                body=_encode(body),
+                body=self._encode(body),
                 content_type=APPLY_PATCH,
             )
         )
@@ -141,7 +147,7 @@ class Client:
     ) -> bytes:
         """Write a whole object (PUT); its resourceVersion is a precondition."""
         return await self._write(
-            Request("PUT", "update", resource, namespace, name, body=_encode(body))
+            Request("PUT", "update", resource, namespace, name, body=self._encode(body))
         )
 
     async def patch_status(
@@ -168,7 +174,7 @@ class Client:
                 name,
                 "status",
                 query={"fieldManager": manager},
-                body=_encode(body),
+                body=self._encode(body),
                 content_type=JSON_PATCH,
             )
         )
@@ -182,6 +188,7 @@ class Client:
         *,
         manager: str,
         subresource: str | None = None,
+        options: Mapping[str, str] = NO_OPTIONS,
     ) -> bytes:
         """JSON merge patch; a resourceVersion in the body is a precondition."""
         return await self._write(
@@ -192,8 +199,8 @@ class Client:
                 namespace,
                 name,
                 subresource,
-                query={"fieldManager": manager},
-                body=_encode(body),
+                query={"fieldManager": manager, **options},
+                body=self._encode(body),
                 content_type=MERGE_PATCH,
             )
         )
@@ -207,7 +214,7 @@ class Client:
             preconditions["resourceVersion"] = resource_version
         body = {"propagationPolicy": "Background", "preconditions": preconditions}
         return await self._write(
-            Request("DELETE", "delete", resource, namespace, name, body=_encode(body))
+            Request("DELETE", "delete", resource, namespace, name, body=self._encode(body))
         )
 
     async def list_pages(
@@ -219,8 +226,7 @@ class Client:
         fields: str = "",
     ) -> AsyncIterator[Page]:
         """Every page of a list; each carries the resourceVersion that a watch continues from."""
-        query = {"limit": str(PAGE_SIZE)} | _select(resource, selector)
-        query |= {"fieldSelector": fields} if fields else {}
+        query = {"limit": str(PAGE_SIZE)} | _select(resource, selector, fields)
         while True:
             request = Request("GET", "list", resource, namespace, query=dict(query))
             page = _pages.decode(await self._transport.send(request))
@@ -229,6 +235,12 @@ class Client:
                 return
             query["continue"] = page.metadata.next_page
 
+    async def list_at_once(
+        self, resource: Resource, namespace: str | None, query: Mapping[str, str]
+    ) -> bytes:
+        """A whole list in one answer, as the apiserver has it; `query` may hold selectors."""
+        return await self._transport.send(Request("GET", "list", resource, namespace, query=query))
+
     def watch(
         self,
         resource: Resource,
@@ -236,6 +248,8 @@ class Client:
         selector: str,
         resource_version: str,
         timeout_seconds: int,
+        *,
+        options: Mapping[str, str] = NO_OPTIONS,
     ) -> AsyncGenerator[bytes, None]:
         """The lines of a watch, one JSON event each, until the apiserver ends it."""
         query = {
@@ -243,7 +257,9 @@ class Client:
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(timeout_seconds),
-        } | _select(resource, selector)
+            **_select(resource, selector),
+            **options,
+        }
         return self._transport.stream(Request("GET", "watch", resource, namespace, query=query))
 
     async def _write(self, request: Request) -> bytes:

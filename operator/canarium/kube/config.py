@@ -32,6 +32,8 @@ class Cluster:
     token_file: str = ""
     certificate: str = ""
     key: str = ""
+    scheme: str = "Bearer"
+    "How a token is said; a name with its password, which the operator never has, is said as Basic."
     proxy: str | None = None
     namespace: str = "default"
 
@@ -150,10 +152,16 @@ def _parse_user(cluster: Cluster, user: dict[str, Any], path: Path) -> Cluster:
 
 
 def _read_pem(source: dict[str, Any], name: str, path: Path) -> str:
+    # What people write between certificates may be in any letters; Python's ssl takes only ASCII.
     data = source.get(f"{name}-data")
     if data:
-        return base64.b64decode(data).decode("ascii")
-    return Path(_resolve(source[name], path)).read_text("ascii") if source.get(name) else ""
+        return base64.b64decode(data).decode("ascii", "ignore")
+    return read_pem_file(_resolve(source[name], path)) if source.get(name) else ""
+
+
+def read_pem_file(name: str | None) -> str:
+    """The text of a file with certificates or a key, "" for none."""
+    return Path(name).read_text("ascii", "ignore") if name else ""
 
 
 def _resolve(name: str, path: Path) -> str:
@@ -162,10 +170,13 @@ def _resolve(name: str, path: Path) -> str:
 
 
 def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Python's ssl loads certificates from files only: private ones, gone again at once."""
+    """Python's ssl loads certificates from files only: private ones, gone again at once.
+
+    A certificate without a key has it in the same text.
+    """
     with ExitStack() as stack:
         files = [stack.enter_context(tempfile.NamedTemporaryFile("w")) for _ in range(2)]
-        for file, text in zip(files, (certificate, key), strict=True):
+        for file, text in zip(files, (certificate, key or certificate), strict=True):
             file.write(text)
             file.flush()
         context.load_cert_chain(files[0].name, files[1].name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -59,17 +60,21 @@ class Connector(aiohttp.TCPConnector):
             await asyncio.wait(self._transports, timeout=FAREWELL_SECONDS)
 
 
-def open_session(cluster: Cluster, token: str = "") -> aiohttp.ClientSession:
-    """A session with the cluster's credentials; connections are made as they are needed."""
-    headers = {
-        "User-Agent": f"canarium/{__version__}",
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-    }
+HEADERS = {
+    "User-Agent": f"canarium/{__version__}",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+}
+
+
+def open_session(
+    cluster: Cluster, headers: Mapping[str, str] = HEADERS, *, trust_env: bool = False
+) -> aiohttp.ClientSession:
+    """A session with the cluster's TLS and proxy; connections are made as they are needed."""
     return aiohttp.ClientSession(
         connector=Connector(cluster.make_ssl_context()),
-        headers=headers | ({"Authorization": f"Bearer {token}"} if token else {}),
+        headers=headers,
         proxy=cluster.proxy,
-        trust_env=False,
+        trust_env=trust_env,
         cookie_jar=aiohttp.DummyCookieJar(),
     )

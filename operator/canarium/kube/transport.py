@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 from urllib.parse import urlencode
 
 import aiohttp
@@ -20,7 +20,6 @@ from yarl import URL
 
 from canarium.errors import (
     ApiError,
-    CanariumError,
     ConflictError,
     GoneError,
     NotFoundError,
@@ -29,7 +28,7 @@ from canarium.errors import (
 from canarium.failures import explain_failure
 from canarium.kube.clock import ClusterClock
 from canarium.kube.config import Cluster
-from canarium.kube.connections import open_session
+from canarium.kube.connections import HEADERS, open_session
 from canarium.kube.kinds import Resource
 
 JSON = "application/json"
@@ -37,7 +36,6 @@ APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 TOKEN_AGE_SECONDS = 60.0
-REQUEST_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 90.0
 "A watch without a word is taken for dead after this; the apiserver's bookmarks come each minute."
@@ -72,8 +70,8 @@ class Request:
 
     def __post_init__(self) -> None:
         """Have the path made, or the names refused, before anything is sent."""
-        path = self.path or self.resource.path(self.namespace, self.name, self.subresource)
-        object.__setattr__(self, "path", path)
+        named = self.namespace, self.name, self.subresource
+        object.__setattr__(self, "path", self.path or self.resource.path(*named))
 
 
 class Transport(Protocol):
@@ -125,22 +123,28 @@ def _explain(payload: bytes) -> tuple[str, str]:
 
 
 class HttpTransport:
-    """One apiserver's connections; use it as an asynchronous context manager."""
+    """One apiserver's connections; use it as an asynchronous context manager.
+
+    How long it waits, what it says of itself and what it makes of failures is the operator's way;
+    a subclass may have another.
+    """
+
+    headers: ClassVar[Mapping[str, str]] = HEADERS
+    trust_env = False
+    "Whether variables of the environment may name proxies."
+    timeout = aiohttp.ClientTimeout(total=30.0, sock_connect=CONNECT_SECONDS)
+    watch_timeout = aiohttp.ClientTimeout(
+        total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
+    )
 
     def __init__(
         self,
         cluster: Cluster,
         *,
-        timeout_seconds: float = REQUEST_SECONDS,
-        silence_seconds: float = SILENCE_SECONDS,
         observer: Observer | None = None,
         clock: ClusterClock | None = None,
     ) -> None:
         self.cluster = cluster
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS)
-        self._watch_timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds
-        )
         self._observer = observer
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
@@ -149,7 +153,7 @@ class HttpTransport:
 
     async def __aenter__(self) -> Self:
         """Open the session; connections are made as they are needed."""
-        self._session = open_session(self.cluster)
+        self._session = open_session(self.cluster, self.headers, trust_env=self.trust_env)
         return self
 
     async def __aexit__(
@@ -159,8 +163,7 @@ class HttpTransport:
         trace: TracebackType | None,
     ) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        await self.session.close()
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -174,17 +177,17 @@ class HttpTransport:
         options, begun = self._options(request), time.monotonic()
         try:
             async with self.session.request(
-                **options, data=request.body, timeout=self._timeout
+                **options, data=request.body, timeout=self.timeout
             ) as response:
                 payload = await response.read()
                 if self._clock is not None:
                     self._clock.hear(response.headers.get("Date", ""), begun)
         except (aiohttp.ClientError, OSError) as error:
             self._observe(request, 0, begun)
-            raise _fail(request, error) from error
+            raise self.fail(request, error) from error
         self._observe(request, response.status, begun)
         if response.status >= 300:
-            raise _refuse(response, payload)
+            raise self.refuse(request, response, payload)
         return payload
 
     async def stream(self, request: Request) -> AsyncGenerator[bytes, None]:
@@ -192,15 +195,27 @@ class HttpTransport:
         begun = time.monotonic()
         try:
             async with self.session.request(
-                **self._options(request), timeout=self._watch_timeout
+                **self._options(request), timeout=self.watch_timeout
             ) as response:
                 self._observe(request, response.status, begun)
                 if response.status >= 300:
-                    raise _refuse(response, await response.read())
+                    raise self.refuse(request, response, await response.read())
                 async for line in _split_lines(response.content):
                     yield line
         except (aiohttp.ClientError, OSError) as error:
-            raise _fail(request, error) from error
+            raise self.fail(request, error) from error
+
+    def refuse(
+        self, request: Request, response: aiohttp.ClientResponse, payload: bytes
+    ) -> Exception:
+        """What an answer of 300 and above means."""
+        return make_error(response.status, payload, response.headers.get("Retry-After"))
+
+    def fail(self, request: Request, error: Exception) -> Exception:
+        """Why no answer came, or why a stream broke off."""
+        return UnavailableError(
+            f"{request.verb} of {request.resource.plural}: {explain_failure(error)}"
+        )
 
     def _options(self, request: Request) -> dict[str, Any]:
         """What aiohttp is told of a request."""
@@ -226,7 +241,7 @@ class HttpTransport:
         now = time.monotonic()
         if now - self._authorized_at >= TOKEN_AGE_SECONDS:
             token = self.cluster.read_token()
-            self._authorization = f"Bearer {token}" if token else ""
+            self._authorization = f"{self.cluster.scheme} {token}" if token else ""
             self._authorized_at = now
         return self._authorization
 
@@ -234,18 +249,7 @@ class HttpTransport:
         if code == 401:  # the token was renewed, or it is gone: read it again
             self._authorized_at = float("-inf")
         if self._observer is not None:
-            elapsed = time.monotonic() - begun
-            self._observer(request.verb, request.resource.plural, code, elapsed)
-
-
-def _refuse(response: aiohttp.ClientResponse, payload: bytes) -> CanariumError:
-    return make_error(response.status, payload, response.headers.get("Retry-After"))
-
-
-def _fail(request: Request, error: Exception) -> UnavailableError:
-    return UnavailableError(
-        f"{request.verb} of {request.resource.plural}: {explain_failure(error)}"
-    )
+            self._observer(request.verb, request.resource.plural, code, time.monotonic() - begun)
 
 
 async def _split_lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -41,7 +41,7 @@ from canarium.kube.boundary import Boundary
 from canarium.kube.client import Client
 from canarium.kube.clock import ClusterClock
 from canarium.kube.config import Cluster, load_cluster
-from canarium.kube.connections import open_session
+from canarium.kube.connections import HEADERS, open_session
 from canarium.kube.events import Recorder
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections import project_meta
@@ -279,7 +279,10 @@ class Runtime:
             login = kopf.AiohttpSession(
                 server=self.cluster.server,
                 default_namespace=self.cluster.namespace,
-                aiohttp_session=open_session(self.cluster, token),
+                aiohttp_session=open_session(
+                    self.cluster,
+                    HEADERS | ({"Authorization": f"Bearer {token}"} if token else {}),
+                ),
             )
             self._login = token, login
         return self._login[1]

@@ -101,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        if "watch=1" in url.query:
+        if "watch=true" in url.query:
             self._stream(url.path)
         else:
             self._send(*self.fake.answer("GET", url.path))

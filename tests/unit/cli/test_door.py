@@ -86,7 +86,7 @@ def make_hostile(model: Json) -> FakeApiserver:
     policy = {"metadata": {"annotations": {"canarium.dev/routers": "GatewayAPI"}}}
     listed = {"metadata": {"resourceVersion": "1"}, "items": [policy]}
     answers: dict[str, list[tuple[int, Json | str]]] = {
-        f"GET {POLICIES.prefix}/{POLICIES.plural}": [(200, listed)],
+        f"GET {POLICIES.path()}": [(200, listed)],
         "GET /api/v1/namespaces/risk": [(200, {"metadata": {"name": "risk"}})],
     }
     return FakeApiserver(made, records, pods, react=answer, refusals=answers)

@@ -1,3 +1,4 @@
+import aiohttp
 import pytest
 from canarium import __version__
 from canarium.errors import (
@@ -141,6 +142,9 @@ async def test_an_apiserver_that_is_not_there_is_unavailable() -> None:
 
 
 async def test_an_apiserver_that_does_not_answer_is_unavailable() -> None:
-    async with play(timeout_seconds=0.05) as (client, _):
+    class Hasty(HttpTransport):
+        timeout = aiohttp.ClientTimeout(total=0.05)
+
+    async with play(transport=Hasty) as (client, _):
         with pytest.raises(UnavailableError, match="get of services: no answer in time"):
             await client.get(SERVICES, "risk", "a")

@@ -83,15 +83,22 @@ class Apiserver:
 
 
 @asynccontextmanager
-async def play(*script: Answer | Watch, **settings: Any) -> AsyncIterator[tuple[Client, Apiserver]]:
-    """A client, whose transport has these settings, and the server at its other end."""
+async def play(
+    *script: Answer | Watch, transport: type[HttpTransport] = HttpTransport
+) -> AsyncIterator[tuple[Client, Apiserver]]:
+    """A client, and the server at its other end."""
+    async with serve(*script) as (url, apiserver), transport(Cluster(server=url)) as connected:
+        yield Client(connected), apiserver
+
+
+@asynccontextmanager
+async def serve(*script: Answer | Watch) -> AsyncIterator[tuple[str, Apiserver]]:
+    """A server, and where it is."""
     apiserver = Apiserver(list(script))
     server = TestServer(_make_app(apiserver))
     await server.start_server(shutdown_timeout=0.1)
     try:
-        cluster = Cluster(server=str(server.make_url("")).rstrip("/"))
-        async with HttpTransport(cluster, **settings) as transport:
-            yield Client(transport), apiserver
+        yield str(server.make_url("")).rstrip("/"), apiserver
     finally:
         await server.close()
 

@@ -1,13 +1,21 @@
 """What lies between an operator and the apiserver: lags, trouble, death; and that it repeats."""
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import pytest
 from canarium.core.actions import Plan
 from canarium.core.observed import Observed
-from canarium.errors import SpecError
+from canarium.errors import ApiError, SpecError
+from canarium.kube.client import Client
+from canarium.kube.clock import ClusterClock
+from canarium.kube.kinds import DEFINITIONS, LEASES, SERVICES
 from canarium.rollout.plan import plan
-from canarium.sim.network import Request, Trouble
+from canarium.sim.apiserver import ApiServer
+from canarium.sim.loop import VirtualLoop
+from canarium.sim.network import Connection, Network, Request, Trouble
 from canarium.sim.simulation import NeverError, Simulation
 from canarium.sim.traffic import Answers
 
@@ -125,3 +133,42 @@ def test_requests_that_nobody_answers_are_counted() -> None:
         play.pods.evict_all("2")
         play.run(2.0)
         assert 10 <= play.traffic.lost(KEY) <= 30
+
+
+def ask(use: Callable[[Client, ApiServer], Coroutine[Any, Any, Any]]) -> Any:
+    """What somebody gets who uses the operator's client on a simulated apiserver."""
+
+    async def run() -> Any:
+        time = asyncio.get_running_loop().time
+        server = ApiServer(time)
+        connection = Connection(server, Network(), lambda: None, ClusterClock(time, time))
+        return await use(Client(connection), server)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(run())
+
+
+def test_of_a_kind_of_which_one_object_counts_only_that_is_seen() -> None:
+    async def use(client: Client, server: ApiServer) -> list[Any]:
+        routes = DEFINITIONS["HTTPRoute"]
+        for name in ("grpcroutes.gateway.networking.k8s.io", routes.only):
+            server.create(routes.kind, "", {"metadata": {"name": name}}, "somebody")
+        pages = [page async for page in client.list_pages(routes)]
+        lines = [line async for line in client.watch(routes, None, "", "0", 1)]
+        listed = [msgspec.json.decode(item) for page in pages for item in page.items or ()]
+        return listed + [msgspec.json.decode(line)["object"] for line in lines]
+
+    names = [found["metadata"]["name"] for found in ask(use)]
+    assert names == ["httproutes.gateway.networking.k8s.io"] * 2
+
+
+def test_what_is_not_simulated_is_refused() -> None:
+    async def replace(client: Client, _server: ApiServer) -> None:
+        await client.replace(LEASES, "canarium", "operator", {"metadata": {"name": "operator"}})
+
+    async def select(client: Client, _server: ApiServer) -> None:
+        [_ async for _ in client.list_pages(SERVICES, fields="spec.type=ClusterIP")]
+
+    for use, code in ((replace, 405), (select, 400)):
+        with pytest.raises(ApiError, match=f"{code} .*simulated"):
+            ask(use)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from canarium.cli.objects.report import find_held, read_revision
-from canarium.cli.refusals import Kind
 from canarium.core.names import MODEL_LABEL
 from canarium.core.spec import Protocol
 from canarium.cost.consumption import Question, read_prometheus
@@ -20,6 +19,7 @@ from canarium.cost.prices import read_prices
 from canarium.cost.reading import read_pod_metrics
 from canarium.cost.usage import GIBIBYTE, Figure, PodKey, PriceList, Readings, Use, find_with_gpus
 from canarium.errors import CommandError, ConfigError, NotAllowedError, UnavailableError
+from canarium.kube.kinds import POD_METRICS
 from canarium.metrics.sources.pods import make_session
 from canarium.metrics.sources.prometheus import PrometheusSource
 from canarium.outbound.addresses import check_address
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 Json = Mapping[str, Any]
 
-POD_METRICS = Kind("PodMetrics", "/apis/metrics.k8s.io/v1beta1", "pods")
 DIGITS = Context(prec=3)
 MEBIBYTE = Decimal(2**20)
 WORDS: Mapping[Figure, str] = {
