@@ -183,10 +183,13 @@ def spell_out(address: str, namespace: str, allowed: Allowed) -> str:
 
     Others' readers of URLs need not agree with this one on what a percent sign in a host is.
     """
-    url, (host, port) = urlsplit(address), split_address(address)
+    host, port = split_address(address)
+    if not host:  # which may be no URL at all, as http://[9] is none
+        return address
+    url = urlsplit(address)
     if names_own_service(address, namespace, allowed):
         return f"{url.scheme}://{host.split('.')[0]}.{namespace}.svc:{port}{url.path}"
-    if not host or _PLAIN.fullmatch(url.netloc):
+    if _PLAIN.fullmatch(url.netloc):
         return address
     return urlunsplit(url._replace(netloc=join_place(host, port)))
 

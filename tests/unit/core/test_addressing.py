@@ -145,6 +145,10 @@ def test_a_service_of_ones_own_is_told_from_all_else(address: str, own: bool) ->
         # What Go takes for another host than this reader does, or for none.
         ("http://\uff41.b%63/x?y=1", "http://a.bc:80/x?y=1"),
         ("http://[fd00:0::1]:9090", "http://[fd00::1]:9090"),
+        # What is no URL: it is read by nobody, and is as people wrote it.
+        ("http://[9]:9090", "http://[9]:9090"),
+        ("http://[E4:0758.0B31]", "http://[E4:0758.0B31]"),
+        ("http://prometheus:port", "http://prometheus:port"),
     ],
 )
 def test_what_others_connect_to_is_written_in_full(address: str, wanted: str) -> None:
