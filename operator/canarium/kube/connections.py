@@ -49,10 +49,10 @@ class Connector(aiohttp.TCPConnector):
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Close all connections, and wait until the last of them is closed.
 
-        A peer that is too slow with its good-bye gets none from us.
+        A peer that is too slow with its good-bye gets none from us; with `abort_ssl` none does.
         """
         await super().close(abort_ssl=abort_ssl)
-        if self._transports:
+        if self._transports and not abort_ssl:
             await asyncio.wait(self._transports, timeout=FAREWELL_SECONDS)
         for transport in list(self._transports.values()):
             transport.abort()

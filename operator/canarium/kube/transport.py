@@ -163,6 +163,10 @@ class HttpTransport:
         trace: TracebackType | None,
     ) -> None:
         """Close every connection."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End the session, once each peer has said good-bye or had the time to."""
         await self.session.close()
 
     @property

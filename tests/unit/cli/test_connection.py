@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import ssl
@@ -20,13 +21,17 @@ from canarium.cli import kubeconfig as kubeconfigs
 from canarium.cli.connection import MODELS, Connection, connect
 from canarium.cli.kubeconfig import load_cluster
 from canarium.errors import CommandError, ConfigError, UnavailableError
+from canarium.kube import connections
 from canarium.kube.config import Cluster
 
 from testbed.cluster.credentials import make_certificates
 from tests.unit.cli.fake_apiserver import write_kubeconfig
+from tests.unit.kube.silent import silent_server
 from tests.unit.kube.transcript import Answer, Apiserver, Watch, serve
 
 Json = dict[str, Any]
+SOON = 40.0
+"However slow the machine is."
 BEARER = "eyJhbGciOi"
 CREDENTIAL = {
     "apiVersion": "client.authentication.k8s.io/v1",
@@ -213,3 +218,19 @@ async def test_a_watch_takes_events_of_any_length_and_says_when_it_broke(tmp_pat
         assert await anext(changes) == ("MODIFIED", long)
         with pytest.raises(UnavailableError, match="cannot be reached"):
             await anext(changes)
+
+
+async def test_a_person_waits_for_nobodys_good_bye(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "FAREWELL_SECONDS", 3600.0)
+    make_certificates(tmp_path, ["127.0.0.1"])
+    async with asyncio.timeout(SOON), silent_server(tmp_path) as (url, asked):
+        cluster = {"server": url, "certificate-authority": "ca.crt"}
+        clusters = [{"name": "here", "cluster": cluster}]
+        path = write_kubeconfig(tmp_path, url, clusters=clusters)
+        async with connect(options(path)) as connection:
+            watching = asyncio.create_task(anext(connection.watch(MODELS, "1", {})))
+            await asked.wait()
+            watching.cancel()
+            await asyncio.wait([watching])

@@ -1,7 +1,6 @@
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -11,27 +10,7 @@ from canarium.kube import connections
 from canarium.kube.connections import Connector
 
 from testbed.cluster.credentials import make_certificates
-
-BEGUN = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
-
-
-@asynccontextmanager
-async def silent_server(certificates: Path) -> AsyncIterator[str]:
-    """A server that begins an answer and then does nothing more, not even say good-bye; its URL."""
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificates / "apiserver.crt", certificates / "apiserver.key")
-    over = asyncio.Event()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(BEGUN)
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await over.wait()
-        writer.transport.abort()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls) as server:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        over.set()
+from tests.unit.kube.silent import silent_server
 
 
 async def read_first(session: aiohttp.ClientSession, url: str, begun: asyncio.Event) -> None:
@@ -52,7 +31,7 @@ def test_a_peer_that_never_says_good_bye_leaves_no_socket_open(
     tls = ssl.create_default_context(cafile=tmp_path / "ca.crt")
 
     async def leave() -> None:
-        async with silent_server(tmp_path) as url:
+        async with silent_server(tmp_path) as (url, _):
             connector, begun = Connector(tls), asyncio.Event()
             async with aiohttp.ClientSession(connector=connector) as session:
                 watch = asyncio.create_task(read_first(session, url, begun))
