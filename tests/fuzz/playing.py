@@ -28,7 +28,7 @@ from canarium.kube.informers.cache import Cache
 from canarium.kube.queues.workqueue import WorkQueue
 from canarium.metrics.sessions import Measurements, Settings
 from canarium.notifying import notifier as notifying
-from canarium.notifying.addresses import Destination
+from canarium.notifying.destinations import Destination
 from canarium.notifying.notifier import Notifier
 from canarium.notifying.posting import DELIVERED
 from canarium.outbound import fetching

@@ -33,8 +33,8 @@ from canarium.judge import Metric
 from canarium.metrics.sessions.feeds import Sources, make_asker
 from canarium.metrics.sources.gateway import Backend, GatewayMeter, GatewaySource
 from canarium.metrics.sources.pods import PodsMeter, PodsSource, PodTarget, make_session
-from canarium.outbound.addresses import make_guarded_session
 from canarium.outbound.credentials import Secrets
+from canarium.outbound.forbidden_addresses import make_guarded_session
 from canarium.outbound.sharing import Shares
 from canarium.resources.diff import contains
 from canarium.resources.pod_template import render_template

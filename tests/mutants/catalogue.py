@@ -1244,19 +1244,19 @@ SOURCES = (
     Mutant(
         name="source-a-host-that-hides-another",
         wrong="A host with an encoded slash is given to KEDA, which connects to what is before it",
-        file="core/addressing.py",
+        file="core/allowed_addresses.py",
         old='    return host if _NAME.fullmatch(host) or read_address(host) else "", port\n',
         new="    return host, port\n",
-        test="tests/unit/core/test_addressing.py"
+        test="tests/unit/core/test_allowed_addresses.py"
         "::test_a_host_that_hides_another_one_is_neither_a_service_nor_listed",
     ),
     Mutant(
         name="source-a-wide-network-opens-metadata",
         wrong="Whoever lists a wide network has the metadata service in it asked",
-        file="outbound/addresses.py",
+        file="outbound/forbidden_addresses.py",
         old="    return network.prefixlen >= other.prefixlen\n",
         new="    return network.version == other.version\n",
-        test="tests/unit/outbound/test_addresses.py"
+        test="tests/unit/outbound/test_forbidden_addresses.py"
         "::test_a_wide_network_opens_nothing_that_is_refused_for_what_it_is",
     ),
     Mutant(
@@ -1279,7 +1279,7 @@ SOURCES = (
     Mutant(
         name="source-any-address",
         wrong="What is refused as an address is connected to",
-        file="outbound/addresses.py",
+        file="outbound/forbidden_addresses.py",
         old="    if objection is not None:\n",
         new="    if address.is_unspecified and objection:\n",
         test=_OUTBOUND + "test_addresses.py::test_nothing_is_asked_at_an_address_that_is_refused",
@@ -1287,7 +1287,7 @@ SOURCES = (
     Mutant(
         name="source-mapped-address",
         wrong="An IPv6 address that stands for loopback isn't known to",
-        file="outbound/addresses.py",
+        file="outbound/forbidden_addresses.py",
         old="    return (address.ipv4_mapped or address.sixtofour or address,)\n",
         new="    return (address,)\n",
         test=_OUTBOUND
@@ -1853,7 +1853,7 @@ ONE_OBJECT_ALONE = (
     Mutant(
         name="host-that-nobody-can-look-up",
         wrong="A host name that ends in an exception when it is looked up is an address",
-        file="outbound/addresses.py",
+        file="outbound/forbidden_addresses.py",
         old="len(host) <= 254 and all(0 < len(label) <= 63 for label in labels)",
         new="bool(labels)",
         test=_OUTBOUND + "test_addresses.py::test_a_host_that_nobody_can_look_up_is_no_address",

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.tree import Tree
 
 from canarium.cli.connection import MODELS, REVISIONS, Connection
+from canarium.cli.drawing.status_tree import make_tree
 from canarium.cli.drawing.terminal import make_console, print_value
-from canarium.cli.drawing.tree import make_tree
 from canarium.cli.following import Found, follow, follow_model
-from canarium.cli.objects.report import Report, make_report
+from canarium.cli.objects.status_report import Report, make_report
 from canarium.cli.objects.usage import Sources, fetch_readings
 from canarium.core.names import MODEL_LABEL
 from canarium.core.status import dump

@@ -10,7 +10,7 @@ import asyncio
 
 from canarium.cli.connection import MODELS, NAMESPACES, Connection, Json, connect
 from canarium.cli.kubeconfig import find_kubeconfigs, read_kubeconfig
-from canarium.cli.objects.report import read_revision
+from canarium.cli.objects.status_report import read_revision
 from canarium.cli.output import flatten
 from canarium.cli.scene import fetch_records
 from canarium.errors import CanariumError

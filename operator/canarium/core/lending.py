@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal, TypeAlias, get_args
 
-from canarium.core.addressing import split_address
+from canarium.core.allowed_addresses import split_address
 
 TenantQueries: TypeAlias = Literal["OwnNamespace", "Any"]
 """Which series a namespace's own queries may read in the operator's Prometheus."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from canarium.core.actions import Ref, RouteKind, ScalerKind
-from canarium.core.addressing import EVERYTHING, Allowed
+from canarium.core.allowed_addresses import EVERYTHING, Allowed
 from canarium.core.lending import TenantQueries
 from canarium.core.provenance import Origin
 from canarium.core.spec import (

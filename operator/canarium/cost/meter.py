@@ -43,7 +43,7 @@ from canarium.memo import remember
 from canarium.metrics.profile_directory import OwnProfiles
 from canarium.metrics.sessions.measurements import Settings
 from canarium.metrics.sources.prometheus import PrometheusSource
-from canarium.outbound.addresses import make_guarded_session
+from canarium.outbound.forbidden_addresses import make_guarded_session
 from canarium.queries.profiles import find_profile
 
 logger = logging.getLogger(__name__)

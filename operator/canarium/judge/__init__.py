@@ -13,7 +13,6 @@ from canarium.judge.analysis import (
     observe_gauge,
     start,
 )
-from canarium.judge.evidence import is_proven, rows, verdict
 from canarium.judge.experiment import (
     Experiment,
     Outcome,
@@ -35,6 +34,7 @@ from canarium.judge.rows import Row, Verdict
 from canarium.judge.sequential import Counts, Margin, Rate
 from canarium.judge.single import SequentialTest
 from canarium.judge.state import dump, load
+from canarium.judge.verdicts import is_proven, rows, verdict
 
 __all__ = [
     "Analysis",

@@ -27,11 +27,11 @@ from canarium.kube.events import Recorder
 from canarium.kube.informers.store import Key
 from canarium.kube.queues.backlog import Backlog, crowd_out
 from canarium.kube.queues.backoff import Backoff
-from canarium.notifying.addresses import Destination, find_destination
+from canarium.notifying.destinations import Destination, find_destination
 from canarium.notifying.messages import News, make_message, make_news
 from canarium.notifying.posting import Outcome, post
-from canarium.outbound.addresses import Network, make_guarded_session
 from canarium.outbound.errors import SourceError
+from canarium.outbound.forbidden_addresses import Network, make_guarded_session
 from canarium.outbound.reach import NoServiceError, NotReachedError, Reach
 from canarium.telemetry.metrics import Metrics
 

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from canarium.failures import RefusedAddressError, explain_failure
-from canarium.notifying.addresses import Destination
+from canarium.notifying.destinations import Destination
 from canarium.notifying.messages import Message
 from canarium.outbound.fetching import SOON, WHENEVER
 from canarium.outbound.lookups import looking_up_for

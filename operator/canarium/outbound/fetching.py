@@ -16,9 +16,9 @@ import aiohttp
 from yarl import URL
 
 from canarium.failures import explain_failure
-from canarium.outbound.addresses import BUFFER_BYTES
 from canarium.outbound.auth import NOBODY, Credentials
 from canarium.outbound.errors import SourceError
+from canarium.outbound.forbidden_addresses import BUFFER_BYTES
 from canarium.outbound.lookups import looking_up_for
 from canarium.outbound.sharing import Held, Shares
 

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import msgspec
 from yarl import URL
 
-from canarium.core.addressing import (
+from canarium.core.allowed_addresses import (
     Address,
     Allowed,
     explain_unlisted,
@@ -33,8 +33,8 @@ from canarium.core.addressing import (
 from canarium.errors import ApiError, CanariumError, NotFoundError
 from canarium.kube.client import Client
 from canarium.kube.kinds import ENDPOINT_SLICES, SERVICES
-from canarium.outbound.addresses import find_objection, is_public, unwrap
 from canarium.outbound.errors import SourceError
+from canarium.outbound.forbidden_addresses import find_objection, is_public, unwrap
 from canarium.outbound.lookups import looking_up_for
 
 logger = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from canarium.core.actions import (
     Ref,
     Write,
 )
-from canarium.core.addressing import find_service, names_own_service, split_address
+from canarium.core.allowed_addresses import find_service, names_own_service, split_address
 from canarium.core.observed import (
     AnalysisResult,
     Meta,

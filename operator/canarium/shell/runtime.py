@@ -26,7 +26,7 @@ import kopf
 import msgspec
 
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
-from canarium.core.addressing import Allowed
+from canarium.core.allowed_addresses import Allowed
 from canarium.core.receivers import Receiver
 from canarium.cost.meter import UsageMeter
 from canarium.cost.usage import PriceList

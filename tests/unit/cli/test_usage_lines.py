@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from canarium.cli.drawing.tree import make_tree
+from canarium.cli.drawing.status_tree import make_tree
 from canarium.cli.main import main
-from canarium.cli.objects.report import make_report
+from canarium.cli.objects.status_report import make_report
 from canarium.cli.objects.usage import format_bytes, format_number, make_question
 from canarium.core.status import dump
 from canarium.cost.usage import Amounts, PriceList, Prices, Readings

@@ -15,14 +15,14 @@ import pytest
 from aiohttp import web
 from canarium.api import parse_deployment
 from canarium.core.actions import Event
-from canarium.core.addressing import Allowed, parse_allowed
+from canarium.core.allowed_addresses import Allowed, parse_allowed
 from canarium.core.observed import Meta, ModelObject
 from canarium.core.receivers import NOTICES, Receiver
 from canarium.core.status import Status
 from canarium.kube.queues.backoff import Backoff
 from canarium.notifying import notifier as notifier_module
 from canarium.notifying import posting
-from canarium.notifying.addresses import Destination
+from canarium.notifying.destinations import Destination
 from canarium.notifying.notifier import TRIES, Notifier
 from canarium.notifying.posting import DELIVERED, Outcome, judge
 from canarium.outbound.reach import Reach

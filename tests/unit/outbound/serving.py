@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from canarium.outbound.addresses import make_guarded_session
+from canarium.outbound.forbidden_addresses import make_guarded_session
 from canarium.outbound.sharing import Shares
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from canarium.outbound.addresses import check_address
 from canarium.outbound.auth import NOBODY, Credentials, read_credentials
 from canarium.outbound.errors import SourceError
 from canarium.outbound.fetching import Limits, Request, fetch
+from canarium.outbound.forbidden_addresses import check_address
 
 from tests.unit.outbound.serving import make_local_session, serving
 

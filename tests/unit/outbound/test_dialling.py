@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from canarium.notifying.addresses import Destination
+from canarium.notifying.destinations import Destination
 from canarium.notifying.messages import Message
 from canarium.notifying.posting import post
 from canarium.outbound.auth import NOBODY

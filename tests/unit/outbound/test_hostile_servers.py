@@ -21,12 +21,12 @@ from canarium.metrics.sources.gateway import Backend, GatewayMeter, GatewaySourc
 from canarium.metrics.sources.pods import PodsSource, PodTarget
 from canarium.metrics.sources.prometheus import PrometheusSource
 from canarium.metrics.sources.web import read_number
-from canarium.notifying.addresses import Destination
+from canarium.notifying.destinations import Destination
 from canarium.notifying.messages import Message
 from canarium.notifying.posting import post
-from canarium.outbound.addresses import check_address
 from canarium.outbound.errors import SourceError
 from canarium.outbound.fetching import Limits, Request, fetch
+from canarium.outbound.forbidden_addresses import check_address
 
 from tests.unit.outbound.serving import make_local_session
 

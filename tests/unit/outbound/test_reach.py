@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from canarium.core.addressing import EVERYTHING, Allowed, parse_allowed
+from canarium.core.allowed_addresses import EVERYTHING, Allowed, parse_allowed
 from canarium.errors import ApiError, UnavailableError
 from canarium.kube.kinds import ENDPOINT_SLICES
 from canarium.kube.transport import Request

@@ -77,7 +77,7 @@ def _as_list(found: list[Json]) -> Json:
 def make_rows(found: list[Json], now: float, *, everywhere: bool) -> list[list[str | Text]]:
     """The table's rows, header first; `now` in seconds since the epoch."""
     from canarium.cli.drawing.terminal import format_age, phase  # noqa: PLC0415
-    from canarium.cli.objects.report import read_condition, read_time  # noqa: PLC0415
+    from canarium.cli.objects.status_report import read_condition, read_time  # noqa: PLC0415
 
     header = ["NAME", "READY", "PHASE", "STABLE", "CANARY", "WEIGHT", "REASON", "AGE"]
     rows: list[list[str | Text]] = [["NAMESPACE", *header] if everywhere else [*header]]

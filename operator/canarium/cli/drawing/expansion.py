@@ -11,9 +11,9 @@ from rich.text import Text
 
 from canarium.api import format_duration, parse_deployment
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
+from canarium.cli.drawing.status_tree import describe_extras
 from canarium.cli.drawing.terminal import align
-from canarium.cli.drawing.tree import describe_extras
-from canarium.cli.objects.report import tell_headers
+from canarium.cli.objects.status_report import tell_headers
 from canarium.cli.output import flatten
 from canarium.core.names import API_VERSION
 from canarium.core.normalise import list_unrequested

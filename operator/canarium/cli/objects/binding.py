@@ -13,7 +13,7 @@ from typing import Any
 
 from canarium.api import parse_deployment
 from canarium.cli.exits import Exit
-from canarium.cli.objects.report import read_revision, read_steps, read_terms
+from canarium.cli.objects.status_report import read_revision, read_steps, read_terms
 from canarium.core.names import PREFIX
 from canarium.core.normalise import canonical_json, normalise_source
 from canarium.core.spec import CLOSING_NAME

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from canarium.cli.exits import Exit
-from canarium.cli.objects.report import is_seen, read_condition
+from canarium.cli.objects.status_report import is_seen, read_condition
 
 Json = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from canarium.cli.objects.report import read_revision, read_time
+from canarium.cli.objects.status_report import read_revision, read_time
 from canarium.errors import CommandError
 
 Json = Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from canarium.cli.objects.report import find_held, read_revision
+from canarium.cli.objects.status_report import find_held, read_revision
 from canarium.core.names import MODEL_LABEL
 from canarium.core.spec import Protocol
 from canarium.cost.consumption import Question, read_prometheus
@@ -22,7 +22,7 @@ from canarium.errors import CommandError, ConfigError, NotAllowedError, Unavaila
 from canarium.kube.kinds import POD_METRICS
 from canarium.metrics.sources.pods import make_session
 from canarium.metrics.sources.prometheus import PrometheusSource
-from canarium.outbound.addresses import check_address
+from canarium.outbound.forbidden_addresses import check_address
 from canarium.queries.profiles import find_profile
 
 if TYPE_CHECKING:

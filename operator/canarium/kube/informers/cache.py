@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
 from canarium.core.actions import RouteKind, ScalerKind
-from canarium.core.addressing import EVERYTHING, Allowed
+from canarium.core.allowed_addresses import EVERYTHING, Allowed
 from canarium.core.lending import TenantQueries
 from canarium.core.made import pick_pods
 from canarium.core.observed import (

@@ -89,7 +89,7 @@ class Reflector:
         self._project = project
         self._selector = selector
         self._optional = optional
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or Backoff(first_seconds=0.5, longest_seconds=30.0)
         self._absent_seconds = absent_seconds
         self._clock = clock
         self._on_state = on_state or (lambda: None)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Backoff:
     """Delays that double from `first_seconds` to `longest_seconds`; each is cut by up to half."""
 
-    first_seconds: float = 0.5
-    longest_seconds: float = 30.0
+    first_seconds: float
+    longest_seconds: float
 
     def compute(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row (at least one)."""

@@ -28,10 +28,10 @@ from canarium.kube.informers.store import Key
 from canarium.metrics.counting import CountsTracker, flip
 from canarium.metrics.sources.prometheus import PrometheusSource
 from canarium.metrics.sources.web import WEB_LIMITS, check_path, read_number
-from canarium.outbound.addresses import check_address
 from canarium.outbound.credentials import Secrets
 from canarium.outbound.errors import SourceError, attempt
 from canarium.outbound.fetching import Limits, Request, fetching
+from canarium.outbound.forbidden_addresses import check_address
 from canarium.outbound.reach import Reach
 from canarium.outbound.sharing import Shares
 from canarium.queries.promql import (

@@ -22,7 +22,7 @@ from yarl import URL
 
 from canarium import judge
 from canarium.core.actions import GatewayEndpoint, Measure
-from canarium.core.addressing import Allowed, parse_allowed
+from canarium.core.allowed_addresses import Allowed, parse_allowed
 from canarium.core.lending import TENANT_QUERIES, TenantQueries
 from canarium.core.metrics import Feed
 from canarium.core.observed import AnalysisResult, PodRecord
@@ -39,10 +39,10 @@ from canarium.metrics.sessions.results import COUNTERS, EXPERIMENT
 from canarium.metrics.sessions.session import Means, Meter, Readers, Session
 from canarium.metrics.sources.gateway import GatewayMeter, GatewaySource
 from canarium.metrics.sources.pods import PodsMeter, PodsSource, make_session
-from canarium.outbound.addresses import Network, check_address, make_guarded_session
 from canarium.outbound.auth import Credentials
 from canarium.outbound.credentials import Secrets
 from canarium.outbound.errors import SourceError
+from canarium.outbound.forbidden_addresses import Network, check_address, make_guarded_session
 from canarium.outbound.reach import Reach
 from canarium.outbound.sharing import Shares
 

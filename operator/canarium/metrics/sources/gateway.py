@@ -23,7 +23,6 @@ from canarium.judge import Reading, Sample
 from canarium.metrics.counters import Counters, Page, Parser, Tracker, UnreadableMetricsError
 from canarium.metrics.sources.pods import Measurement, ScrapeError, list_missing
 from canarium.outbound import lookups
-from canarium.outbound.addresses import check_address
 from canarium.outbound.auth import NOBODY, Credentials
 from canarium.outbound.errors import SourceError, take_for_failed
 from canarium.outbound.fetching import (
@@ -33,6 +32,7 @@ from canarium.outbound.fetching import (
     not_counted,
     read_chunks,
 )
+from canarium.outbound.forbidden_addresses import check_address
 from canarium.outbound.lookups import looking_up_for
 from canarium.outbound.sharing import Room, Shares
 from canarium.queries.profiles import ISTIO, TRAEFIK, Profile

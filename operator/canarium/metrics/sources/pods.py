@@ -25,9 +25,9 @@ from canarium.metrics.counters import (
     get_only,
 )
 from canarium.metrics.kept_counters import KeptCounters
-from canarium.outbound.addresses import BUFFER_BYTES, make_short_socket
 from canarium.outbound.errors import SourceError, make_printable, take_for_failed
 from canarium.outbound.fetching import not_counted, read_chunks
+from canarium.outbound.forbidden_addresses import BUFFER_BYTES, make_short_socket
 from canarium.outbound.sharing import Shares
 from canarium.queries.profiles import GRPC_PROFILES, PROFILES, Profile, find_close
 

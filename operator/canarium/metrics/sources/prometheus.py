@@ -12,10 +12,10 @@ import aiohttp
 import msgspec
 
 from canarium.metrics.counting import Labels
-from canarium.outbound.addresses import check_address
 from canarium.outbound.auth import NOBODY, Credentials
 from canarium.outbound.errors import SourceError, attempt
 from canarium.outbound.fetching import Answer, Limits, Request, fetching
+from canarium.outbound.forbidden_addresses import check_address
 from canarium.outbound.sharing import Shares
 
 logger = logging.getLogger(__name__)

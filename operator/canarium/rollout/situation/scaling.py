@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from canarium.core.actions import ScalerKind
-from canarium.core.addressing import find_place, find_unlisted, names_own_service, spell_out
+from canarium.core.allowed_addresses import find_place, find_unlisted, names_own_service, spell_out
 from canarium.core.lending import may_be_same_server
 from canarium.core.names import child_name
 from canarium.core.observed import DeploymentRecord, ScalerRecord

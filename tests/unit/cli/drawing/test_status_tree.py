@@ -7,8 +7,8 @@ import re
 
 import pytest
 import yaml
-from canarium.cli.drawing.tree import make_tree
-from canarium.cli.objects.report import make_report
+from canarium.cli.drawing.status_tree import make_tree
+from canarium.cli.objects.status_report import make_report
 from canarium.core.status import dump
 
 from tests.unit.cli import objects

@@ -11,8 +11,8 @@ from typing import Any
 
 from aiohttp import web
 from canarium.metrics.sessions.feeds import Sources
-from canarium.outbound.addresses import make_guarded_session
 from canarium.outbound.credentials import Secrets
+from canarium.outbound.forbidden_addresses import make_guarded_session
 
 LOOPBACK = ip_network("127.0.0.0/8")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from canarium.core.actions import GatewayEndpoint, Measure
-from canarium.core.addressing import parse_allowed
+from canarium.core.allowed_addresses import parse_allowed
 from canarium.core.observed import AnalysisResult, ContainerState, Meta, PodRecord
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric, Reading, Sample

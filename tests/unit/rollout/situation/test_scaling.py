@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 from canarium.core.actions import ScalerKind
-from canarium.core.addressing import EVERYTHING, Allowed, parse_allowed
+from canarium.core.allowed_addresses import EVERYTHING, Allowed, parse_allowed
 from canarium.core.lending import TenantQueries
 from canarium.core.observed import Meta, Owner, ScalerCondition, ScalerRecord, WriteFailure
 from canarium.core.spec import Scaling, ScalingMetric

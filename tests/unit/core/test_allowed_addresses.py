@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 
 import pytest
-from canarium.core.addressing import (
+from canarium.core.allowed_addresses import (
     EVERYTHING,
     Allowed,
     find_service,

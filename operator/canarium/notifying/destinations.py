@@ -13,10 +13,10 @@ from yarl import URL
 
 from canarium.core.receivers import Receiver
 from canarium.kube.client import Client
-from canarium.outbound.addresses import MAX_ADDRESS, check_address
 from canarium.outbound.auth import KEYS, NOBODY, Credentials, decode_value, read_credentials
 from canarium.outbound.credentials import fetch_secret
 from canarium.outbound.errors import SourceError
+from canarium.outbound.forbidden_addresses import MAX_ADDRESS, check_address
 
 
 @dataclass(frozen=True, slots=True)

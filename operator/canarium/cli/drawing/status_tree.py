@@ -11,7 +11,7 @@ from rich.tree import Tree
 from canarium.api import format_duration
 from canarium.cli.drawing.terminal import align, format_age, mark, phase
 from canarium.cli.drawing.verdicts import tell_verdicts
-from canarium.cli.objects.report import Pod, Refusal, Report, Revision, Stage
+from canarium.cli.objects.status_report import Pod, Refusal, Report, Revision, Stage
 from canarium.cli.objects.usage import tell_use
 
 READY_SHOWN = 4

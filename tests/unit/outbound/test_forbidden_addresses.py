@@ -6,15 +6,15 @@ from ipaddress import ip_address, ip_network
 import aiohttp
 import pytest
 from aiohttp import web
-from canarium.outbound.addresses import (
+from canarium.outbound.errors import SourceError
+from canarium.outbound.fetching import Answer, Limits, Request, fetch
+from canarium.outbound.forbidden_addresses import (
     MAX_ADDRESS,
     check_address,
     find_objection,
     is_public,
     make_guarded_session,
 )
-from canarium.outbound.errors import SourceError
-from canarium.outbound.fetching import Answer, Limits, Request, fetch
 
 from tests.unit.outbound.serving import LOOPBACK, answering, make_local_session, serving
 
