@@ -17,7 +17,8 @@ from testbed.operators.account import name_account
 from testbed.operators.apiserver import COLLECTIONS, Apiserver, WatchEndedError
 from testbed.operators.running import STEADY, Operator, RunningLoad, start_load
 from testbed.witness.changes import Change, read_changes, revision_of
-from testbed.witness.invariants import Expectation, Violation, find_violations
+from testbed.witness.expectation import Expectation, Violation
+from testbed.witness.invariants import find_violations
 from testbed.witness.timeline import tell
 from testbed.witness.watcher import WATCHED
 

@@ -1,12 +1,14 @@
-"""The witness's log as values: every change of the objects of a rollout, in the apiserver's order.
+"""The log that invariants are checked on: every change of the objects of a rollout, in order.
 
-All objects live in one etcd, so resourceVersions of different kinds can be compared: sorted by
-them, the log is what really happened, however late each watch was.
+Three write one. The witness of a real cluster has watches: all objects live in one etcd, so
+resourceVersions of different kinds can be compared, and sorted by them the log is what really
+happened, however late each watch was. The simulated cluster and the world of the property tests
+tell of each change in the moment in which it happens, and by whom.
 """
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +16,12 @@ from typing import Any
 
 MODEL_LABEL = "canarium.dev/model"
 REVISION_LABEL = "canarium.dev/revision"
+SERVICE_LABEL = "kubernetes.io/service-name"
 ROUTE_KINDS = ("HTTPRoute", "TraefikService")
 "The kinds of which the object of the model's name shares its traffic; a model has one of them."
+GATEWAY_RULES = "GatewayRules"
+"""No kind of a cluster's: the rules that gateways really work by, or are about to, beside what is
+written. Only who can look into a gateway has it in the log; it is named like the model."""
 Json = Mapping[str, Any]
 Shares = dict[str, int]
 "Percent of the traffic by revision."
@@ -33,10 +39,14 @@ class Change:
     type: str
     kind: str
     object: Json
+    by: str = ""
+    "Who wrote it, where the log is exact and says so; it says the right time then as well."
 
     @property
     def earliest(self) -> float:
         """When the apiserver noted the latest write that is in it, in whole seconds."""
+        if self.by:
+            return self.time
         about = self.metadata
         told = [entry.get("time") for entry in about.get("managedFields", [])]
         times = [_read_time(text) for text in (*told, about.get("creationTimestamp")) if text]
@@ -52,6 +62,11 @@ class Change:
         """The object's metadata."""
         found: Json = self.object["metadata"]
         return found
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """Its annotations."""
+        return self.metadata.get("annotations") or {}
 
     @property
     def namespace(self) -> str:
@@ -85,7 +100,8 @@ class World:
     """What the objects of one model were at one moment."""
 
     model: str
-    objects: dict[tuple[str, str], Json] = field(default_factory=dict)
+    kinds: dict[str, dict[str, Json]] = field(default_factory=dict)
+    "The objects by kind and name."
     doomed: set[str] = field(default_factory=set)
     "The uids of what existed when the person deleted the model or its namespace: it may all go."
 
@@ -93,19 +109,20 @@ class World:
         """Let one change happen."""
         key = (change.kind, change.name)
         if _is_going(change) and key in (("ModelDeployment", self.model), _home(change)):
-            self.doomed |= {item["metadata"]["uid"] for item in self.objects.values()}
+            self.doomed |= {o["metadata"]["uid"] for k in self.kinds.values() for o in k.values()}
+        objects = self.kinds.setdefault(change.kind, {})
         if change.deleted:
-            self.objects.pop(key, None)
+            objects.pop(change.name, None)
         else:
-            self.objects[key] = change.object
+            objects[change.name] = change.object
 
     def find(self, kind: str, name: str) -> Json | None:
         """One object, or None."""
-        return self.objects.get((kind, name))
+        return self.kinds.get(kind, {}).get(name)
 
     def all_of(self, kind: str) -> list[Json]:
         """All objects of a kind that carry the model's label."""
-        found = (item for (its_kind, _), item in self.objects.items() if its_kind == kind)
+        found = self.kinds.get(kind, {}).values()
         return [item for item in found if labels(item).get(MODEL_LABEL) == self.model]
 
     @property
@@ -119,13 +136,13 @@ class World:
 
         Where an autoscaler chooses, the fewest that it may choose, but one.
         """
-        scaling = self._scaling
+        scaling = self.scaling
         return int(scaling.get("replicas", max(1, scaling.get("minReplicas", 1))))
 
     @property
     def may_idle(self) -> bool:
         """Whether an autoscaler may leave the model without pods."""
-        return "maxReplicas" in self._scaling and self._scaling.get("minReplicas") == 0
+        return "maxReplicas" in self.scaling and self.scaling.get("minReplicas") == 0
 
     @property
     def in_place(self) -> bool:
@@ -154,7 +171,8 @@ class World:
         return found
 
     @property
-    def _scaling(self) -> Json:
+    def scaling(self) -> Json:
+        """How the person has it sized."""
         found: Json = self._spec.get("scaling", {})
         return found
 
@@ -164,56 +182,83 @@ class World:
 
     def ready(self, revision: str) -> int:
         """How many ready endpoints the revision's own Services have."""
-        services = {
-            item["metadata"]["name"]
-            for item in self.all_of("Service")
-            if revision_of(item) == revision
-        }
-        return len(set().union(*(self._addresses(name) for name in services)))
+        return len(set().union(*map(self._addresses, self._services_of(revision))))
+
+    def _services_of(self, revision: str) -> set[str]:
+        mine = (item for item in self.all_of("Service") if revision_of(item) == revision)
+        return {item["metadata"]["name"] for item in mine}
+
+    def _slices(self) -> Iterable[Json]:
+        return self.kinds.get("EndpointSlice", {}).values()
 
     def ready_pods(self, revision: str) -> int:
         """How many pods of the revision are ready and not on their way out."""
         mine = (pod for pod in self.all_of("Pod") if revision_of(pod) == revision)
-        return sum(_is_ready(pod) for pod in mine)
+        return sum(is_ready(pod) for pod in mine)
 
-    def selected(self, service: Json) -> str:
+    def ready_behind_services(self, revision: str) -> int:
+        """How many pods of the revision are ready, and told by its endpoints where it has any."""
+        pods, services = self.ready_pods(revision), self._services_of(revision)
+        told = any(labels(s).get(SERVICE_LABEL) in services for s in self._slices())
+        return min(pods, self.ready(revision)) if told else pods
+
+    def selected(self, service: Json | None) -> str:
         """The one revision that a Service selects, "" when it is not just one."""
-        selector = service["spec"].get("selector") or {}
+        selector = (service or {}).get("spec", {}).get("selector") or {}
         mine = selector.get(MODEL_LABEL) == self.model
         return str(selector.get(REVISION_LABEL, "")) if mine else ""
 
     def _addresses(self, service: str) -> set[str]:
-        slices = (item for (kind, _), item in self.objects.items() if kind == "EndpointSlice")
-        mine = [s for s in slices if labels(s).get("kubernetes.io/service-name") == service]
+        mine = [s for s in self._slices() if labels(s).get(SERVICE_LABEL) == service]
         ends = (end for found in mine for end in found.get("endpoints", []))
         return {str(end["addresses"][0]) for end in ends if end["conditions"].get("ready")}
 
     def shares(self, route: Json) -> list[Shares]:
         """What each rule for everybody gives to each revision; "?name" is a backend unknown."""
-        spec = route["spec"]
-        if "weighted" in spec:
-            return [self._shares(spec["weighted"].get("services", []))]
-        rules = (rule for rule in spec.get("rules", []) if not _is_by_header(rule))
-        return [self._shares(rule.get("backendRefs", [])) for rule in rules]
+        return [self._read(backends, self.revision_behind) for backends in _read_main(route)]
 
-    def demands(self, route: Json) -> list[Shares]:
-        """A percent, which is a pod, for whoever is named by header or mirror; then the shares."""
-        rules = route["spec"].get("rules", [])
-        backends = (b for r in rules if _is_by_header(r) for b in r.get("backendRefs", []))
-        filters = (part for rule in rules for part in rule.get("filters", []))
-        mirrors = (f["requestMirror"]["backendRef"] for f in filters if "requestMirror" in f)
-        named = {self._backend_revision(b["name"]) for b in (*backends, *mirrors)}
-        return [dict.fromkeys(named, 1), *self.shares(route)]
+    def special_shares(self, route: Json) -> list[Shares]:
+        """The same of rules for those who come by a header; a lone backend has all of it."""
+        found = (rule.get("backendRefs", []) for rule in _rules(route) if _is_by_header(rule))
+        whole = ([{"weight": 100, **b[0]}] if len(b) == 1 else b for b in found)
+        return [self._read(backends, self.revision_behind) for backends in whole]
 
-    def _shares(self, backends: Iterable[Json]) -> Shares:
+    def copies(self, route: Json) -> Shares:
+        """The highest percent of a rule's requests that each revision is sent copies of."""
+        filters = (part for rule in _rules(route) for part in rule.get("filters") or ())
+        mirrors = [part["requestMirror"] for part in filters if "requestMirror" in part]
+        found = ((self._demanded(m["backendRef"]["name"]), m.get("percent", 100)) for m in mirrors)
+        return dict(sorted(found, key=lambda copied: int(copied[1])))
+
+    def demands(self, route: Json, *, exact: bool = False, written: bool = False) -> list[Shares]:
+        """A percent, which is a pod, for whoever is named by header or mirror; then the shares.
+
+        Shares are in percent, but for what is `written`, be it 60 of 90. Copies count like requests
+        in an exact log. On real parts they need somebody to take them, and no more: a copy that is
+        lost harms nobody.
+        """
+        named = (name for shares in self.special_shares(route) for name in shares)
+        copies = self.copies(route)
+        copied = copies if exact else dict.fromkeys(copies, 1)
+        main = [self._read(backends, self._demanded) for backends in _read_main(route)]
+        shares = main if written else map(_scale, main)
+        return [{**dict.fromkeys(named, 1), **copied}, *shares]
+
+    def _read(self, backends: Iterable[Json], resolve: Callable[[str], str]) -> Shares:
         found: Shares = {}
         for backend in backends:
-            revision = self._backend_revision(backend["name"])
+            revision = resolve(backend["name"])
             found[revision] = found.get(revision, 0) + int(backend.get("weight", 1))
         return found
 
-    def _backend_revision(self, service: str) -> str:
+    def revision_behind(self, service: str) -> str:
+        """The revision that a Service is of; "?name" when there is none."""
         found = self.find("Service", service)
+        return (revision_of(found) if found else "") or f"?{service}"
+
+    def _demanded(self, service: str) -> str:
+        """The same, by the Deployment where the Service has gone already."""
+        found = self.find("Service", service) or self.find("Deployment", service)
         return (revision_of(found) if found else "") or f"?{service}"
 
 
@@ -236,6 +281,26 @@ def _is_by_header(rule: Json) -> bool:
     return any(match.get("headers") for match in rule.get("matches", []))
 
 
+def _rules(route: Json) -> Iterable[Json]:
+    found: Iterable[Json] = route["spec"].get("rules") or ()
+    return found
+
+
+def _read_main(route: Json) -> list[Iterable[Json]]:
+    """The backends of each rule for everybody."""
+    if "weighted" in route["spec"]:
+        return [route["spec"]["weighted"].get("services", [])]
+    return [rule.get("backendRefs", []) for rule in _rules(route) if not _is_by_header(rule)]
+
+
+def _scale(shares: Shares) -> Shares:
+    """In percent, where somebody has written weights that don't sum to 100."""
+    whole = sum(shares.values())
+    if whole in (0, 100):
+        return shares
+    return {name: round(100 * share / whole) for name, share in shares.items()}
+
+
 def _home(change: Change) -> tuple[str, str]:
     return "Namespace", change.namespace
 
@@ -244,15 +309,17 @@ def _is_going(change: Change) -> bool:
     return change.deleted or "deletionTimestamp" in change.metadata
 
 
-def _is_ready(pod: Json) -> bool:
-    conditions = pod.get("status", {}).get("conditions", [])
+def is_ready(pod: Json) -> bool:
+    """Whether a pod can be sent requests, and is not on its way out."""
+    conditions = pod.get("status", {}).get("conditions") or ()
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
     return ready and "deletionTimestamp" not in pod["metadata"]
 
 
 def labels(found: Json) -> Mapping[str, str]:
     """An object's labels."""
-    return dict(found["metadata"].get("labels") or {})
+    known: Mapping[str, str] = found["metadata"].get("labels") or {}
+    return known
 
 
 def revision_of(found: Json) -> str:

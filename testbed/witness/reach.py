@@ -1,8 +1,9 @@
 """How requests come in by an HTTPRoute, and by what a person wrote; read apart from the product."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from testbed.witness.changes import Change, Json, replay
+from testbed.witness.changes import Change, Json
 
 Reach = tuple[frozenset[str], frozenset[str], frozenset[frozenset[str]], frozenset[str]]
 "Host names, gateways, the paths of each rule, and timeouts."
@@ -37,15 +38,24 @@ def wanted_reach(deployment: Json) -> Reach | None:
     )
 
 
-def mark_strangers(changes: Iterable[Change], model: str) -> Iterator[tuple[Change, bool]]:
-    """Each change, and whether it shows a route that says what no person asked us for."""
-    asked = set[Reach]()
-    for _, change in replay(changes, model):
-        if change.kind == "ModelDeployment" and change.name == model and not change.deleted:
+@dataclass(slots=True)
+class Asked:
+    """The ways in that the person has ever asked for, by the changes of one model."""
+
+    model: str
+    known: set[Reach] = field(default_factory=set)
+    theirs: bool = False
+    "Whether the latest change shows a route that says what no person asked us for."
+
+    def look(self, change: Change) -> bool:
+        """Take a change; whether it shows such a route."""
+        mine = change.name == self.model and not change.deleted
+        if change.kind == "ModelDeployment" and mine:
             wanted = wanted_reach(change.object)
-            asked |= {wanted} if wanted else set()
-        ours = change.kind == "HTTPRoute" and change.name == model and not change.deleted
-        yield change, bool(ours and asked and read_reach(change.object, model) not in asked)
+            self.known |= {wanted} if wanted else set()
+        ours = change.kind == "HTTPRoute" and mine and bool(self.known)
+        self.theirs = ours and read_reach(change.object, self.model) not in self.known
+        return self.theirs
 
 
 def _read_parents(spec: Json, namespace: str) -> frozenset[str]:

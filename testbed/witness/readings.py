@@ -7,7 +7,8 @@ from typing import Any
 
 from testbed.load.traffic import Report
 from testbed.witness.changes import ROUTE_KINDS, Change, Shares, replay
-from testbed.witness.invariants import SETTLE_SECONDS, accepted_generation
+from testbed.witness.expectation import SETTLE_SECONDS
+from testbed.witness.stage import accepted_generation
 
 COUNTED = 100
 "Answers by which a share is measured: of 20 a second those of 5 s."

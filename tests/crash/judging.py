@@ -7,7 +7,8 @@ from pathlib import Path
 
 from testbed.scenario.scenario import find_revision, find_unseen
 from testbed.witness.changes import Change, read_changes
-from testbed.witness.invariants import Expectation, find_violations
+from testbed.witness.expectation import Expectation
+from testbed.witness.invariants import find_violations
 from testbed.witness.timeline import tell
 from tests.crash.mirror import Json, Mirror
 

@@ -1,7 +1,7 @@
 """Stable dies, or only blinks, under a canary: real pods that crash, real traffic.
 
 The log is held against the invariants when it is over, so that what an emergency gives a canary is
-no promotion (`check_promotions`).
+no promotion (`Promotions`).
 """
 
 import json

@@ -15,7 +15,7 @@ from testbed.programs.progress import Progress
 from testbed.scenario.manifests import METRICS, Json, image, iris, rollout
 from testbed.scenario.plays import JUDGED, READY_SECONDS
 from testbed.scenario.scenario import Scenario, find_revision, get_condition, in_state, phase
-from testbed.witness.invariants import SETTLE_SECONDS
+from testbed.witness.expectation import SETTLE_SECONDS
 from testbed.witness.readings import find_stands, find_worst_split
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]

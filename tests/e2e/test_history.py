@@ -22,7 +22,7 @@ from testbed.scenario.scenario import (
 )
 from testbed.witness.capacity import find_looks
 from testbed.witness.changes import Change, revision_of
-from testbed.witness.invariants import SETTLE_SECONDS
+from testbed.witness.expectation import SETTLE_SECONDS
 from testbed.witness.readings import find_stands
 
 pytestmark = [pytest.mark.timeout(900, func_only=True)]

@@ -13,7 +13,7 @@ from testbed.scenario.manifests import METRICS, image, rollout
 from testbed.scenario.plays import UNJUDGED, change, promote, serve
 from testbed.scenario.scenario import Scenario, find_revision, phase, weight
 from testbed.witness.changes import Change, Json
-from testbed.witness.invariants import SETTLE_SECONDS
+from testbed.witness.expectation import SETTLE_SECONDS
 from testbed.witness.readings import (
     find_full_weight,
     find_scale_down,

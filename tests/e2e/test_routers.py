@@ -23,7 +23,7 @@ from testbed.scenario.scenario import (
     serves,
 )
 from testbed.witness.changes import REVISION_LABEL
-from testbed.witness.invariants import SETTLE_SECONDS
+from testbed.witness.expectation import SETTLE_SECONDS
 from testbed.witness.readings import find_stands, find_worst_split
 
 pytestmark = [pytest.mark.timeout(600, func_only=True)]

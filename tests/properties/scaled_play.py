@@ -7,20 +7,21 @@ autoscalers alone. The operator's status is never read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from canarium.api.durations import parse_duration
-from canarium.sim.apiserver import Change, Key
+from canarium.sim.apiserver import Change as Written
+from canarium.sim.apiserver import Key
 from canarium.sim.controllers.autoscaling import PERCENT_A_REQUEST
 from canarium.sim.network import expired
 from canarium.sim.simulation import Simulation
 
-from testbed.witness.changes import needed, revision_of
-from testbed.witness.invariants import OURS
-from tests.simulated.observer import Observer, Watched
+from testbed.witness.changes import MODEL_LABEL, Change, World, labels, needed, revision_of
+from testbed.witness.expectation import OURS, LowestSizes, Sizes
+from tests.simulated.observer import Observer, translate
 from tests.simulated.play import KEY, Json, Play, make_manifest
 
 Engine = Literal["HPA", "KEDA", "None"]
@@ -84,6 +85,67 @@ class Sized:
     "When the one on trial was given everything."
     guard_ended: bool = False
     "Whether a person has done something since."
+    served: set[str] = field(default_factory=set)
+    "Those that had a share when it was last written."
+
+    def full(self) -> int:
+        """The size of those to which one may go back; else of those who serve.
+
+        The former counts for as long as they have pods, since they take everything back.
+        """
+        counted = self.peaks or self.served
+        return max((self.lowest.get(r, 0) for r in counted), default=0)
+
+    def before(self) -> int:
+        """The size of those to which one may go back."""
+        return max((self.lowest.get(r, 0) for r in self.peaks), default=0)
+
+
+class ScaledSizes(LowestSizes):
+    """Sizes that nobody fixed, as whoever watches an autoscaler's model knows them.
+
+    A share is one of the size of whoever serves, or served before the trial. One pod fewer where
+    pods are replaced in place: it may be missing.
+    """
+
+    def __init__(self, sized: Sized) -> None:
+        super().__init__()
+        self._sized = sized
+
+    def take(self, world: World, change: Change) -> None:
+        if change.kind == "HTTPRoute" and change.by in OURS and not change.deleted:
+            self._sized.served = {r for r, share in read_shares(world, change.object) if share}
+        if "replicas" in world.scaling:
+            super().take(world, change)
+        else:
+            self.size = self.asked(world)
+
+    def asked(self, world: World) -> int:
+        size = self._full(world)
+        return max(1, size - 1) if size and world.in_place else size
+
+    def _full(self, world: World) -> int:
+        return super().asked(world) if "replicas" in world.scaling else self._sized.full()
+
+    def kept(self, world: World, share: int, *, leads: bool) -> int:
+        return self.kept_of(world, share, self.size, leads=leads)
+
+    def kept_of(self, world: World, share: int, size: int, *, leads: bool) -> int:
+        """Where pods are replaced in place, one fewer than a share needs, but never none.
+
+        There the leading Service, with a route beside it, sends its callers to what stable has.
+        """
+        need = needed(max(100 * leads, share), size) if size else 0
+        if not need or not world.in_place:
+            return need
+        if world.find("HTTPRoute", world.model) is not None:
+            need = needed(max(0, share - 1), self._full(world))  # percents are whole ones
+        return max(1, need - 1)
+
+
+def read_shares(world: World, route: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
+    """What the rule for everybody gives to each revision."""
+    return next(iter(world.shares(route)), {}).items()
 
 
 class ScalingObserver(Observer):
@@ -93,37 +155,18 @@ class ScalingObserver(Observer):
         self._sized: dict[Key, Sized] = {}
         super().__init__(sim)
 
-    def look(self, change: Change) -> None:
+    def look(self, written: Written) -> None:
+        change = translate(written)
         if change.kind == "ModelDeployment" and change.by not in OURS:
             self._look_at_wish(change)
         if change.kind == "Deployment":
-            self._look_at_size(change)
-        super().look(change)
-        if self._splits(change) and change.by in OURS and change.type != "DELETED":
-            self._look_at_shares(change)
+            self._look_at_size(change, written.was)
+        super().look(written)
+        if self._splits(change) and change.by in OURS and not change.deleted:
+            self._look_at_shares(change, written.was)
 
-    # Whose size counts
-
-    def _wanted_size(self, key: Key) -> int:
-        """The size that a share is a share of.
-
-        One pod fewer where pods are replaced in place: it may be missing.
-        """
-        size = self._full_size(key)
-        return max(1, size - 1) if size and self._is_in_place(key) else size
-
-    def _full_size(self, key: Key) -> int:
-        """What a person has fixed; else the size of whoever serves, or served before the trial.
-
-        The latter counts for as long as it has pods, since it is what takes everything back.
-        """
-        if "replicas" in self._find_spec(key).get("scaling", {}):
-            return super()._wanted_size(key)
-        watched, sized = self._watched.get(key), self._sized.get(key, Sized())
-        if sized.peaks:
-            return self._size_before(sized)
-        served = watched.served if watched else ()
-        return max((sized.lowest.get(r, 0) for r in served), default=0)
+    def _make_sizes(self, key: Key) -> Sizes:
+        return ScaledSizes(self._sized.setdefault(key, Sized()))
 
     def _find_spec(self, key: Key) -> Json:
         found: Json = (self._server.find("ModelDeployment", key) or {}).get("spec", {})
@@ -132,35 +175,13 @@ class ScalingObserver(Observer):
     def _is_in_place(self, key: Key) -> bool:
         return bool(self._find_spec(key).get("rollout", {}).get("capacity") == "InPlace")
 
-    def _need_in_force(self, key: Key, revision: str, size: int) -> int:
-        """Where pods are replaced in place, one fewer than its share needs, but never none.
-
-        There the leading Service, with a route beside it, sends its callers to what stable has.
-        """
-        need = super()._need_in_force(key, revision, size)
-        if not need or not self._is_in_place(key):
-            return need
-        if self._server.find("HTTPRoute", key) is not None:
-            percent = self._need_by_rules(key, revision, 100) - 1  # they are whole ones
-            need = needed(percent, self._full_size(key))
-        return max(1, need - 1)
-
-    def _size_before(self, sized: Sized) -> int:
-        return max((sized.lowest.get(r, 0) for r in sized.peaks), default=0)
-
-    def _settle(self, key: Key, watched: Watched) -> None:
-        if "replicas" in self._find_spec(key).get("scaling", {}):
-            super()._settle(key, watched)
-        else:
-            watched.size = self._wanted_size(key)
-
     # What a person wants
 
     def _look_at_wish(self, change: Change) -> None:
         """The guard ends, and a size that is fixed counts from the moment in which it is asked."""
-        sized = self._sized.setdefault(change.key, Sized())
+        sized = self._sized.setdefault(key_of(change), Sized())
         sized.guard_ended = True
-        fixed = change.body["spec"].get("scaling", {}).get("replicas")
+        fixed = change.object["spec"].get("scaling", {}).get("replicas")
         if fixed is not None:
             sized.lowest = {r: min(size, fixed) for r, size in sized.lowest.items()}
 
@@ -168,30 +189,29 @@ class ScalingObserver(Observer):
 
     def _splits(self, change: Change) -> bool:
         """Whether it is what shares requests out: the route, or without one the leading Service."""
-        leads = change.kind == "Service" and change.key in self._watched
-        return change.kind == "HTTPRoute" or (
-            leads and self._server.find("HTTPRoute", change.key) is None
-        )
+        key = key_of(change)
+        leads = change.kind == "Service" and key in self._judges
+        return change.kind == "HTTPRoute" or (leads and self._server.find("HTTPRoute", key) is None)
 
-    def _read_shares(self, change: Change, body: Json | None) -> dict[str, int]:
+    def _read_shares(self, change: Change, body: Mapping[str, Any] | None) -> dict[str, int]:
         """Percent by revision; of a Service that selects several, that each has some."""
         if body is None:
             return {}
         if change.kind == "HTTPRoute":
-            return self._shares(change.key, body["spec"])
+            return dict(read_shares(self._judges[key_of(change)].stage.world, body))
         one = str(body["spec"]["selector"].get("canarium.dev/revision", ""))
-        sizes = self._find_sizes(change.key)
+        sizes = self._find_sizes(key_of(change))
         return {one: 100} if one else {r: 1 for r, size in sizes.items() if size}
 
-    def _look_at_shares(self, change: Change) -> None:
+    def _look_at_shares(self, change: Change, was: Json | None) -> None:
         """We wrote the route: sizes count anew, and a trial may have begun, been won, or ended."""
-        sized = self._sized.setdefault(change.key, Sized())
-        before = self._read_shares(change, change.was)
-        after = self._read_shares(change, change.body)
-        self._watched[change.key].served = {r for r, share in after.items() if share}
+        key = key_of(change)
+        sized = self._sized.setdefault(key, Sized())
+        before, after = self._read_shares(change, was), self._read_shares(change, change.object)
+        sized.served = {r for r, share in after.items() if share}
         new = [r for r, share in after.items() if share and not before.get(r)]
-        going_on = sized.tried and not self._is_guard_over(change.key)
-        sizes = self._find_sizes(change.key)
+        going_on = sized.tried and not self._is_guard_over(key)
+        sizes = self._find_sizes(key)
         if sized.peaks.keys() & new:  # what is gone back to may be: nothing is kept beside it
             sized.tried, sized.peaks, sized.full_at = new[0], {}, None
         elif going_on and not after.get(sized.tried):
@@ -217,12 +237,14 @@ class ScalingObserver(Observer):
 
     # What happens to sizes
 
-    def _look_at_size(self, change: Change) -> None:
-        model = change.body["metadata"]["labels"]["canarium.dev/model"]
-        key, revision = (change.key[0], model), revision_of(change.body)
+    def _look_at_size(self, change: Change, before: Json | None) -> None:
+        key, revision = (
+            (change.namespace, labels(change.object)[MODEL_LABEL]),
+            revision_of(change.object),
+        )
         sized = self._sized.setdefault(key, Sized())
-        now = 0 if change.type == "DELETED" else int(change.body["spec"]["replicas"])
-        was = int(change.was["spec"]["replicas"]) if change.was else 0
+        now = 0 if change.deleted else int(change.object["spec"]["replicas"])
+        was = int(before["spec"]["replicas"]) if before else 0
         if now < was and self._is_ours_to_keep(key):
             self._check_hand(change, revision, now)
             if not self._is_guard_over(key):
@@ -245,7 +267,7 @@ class ScalingObserver(Observer):
 
     def _check_peak(self, change: Change, sized: Sized, now: int) -> None:
         """What one would go back to stays at its peak until the guard ends, whoever writes."""
-        revision = revision_of(change.body)
+        revision = revision_of(change.object)
         peak = sized.peaks.get(revision, 0) if sized.tried else 0
         assert now >= peak, (
             f"peak: {change.by} takes {self.name(revision)} from {peak} to {now} pods, "
@@ -254,17 +276,22 @@ class ScalingObserver(Observer):
 
     def _check_floor(self, change: Change, key: Key, now: int) -> None:
         """Nobody, no autoscaler either, takes from whoever is on trial what its share needs."""
-        sized, revision = self._sized[key], revision_of(change.body)
+        sized, revision = self._sized[key], revision_of(change.object)
         if revision != sized.tried:
             return
-        need = self._need_in_force(key, revision, self._size_before(sized))
+        judge = self._judges[key]
+        self._tell_rules(judge, key, change)
+        world, sizes = judge.stage.world, ScaledSizes(sized)
+        share = judge.stage.rules.share(world, revision, change.time)
+        leads = world.selected(world.find("Service", key[1])) == revision
+        need = sizes.kept_of(world, share, sized.before(), leads=leads)
         assert now >= need, (
             f"4: {change.by} left {self.name(revision)} {now} of {need} pods in its trial"
         )
 
     def _check_emptied(self, change: Change) -> None:
         """We take the last pod only once no autoscaler of ours is left that might give new ones."""
-        key, name = change.key, self.name(revision_of(change.body))
+        key, name = key_of(change), self.name(revision_of(change.object))
         for kind in ("HorizontalPodAutoscaler", "ScaledObject"):
             assert self._server.find(kind, key) is None, f"left: {name} is emptied under a {kind}"
 
@@ -273,6 +300,11 @@ class ScalingObserver(Observer):
         assert change.by not in OURS or now == 0, (
             f"hand: {change.by} makes {self.name(revision)} smaller, to {now} pods"
         )
+
+
+def key_of(change: Change) -> Key:
+    """Namespace and name."""
+    return change.namespace, change.name
 
 
 class ScaledPlay(Play):
@@ -337,7 +369,7 @@ def log_sizes(play: ScaledPlay) -> list[tuple[float, str, int, str]]:
     """Every change of a number of replicas from now on: when, of what, how many, and by whom."""
     found: list[tuple[float, str, int, str]] = []
 
-    def look(change: Change) -> None:
+    def look(change: Written) -> None:
         if change.kind != "Deployment" or change.type == "DELETED":
             return
         was = change.was["spec"]["replicas"] if change.was else None

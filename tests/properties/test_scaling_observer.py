@@ -78,7 +78,7 @@ def test_a_share_without_its_pods_is_found_by_a_size_that_nobody_fixed() -> None
             play.server.write("HTTPRoute", KEY, lambda body: share_anew(body, weights), "canarium")
 
         play.loop.call_later(1.0, reweigh)
-        with pytest.raises(AssertionError, match=r"^2: 2 was raised with 3 of 4 ready"):
+        with pytest.raises(AssertionError, match=r"^2: 2 was raised to 60 with 3 of 4 ready"):
             play.run(2.0)
 
 

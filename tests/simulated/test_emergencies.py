@@ -115,6 +115,7 @@ class Undecided:
 
 def test_a_persons_abort_gets_in_though_the_planner_changes_its_mind_in_every_pass() -> None:
     with serving(planner=Undecided(), **ONE_STEP) as play:
+        play.observer.passed_over.add("11 decisions")
         play.want("2")
         play.until("Holding")
         play.run(30.0)

@@ -9,7 +9,7 @@ import pytest
 from canarium.sim.apiserver import Change
 from canarium.sim.controllers.pods import Behaviour
 
-from testbed.witness.invariants import OURS
+from testbed.witness.expectation import OURS
 from tests.simulated.play import KEY, Play, serving
 
 Json = dict[str, Any]

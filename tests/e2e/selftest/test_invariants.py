@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from testbed.witness.invariants import Expectation, check_namespaces, find_violations
+from testbed.witness.expectation import Expectation
+from testbed.witness.invariants import check_namespaces, find_violations
 from tests.e2e.selftest.witnessed import (
     MODEL,
     Log,
@@ -320,6 +321,21 @@ def test_a_fall_back_after_promotion_is_found() -> None:
 )
 def test_capacity_taken_before_weight_is_found(log: Log, want: str) -> None:
     assert violated(log) == [f"4 release: {want} that a rule still needs"]
+
+
+def test_weights_of_a_rule_by_header_make_sense_too() -> None:
+    log = serving().revision("v2", pods=1).wait(9).preview("v2", v1=100)
+    assert violated(log) == []
+    rule = log.changes[-1].object["spec"]["rules"][0]
+    rule["backendRefs"] = [{"name": f"{MODEL}-{name}", "weight": 40} for name in ("v1", "v2")]
+
+    assert violated(log) == ["1 weights: weights don't sum to 100 in {'v1': 40, 'v2': 40}"]
+
+
+def test_a_canary_by_header_beside_two_is_found() -> None:
+    log = canary().revision("v3", pods=1).wait(9).preview("v3", v1=80, v2=20)
+
+    assert violated(log) == ["5 canaries: traffic for v1, v2, v3"]
 
 
 def test_two_canaries_are_found() -> None:
