@@ -69,6 +69,11 @@ from canarium.rollout.situation.capacity import needed_replicas
 from canarium.rollout.situation.pace import MOST_BEGUN
 from canarium.rollout.situation.scaling import CEILING_FIELDS, FLOOR_FIELDS
 
+from testbed.witness import changes as log
+from testbed.witness.changes import Change
+from testbed.witness.expectation import Expectation
+from testbed.witness.invariants import weight_problems
+from tests.properties.judged import Facts, Written, judge
 from tests.properties.other_routes import read_shares
 
 UID = "uid-of-the-model"
@@ -453,6 +458,10 @@ class World:
             if REVISION_LABEL in (selector := json.loads(service.spec)["selector"])
         ]
 
+    def ready(self, revision: str) -> int:
+        """How many pods of a revision are ready."""
+        return sum(p.ready and p.revision == revision for p in self.pods.values())
+
     def _ready(self, selector: dict[str, str]) -> int:
         revision = selector.get(REVISION_LABEL)
         return sum(p.ready and revision in (None, p.revision) for p in self.pods.values())
@@ -499,14 +508,27 @@ class World:
         return made
 
     def _land_checked(self, write: Any) -> None:
-        routed, demands, sizes = self.routed(), self.demands(), self._sizes()
+        """Let a write land, and hold it against the invariants."""
+        before = self._facts()
         self._land(write)
         if not self.routes:
             self.take_rules()
-        self.check_capacity(sizes)
-        self.check_release(sizes)
-        self.check_shares(routed, demands)
-        self.check_fall(routed)
+        expected = Expectation(NAME, exact=True, may_fall=self._may_fall, is_full=self._is_full)
+        canary = self.status.canary
+        stage = Written(self, before, self._facts(), expected)
+        found = judge(stage, self._tell(write), canary.revision if canary else "")
+        self.edited = False
+        words = [f"{each.invariant}: {each.message}, in {self.state}" for each in found]
+        assert not found, words[0]
+
+    def _facts(self) -> Facts:
+        return Facts(self.routed(), self.demands(), self._sizes())
+
+    def _tell(self, write: Any) -> Change:
+        """A write as a change of the log that invariants are checked on."""
+        about = {"name": write.ref.name, "uid": "", "resourceVersion": self.resource_version}
+        kind = "DELETED" if isinstance(write, Delete) else "MODIFIED"
+        return Change(self.now, kind, write.ref.kind, {"metadata": about}, "canarium")
 
     def _sizes(self) -> dict[str, int]:
         return {d.revision: d.replicas for d in self.deployments.values()}
@@ -672,39 +694,15 @@ class World:
 
     # What must always hold
 
-    def check_shares(self, weights: dict[str, int], demands: dict[str, int]) -> None:
-        """Invariant 2: nobody gets more requests, or copies, than ready pods carry."""
-        routed, after = self.routed(), self.demands()
-        ready = {r: self._ready({REVISION_LABEL: r}) for r in {*after, *demands}}
-        for revision, demand in after.items():
-            raised = routed.get(revision, 0) > weights.get(revision, 0)
-            if not raised and demand <= demands.get(revision, 0):
-                continue
-            if self.edited and demand <= self.before_edit.get(revision, 0):
-                continue
-            others = sum(count for other, count in ready.items() if other != revision)
-            if self.size() == 0:
-                continue
-            assert ready[revision] > 0, f"{revision} is sent requests and has no ready pod"
-            enough = ready[revision] >= self.needed(demand)
-            assert enough or not others, f"{revision} gets {demand} % on {ready[revision]} pods"
-
-    def check_fall(self, before: dict[str, int]) -> None:
-        """Invariant 3: the canary's weight falls only when it is taken back or has no pod."""
-        canary, after = self.status.canary, self.routed()
-        edited, self.edited = self.edited, False
-        if (
-            edited
-            or canary is None
-            or after.get(canary.revision, 0) >= before.get(canary.revision, 0)
-        ):
-            return
-        if self._is_given_back(canary.revision):
-            return
-        lost = self._ready({REVISION_LABEL: canary.revision}) == 0
-        retreats = self.status.rollout is not None and self.status.rollout.retreats > 0
+    def _may_fall(self, _world: log.World, canary: str) -> bool:
+        """Whether a canary's weight may fall: it is taken back, has no pod, or was edited."""
+        lost, rollout = self.ready(canary) == 0, self.status.rollout
+        retreats = rollout is not None and rollout.retreats > 0
         taken_back = lost or retreats or self.state == "Reverting"
-        assert taken_back, f"{before} -> {after} in {self.state}"
+        return self.edited or self._is_given_back(canary) or taken_back
+
+    def _is_full(self, _world: log.World) -> bool:
+        return self.room is not None
 
     def _is_given_back(self, canary: str) -> bool:
         """Whether it falls because stable is back after an emergency, by which it had risen."""
@@ -718,18 +716,20 @@ class World:
         status = self.status
         parts = [part for part in (status.stable, status.canary, status.previous) if part]
         weights = [part.weight for part in parts]
-        assert all(0 <= weight <= 100 for weight in weights)
-        assert sum(weights) in (0, 100), weights
-        assert len(status.begun_at) <= MOST_BEGUN
+        shares = {f"{n} {part.revision}": part.weight for n, part in enumerate(parts)}
+        problems = list(weight_problems(shares)) if any(weights) else []
+        assert not problems, f"{problems[0]} in {shares}"
+        assert len(status.begun_at) <= MOST_BEGUN, "too many are begun"
         serving = (f"{NAME}-{part.revision}" for part in parts if part.weight)
         uids = {self.deployments[name].meta.uid for name in serving if name in self.deployments}
         assert uids <= set((status.made or {}).values()), "who serves is on the account"
-        assert status.stable is None or not (status.stable.mirror or status.stable.headers)
+        extras = status.stable is not None and (status.stable.mirror or status.stable.headers)
+        assert not extras, "stable gets what only a canary may get"
         if status.rollout and status.canary and status.rollout.emergency_at is not None:
             self.rescued.add(status.canary.revision)
         if status.rollout and status.rollout.state in ("Scaling", "Shifting", "Holding"):
             trial = status.canary.revision if status.canary else ""
-            assert trial not in {r.revision for r in status.rejected}
+            assert trial not in {r.revision for r in status.rejected}, "a rejected one is tried"
 
     def check_promotion(self, before: Status) -> None:
         """No canary becomes stable past a person's approval, whatever became of stable."""
@@ -764,28 +764,6 @@ class World:
         taken_back = now in self.decided
         self.decided.append(now)
         assert not taken_back, f"decided, and taken back: {self.decided}"
-
-    def check_capacity(self, before: dict[str, int]) -> None:
-        """Invariant 4: what a rule names exists, and keeps a pod unless none is wanted."""
-        sizes = self._sizes()
-        for revision in self.demands():
-            least = min(1, self.size(), before.get(revision, 1))
-            assert revision in sizes, f"{revision} is routed and has no Deployment"
-            if self.room is not None and not self._ready({REVISION_LABEL: revision}):
-                continue  # it carries nothing
-            assert sizes[revision] >= least, f"{revision} is routed without pods"
-
-    def check_release(self, before: dict[str, int]) -> None:
-        """Invariant 4: no pods are taken that a rule which may still be in force needs."""
-        after, forces = self._sizes(), [self.demands(), self.taken]
-        forces += [demands for until, demands in self.lingering if until > self.now]
-        wanted = self.size()
-        for revision, size in before.items():
-            demand = max(demands.get(revision, 0) for demands in forces)
-            carries = self.room is None or self._ready({REVISION_LABEL: revision})
-            needed = self.needed(demand) if wanted and carries else 0
-            kept = after.get(revision, 0)
-            assert kept >= min(size, needed), f"{revision} needs {needed} pods and keeps {kept}"
 
     def routed(self) -> dict[str, int]:
         """Weight by revision, as the live objects say."""
