@@ -39,6 +39,22 @@ def overshoot(play: Play) -> None:
     write_route(play, v1=80, v2=30)
 
 
+def exceed(play: Play) -> None:
+    write_route(play, v1=120, v2=-20)
+
+
+def copy_all(play: Play) -> None:
+    """Copies of all requests go to a canary of one pod."""
+    backend = backends(play, v2=0)[0]
+
+    def change(body: Json) -> Json:
+        copies = {"type": "RequestMirror", "requestMirror": {"backendRef": backend}}
+        rule = {**body["spec"]["rules"][-1], "filters": [copies]}
+        return {**body, "spec": {**body["spec"], "rules": [rule]}}
+
+    play.server.write("HTTPRoute", KEY, change, "canarium")
+
+
 def name_nobody(play: Play) -> None:
     write_route(play, v1=80, v9=20)
 
@@ -87,6 +103,8 @@ def adopt(play: Play) -> None:
 
 FORGERIES: dict[str, tuple[str, Forgery]] = {
     "weights that don't sum to 100": ("1:", overshoot),
+    "a weight beyond 100": ("1:", exceed),
+    "copies without the pods for them": ("2:", copy_all),
     "a revision that isn't there": ("1:", name_nobody),
     "a share without its pods": ("2:", raise_without_pods),
     "a Service that leads to too few": ("2:", lead_to_too_few),
@@ -108,6 +126,28 @@ def test_what_must_never_happen_is_found(what: str) -> None:
         play.kill_operator()
         play.loop.call_later(1.0, forge, play)
         with pytest.raises(AssertionError, match=f"^{invariant}"):
+            play.run(2.0)
+
+
+def test_a_third_version_with_traffic_is_found() -> None:
+    """It has no pods either, which is found as well."""
+    with serving() as play:
+        play.want("2")
+        play.until("Holding")
+        play.kill_operator()
+        play.observer.passed_over |= {"1 weights", "2 capacity", "4 release"}
+        labels = {"canarium.dev/model": "fraud", "canarium.dev/revision": "third"}
+        service = {"metadata": {"name": "fraud-third", "labels": labels}, "spec": {}}
+        play.server.create("Service", KEY[0], service, "person")
+        third = {"name": "fraud-third", "port": 80, "weight": 20}
+        found = [*backends(play, v1=60, v2=20), third]
+
+        def change(body: Json) -> Json:
+            rule = {**body["spec"]["rules"][-1], "backendRefs": found}
+            return {**body, "spec": {**body["spec"], "rules": [rule]}}
+
+        play.loop.call_later(1.0, play.server.write, "HTTPRoute", KEY, change, "canarium")
+        with pytest.raises(AssertionError, match=r"^5: traffic for .* third"):
             play.run(2.0)
 
 
