@@ -1282,7 +1282,8 @@ SOURCES = (
         file="outbound/forbidden_addresses.py",
         old="    if objection is not None:\n",
         new="    if address.is_unspecified and objection:\n",
-        test=_OUTBOUND + "test_addresses.py::test_nothing_is_asked_at_an_address_that_is_refused",
+        test=_OUTBOUND
+        + "test_forbidden_addresses.py::test_nothing_is_asked_at_an_address_that_is_refused",
     ),
     Mutant(
         name="source-mapped-address",
@@ -1291,7 +1292,8 @@ SOURCES = (
         old="    return (address.ipv4_mapped or address.sixtofour or address,)\n",
         new="    return (address,)\n",
         test=_OUTBOUND
-        + "test_addresses.py::test_addresses_by_which_a_reading_could_come_home_are_refused",
+        + "test_forbidden_addresses.py::"
+        + "test_addresses_by_which_a_reading_could_come_home_are_refused",
     ),
     Mutant(
         name="source-follows-redirects",
@@ -1299,7 +1301,8 @@ SOURCES = (
         file="outbound/fetching.py",
         old="        allow_redirects=False,\n",
         new="        allow_redirects=True,\n",
-        test=_OUTBOUND + "test_addresses.py::test_a_redirect_to_a_private_address_is_not_followed",
+        test=_OUTBOUND
+        + "test_forbidden_addresses.py::test_a_redirect_to_a_private_address_is_not_followed",
     ),
     Mutant(
         name="source-shows-credentials",
@@ -1856,7 +1859,8 @@ ONE_OBJECT_ALONE = (
         file="outbound/forbidden_addresses.py",
         old="len(host) <= 254 and all(0 < len(label) <= 63 for label in labels)",
         new="bool(labels)",
-        test=_OUTBOUND + "test_addresses.py::test_a_host_that_nobody_can_look_up_is_no_address",
+        test=_OUTBOUND
+        + "test_forbidden_addresses.py::test_a_host_that_nobody_can_look_up_is_no_address",
     ),
 )
 
