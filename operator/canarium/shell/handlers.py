@@ -15,6 +15,7 @@ import kopf
 
 from canarium.core.names import API_VERSION
 from canarium.rollout.plan import plan
+from canarium.shell.options import read_environment
 from canarium.shell.runtime import Options, Runtime
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> N
     """Set kopf up; under `kopf run` also start everything else and wait for our kinds."""
     configure(settings)
     if "runtime" not in memo:
-        memo.runtime = Runtime(Options.from_environment(os.environ), plan)
+        memo.runtime = Runtime(Options.parse(read_environment(os.environ)), plan)
         memo.task = asyncio.create_task(memo.runtime.run(with_kopf=False))
         memo.task.add_done_callback(_end_process)
         await memo.runtime.listed.wait()

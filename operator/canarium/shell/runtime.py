@@ -116,33 +116,34 @@ class Options:
         return self.measuring.addresses.add(self.defaults.addresses)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Options:
-        """The same from CANARIUM_… variables, for `kopf run`, which has options of its own."""
-        names = environment.get("CANARIUM_NAMESPACES", "")
+    def parse(cls, values: Mapping[str, Any]) -> Options:
+        """Read the values of the table in `shell.options`, by name, and the files that they name.
+
+        Raises ConfigError for what is no address, network, feature, or file of use.
+        """
+        names = tuple(values["namespaces"])
         return cls(
-            namespaces=tuple(name for name in names.split(",") if name),
-            probe_address=environment.get("CANARIUM_PROBE_ADDRESS", "127.0.0.1:8080"),
-            protect_metrics=environment.get("CANARIUM_PROTECT_METRICS", "false") == "true",
-            leader_election=environment.get("CANARIUM_LEADER_ELECTION", "true") != "false",
-            lease_namespace=environment.get("CANARIUM_LEASE_NAMESPACE", ""),
-            disabled=parse_features(environment.get("CANARIUM_DISABLE", "").split(",")),
-            resync_seconds=float(environment.get("CANARIUM_RESYNC_SECONDS", RESYNC_SECONDS)),
+            kubeconfig=values["kubeconfig"],
+            context=values["context"],
+            namespaces=() if "all" in names else names,
+            probe_address=values["probe_address"],
+            protect_metrics=values["protect_metrics"],
+            leader_election=values["leader_election"],
+            lease_namespace=values["lease_namespace"],
+            disabled=parse_features(values["disable"]),
+            resync_seconds=values["resync_seconds"],
             measuring=Settings.parse(
-                environment.get("CANARIUM_PROMETHEUS_URL", ""),
-                _split(environment.get("CANARIUM_ALLOW_NETWORKS", "")),
-                environment.get("CANARIUM_PROFILES", ""),
-                tenant_queries=environment.get("CANARIUM_TENANT_QUERIES", ""),
-                addresses=_split(environment.get("CANARIUM_ALLOW_ADDRESSES", "")),
-                public=environment.get("CANARIUM_PUBLIC_ADDRESSES", "true") != "false",
+                values["prometheus_url"],
+                values["allow_networks"],
+                values["profiles"],
+                tenant_queries=values["tenant_queries"],
+                addresses=values["allow_addresses"],
+                public=values["public_addresses"],
             ),
-            prices=read_price_list(environment.get("CANARIUM_PRICES", "")),
-            defaults=read_defaults(environment.get("CANARIUM_DEFAULTS", "")),
-            receivers=read_receivers(environment.get("CANARIUM_NOTIFICATIONS", "")),
+            prices=read_price_list(values["prices"]),
+            defaults=read_defaults(values["defaults"]),
+            receivers=read_receivers(values["notifications"]),
         )
-
-
-def _split(listed: str) -> list[str]:
-    return [each for each in listed.split(",") if each]
 
 
 class Runtime:

@@ -1,12 +1,9 @@
 import asyncio
 import re
 from dataclasses import replace
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from canarium.cli.commands.operator import _make_options
-from canarium.cli.main import all_modules, make_parser
 from canarium.core.actions import Plan
 from canarium.errors import ConfigError
 from canarium.kube.config import Cluster
@@ -163,35 +160,6 @@ async def test_a_kind_of_routes_is_there_when_it_was_listed() -> None:
     assert (runtime.cache.installed, runtime.queue.depth) == (frozenset({"HTTPRoute"}), 1)
     routes._enter("absent")
     assert runtime.cache.installed == frozenset()
-
-
-def test_kopf_run_takes_its_options_from_the_environment() -> None:
-    environment = {
-        "CANARIUM_NAMESPACES": "a,b",
-        "CANARIUM_PROBE_ADDRESS": "0.0.0.0:9000",
-        "CANARIUM_PROTECT_METRICS": "true",
-        "CANARIUM_LEADER_ELECTION": "false",
-    }
-    assert [Options.from_environment({}), Options.from_environment(environment)] == [
-        Options(),
-        Options(
-            namespaces=("a", "b"),
-            probe_address="0.0.0.0:9000",
-            protect_metrics=True,
-            leader_election=False,
-        ),
-    ]
-
-
-def test_what_is_disabled_and_allowed_is_the_same_by_arguments_and_by_the_environment() -> None:
-    words = ["operator", "run", "--disable", "Istio", "--disable", "Usage"]
-    words += ["--allow-network", "10.0.0.0/8"]
-    given = make_parser(all_modules()).parse_args(words)
-    environment = {"CANARIUM_DISABLE": "Istio,Usage", "CANARIUM_ALLOW_NETWORKS": "10.0.0.0/8"}
-    found = _make_options(given)
-    assert found == Options.from_environment(environment)
-    assert found.disabled == ("Istio", "Usage")
-    assert found.measuring.allowed == (ip_network("10.0.0.0/8"),)
 
 
 def test_kopf_never_runs_out_of_tries() -> None:

@@ -14,19 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from canarium import __version__
 from canarium.cli.commands.check import add_parser as add_check
-from canarium.core.lending import TENANT_QUERIES
+from canarium.shell.options import add_arguments
 from canarium.telemetry.logs import configure_logging
 
-if TYPE_CHECKING:
-    from canarium.shell.runtime import Options
-
 logger = logging.getLogger("canarium.operator")
-
-LEVELS = ("debug", "info", "warning", "error")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,125 +39,8 @@ def add_parser(subparsers: Any) -> None:
 
 def _add_run(verbs: Any) -> None:
     run = verbs.add_parser("run", help="run it until it is told to stop")
-    _add_scope(run.add_argument_group("what it serves"))
-    _add_process(run.add_argument_group("the process"))
-    _add_measuring(run.add_argument_group("where it measures"))
-    _add_files(run.add_argument_group("what holds for all models"))
+    add_arguments(run)
     run.set_defaults(run=run_operator)
-
-
-def _add_scope(group: Any) -> None:
-    group.add_argument(
-        "--kubeconfig", metavar="FILE", help="instead of $KUBECONFIG or the pod's own"
-    )
-    group.add_argument(
-        "--context", metavar="NAME", help="of the kubeconfig; the current one if none"
-    )
-    _add_list(
-        group, "--namespace", "NAME", "serve only these namespaces (all of them if none is named)"
-    )
-    _add_list(
-        group,
-        "--disable",
-        "FEATURE",
-        "kinds that it neither reads nor writes, and so needs no rights for:"
-        " GatewayAPI, Traefik, Istio, HPA, KEDA, Jobs, Usage",
-    )
-
-
-def _add_process(group: Any) -> None:
-    group.add_argument(
-        "--probe-address",
-        metavar="HOST:PORT",
-        default="127.0.0.1:8080",
-        help="where /livez, /readyz and /metrics are answered (127.0.0.1:8080)",
-    )
-    group.add_argument(
-        "--protect-metrics",
-        action="store_true",
-        help="answer /metrics only to accounts that the apiserver lets get /metrics",
-    )
-    group.add_argument(
-        "--lease-namespace",
-        metavar="NAME",
-        default="",
-        help="where it keeps its Lease; the context's if none",
-    )
-    group.add_argument(
-        "--no-leader-election",
-        action="store_true",
-        help="act at once: only where no other operator can be running",
-    )
-    group.add_argument(
-        "--resync-seconds",
-        metavar="N",
-        type=float,
-        default=300.0,
-        help="how often our objects are listed, in case a watch has lost something (300)",
-    )
-    group.add_argument("--log-format", choices=("text", "json"), default="text", help="(text)")
-    group.add_argument("--log-level", choices=LEVELS, default="info", help="(info)")
-
-
-def _add_measuring(group: Any) -> None:
-    group.add_argument(
-        "--prometheus-url",
-        metavar="URL",
-        default="",
-        help="whom metrics ask that name no Prometheus of their own",
-    )
-    group.add_argument(
-        "--tenant-queries",
-        choices=TENANT_QUERIES,
-        default=TENANT_QUERIES[0],
-        help="which series queries of a ModelDeployment or MetricTemplate may read there"
-        " (OwnNamespace)",
-    )
-    _add_list(
-        group,
-        "--allow-address",
-        "RULE",
-        "what namespaces may have asked beside Services of their own: host[:port], *.suffix, a"
-        " network such as 10.0.0.0/8, or * for all",
-    )
-    group.add_argument(
-        "--no-public-addresses",
-        action="store_true",
-        help="ask no public names by https, either, that are not allowed",
-    )
-    _add_list(
-        group,
-        "--allow-network",
-        "CIDR",
-        "the same as --allow-address with a network",
-    )
-
-
-def _add_files(group: Any) -> None:
-    for name, kind, words in (
-        ("--profiles", "DIRECTORY", "where a ConfigMap with profiles of your own is mounted"),
-        (
-            "--prices",
-            "FILE",
-            "money for an hour of a CPU, a GiB of RAM and a GPU, as OpenCost's custom pricing",
-        ),
-        (
-            "--defaults",
-            "FILE",
-            "what ModelDeployments get for the fields that they leave out of spec.rollout",
-        ),
-        (
-            "--notifications",
-            "FILE",
-            "who is told of all rollouts: a name, type and file with the address of each",
-        ),
-    ):
-        group.add_argument(name, metavar=kind, default="", help=words)
-
-
-def _add_list(group: Any, name: str, kind: str, words: str) -> None:
-    """An option with several values, which may also be given several times."""
-    group.add_argument(name, metavar=kind, nargs="+", action="extend", default=[], help=words)
 
 
 def print_metrics(arguments: argparse.Namespace) -> int:
@@ -212,9 +90,9 @@ async def _run(arguments: argparse.Namespace) -> None:
     with _hidden("kubernetes"):  # kopf would load it, for 10 MiB, though nothing here uses it
         import_module("canarium.shell.handlers")  # they register themselves with kopf
     from canarium.rollout.plan import plan  # noqa: PLC0415 - heavy imports only to run it
-    from canarium.shell.runtime import Runtime  # noqa: PLC0415
+    from canarium.shell.runtime import Options, Runtime  # noqa: PLC0415
 
-    options = _make_options(arguments)
+    options = Options.parse(vars(arguments))
     runtime = Runtime(options, plan)
     logger.info(
         "canarium %s with %s, %s",
@@ -223,39 +101,6 @@ async def _run(arguments: argparse.Namespace) -> None:
         ", ".join(options.namespaces) or "all namespaces",
     )
     await runtime.run(with_kopf=True)
-
-
-def _make_options(arguments: argparse.Namespace) -> Options:
-    from canarium.metrics.sessions import Settings  # noqa: PLC0415 - see above
-    from canarium.shell.runtime import Options, parse_features  # noqa: PLC0415
-    from canarium.shell.startup_files import (  # noqa: PLC0415
-        read_defaults,
-        read_price_list,
-        read_receivers,
-    )
-
-    return Options(
-        kubeconfig=arguments.kubeconfig,
-        context=arguments.context,
-        namespaces=() if "all" in arguments.namespace else tuple(arguments.namespace),
-        probe_address=arguments.probe_address,
-        protect_metrics=arguments.protect_metrics,
-        leader_election=not arguments.no_leader_election,
-        lease_namespace=arguments.lease_namespace,
-        resync_seconds=arguments.resync_seconds,
-        disabled=parse_features(arguments.disable),
-        measuring=Settings.parse(
-            arguments.prometheus_url,
-            arguments.allow_network,
-            arguments.profiles,
-            tenant_queries=arguments.tenant_queries,
-            addresses=arguments.allow_address,
-            public=not arguments.no_public_addresses,
-        ),
-        prices=read_price_list(arguments.prices),
-        defaults=read_defaults(arguments.defaults),
-        receivers=read_receivers(arguments.notifications),
-    )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
