@@ -1356,6 +1356,15 @@ SOURCES = (
         "::test_a_gateways_source_goes_with_the_last_session_that_reads_it",
     ),
     Mutant(
+        name="finalizers-hand-out",
+        wrong="What the collector finds is given back at once, in the middle of whatever allocates",
+        file="outbound/sharing.py",
+        old="            self._room.leave(self._owner, self._amount)\n",
+        new="            self._room.give(self._owner, self._amount)\n",
+        test="tests/unit/metrics/test_bounds.py::"
+        "test_the_collector_gives_back_in_the_middle_of_anything",
+    ),
+    Mutant(
         name="source-first-come-first-served",
         wrong="Whoever has much to be read makes all others wait",
         file="outbound/sharing.py",

@@ -141,14 +141,23 @@ class Room:
         self._total = 0
         self._waiting: dict[str, deque[_Request]] = {}
         "By owner, in the order of their turns; none is empty."
+        self._left: deque[tuple[str, int]] = deque()
+        "What was given back from a place where nothing else of this may be touched."
+        self._loop: asyncio.AbstractEventLoop | None = None
+        "Where somebody has waited."
 
     @property
     def total(self) -> int:
         """How much is taken."""
+        self._settle()
         return self._total
 
     def take(self, owner: str, amount: int) -> bool:
         """Take so much; whether there was room for it."""
+        self._settle()
+        return self._take(owner, amount)
+
+    def _take(self, owner: str, amount: int) -> bool:
         taken = self._taken.get(owner, 0) + amount
         if taken > self._most_of_one:
             return False
@@ -162,13 +171,35 @@ class Room:
 
     def give(self, owner: str, amount: int) -> None:
         """Give back what was taken."""
+        self._settle()
+        self._put_back(owner, amount)
+        self._hand_out()
+
+    def leave(self, owner: str, amount: int) -> None:
+        """Give back from a finalizer, which runs in the middle of anything, and in any thread.
+
+        So it is only noted here; the loop, or whoever takes or gives next, does the rest.
+        """
+        self._left.append((owner, amount))
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._collect)
+
+    def _collect(self) -> None:
+        self._settle()
+        self._hand_out()
+
+    def _settle(self) -> None:
+        """Put back what finalizers have left; whoever waits for it hears of it by the loop."""
+        while self._left:
+            self._put_back(*self._left.popleft())
+
+    def _put_back(self, owner: str, amount: int) -> None:
         left = self._taken.get(owner, 0) - amount
         self._total -= amount
         if left > 0:
             self._taken[owner] = left
         else:
             self._taken.pop(owner, None)
-        self._hand_out()
 
     @asynccontextmanager
     async def hold(self, owner: str, amount: int) -> AsyncIterator[None]:
@@ -183,7 +214,8 @@ class Room:
         """Take so much as soon as there is room; one owner's requests are granted in order."""
         if owner not in self._waiting and self.take(owner, amount):
             return
-        request = _Request(amount, asyncio.get_running_loop().create_future())
+        self._loop = asyncio.get_running_loop()
+        request = _Request(amount, self._loop.create_future())
         self._waiting.setdefault(owner, deque()).append(request)
         try:
             await request.granted
@@ -212,7 +244,7 @@ class Room:
             while requests and requests[0].granted.cancelled():
                 requests.popleft()
             if requests:
-                if not self.take(owner, requests[0].amount):
+                if not self._take(owner, requests[0].amount):
                     continue
                 requests.popleft().granted.set_result(None)
             del self._waiting[owner]
@@ -257,7 +289,8 @@ class Held:
 
     def __del__(self) -> None:
         """Whoever held it ended without closing it, as what counts does with its session."""
-        self.close()
+        if self._amount:
+            self._room.leave(self._owner, self._amount)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from canarium.metrics.counters import (
@@ -346,9 +347,9 @@ async def test_only_who_gets_room_is_woken_however_many_wait() -> None:
     class Counting(Room):
         takes = 0
 
-        def take(self, owner: str, amount: int) -> bool:
+        def _take(self, owner: str, amount: int) -> bool:
             self.takes += 1
-            return super().take(owner, amount)
+            return super()._take(owner, amount)
 
     room, count = Counting(8, 4), 500
 
@@ -358,6 +359,54 @@ async def test_only_who_gets_room_is_woken_however_many_wait() -> None:
 
     await asyncio.gather(*(use(owner) for owner in "ab" for _ in range(count)))
     assert room.takes < 10 * count
+
+
+def lose(room: Room, owner: str, amount: int) -> None:
+    """Hold some, and be forgotten in a circle that only the collector finds."""
+    held = Held(room, owner)
+    assert held.take_now(amount)
+    knot: list[object] = [held]
+    knot.append(knot)
+
+
+async def test_the_collector_gives_back_in_the_middle_of_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It runs whenever something is allocated: here, while who waits is told of its room."""
+    loop, room = asyncio.get_running_loop(), Room(12, 12)
+    call_soon = loop.call_soon
+
+    def collect(*told: Any, **more: Any) -> asyncio.Handle:
+        gc.collect()
+        return call_soon(*told, **more)
+
+    lose(room, "a", 4)
+    assert room.take("c", 8)
+    waiting = [asyncio.ensure_future(room.acquire(owner, 4)) for owner in ("a", "b", "c")]
+    await asyncio.sleep(0)
+    monkeypatch.setattr(loop, "call_soon", collect)
+    broken: list[KeyError] = []
+    try:
+        room.give("c", 8)
+    except KeyError as error:
+        broken.append(error)
+    monkeypatch.undo()
+    assert broken == []
+    await asyncio.wait_for(asyncio.gather(*waiting), 40)
+    assert room.total == 12
+    for owner in ("a", "b", "c"):
+        room.give(owner, 4)
+    assert room.total == 0
+
+
+async def test_who_waits_is_told_of_what_was_given_back_in_another_thread() -> None:
+    room = Room(4, 4)
+    lose(room, "a", 4)
+    waiting = asyncio.ensure_future(room.acquire("b", 4))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(gc.collect)
+    await asyncio.wait_for(waiting, 40)
+    assert room.total == 4
 
 
 async def test_who_is_cancelled_while_it_waits_or_just_then_keeps_no_room() -> None:
