@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import uvloop
-from canarium.core.actions import Measure
 from canarium.core.observed import Meta, PodRecord
+from canarium.core.plan import Measure
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric
 from canarium.kube.informers.store import Key

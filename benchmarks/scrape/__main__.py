@@ -9,13 +9,13 @@ import time
 
 from canarium.core.observed import Meta, ModelObject, RevisionRecord
 from canarium.core.status import Condition, RevisionStatus, Rollout, Status
-from canarium.telemetry.families import ModelView
+from canarium.telemetry.families import ModelSnapshot
 from canarium.telemetry.metrics import Metrics
 
 ROUNDS = 20
 
 
-def make_view(number: int, deployments: int, now: float) -> ModelView:
+def make_view(number: int, deployments: int, now: float) -> ModelSnapshot:
     """A model that serves, and its revisions, the latest first."""
     name = f"model-{number:04d}"
     status = Status(
@@ -27,7 +27,7 @@ def make_view(number: int, deployments: int, now: float) -> ModelView:
     )
     model = ModelObject(Meta("bench", name, f"uid-{number}", "1"), None, status=status)
     revisions = (make_revision(name, age, now) for age in range(deployments))
-    return ModelView(model, tuple(revisions))
+    return ModelSnapshot(model, tuple(revisions))
 
 
 def make_revision(name: str, age: int, now: float) -> RevisionRecord:

@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import pytest
 import yaml
-from canarium.core.actions import RouteKind
 from canarium.core.observed import Meta, ModelObject, Observed
+from canarium.core.plan import RouteKind
 from canarium.kube.informers.projections import (
     make_definition_projection,
     make_route_projection,

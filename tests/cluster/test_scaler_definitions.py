@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from canarium.core.actions import ScalerKind
 from canarium.core.observed import Meta, ModelObject
+from canarium.core.plan import ScalerKind
 from canarium.core.spec import Scaling, ScalingMetric
 from canarium.resources.autoscalers import Bounds, make_scaler
 from canarium.resources.budget import make_budget

@@ -26,7 +26,7 @@ from canarium.core.observed import Meta, ModelObject
 from canarium.core.status import RevisionStatus, Status
 from canarium.cost.families import render_use
 from canarium.cost.usage import Amounts, RevisionUse, Use
-from canarium.telemetry.families import ModelView
+from canarium.telemetry.families import ModelSnapshot
 from canarium.telemetry.metrics import render_models
 
 from testbed.addons.prometheus import run_prometheus
@@ -107,7 +107,7 @@ def make_up(namespace: str) -> str:
         stable=RevisionStatus("5d8f7c9b64", "v1", weight=100),
         canary=RevisionStatus("07b9d6f5c8", "v2", mirror=20),
     )
-    view = ModelView(ModelObject(Meta(namespace, MADE, "uid", "1"), None, status=status))
+    view = ModelSnapshot(ModelObject(Meta(namespace, MADE, "uid", "1"), None, status=status))
     use = Use(
         pods=2,
         measured_pods=2,

@@ -12,8 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from canarium.core.actions import CAPACITY_MANAGER, Apply, Create, Delete, Plan, Ref
 from canarium.core.observed import Meta, ModelObject, Observed
+from canarium.core.plan import CAPACITY_MANAGER, Apply, Create, Delete, Plan, Ref
 from canarium.errors import ConflictError, NotFoundError
 from canarium.kube import client as client_module
 from canarium.kube.client import Client

@@ -39,7 +39,7 @@ from canarium.sim.network import Connection, Network
 from canarium.sim.process import Operator
 from canarium.sim.simulation import PERSON, Simulation
 from canarium.sim.traffic import CountsMeter
-from canarium.telemetry.families import ModelView
+from canarium.telemetry.families import ModelSnapshot
 from canarium.telemetry.metrics import Metrics
 from yarl import URL
 
@@ -185,14 +185,14 @@ class Town(Simulation):
             await use.run()
         return b"".join(pages)
 
-    def _view(self, operator: Operator) -> Iterator[ModelView]:
+    def _view(self, operator: Operator) -> Iterator[ModelSnapshot]:
         """As the operator's process has it."""
         for key in operator.cache.models.keys():  # noqa: SIM118 - a store is no mapping
             model, found = operator.cache.models.get(*key), operator.measuring.result(key)
             if model is not None:
                 rows = found.rows if found is not None else ()
                 refused = operator.controller.failures(key)
-                yield ModelView(model, operator.cache.revisions.of(key), rows, refused)
+                yield ModelSnapshot(model, operator.cache.revisions.of(key), rows, refused)
 
     def close_measuring(self) -> None:
         """End the sessions."""

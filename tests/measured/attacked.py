@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from canarium.core.actions import Measure
 from canarium.core.metrics import Feed
 from canarium.core.names import child_name
+from canarium.core.plan import Measure
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.errors import CanariumError
 from canarium.judge import Metric

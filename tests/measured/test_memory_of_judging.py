@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 import pytest
-from canarium.core.actions import Measure
 from canarium.core.observed import Meta, PodRecord
+from canarium.core.plan import Measure
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric
 from canarium.kube.informers.store import Key

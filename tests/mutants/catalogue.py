@@ -966,7 +966,7 @@ COMMANDS = (
         name="rollback-keeps-the-rejection",
         wrong="A person who goes back to a rejected revision is not heard",
         file="rollout/decide/transitions.py",
-        old="    return replace(forgive(status, revision), override=override)\n",
+        old="    return replace(clear_rejection(status, revision), override=override)\n",
         new="    return replace(status, override=override)\n",
         test=_SCENARIOS + "test_a_rollback_to_a_rejected_revision_lifts_the_rejection",
     ),
@@ -1896,7 +1896,7 @@ BESIDE_THE_WORK = (
         name="new-defaults-change-a-rollout-midway",
         wrong="An operator that is started with other defaults changes the rollouts under way",
         file="rollout/situation/view.py",
-        old="    return keep_defaults(spec, record.rollout)\n",
+        old="    return freeze_defaults(spec, record.rollout)\n",
         new="    return spec\n",
         test="tests/simulated/test_defaults_midway.py::"
         "test_a_rollout_goes_on_by_the_defaults_that_it_began_with",

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from canarium.core.actions import RouteKind
 from canarium.core.observed import RouteRecord
+from canarium.core.plan import RouteKind
 
 Json = dict[str, Any]
 Share = tuple[str, int]

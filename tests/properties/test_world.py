@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from canarium.core.actions import Apply, Delete, Ref
+from canarium.core.plan import Apply, Delete, Ref
 from canarium.core.status import format_time
 
 from tests.properties.world import NAME, World, make_rollout, make_spec, serving

@@ -14,17 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, cast
 
-from canarium.core.actions import (
-    Apply,
-    Create,
-    Delete,
-    Event,
-    Measure,
-    Plan,
-    RecordOutcome,
-    RouteKind,
-    ScalerKind,
-)
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.normalise import normalise_source
 from canarium.core.observed import (
@@ -48,6 +37,17 @@ from canarium.core.observed import (
     ScalerRecord,
     ServiceRecord,
     WriteFailure,
+)
+from canarium.core.plan import (
+    Apply,
+    Create,
+    Delete,
+    Event,
+    Measure,
+    Plan,
+    RecordOutcome,
+    RouteKind,
+    ScalerKind,
 )
 from canarium.core.provenance import Origin
 from canarium.core.spec import (

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from canarium.core.actions import Plan
 from canarium.core.observed import Observed
+from canarium.core.plan import Plan
 from canarium.core.status import dump
 from canarium.rollout.plan import plan
 from canarium.sim.controllers.pods import Behaviour

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from canarium.core.actions import Event
+from canarium.core.plan import Event
 from canarium.sim.controllers.pods import Behaviour
 from canarium.telemetry.logs import JsonFormatter, TextFormatter
 

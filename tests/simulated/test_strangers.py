@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from canarium.core.actions import CAPACITY_MANAGER, OWNER_MANAGER
+from canarium.core.plan import CAPACITY_MANAGER, OWNER_MANAGER
 from canarium.sim.apiserver import Change
 from canarium.sim.fields import put
 

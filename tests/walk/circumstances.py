@@ -12,7 +12,6 @@ from functools import cache
 from itertools import combinations
 from typing import cast
 
-from canarium.core.actions import Plan
 from canarium.core.observed import (
     ContainerState,
     ExperimentVerdict,
@@ -21,6 +20,7 @@ from canarium.core.observed import (
     Observed,
     PodRecord,
 )
+from canarium.core.plan import Plan
 from canarium.core.spec import ExperimentSpec, HeaderMatch, Spec, Step
 from canarium.core.status import RevisionStatus, Rollout, Status
 from canarium.rollout.plan import plan

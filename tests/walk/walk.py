@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from unittest.mock import patch
 
-from canarium.core.actions import Plan
+from canarium.core.plan import Plan
 from canarium.core.status import Status
 from canarium.rollout.decide.states import STATES
 from canarium.rollout.plan import plan

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from canarium.core.actions import Kind, Ref
 from canarium.core.names import child_name
 from canarium.core.observed import (
     DeploymentRecord,
@@ -20,6 +19,7 @@ from canarium.core.observed import (
     PodRecord,
     ReplicaSetRecord,
 )
+from canarium.core.plan import Kind, Ref
 from canarium.core.status import Status
 
 
@@ -72,7 +72,7 @@ def pick_pods(
     return tuple(pod for pod in pods if pod.meta.owner and pod.meta.owner.uid in ours)
 
 
-def note_made(made: Mapping[str, str], status: Status) -> Status:
+def record_made(made: Mapping[str, str], status: Status) -> Status:
     """Keep account of it. Whatever else is written of an object of ours is written after this."""
     return status if status.made == made else replace(status, made=made)
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from canarium.core.actions import Ref, RouteKind, ScalerKind
 from canarium.core.allowed_addresses import EVERYTHING, Allowed
 from canarium.core.lending import TenantQueries
+from canarium.core.plan import Ref, RouteKind, ScalerKind
 from canarium.core.provenance import Origin
 from canarium.core.spec import (
     GATEWAY_GROUP,

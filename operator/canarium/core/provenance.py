@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from canarium.core.names import PREFIX
-from canarium.core.text import tidy
+from canarium.core.text import sanitize_text
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 GIT_REVISION = PREFIX + "git-revision"
@@ -82,8 +82,8 @@ def make_origin(
         manager=writer.manager,
         operation=writer.operation,
         written_at=writer.at or None,
-        change_cause=tidy(annotations.get(CHANGE_CAUSE, "")),
-        git_revision=tidy(annotations.get(GIT_REVISION, "")),
+        change_cause=sanitize_text(annotations.get(CHANGE_CAUSE, "")),
+        git_revision=sanitize_text(annotations.get(GIT_REVISION, "")),
         committed_at=_read_time(annotations.get(COMMIT_TIME, "")),
         source=find_source(labels, annotations, identity),
     )

@@ -13,7 +13,7 @@ MOST_QUOTED = 256
 _COLOURS = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
 
-def tidy(text: str) -> str:
+def sanitize_text(text: str) -> str:
     """One line of at most 1,024 characters, without control characters."""
     if text.isprintable() and len(text) <= MOST_CHARACTERS and "  " not in text:
         return text.strip()
@@ -29,7 +29,7 @@ def last_words(text: str) -> str:
 
 def quote(text: str) -> str:
     """Words of others within a sentence of ours: one line of at most 256 characters."""
-    line = tidy(_COLOURS.sub("", text))
+    line = sanitize_text(_COLOURS.sub("", text))
     return line if len(line) <= MOST_QUOTED else line[: MOST_QUOTED - 1] + "…"
 
 

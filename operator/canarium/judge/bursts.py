@@ -18,7 +18,7 @@ _PRIOR_BAD = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scatter:
+class Overdispersion:
     """How stable's share of bad answers jumps from block to block.
 
     `roughness` sums, over `pairs` of neighbouring blocks, the squared jump over 1/n + 1/n'; each
@@ -30,22 +30,22 @@ class Scatter:
     roughness: float = 0.0
 
 
-UNSCATTERED = Scatter()
+UNSCATTERED = Overdispersion()
 
 
-def add_block(scatter: Scatter, block: Counts) -> Scatter:
+def add_block(scatter: Overdispersion, block: Counts) -> Overdispersion:
     """Take in stable's answers of one more block; one without answers is skipped."""
     last = scatter.last
     if not block.total:
         return scatter
     if not last.total:
-        return Scatter(block, scatter.pairs, scatter.roughness)
+        return Overdispersion(block, scatter.pairs, scatter.roughness)
     jump = block.bad / block.total - last.bad / last.total
     roughness = jump * jump / (1.0 / block.total + 1.0 / last.total)
-    return Scatter(block, scatter.pairs + 1, scatter.roughness + roughness)
+    return Overdispersion(block, scatter.pairs + 1, scatter.roughness + roughness)
 
 
-def compute_dispersion(scatter: Scatter, learned: Counts) -> float:
+def compute_dispersion(scatter: Overdispersion, learned: Counts) -> float:
     """Compute the variance of stable's counts over that of independent answers, at least 1.
 
     `learned` is what stable answered in all these blocks. It is about the number of bad answers

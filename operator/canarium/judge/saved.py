@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from canarium.judge.bursts import Scatter
+from canarium.judge.bursts import Overdispersion
 from canarium.judge.sequential import BLOCKS_BETWEEN_STARTS, LOG_CEILING, Counts, Evidence
 from canarium.judge.single import Progress
 
@@ -56,7 +56,7 @@ def load_progress(saved: SavedProgress) -> Progress:
         None if saved.proof is None else _load(saved.proof),
         *unflatten(saved.open),
         Counts(*saved.learned),
-        Scatter(Counts(bad, total), pairs, roughness),
+        Overdispersion(Counts(bad, total), pairs, roughness),
     )
 
 

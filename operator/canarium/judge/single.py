@@ -8,7 +8,7 @@ from math import inf
 
 from canarium.judge.bursts import (
     UNSCATTERED,
-    Scatter,
+    Overdispersion,
     add_block,
     compute_dispersion,
     compute_most,
@@ -45,7 +45,7 @@ class Progress:
     open_canary: Counts = NOTHING
     learned: Counts = NOTHING
     """What stable answered in closed blocks: what the next bets are made with."""
-    scatter: Scatter = UNSCATTERED
+    scatter: Overdispersion = UNSCATTERED
     """How that scattered: by how much the next bets are toned down."""
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from canarium.core.actions import Event
 from canarium.core.names import API_VERSION, PREFIX
 from canarium.core.observed import Meta
+from canarium.core.plan import Event
 from canarium.core.status import format_time
 from canarium.errors import CanariumError, NotFoundError
 from canarium.kube.client import Client

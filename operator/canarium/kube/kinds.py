@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from canarium.core.actions import RouteKind, ScalerKind
+from canarium.core.plan import RouteKind, ScalerKind
 from canarium.core.spec import TemplateKind
 from canarium.errors import ApiError
 

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import msgspec
 
-from canarium.core.actions import Inspect
 from canarium.core.observed import PodEvent
+from canarium.core.plan import Inspect
 from canarium.core.text import quote
 from canarium.errors import ApiError, CanariumError
 from canarium.kube.client import Client

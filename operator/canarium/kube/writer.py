@@ -14,7 +14,9 @@ from typing import Any
 
 import msgspec
 
-from canarium.core.actions import (
+from canarium.core.names import REVISION_LABEL
+from canarium.core.observed import Meta, ModelObject
+from canarium.core.plan import (
     OWNER_MANAGER,
     Apply,
     Create,
@@ -23,8 +25,6 @@ from canarium.core.actions import (
     Ref,
     Write,
 )
-from canarium.core.names import REVISION_LABEL
-from canarium.core.observed import Meta, ModelObject
 from canarium.errors import CanariumError, ConflictError, NotFoundError
 from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from canarium.core.actions import Event
 from canarium.core.names import API_VERSION, child_name
 from canarium.core.observed import ModelObject
+from canarium.core.plan import Event
 from canarium.core.receivers import PLACEHOLDERS, Channel, Notice, Receiver
 from canarium.core.status import RevisionStatus, format_time
 

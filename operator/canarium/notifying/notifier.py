@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 import aiohttp
 
-from canarium.core.actions import Event
 from canarium.core.observed import Meta, ModelObject
+from canarium.core.plan import Event
 from canarium.core.receivers import Receiver
 from canarium.kube.boundary import Boundary
 from canarium.kube.client import Client
@@ -52,7 +52,7 @@ Place: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(slots=True, eq=False)
-class _Letter:
+class _Delivery:
     """One piece of news for one receiver."""
 
     receiver: Receiver
@@ -81,7 +81,7 @@ class _Letter:
 class _Queue:
     """What one receiver has yet to get, beside what is on its way."""
 
-    letters: Backlog[_Letter] = field(default_factory=Backlog)
+    letters: Backlog[_Delivery] = field(default_factory=Backlog)
     on_its_way: int = 0
     task: asyncio.Task[None] | None = None
 
@@ -128,7 +128,7 @@ class Notifier:
                 try:
                     news = make_news(model, event, notice, self._now())
                     now = asyncio.get_running_loop().time()
-                    self._queue(_Letter(receiver, news, model.meta, event.urgent, now))
+                    self._queue(_Delivery(receiver, news, model.meta, event.urgent, now))
                 except Exception as error:  # noqa: BLE001 - the object's pass has more to do
                     self._boundary.note("Notifying", _name(model.meta), error)
 
@@ -147,7 +147,7 @@ class Notifier:
         if self._session is not None:
             await self._session.close()
 
-    def _queue(self, letter: _Letter) -> None:
+    def _queue(self, letter: _Delivery) -> None:
         queue = self._queues.setdefault(letter.place, _Queue())
         queue.letters.put(letter.key, letter, urgent=letter.urgent)
         if queue.task is None:
@@ -172,7 +172,7 @@ class Notifier:
             if not queue.letters:
                 del self._queues[place]
 
-    async def _deliver(self, letter: _Letter) -> float:
+    async def _deliver(self, letter: _Delivery) -> float:
         """Try once; in how many seconds again, 0 when it is delivered or given up.
 
         The receiver has a rest until then, and whose turn it is comes next: what is wrong may be
@@ -190,7 +190,7 @@ class Notifier:
             return 0.0
         return delay
 
-    async def _try(self, letter: _Letter) -> Outcome:
+    async def _try(self, letter: _Delivery) -> Outcome:
         try:
             async with self._slots[letter.place[0] or letter.place[1]]:
                 destination = await find_destination(
@@ -208,7 +208,7 @@ class Notifier:
             words = self._boundary.note("Notifying", about, error)
             return Outcome(f"an internal error ({words})", final=True)
 
-    async def _find(self, letter: _Letter, destination: Destination) -> tuple[str, ...]:
+    async def _find(self, letter: _Delivery, destination: Destination) -> tuple[str, ...]:
         """What is dialled for an address out of a Secret; a file's is an administrator's."""
         if self._reach is None or letter.receiver.address_file:
             return ()
@@ -219,7 +219,7 @@ class Notifier:
             self._session = make_guarded_session(self._allowed)
         return self._session
 
-    def _give_up(self, letter: _Letter, problem: str, outcome: str) -> None:
+    def _give_up(self, letter: _Delivery, problem: str, outcome: str) -> None:
         receiver, news = letter.receiver, letter.news
         words = f"{receiver.name} ({receiver.channel}) was not told {news.notice}: {problem}"
         self._metrics.notifications.labels(receiver.channel, outcome).inc()

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from canarium.core.actions import ScalerKind
 from canarium.core.names import child_name, revision_selector
 from canarium.core.observed import ModelObject
+from canarium.core.plan import ScalerKind
 from canarium.core.quantities import canonical_quantity
 from canarium.core.spec import Scaling, ScalingMetric
 from canarium.resources.objects import make_meta

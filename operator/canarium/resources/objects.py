@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from canarium.core.actions import RouteKind
 from canarium.core.names import (
     API_VERSION,
     MODEL_LABEL,
@@ -17,6 +16,7 @@ from canarium.core.names import (
     revision_selector,
 )
 from canarium.core.observed import ModelObject, RevisionRecord
+from canarium.core.plan import RouteKind
 from canarium.core.spec import Spec
 from canarium.core.status import dump
 from canarium.resources.pod_template import render_template

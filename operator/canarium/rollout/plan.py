@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from canarium.core.actions import Plan, Ref
-from canarium.core.made import note_made
+from canarium.core.made import record_made
 from canarium.core.names import child_name
 from canarium.core.observed import Observed
+from canarium.core.plan import Plan, Ref
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
 from canarium.rollout.decide.emergency import follow_stable
 from canarium.rollout.decide.in_place import taken_from
@@ -24,7 +24,7 @@ from canarium.rollout.report.status import report, report_bug
 from canarium.rollout.situation.clock import ends_at, resumes_at, returns_at
 from canarium.rollout.situation.contest import list_moments, record_routes
 from canarium.rollout.situation.judging import make_measure
-from canarium.rollout.situation.pace import note_begun, waits_until
+from canarium.rollout.situation.pace import record_begun, waits_until
 from canarium.rollout.situation.pods.unready import find_inspected, inspected_at
 from canarium.rollout.situation.revision import record_trusted
 from canarium.rollout.situation.undecided import rewords_at
@@ -57,8 +57,8 @@ def plan(observed: Observed, now: float) -> Plan:
     if observed.model.meta.deleting:
         return Plan()
     view, before = make_view(observed, now), observed.model.status
-    decided = note_begun(view, record_trusted(observed, decide(view)))
-    decided = note_made(view.made, decided)
+    decided = record_begun(view, record_trusted(observed, decide(view)))
+    decided = record_made(view.made, decided)
     view = look_again(view, decided)
     moved = _intent(decided) != _intent(_as_kept(before, decided))
     writes_routes = not moved and bool(list_route_writes(view, decided))
@@ -130,7 +130,7 @@ def _decisions(rollout: Rollout | None) -> tuple[object, ...] | None:
 def _before_decision(view: View, before: Status) -> tuple[Ref, ...]:
     """What is read live before anything is decided while stable counts as dead."""
     followed = follow_stable(view, before)
-    if not view.stable_is_dead(followed):
+    if not view.stable_has_no_ready_pods(followed):
         return ()
     return tuple(Ref("Deployment", child_name(view.model, p.revision)) for p in parts_of(followed))
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
 
-from canarium.core.actions import Kind, Ref, RouteKind
 from canarium.core.names import (
     GRPC_PORT_NAME,
     GRPC_SERVICE_PORT,
@@ -19,6 +18,7 @@ from canarium.core.names import (
     revision_selector,
 )
 from canarium.core.observed import Observed, RouteRecord, ServiceRecord
+from canarium.core.plan import Kind, Ref, RouteKind
 from canarium.core.spec import HeaderMatch, Protocol, Step, Sticky, Traffic
 from canarium.memo import remember
 from canarium.routing.diff import says_same

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from canarium.core.actions import RouteKind
 from canarium.core.observed import Observed
+from canarium.core.plan import RouteKind
 from canarium.core.spec import Protocol, Step, Traffic
 
 ROUTE_KINDS: Mapping[Protocol, RouteKind] = {"HTTP": "HTTPRoute", "GRPC": "GRPCRoute"}

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from canarium.core.actions import Kind
+from canarium.core.plan import Kind
 from canarium.memo import remember
 from canarium.resources.diff import contains
 

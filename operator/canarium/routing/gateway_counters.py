@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from canarium.core.actions import GatewayKind
 from canarium.core.observed import Observed
+from canarium.core.plan import GatewayKind
 from canarium.core.spec import Protocol
 
 _BY_CONTROLLER: Mapping[str, GatewayKind] = {

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from canarium.core.actions import Ref, RouteKind
 from canarium.core.names import child_name
 from canarium.core.observed import (
     Observed,
@@ -19,6 +18,7 @@ from canarium.core.observed import (
     RouteParent,
     RouteRecord,
 )
+from canarium.core.plan import Ref, RouteKind
 from canarium.core.spec import (
     ParentRef,
     Step,

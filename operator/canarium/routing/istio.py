@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from canarium.core.actions import Ref, RouteKind
 from canarium.core.names import child_name
 from canarium.core.observed import Observed
+from canarium.core.plan import Ref, RouteKind
 from canarium.core.spec import HeaderMatch, PathMatch, Step, Traffic
 from canarium.memo import remember
 from canarium.routing.base import (

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from canarium.core.actions import RouteKind
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.observed import Observed
+from canarium.core.plan import RouteKind
 from canarium.core.spec import Step, Traffic
 from canarium.memo import remember
 from canarium.routing.base import (

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from canarium.core.actions import Plan
+from canarium.core.plan import Plan
 from canarium.core.status import Status
 from canarium.kube.informers.store import Key
 

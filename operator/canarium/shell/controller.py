@@ -14,7 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from canarium.core.actions import (
+from canarium.core.allowed_addresses import find_service, names_own_service, split_address
+from canarium.core.observed import (
+    AnalysisResult,
+    Meta,
+    ModelObject,
+    Observed,
+    PodEvent,
+    WriteFailure,
+)
+from canarium.core.plan import (
     OWNER_MANAGER,
     SIZING_KINDS,
     Apply,
@@ -26,15 +35,6 @@ from canarium.core.actions import (
     RecordOutcome,
     Ref,
     Write,
-)
-from canarium.core.allowed_addresses import find_service, names_own_service, split_address
-from canarium.core.observed import (
-    AnalysisResult,
-    Meta,
-    ModelObject,
-    Observed,
-    PodEvent,
-    WriteFailure,
 )
 from canarium.core.status import Status
 from canarium.errors import (

@@ -110,7 +110,7 @@ async def observe(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     if event["type"] == "DELETED":
         runtime.drop_model(event["object"])
     else:
-        runtime.take_model(event["object"])
+        runtime.ingest_model(event["object"])
 
 
 @kopf.on.cleanup()

@@ -71,7 +71,7 @@ from canarium.shell.readiness import (
 )
 from canarium.shell.reviews import MetricsReaders
 from canarium.shell.startup_files import read_defaults, read_price_list, read_receivers
-from canarium.telemetry.families import ModelView
+from canarium.telemetry.families import ModelSnapshot
 from canarium.telemetry.metrics import Metrics
 from canarium.templates.status import Templates
 
@@ -257,7 +257,7 @@ class Runtime:
 
     # What kopf's handlers bring
 
-    def take_model(self, body: Mapping[str, Any]) -> None:
+    def ingest_model(self, body: Mapping[str, Any]) -> None:
         """A ModelDeployment as kopf saw it; what is older than what we know is passed over."""
         meta, models = body["metadata"], self.cache.models
         known = models.get(meta["namespace"], meta["name"])
@@ -536,17 +536,17 @@ class Runtime:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self._main.cancel)
 
-    def _view_models(self) -> Iterator[ModelView] | None:
+    def _view_models(self) -> Iterator[ModelSnapshot] | None:
         """All models, for who looks at the metrics: told by one process, the one that acts."""
         return self._view_each() if self._leads else None
 
-    def _view_each(self) -> Iterator[ModelView]:
+    def _view_each(self) -> Iterator[ModelSnapshot]:
         for key in self.cache.models.keys():  # noqa: SIM118 - a store is no mapping
             model, found = self.cache.models.get(*key), self.measurements.result(key)
             if model is not None:
                 rows = found.rows if found is not None else ()
                 refused = self.controller.failures(key)
-                yield ModelView(model, self.cache.revisions.of(key), rows, refused)
+                yield ModelSnapshot(model, self.cache.revisions.of(key), rows, refused)
 
     def _note_unshown(self, about: str, error: Exception) -> None:
         self.cache.boundary.note("Metrics", about, error)

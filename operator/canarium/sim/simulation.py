@@ -14,9 +14,9 @@ from typing import Any, Self
 
 from canarium.api import parse_deployment
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS
-from canarium.core.actions import Event
 from canarium.core.names import PREFIX
 from canarium.core.observed import Meta
+from canarium.core.plan import Event
 from canarium.kube.clock import ClusterClock
 from canarium.rollout.plan import plan
 from canarium.shell.controller import Planner

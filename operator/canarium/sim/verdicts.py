@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from canarium.core.actions import Measure
 from canarium.core.observed import AnalysisResult, ExperimentVerdict
+from canarium.core.plan import Measure
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.store import Key
 from canarium.kube.queues.workqueue import WorkQueue

@@ -26,7 +26,7 @@ ANSWERS = (*PART, "metric", "check")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelView:
+class ModelSnapshot:
     """What is known of one model: itself, its ModelRevisions, and what is being measured.
 
     `rows` are those of the running analysis where there is one; status has them a little later.
@@ -58,46 +58,46 @@ class Family:
     name: str
     text: str
     labels: Labels
-    find: Callable[[Sequence[ModelView], float], Iterable[Sample]]
+    find: Callable[[Sequence[ModelSnapshot], float], Iterable[Sample]]
 
 
-def of_each(find: Callable[[ModelView], Iterable[Sample]]) -> Any:
+def of_each(find: Callable[[ModelSnapshot], Iterable[Sample]]) -> Any:
     """Samples of all models, out of what finds those of one."""
 
-    def find_all(views: Sequence[ModelView], _now: float) -> Iterator[Sample]:
+    def find_all(views: Sequence[ModelSnapshot], _now: float) -> Iterator[Sample]:
         for view in views:
             yield from find(view)
 
     return find_all
 
 
-def count_phases(views: Sequence[ModelView], _now: float) -> Iterator[Sample]:
+def count_phases(views: Sequence[ModelSnapshot], _now: float) -> Iterator[Sample]:
     """How many models are in each phase; one that has none yet is Pending."""
     counted = Counter(view.model.status.phase or "Pending" for view in views)
     for phase in get_args(Phase):
         yield (phase,), counted[phase]
 
 
-def tell_phase(view: ModelView) -> Iterator[Sample]:
+def tell_phase(view: ModelSnapshot) -> Iterator[Sample]:
     """The phase that a model is in, with the reason that status gives."""
     status = view.model.status
     yield (*view.labels, status.phase or "Pending", status.reason), 1
 
 
-def tell_ready(view: ModelView) -> Iterator[Sample]:
+def tell_ready(view: ModelSnapshot) -> Iterator[Sample]:
     """Whether the condition Ready is True."""
     conditions = view.model.status.conditions
     found = next((each for each in conditions if each.type == "Ready"), None)
     yield view.labels, float(found is not None and found.status == "True")
 
 
-def tell_refused(view: ModelView) -> Iterator[Sample]:
+def tell_refused(view: ModelSnapshot) -> Iterator[Sample]:
     """The kinds of children whose writes are refused now, each reason once."""
     for kind, reason in dict.fromkeys((each.kind, each.reason) for each in view.refused):
         yield (*view.labels, kind, reason), 1
 
 
-def list_parts(view: ModelView) -> Iterator[tuple[Role, RevisionStatus]]:
+def list_parts(view: ModelSnapshot) -> Iterator[tuple[Role, RevisionStatus]]:
     """The revisions that have a place in status."""
     status = view.model.status
     roles: tuple[tuple[Role, RevisionStatus | None], ...] = (
@@ -111,7 +111,7 @@ def list_parts(view: ModelView) -> Iterator[tuple[Role, RevisionStatus]]:
 def of_parts(read: Callable[[RevisionStatus], float | None]) -> Any:
     """A figure of each revision that has a place in status."""
 
-    def find(view: ModelView) -> Iterator[Sample]:
+    def find(view: ModelSnapshot) -> Iterator[Sample]:
         for role, part in list_parts(view):
             value = read(part)
             if value is not None:
@@ -120,17 +120,17 @@ def of_parts(read: Callable[[RevisionStatus], float | None]) -> Any:
     return of_each(find)
 
 
-def find_trial(view: ModelView) -> RevisionStatus | None:
+def find_trial(view: ModelSnapshot) -> RevisionStatus | None:
     """The revision that is being rolled out: the canary, or the new stable one in its guard."""
     status = view.model.status
     guarded = status.rollout is not None and status.rollout.state == "Guarding"
     return status.canary or (status.stable if guarded else None)
 
 
-def of_trial(read: Callable[[ModelView, Rollout, RevisionStatus], float | None]) -> Any:
+def of_trial(read: Callable[[ModelSnapshot, Rollout, RevisionStatus], float | None]) -> Any:
     """A figure of each rollout under way; one that is taken back is under way until it is back."""
 
-    def find(view: ModelView) -> Iterator[Sample]:
+    def find(view: ModelSnapshot) -> Iterator[Sample]:
         rollout, part = view.model.status.rollout, find_trial(view)
         if rollout is None or part is None:
             return
@@ -141,12 +141,12 @@ def of_trial(read: Callable[[ModelView, Rollout, RevisionStatus], float | None])
     return of_each(find)
 
 
-def read_beginning(view: ModelView, _rollout: Rollout, part: RevisionStatus) -> float | None:
+def read_beginning(view: ModelSnapshot, _rollout: Rollout, part: RevisionStatus) -> float | None:
     """When the rollout of a revision began."""
     return next((r.started_at for r in view.revisions if r.revision == part.revision), None)
 
 
-def read_hold(view: ModelView, rollout: Rollout, part: RevisionStatus) -> float | None:
+def read_hold(view: ModelSnapshot, rollout: Rollout, part: RevisionStatus) -> float | None:
     """How long the present step is to last, or the guard."""
     record = next((r for r in view.revisions if r.revision == part.revision), None)
     if record is None or record.rollout is None:
@@ -157,7 +157,7 @@ def read_hold(view: ModelView, rollout: Rollout, part: RevisionStatus) -> float 
     return steps[min(max(rollout.step, 1), len(steps)) - 1].hold_seconds
 
 
-def list_sides(view: ModelView) -> tuple[tuple[str, RevisionStatus], ...]:
+def list_sides(view: ModelSnapshot) -> tuple[tuple[str, RevisionStatus], ...]:
     """Whom the running analysis judges, as canary, and whom it is compared with, as stable.
 
     In the guard these are the new stable revision and the one before it.
@@ -170,14 +170,14 @@ def list_sides(view: ModelView) -> tuple[tuple[str, RevisionStatus], ...]:
     return tuple((role, part) for role, part in sides if part is not None)
 
 
-def list_checks(view: ModelView) -> Iterator[tuple[Labels, Mapping[str, Any]]]:
+def list_checks(view: ModelSnapshot) -> Iterator[tuple[Labels, Mapping[str, Any]]]:
     """Each check of the running analysis: its metric and kind, and its row."""
     for _, part in list_sides(view)[:1]:
         for row in view.rows or part.analysis:
             yield (str(row.get("metric", "")), str(row.get("check", ""))), row
 
 
-def tell_verdicts(view: ModelView) -> Iterator[Sample]:
+def tell_verdicts(view: ModelSnapshot) -> Iterator[Sample]:
     """What each check says."""
     for role, part in list_sides(view):
         if role == "canary":
@@ -188,7 +188,7 @@ def tell_verdicts(view: ModelView) -> Iterator[Sample]:
 def of_checks(field: str) -> Any:
     """A figure of each check's row, where it has it; it is told of whom is judged."""
 
-    def find(view: ModelView) -> Iterator[Sample]:
+    def find(view: ModelSnapshot) -> Iterator[Sample]:
         for role, part in list_sides(view):
             for check, row in list_checks(view) if role == "canary" else ():
                 if (value := row.get(field)) is not None:
@@ -200,7 +200,7 @@ def of_checks(field: str) -> Any:
 def of_sides(canary: str, stable: str) -> Any:
     """A figure of both sides of each check, by the names of its fields in a row."""
 
-    def find(view: ModelView) -> Iterator[Sample]:
+    def find(view: ModelSnapshot) -> Iterator[Sample]:
         for role, part in list_sides(view):
             field = canary if role == "canary" else stable
             for check, row in list_checks(view):
@@ -213,7 +213,7 @@ def of_sides(canary: str, stable: str) -> Any:
 def of_deployments(read: Callable[[Deployment], tuple[Labels, float] | None]) -> Any:
     """A figure of each deployment of the last thirty days."""
 
-    def find(views: Sequence[ModelView], now: float) -> Iterator[Sample]:
+    def find(views: Sequence[ModelSnapshot], now: float) -> Iterator[Sample]:
         for view in views:
             for record in view.revisions:
                 found = find_deployment(record, now)

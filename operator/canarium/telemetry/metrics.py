@@ -17,7 +17,7 @@ from prometheus_client import (
 
 from canarium import __version__
 from canarium.telemetry.exposition import Sample, render_gauge
-from canarium.telemetry.families import FAMILIES, Family, ModelView
+from canarium.telemetry.families import FAMILIES, Family, ModelSnapshot
 
 OUTCOMES = ("Stable", "Superseded", "RolledBack", "Canceled")
 "Shown from the start, so that the first one is seen to have been counted."
@@ -25,14 +25,14 @@ RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 WAIT_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-ReadModels = Callable[[], Iterable[ModelView] | None]
+ReadModels = Callable[[], Iterable[ModelSnapshot] | None]
 "All models; None in a process that doesn't act, so that nothing is told twice."
 NoteError = Callable[[str, Exception], None]
 "Hears about which model what was raised."
 
 
 def render_models(
-    views: Iterable[ModelView] | None, now: float, note: NoteError
+    views: Iterable[ModelSnapshot] | None, now: float, note: NoteError
 ) -> Iterator[bytes]:
     """The families of `telemetry.families`; none of them where another process tells them.
 
@@ -44,7 +44,7 @@ def render_models(
 
 
 def _render_family(
-    family: Family, views: Sequence[ModelView], now: float, note: NoteError
+    family: Family, views: Sequence[ModelSnapshot], now: float, note: NoteError
 ) -> bytes:
     try:
         samples: Iterable[Sample] = family.find(views, now)
@@ -55,7 +55,7 @@ def _render_family(
 
 
 def _find_each(
-    family: Family, views: Iterable[ModelView], now: float, note: NoteError
+    family: Family, views: Iterable[ModelSnapshot], now: float, note: NoteError
 ) -> Iterator[Sample]:
     """The samples of one model after the other, so that one that breaks takes none from others."""
     for view in views:

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from canarium.core.actions import OWNER_MANAGER
 from canarium.core.metrics import Feed
 from canarium.core.observed import TemplateRecord
+from canarium.core.plan import OWNER_MANAGER
 from canarium.core.spec import TemplateKind
 from canarium.core.status import format_time
-from canarium.core.text import tidy
+from canarium.core.text import sanitize_text
 from canarium.errors import CanariumError
 from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
@@ -188,7 +188,7 @@ def _make_condition(
         "type": kind,
         "status": status,
         "reason": reason,
-        "message": tidy(message),
+        "message": sanitize_text(message),
         "observedGeneration": record.meta.generation,
     }
 

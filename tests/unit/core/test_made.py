@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass, field, replace
 
 import pytest
-from canarium.core.actions import Create, Delete, Ref
 from canarium.core.made import pick_pods
 from canarium.core.names import REVISION_LABEL
 from canarium.core.observed import (
@@ -25,6 +24,7 @@ from canarium.core.observed import (
     ReplicaSetRecord,
     WriteFailure,
 )
+from canarium.core.plan import Create, Delete, Ref
 from canarium.core.status import Condition, parse
 from canarium.resources.diff import fingerprint
 from canarium.rollout.plan import plan

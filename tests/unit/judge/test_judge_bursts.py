@@ -7,7 +7,7 @@ import pytest
 from canarium.judge import Counts, Margin, SequentialTest, next_step, observe, rows, start, verdict
 from canarium.judge.bursts import (
     UNSCATTERED,
-    Scatter,
+    Overdispersion,
     add_block,
     compute_dispersion,
     compute_most,
@@ -24,7 +24,7 @@ from tests.unit.judge.judging import (
 )
 
 
-def scatter_of(blocks: list[Counts]) -> tuple[Scatter, Counts]:
+def scatter_of(blocks: list[Counts]) -> tuple[Overdispersion, Counts]:
     scatter, learned = UNSCATTERED, Counts()
     for block in blocks:
         scatter, learned = add_block(scatter, block), learned + block

@@ -2,8 +2,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from canarium.core.actions import Event
 from canarium.core.observed import Meta
+from canarium.core.plan import Event
 from canarium.errors import ApiError
 from canarium.kube.events import BACKLOG, Recorder
 from canarium.telemetry.metrics import Metrics

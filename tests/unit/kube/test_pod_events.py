@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from canarium.core.actions import Inspect
 from canarium.core.observed import PodEvent
+from canarium.core.plan import Inspect
 from canarium.errors import ApiError, CanariumError, UnavailableError
 from canarium.kube.pod_events import AGAIN_SECONDS, AT_ONCE, FORBIDDEN_SECONDS, PodEvents
 from canarium.kube.transport import Request

@@ -1,5 +1,5 @@
 import pytest
-from canarium.core.actions import Apply, Create, Delete, Ref
+from canarium.core.plan import Apply, Create, Delete, Ref
 from canarium.errors import ApiError, ConflictError, NotFoundError
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections import project_model

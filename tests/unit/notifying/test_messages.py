@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from canarium.core.actions import Event
 from canarium.core.observed import Meta, ModelObject
+from canarium.core.plan import Event
 from canarium.core.receivers import PLACEHOLDERS, Channel, Receiver
 from canarium.core.status import RevisionStatus, Rollout, Status
 from canarium.notifying.messages import MAX_FILLED, fill, make_message, make_news

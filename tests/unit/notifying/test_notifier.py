@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 from canarium.api import parse_deployment
-from canarium.core.actions import Event
 from canarium.core.allowed_addresses import Allowed, parse_allowed
 from canarium.core.observed import Meta, ModelObject
+from canarium.core.plan import Event
 from canarium.core.receivers import NOTICES, Receiver
 from canarium.core.status import Status
 from canarium.kube.queues.backoff import Backoff

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from canarium.core.actions import Apply, Create, Plan
+from canarium.core.plan import Apply, Create, Plan
 from canarium.core.spec import Traffic
 
 from tests.properties.world import World, make_rollout, make_spec, serving

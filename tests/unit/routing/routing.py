@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from canarium.api import parse_deployment
-from canarium.core.actions import RouteKind
 from canarium.core.names import child_name
 from canarium.core.observed import (
     DefinitionRecord,
@@ -22,6 +21,7 @@ from canarium.core.observed import (
     RouteRecord,
     ServiceRecord,
 )
+from canarium.core.plan import RouteKind
 from canarium.core.spec import HeaderMatch, Step, Sticky, Traffic
 from canarium.routing import Split
 from canarium.routing.base import Child

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from canarium.core.actions import RouteKind
+from canarium.core.plan import RouteKind
 from canarium.routing import ROUTERS, Choice, choose_router, find_router
 
 from tests.unit.routing.routing import (

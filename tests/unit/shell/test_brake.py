@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from canarium.core.actions import Plan
+from canarium.core.plan import Plan
 from canarium.core.status import RevisionStatus, Status
 from canarium.shell.brake import Brake, Cause, find_cause
 

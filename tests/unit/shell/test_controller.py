@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from canarium.core.actions import (
+from canarium.core.observed import AnalysisResult, Meta, Observed, WriteFailure
+from canarium.core.plan import (
     CAPACITY_MANAGER,
     Apply,
     Create,
@@ -15,7 +16,6 @@ from canarium.core.actions import (
     RecordOutcome,
     Ref,
 )
-from canarium.core.observed import AnalysisResult, Meta, Observed, WriteFailure
 from canarium.errors import ApiError, UnavailableError
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections import project_model, project_service

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from canarium.core.actions import Plan
+from canarium.core.plan import Plan
 from canarium.errors import ConfigError
 from canarium.kube.config import Cluster
 from canarium.kube.informers.projections import project_model
@@ -30,16 +30,16 @@ def version(runtime: Runtime) -> str | None:
 async def test_kopfs_events_bring_models_and_older_ones_are_passed_over() -> None:
     runtime = make_runtime()
     for number in (5, 7, 6):
-        runtime.take_model(make_model(version=number))
+        runtime.ingest_model(make_model(version=number))
     assert (version(runtime), runtime.queue.depth) == ("7", 1)
 
 
 async def test_a_deletion_that_kopf_saw_late_spares_the_object_that_came_after() -> None:
     runtime = make_runtime()
-    runtime.take_model(make_model(version=5))
+    runtime.ingest_model(make_model(version=5))
     runtime.drop_model(make_model(version=6))
     assert version(runtime) is None
-    runtime.take_model(make_model(version=9, metadata={"uid": "next"}))
+    runtime.ingest_model(make_model(version=9, metadata={"uid": "next"}))
     runtime.drop_model(make_model(version=8))
     assert version(runtime) == "9"
 
@@ -95,7 +95,7 @@ async def test_a_resync_notices_what_kopf_has_missed(pages: list[Json], want: st
     async with play(make_page(*pages, version=9)) as (client, _):
         runtime = make_runtime()
         runtime.client = client
-        runtime.take_model(make_model(version=5))
+        runtime.ingest_model(make_model(version=5))
         await runtime._list_models()
         assert (version(runtime), runtime.listed.is_set()) == (want, True)
 
@@ -151,7 +151,7 @@ async def test_missing_crds_are_said_and_waited_for(caplog: pytest.LogCaptureFix
 
 async def test_a_kind_of_routes_is_there_when_it_was_listed() -> None:
     runtime = make_runtime()
-    runtime.take_model(make_model())
+    runtime.ingest_model(make_model())
     runtime.queue.done(await runtime.queue.get())
     routes, everybodys = (r for r in runtime.reflectors if r.resource.plural == "httproutes")
     everybodys._enter("synced")
@@ -211,7 +211,7 @@ async def test_a_barred_namespace_is_served_once_all_of_it_can_be_read() -> None
 
 async def test_the_right_to_a_child_is_needed_as_much_as_the_right_to_the_object() -> None:
     runtime = make_runtime(namespaces=("other", "risk"), leader_election=False)
-    runtime.take_model(make_model())
+    runtime.ingest_model(make_model())
     runtime.listed.set()
     for reflector in runtime.reflectors:
         if (reflector.resource.plural, reflector.namespace) == ("pods", "risk"):
@@ -254,7 +254,7 @@ def render(runtime: Runtime) -> str:
 
 async def test_models_are_told_by_the_process_that_acts_as_long_as_it_acts() -> None:
     runtime = make_runtime()
-    runtime.take_model(make_model(version=5))
+    runtime.ingest_model(make_model(version=5))
     told = 'canarium_model_ready{namespace="risk",model="fraud"}'
     assert (told in render(runtime), "canarium_leader 0.0" in render(runtime)) == (False, True)
 

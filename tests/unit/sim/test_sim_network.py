@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from canarium.core.actions import Plan
 from canarium.core.observed import Observed
+from canarium.core.plan import Plan
 from canarium.errors import ApiError, SpecError
 from canarium.kube.client import Client
 from canarium.kube.clock import ClusterClock

@@ -11,7 +11,7 @@ from canarium.cost.families import render_use
 from canarium.cost.usage import RevisionUse, Use
 from canarium.shell.metrics_reference import list_metrics, render_reference
 from canarium.telemetry.exposition import format_value, render_gauge
-from canarium.telemetry.families import ModelView
+from canarium.telemetry.families import ModelSnapshot
 from canarium.telemetry.metrics import Metrics
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -68,7 +68,7 @@ def render(metrics: Metrics) -> str:
 
 
 def test_a_process_that_does_not_act_tells_nothing_of_models() -> None:
-    metrics, models = Metrics(), [ModelView(ModelObject(Meta("risk", "fraud", "u", "1"), None))]
+    metrics, models = Metrics(), [ModelSnapshot(ModelObject(Meta("risk", "fraud", "u", "1"), None))]
     acts = True
     metrics.show_models(lambda: models if acts else None)
 
@@ -82,7 +82,7 @@ def test_a_process_that_does_not_act_tells_nothing_of_models() -> None:
 
 
 def test_a_model_that_is_gone_leaves_no_series() -> None:
-    metrics, models = Metrics(), [ModelView(ModelObject(Meta("risk", "fraud", "u", "1"), None))]
+    metrics, models = Metrics(), [ModelSnapshot(ModelObject(Meta("risk", "fraud", "u", "1"), None))]
     metrics.show_models(lambda: models)
     assert 'model="fraud"' in render(metrics)
 
@@ -94,9 +94,9 @@ def test_a_model_that_is_gone_leaves_no_series() -> None:
 
 def test_a_model_whose_series_cannot_be_made_takes_none_from_the_others() -> None:
     metrics, noted = Metrics(), list[str]()
-    whole = ModelView(ModelObject(Meta("risk", "fraud", "u", "1"), None))
+    whole = ModelSnapshot(ModelObject(Meta("risk", "fraud", "u", "1"), None))
     meta = replace(whole.model.meta, name="broken")
-    broken = ModelView(replace(whole.model, meta=meta), None)  # type: ignore[arg-type]
+    broken = ModelSnapshot(replace(whole.model, meta=meta), None)  # type: ignore[arg-type]
     metrics.show_models(lambda: [broken, whole], lambda about, _error: noted.append(about))
 
     told = render(metrics)
@@ -108,7 +108,7 @@ def test_a_model_whose_series_cannot_be_made_takes_none_from_the_others() -> Non
 
 def test_a_model_whose_samples_cannot_be_written_takes_none_from_the_others() -> None:
     metrics, noted = Metrics(), list[str]()
-    whole = ModelView(ModelObject(Meta("risk", "fraud", "u", "1"), None))
+    whole = ModelSnapshot(ModelObject(Meta("risk", "fraud", "u", "1"), None))
     broken = replace(whole, model=replace(whole.model, meta=replace(whole.model.meta, name=7)))  # type: ignore[arg-type]
     metrics.show_models(lambda: [broken, whole], lambda about, _error: noted.append(about))
 

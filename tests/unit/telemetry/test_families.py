@@ -5,7 +5,7 @@ from typing import Any
 from canarium.core.observed import Meta, ModelObject, RevisionRecord, WriteFailure
 from canarium.core.spec import RolloutSpec, Step
 from canarium.core.status import Condition, RevisionStatus, Rollout, Status
-from canarium.telemetry.families import FAMILIES, ModelView, Sample
+from canarium.telemetry.families import FAMILIES, ModelSnapshot, Sample
 
 NOW = 1_700_000_000.0
 V6, V7 = "5d8f7c9b64", "7b9d6f5c88"
@@ -25,8 +25,10 @@ ROW = {
 GAUGE = {"metric": "drift", "check": "max", "verdict": "Pass", "value": "0.25"}
 
 
-def view(status: Status, *revisions: RevisionRecord, rows: Any = ()) -> ModelView:
-    return ModelView(ModelObject(Meta(*FRAUD, "uid", "1"), None, status=status), revisions, rows)
+def view(status: Status, *revisions: RevisionRecord, rows: Any = ()) -> ModelSnapshot:
+    return ModelSnapshot(
+        ModelObject(Meta(*FRAUD, "uid", "1"), None, status=status), revisions, rows
+    )
 
 
 def part(revision: str, version: str, **fields: Any) -> RevisionStatus:
@@ -46,7 +48,7 @@ def ready(status: str = "True") -> tuple[Condition, ...]:
     return (Condition("Ready", status, "x"),)  # type: ignore[arg-type]
 
 
-def find(*views: ModelView) -> dict[str, list[Sample]]:
+def find(*views: ModelSnapshot) -> dict[str, list[Sample]]:
     """Every sample that there is, by the family's name behind canarium_."""
     found = {f.name.removeprefix("canarium_"): list(f.find(views, NOW)) for f in FAMILIES}
     return {name: samples for name, samples in found.items() if samples}
@@ -155,7 +157,7 @@ def test_writes_that_are_refused_are_told_by_kind_and_reason_each_once() -> None
     foreign = WriteFailure("Service", "a", "NameConflict", "no")
     model = ModelObject(Meta(*FRAUD, "uid", "1"), None, status=AT_REST)
 
-    found = find(ModelView(model, refused=(*quota, foreign)))
+    found = find(ModelSnapshot(model, refused=(*quota, foreign)))
 
     assert found["model_write_refused"] == [
         ((*FRAUD, "Deployment", "QuotaExceeded"), 1),

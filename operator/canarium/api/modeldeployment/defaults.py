@@ -49,7 +49,7 @@ NO_DEFAULTS = Defaults()
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class WithDefaults:
     """A spec with what defaults gave it: `given` are the fields, `unfit` why others were not."""
 
     spec: Any
@@ -82,19 +82,19 @@ def _shorten(problem: Problem) -> Problem:
     return Problem(problem.field.removeprefix("."), problem.message)
 
 
-def fill(spec: Any, defaults: Defaults) -> Filled:
+def fill(spec: Any, defaults: Defaults) -> WithDefaults:
     """Give a valid spec what defaults have for the fields that it leaves out."""
     rollout = spec.get("rollout", {})
     offers = {name: value for name, value in defaults.rollout.items() if _is_open(name, rollout)}
     if not offers:
-        return Filled(spec)
+        return WithDefaults(spec)
     whole = _with(spec, offers)
     if _find_objection(whole) is None:
-        return Filled(whole, _name_fields(offers))
+        return WithDefaults(whole, _name_fields(offers))
     return _fill_one_by_one(spec, offers)
 
 
-def _fill_one_by_one(spec: Json, offers: Json) -> Filled:
+def _fill_one_by_one(spec: Json, offers: Json) -> WithDefaults:
     """Take what fits."""
     given: dict[str, Any] = {}
     unfit: list[str] = []
@@ -104,7 +104,7 @@ def _fill_one_by_one(spec: Json, offers: Json) -> Filled:
             given[name] = value
         else:
             unfit.append(f"{name} ({objection})")
-    return Filled(_with(spec, given), _name_fields(given), tuple(unfit))
+    return WithDefaults(_with(spec, given), _name_fields(given), tuple(unfit))
 
 
 def _with(spec: Json, given: Json) -> Json:

@@ -18,7 +18,7 @@ from canarium.api.metrics import BUILT_IN, MetricTemplateSpec, SecretRef
 from canarium.api.metrics import Metric as MetricField
 from canarium.api.metrics import PrometheusQuery as PrometheusField
 from canarium.api.metrics import WebQuery as WebField
-from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults, Filled, fill
+from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults, WithDefaults, fill
 from canarium.api.modeldeployment.notifications import make_receiver
 from canarium.api.modeldeployment.probe_ports import check_ports
 from canarium.api.modeldeployment.rollout import Analysis, CopiedTerms, Experiment, Rollout, Terms
@@ -162,7 +162,7 @@ def _validate(model: type[M], written: Any, path: str, problems: list[Problem]) 
     return value
 
 
-def _make_spec(spec: DeploymentSpec, filled: Filled, name: str, namespace: str) -> Spec:
+def _make_spec(spec: DeploymentSpec, filled: WithDefaults, name: str, namespace: str) -> Spec:
     written = filled.spec
     source = {field: written[field] for field in SOURCE_FIELDS if field in written}
     normal = normalise_source(source)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw, Struct
 
-from canarium.core.actions import ScalerKind
 from canarium.core.names import API_VERSION, MODEL_LABEL, REVISION_ID_LENGTH
 from canarium.core.observed import BudgetRecord, ScalerCondition, ScalerRecord
+from canarium.core.plan import ScalerKind
 from canarium.kube.informers.projections import project_meta
 from canarium.kube.informers.store import Key
 

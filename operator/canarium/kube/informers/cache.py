@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Raw
 
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
-from canarium.core.actions import RouteKind, ScalerKind
 from canarium.core.allowed_addresses import EVERYTHING, Allowed
 from canarium.core.lending import TenantQueries
 from canarium.core.made import pick_pods
@@ -37,6 +36,7 @@ from canarium.core.observed import (
     TemplateRecord,
     WriteFailure,
 )
+from canarium.core.plan import RouteKind, ScalerKind
 from canarium.core.spec import ParentRef, TemplateKind, TemplateRef
 from canarium.kube.boundary import Boundary
 from canarium.kube.informers.autoscalers import make_scaler_projection, project_budget, scaler_key

@@ -18,7 +18,6 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 from canarium.api import parse_deployment, parse_rollout, parse_template, parse_traffic
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
 from canarium.api.modeldeployment.parsing import image_version
-from canarium.core.actions import CAPACITY_MANAGER, OWNER_MANAGER, RouteKind
 from canarium.core.commands import VERBS
 from canarium.core.names import PREFIX, REVISION_LABEL
 from canarium.core.normalise import canonical_json, metrics_endpoint, normalise_source
@@ -46,6 +45,7 @@ from canarium.core.observed import (
     ServiceRecord,
     TemplateRecord,
 )
+from canarium.core.plan import CAPACITY_MANAGER, OWNER_MANAGER, RouteKind
 from canarium.core.provenance import Origin, Writer, make_origin
 from canarium.core.spec import (
     GATEWAY_GROUP,
@@ -60,7 +60,7 @@ from canarium.core.spec import (
     Traffic,
 )
 from canarium.core.status import Status, parse, parse_time
-from canarium.core.text import last_words, tidy
+from canarium.core.text import last_words, sanitize_text
 from canarium.errors import Problem, SpecError
 from canarium.kube.boundary import Boundary
 from canarium.memo import TEMPLATES, remember
@@ -819,14 +819,14 @@ def _find_writers(entries: list[_ManagedFields] | None) -> tuple[str, ...]:
         and OF_A_SPEC in bytes(entry.fields_v1)
     ]
     others.sort(key=lambda entry: _seconds(entry.time) or 0.0, reverse=True)
-    names = dict.fromkeys(tidy(entry.manager)[:MOST_OF_A_NAME] for entry in others)
+    names = dict.fromkeys(sanitize_text(entry.manager)[:MOST_OF_A_NAME] for entry in others)
     return tuple(sys.intern(name) for name in tuple(names)[:MOST_WRITERS] if name)
 
 
 def _find_additions(entries: list[_ManagedFields] | None) -> tuple[Addition, ...]:
     """Which fields of a pod template's spec others have written: a few, since nobody reads more."""
     found = (
-        Addition(path, sys.intern(tidy(entry.manager)[:MOST_OF_A_NAME]))
+        Addition(path, sys.intern(sanitize_text(entry.manager)[:MOST_OF_A_NAME]))
         for entry in entries or ()
         if entry.manager not in OURS and OF_A_TEMPLATE in bytes(entry.fields_v1)
         for path in _list_paths(msgspec.json.decode(entry.fields_v1))
@@ -842,7 +842,7 @@ def _list_paths(fields: Mapping[str, Any]) -> Iterator[str]:
         items = [(key, own) for key, own in within.items() if key.startswith("k:")]
         yield from (_tell_item(path, key, own) for key, own in items)
         if path != "." and not items:
-            yield tidy(path)[:MOST_OF_A_NAME]
+            yield sanitize_text(path)[:MOST_OF_A_NAME]
 
 
 def _tell_item(path: str, key: str, own: Mapping[str, Any]) -> str:
@@ -851,7 +851,7 @@ def _tell_item(path: str, key: str, own: Mapping[str, Any]) -> str:
     item = f"{path}[{known.get('name', '')}]"
     within = next((name for name in own if name != "."), "").removeprefix("f:")
     told = item if "." in own or not within else f"{item}.{within}"
-    return tidy(told)[:MOST_OF_A_NAME]
+    return sanitize_text(told)[:MOST_OF_A_NAME]
 
 
 def _find_condition(conditions: list[_Condition] | None, kind: str) -> _Condition | None:

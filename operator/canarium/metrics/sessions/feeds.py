@@ -18,10 +18,10 @@ from urllib.parse import quote, unquote
 import aiohttp
 from yarl import URL
 
-from canarium.core.actions import Measure
 from canarium.core.lending import TenantQueries, may_be_same_server
 from canarium.core.metrics import Feed
 from canarium.core.names import child_name, pod_names
+from canarium.core.plan import Measure
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.judge import Counts
 from canarium.kube.informers.store import Key

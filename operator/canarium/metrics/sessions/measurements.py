@@ -21,11 +21,11 @@ import msgspec
 from yarl import URL
 
 from canarium import judge
-from canarium.core.actions import GatewayEndpoint, Measure
 from canarium.core.allowed_addresses import Allowed, parse_allowed
 from canarium.core.lending import TENANT_QUERIES, TenantQueries
 from canarium.core.metrics import Feed
 from canarium.core.observed import AnalysisResult, PodRecord
+from canarium.core.plan import GatewayEndpoint, Measure
 from canarium.errors import ConfigError
 from canarium.kube.boundary import Boundary
 from canarium.kube.client import Client

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from canarium import judge
-from canarium.core.actions import Measure
 from canarium.core.observed import AnalysisResult
+from canarium.core.plan import Measure
 from canarium.metrics.counters import Counters
 from canarium.metrics.kept_counters import dump_counters
 from canarium.metrics.sessions.feeds import describe_source

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from canarium import judge
-from canarium.core.actions import GatewayEndpoint, Measure
 from canarium.core.metrics import Feed
 from canarium.core.names import child_name
 from canarium.core.observed import AnalysisResult, PodRecord
+from canarium.core.plan import GatewayEndpoint, Measure
 from canarium.core.spec import MetricsEndpoint
 from canarium.core.spec import Protocol as Spoken
 from canarium.judge import Counts

@@ -11,7 +11,7 @@ from canarium.core.commands import VERBS, Command, Verb
 from canarium.core.spec import CLOSING_NAME
 from canarium.core.status import Status
 from canarium.rollout.decide.transitions import (
-    forgive,
+    clear_rejection,
     go_back,
     lift_override,
     record_command,
@@ -39,7 +39,7 @@ def _take_retry(view: View, status: Status) -> Status:
     if command is None or rollout_of(status).state == "Broken":
         return status
     if override is not None and command.revision == override.instead:
-        return lift_override(record_command(forgive(status, command.revision), command))
+        return lift_override(record_command(clear_rejection(status, command.revision), command))
     if command.revision in {rejection.revision for rejection in status.rejected}:
         return status
     return record_command(status, command, ignored=_explain(view, status, command))
@@ -103,7 +103,7 @@ def dismiss_commands(view: View, status: Status) -> Status:
             continue
         refused = {rejection.revision for rejection in status.rejected}
         if verb == "retry" and command.revision in refused:
-            status = record_command(forgive(status, command.revision), command)
+            status = record_command(clear_rejection(status, command.revision), command)
         else:
             status = record_command(status, command, ignored=_explain(view, status, command))
     return status

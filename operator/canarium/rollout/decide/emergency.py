@@ -67,7 +67,11 @@ def rescue(view: View, status: Status) -> Status | None:
         return None
     if rollout_of(status).emergency and not view.stable_is_away(status):
         return _give_back(view, status, canary)
-    if not view.stable_is_dead(status) or view.paused or not view.ready(canary.revision, status):
+    if (
+        not view.stable_has_no_ready_pods(status)
+        or view.paused
+        or not view.ready(canary.revision, status)
+    ):
         return None
     return None if _has_all(status, canary) else _take_over(view, status)
 

@@ -12,16 +12,18 @@ from dataclasses import replace
 from canarium.core.commands import Verb
 from canarium.core.spec import CLOSING_NAME, ExperimentSpec
 from canarium.core.status import RevisionStatus, State, Status
-from canarium.core.text import describe_duration, tidy
+from canarium.core.text import describe_duration, sanitize_text
 from canarium.rollout.decide.emergency import rescue, share_places
 from canarium.rollout.decide.in_place import beyond_stable, give_back, make_room, release_previous
 from canarium.rollout.decide.transitions import (
     advance,
+    back_off,
     begin,
     begin_first,
     begin_unsettled,
+    cancel_unwritten,
+    clear_rejection,
     enter,
-    forgive,
     grow_canary,
     jump_to_closing,
     lose_guard,
@@ -30,12 +32,10 @@ from canarium.rollout.decide.transitions import (
     record_command,
     refuse,
     rest,
-    retreat,
     revert,
     revert_guard,
     set_weights,
     shift,
-    withdraw,
 )
 from canarium.rollout.situation.clock import (
     MOST_RETURNS,
@@ -145,7 +145,7 @@ def _is_rerouting(view: View, status: Status) -> bool:
 
     A fix for a dead stable doesn't: there is nothing that could be routed meanwhile.
     """
-    routed = _stable(status).weight > 0 and not view.stable_is_dead(status)
+    routed = _stable(status).weight > 0 and not view.stable_has_no_ready_pods(status)
     return routed and not view.is_written(status)
 
 
@@ -159,7 +159,7 @@ def rejected(view: View, status: Status) -> Status:
     leaving = bool(view.pods(wanted.revision))
     retried, status = (False, status) if leaving else _take(view, status, "retry", wanted.revision)
     if retried:
-        status = forgive(status, wanted.revision)
+        status = clear_rejection(status, wanted.revision)
     elif _rejection(status, wanted.revision):
         return _recall_rejection(view, status, wanted.revision)
     return _try(view, status, wanted)
@@ -180,7 +180,7 @@ def scaling(view: View, status: Status) -> Status:
     if view.is_overdue(status) and view.is_unready(canary.revision) and not view.paused:
         words = _not_ready(view, status, canary)
         return revert(view, status, "Rejected", "ProgressDeadlineExceeded", words)
-    waits = _must_wait(view, status) or view.has_strangers(status)
+    waits = _must_wait(view, status) or view.has_leftover_pods(status)
     return status if waits else make_room(view, status)
 
 
@@ -194,7 +194,7 @@ def _use_capacity(view: View, status: Status) -> Status:
 
 def _must_wait(view: View, status: Status) -> bool:
     """Whether a shift for which there is capacity has to wait all the same."""
-    mixed = view.has_strangers(status) and not view.is_closing(status)
+    mixed = view.has_leftover_pods(status) and not view.is_closing(status)
     return view.paused or mixed or view.now < resumes_at(rollout_of(status))
 
 
@@ -384,7 +384,7 @@ def _lose_guarded(view: View, status: Status) -> Status:
 def _has_lost_guarded(view: View, status: Status) -> bool:
     """Whether the new stable has no ready pod while the one before has; nobody's known fault."""
     previous = status.previous
-    if previous is None or not view.stable_is_dead(status):
+    if previous is None or not view.stable_has_no_ready_pods(status):
         return False
     return view.ready(previous.revision, status) > 0
 
@@ -436,7 +436,7 @@ def _may_save(view: View, status: Status) -> bool:
     canary = status.canary
     if canary is None or view.paused or rollout_of(status).ending == "Rejected":
         return False
-    if not view.stable_is_dead(status) or view.own_fault(canary.revision) is not None:
+    if not view.stable_has_no_ready_pods(status) or view.own_fault(canary.revision) is not None:
         return False
     return view.ready(canary.revision, status) > 0
 
@@ -447,7 +447,7 @@ def _find_fix(view: View, status: Status) -> Wanted | None:
     if wanted is None or view.paused or (canary and wanted.revision == canary.revision):
         return None
     late = must_wait(view, status, wanted)
-    return wanted if view.stable_is_dead(status) and not late else None
+    return wanted if view.stable_has_no_ready_pods(status) and not late else None
 
 
 def _weight_left(view: View, status: Status, stable: RevisionStatus, canary: RevisionStatus) -> int:
@@ -573,7 +573,7 @@ def _lose(view: View, status: Status) -> Status | None:
         return _retreat(view, status)
     emergency = rollout_of(status).emergency_at is not None  # then any ready pod will do
     if not emergency and _is_short(view, status) and not view.is_written(status):
-        return withdraw(view, status)
+        return cancel_unwritten(view, status)
     return None
 
 
@@ -581,7 +581,7 @@ def _retreat(view: View, status: Status) -> Status:
     """Take the canary's traffic back, and try again; but not for ever, where its pods gave way."""
     returns = _count_returns(view, status, _canary(status))
     if returns < MOST_RETURNS:
-        return retreat(view, status, returns)
+        return back_off(view, status, returns)
     return revert(view, status, "Rejected", UNREADY, _too_often(returns))
 
 
@@ -621,7 +621,7 @@ def _rejection(status: Status, revision: str) -> bool:
 
 
 def _break(view: View, status: Status, reason: str, message: str) -> Status:
-    return enter(view, status, "Broken", reason=reason, message=tidy(message))
+    return enter(view, status, "Broken", reason=reason, message=sanitize_text(message))
 
 
 def _not_ready(view: View, status: Status, revision: RevisionStatus) -> str:

@@ -22,7 +22,7 @@ from canarium.core.status import (
     State,
     Status,
 )
-from canarium.core.text import tidy
+from canarium.core.text import sanitize_text
 from canarium.rollout.situation.capacity import step_replicas
 from canarium.rollout.situation.clock import held_seconds, stop_clock
 from canarium.rollout.situation.revision import Wanted
@@ -73,7 +73,7 @@ def begin(view: View, status: Status, wanted: Wanted) -> Status:
     number = len(view.steps) if known else 1
     fix = view.stable_is_away(status)
     needed = step_replicas(view.steps[number - 1], size)
-    canary = wanted.status(replicas=size if view.stable_is_dead(status) else needed)
+    canary = wanted.status(replicas=size if view.stable_has_no_ready_pods(status) else needed)
     before = rollout_of(status)
     returns = before.returns if before.returned == wanted.revision else 0
     emergency: Emergency = "Fix" if fix else ""
@@ -230,7 +230,7 @@ def set_weights(status: Status, canary_weight: int) -> Status:
     )
 
 
-def retreat(view: View, status: Status, returns: int) -> Status:
+def back_off(view: View, status: Status, returns: int) -> Status:
     """Take the canary's traffic back because it has no pod left; it may try the step again."""
     rollout = rollout_of(status)
     back = reenter(view, set_weights(end_emergency(status), 0))
@@ -239,7 +239,7 @@ def retreat(view: View, status: Status, returns: int) -> Status:
     return replace(back, rollout=counted)
 
 
-def withdraw(view: View, status: Status) -> Status:
+def cancel_unwritten(view: View, status: Status) -> Status:
     """Take back an intent that was not written yet: its pods went away meanwhile."""
     canary = status.canary
     live = view.written_share(canary, status) if canary else 0
@@ -303,7 +303,7 @@ def refuse(view: View, status: Status) -> Status:
 
 def revert(view: View, status: Status, ending: Ending, reason: str, message: str) -> Status:
     """Go back to stable; a rejected revision is remembered at once."""
-    over, words = end_emergency(status), tidy(message)
+    over, words = end_emergency(status), sanitize_text(message)
     moved = enter(
         view, over, "Reverting", ending=ending, reason=reason, message=words,
         verified_at=None, held_seconds=0,
@@ -336,12 +336,12 @@ def _reject(
     view: View, status: Status, canary: RevisionStatus, reason: str, message: str
 ) -> tuple[Rejection, ...]:
     others = tuple(r for r in status.rejected if r.revision != canary.revision)
-    words = tidy(message)
+    words = sanitize_text(message)
     rejection = Rejection(canary.revision, canary.version, reason, words, view.now)
     return (*others, rejection)[-REJECTIONS_KEPT:]
 
 
-def forgive(status: Status, revision: str) -> Status:
+def clear_rejection(status: Status, revision: str) -> Status:
     """Let a rejected revision be tried again."""
     left = tuple(r for r in status.rejected if r.revision != revision)
     return replace(status, rejected=left)
@@ -354,7 +354,7 @@ def record_command(status: Status, command: Command, ignored: str = "") -> Statu
     """
     handled = {**status.last_handled_commands, command.verb: command.text}
     others = {verb: why for verb, why in status.ignored_commands.items() if verb != command.verb}
-    reasons = {**others, command.verb: tidy(ignored)} if ignored else others
+    reasons = {**others, command.verb: sanitize_text(ignored)} if ignored else others
     return replace(status, last_handled_commands=handled, ignored_commands=reasons)
 
 
@@ -362,7 +362,7 @@ def go_back(view: View, status: Status, revision: str) -> Status:
     """Have a revision of the history instead of the one that the spec names, until that changes."""
     named = view.named.revision if view.named else ""
     override = Override(revision, named, view.now) if revision != named else None
-    return replace(forgive(status, revision), override=override)
+    return replace(clear_rejection(status, revision), override=override)
 
 
 def lift_override(status: Status) -> Status:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from canarium.core.observed import WriteFailure
 from canarium.core.spec import Step
 from canarium.core.status import Condition, Rejection, RevisionStatus, Status, format_time
-from canarium.core.text import describe_duration, describe_traffic, describe_version, tidy
+from canarium.core.text import describe_duration, describe_traffic, describe_version, sanitize_text
 from canarium.resources.diff import contains
 from canarium.rollout.report.phases import (
     awaits_approval,
@@ -68,7 +68,7 @@ class Headline:
 def make_headline(view: View, status: Status, phase: str) -> Headline:
     """What a person should read first: what is in the way, or else what is going on."""
     found = _find_headline(view, status, phase)
-    return Headline(found.reason, tidy(found.message))
+    return Headline(found.reason, sanitize_text(found.message))
 
 
 def _find_headline(view: View, status: Status, phase: str) -> Headline:
@@ -235,7 +235,7 @@ def _tell_rescue(view: View, status: Status, other: RevisionStatus) -> str:
         return f"{describe_version(other)} has all traffic meanwhile"
     if view.paused and status.canary is not None:
         return f"{describe_version(other)} does not take its traffic, since the rollout is paused"
-    if view.stable_is_dead(status):
+    if view.stable_has_no_ready_pods(status):
         return f"{describe_version(other)} gets its traffic as soon as one of its own pods is ready"
     pods = "" if other.ready_replicas else ", once one of its own pods is ready"
     gets = f"{describe_version(other)} gets its traffic as an emergency{pods}"
@@ -432,7 +432,7 @@ def _condition(view: View, kind: str, truth: Truth, reason: str, message: str = 
     since = before.last_transition_time if before is not None and same else None
     at = view.now if since is None else since
     generation = view.observed.model.meta.generation
-    return Condition(kind, truth, reason, tidy(message), generation, at)
+    return Condition(kind, truth, reason, sanitize_text(message), generation, at)
 
 
 def _ready(view: View, status: Status) -> Condition:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
-from canarium.core.actions import Apply, Event, Write
 from canarium.core.normalise import list_unrequested
+from canarium.core.plan import Apply, Event, Write
 from canarium.core.receivers import Notice
 from canarium.core.status import RevisionStatus, Status
-from canarium.core.text import describe_duration, describe_traffic, tidy
+from canarium.core.text import describe_duration, describe_traffic, sanitize_text
 from canarium.rollout.report.conditions import SCALED_TO_ZERO, find_obstacle
 from canarium.rollout.situation.clock import MOST_RETURNS, bring_back
 from canarium.rollout.situation.collisions import TAKEN
@@ -38,7 +38,7 @@ def make_events(view: View, before: Status, after: Status) -> tuple[Event, ...]:
         *_tell_reverts(view, before, after),
         *_tell_clock(view, before),
     )
-    return tuple(replace(event, message=tidy(event.message)) for event in events)
+    return tuple(replace(event, message=sanitize_text(event.message)) for event in events)
 
 
 def _tell_obstacle(view: View, before: Status, after: Status) -> Iterator[Event]:
@@ -75,9 +75,9 @@ def tell_services(view: View, writes: Iterable[Write]) -> Iterator[Event]:
             continue
         found = find_service(view.observed, write.ref.name)
         if isinstance(write, Apply) and found is not None and found.writers:
-            by = tidy(found.writers[0])
+            by = sanitize_text(found.writers[0])
             words = f"Service {write.ref.name} was changed by {by}; it is put right"
-            yield Event("Warning", "ExternalChangeReverted", "Route", tidy(words))
+            yield Event("Warning", "ExternalChangeReverted", "Route", sanitize_text(words))
 
 
 def _tell_clock(view: View, before: Status) -> Iterator[Event]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from canarium.core.actions import SIZING_KINDS
 from canarium.core.observed import ScalerCondition, ScalerRecord
+from canarium.core.plan import SIZING_KINDS
 from canarium.core.status import Status
 from canarium.rollout.situation.scaling import (
     KINDS,

@@ -12,7 +12,7 @@ from typing import Any
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.observed import AnalysisResult, ModelObject
 from canarium.core.status import Condition, RevisionStatus, Rollout, Status, dump
-from canarium.core.text import tidy
+from canarium.core.text import sanitize_text
 from canarium.rollout.report.conditions import make_conditions, make_headline
 from canarium.rollout.report.phases import compute_phase
 from canarium.rollout.report.scaled_condition import Truth
@@ -53,7 +53,7 @@ def report_bug(model: ModelObject, name: str, now: float) -> Mapping[str, Any] |
     the fault's. None when status says it already.
     """
     before = model.status
-    message = tidy(
+    message = sanitize_text(
         f"the operator failed on this object ({name}); what serves goes on, nothing is changed, and"
         " it is tried again: its log has the details, please report them"
     )

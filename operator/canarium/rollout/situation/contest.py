@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from canarium.core.status import RoutesStatus, Status
-from canarium.core.text import tidy
+from canarium.core.text import sanitize_text
 from canarium.memo import remember
 from canarium.rollout.situation.view import View, rollout_of
 from canarium.routing import ROUTERS, Split
@@ -132,7 +132,7 @@ def find_writers(view: View, child: Child) -> tuple[str, ...]:
         if by_service
         else find_route(view.observed, child.ref)
     )
-    return tuple(tidy(name)[:MOST_CHARACTERS] for name in found.writers) if found else ()
+    return tuple(sanitize_text(name)[:MOST_CHARACTERS] for name in found.writers) if found else ()
 
 
 def is_changed(view: View, status: Status) -> bool:

@@ -22,7 +22,7 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
 "Of each field that defaults may give, where a RolloutSpec has it."
 
 
-def keep_defaults(now: RolloutSpec, copied: RolloutSpec) -> RolloutSpec:
+def freeze_defaults(now: RolloutSpec, copied: RolloutSpec) -> RolloutSpec:
     """The terms of a spec as it is now, with the defaults of the copy made at the start.
 
     A field that the object writes now is taken as it is written. One that it leaves out is as it

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from canarium.core.actions import Create, Delete, Ref, Write
 from canarium.core.names import SERVICE_PORT, child_name, job_name
 from canarium.core.observed import AnalysisResult, JobRecord
+from canarium.core.plan import Create, Delete, Ref, Write
 from canarium.core.spec import JobSpec
 from canarium.core.status import RevisionStatus, Status
 from canarium.judge.rows import WORST_FIRST, Verdict

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
-from canarium.core.actions import Measure
 from canarium.core.metrics import Unusable
 from canarium.core.observed import AnalysisResult, ExperimentVerdict
+from canarium.core.plan import Measure
 from canarium.core.spec import AnalysisSpec, MetricsEndpoint
 from canarium.core.status import RevisionStatus, Status
 from canarium.judge import metrics as judge_metrics

@@ -5,8 +5,8 @@ A metric that nothing can be asked for is a value of its own: nothing passes by 
 
 from __future__ import annotations
 
-from canarium.core.actions import GatewayEndpoint
 from canarium.core.metrics import Feed, KnownTemplate, Unusable, resolve
+from canarium.core.plan import GatewayEndpoint
 from canarium.core.spec import AnalysisSpec
 from canarium.core.status import Status
 from canarium.rollout.situation.view import View

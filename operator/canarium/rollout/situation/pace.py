@@ -46,7 +46,7 @@ def waits_until(view: View, status: Status) -> float | None:
     return _free_at(view, status)
 
 
-def note_begun(view: View, status: Status) -> Status:
+def record_begun(view: View, status: Status) -> Status:
     """Keep account of when a new revision was begun, in the write that begins it.
 
     So a restart knows it too, and what is there already costs no write.

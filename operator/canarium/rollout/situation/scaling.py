@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from canarium.core.actions import ScalerKind
 from canarium.core.allowed_addresses import find_place, find_unlisted, names_own_service, spell_out
 from canarium.core.lending import may_be_same_server
 from canarium.core.names import child_name
 from canarium.core.observed import DeploymentRecord, ScalerRecord
+from canarium.core.plan import ScalerKind
 from canarium.core.spec import Scaling, ScalingType
 from canarium.core.status import RevisionStatus, Status
 from canarium.memo import remember

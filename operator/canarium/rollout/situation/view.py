@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, cast
 
-from canarium.core.actions import SIZING_KINDS, Ref
 from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.made import find_uid, is_made, list_made, pick_pods
 from canarium.core.names import REVISION_LABEL, child_name
@@ -21,6 +20,7 @@ from canarium.core.observed import (
     RevisionRecord,
     WriteFailure,
 )
+from canarium.core.plan import SIZING_KINDS, Ref
 from canarium.core.spec import (
     EXPERIMENT_NAME,
     ExperimentSpec,
@@ -34,7 +34,7 @@ from canarium.core.spec import Protocol as Spoken
 from canarium.core.status import Override, RevisionStatus, Rollout, Status
 from canarium.rollout.situation.capacity import carried_weight, needed_replicas, step_replicas
 from canarium.rollout.situation.clock import AHEAD_SECONDS
-from canarium.rollout.situation.defaults import keep_defaults
+from canarium.rollout.situation.defaults import freeze_defaults
 from canarium.rollout.situation.feasibility import find_undeliverable
 from canarium.rollout.situation.pods.faults import ENDED, Fault, find_fault, gave_way
 from canarium.rollout.situation.revision import Wanted, compute_wanted, find_record, recall
@@ -130,7 +130,7 @@ class View:
         """
         canary = status.canary
         record = self.record(canary) if canary else None
-        if self.stable_is_dead(status) or (record and record.stable_at is not None):
+        if self.stable_has_no_ready_pods(status) or (record and record.stable_at is not None):
             return 0
         return min(self.rollout.holdback, 100 - canary.weight if canary else 100)
 
@@ -236,14 +236,14 @@ class View:
 
     def lacks_room(self, part: RevisionStatus) -> bool:
         """Whether pods are to be replaced in place, and there is no place for this revision's."""
-        return self.rollout.capacity == "InPlace" and self.is_shut_out(part)
+        return self.rollout.capacity == "InPlace" and self.is_unschedulable(part)
 
-    def is_shut_out(self, part: RevisionStatus) -> bool:
+    def is_unschedulable(self, part: RevisionStatus) -> bool:
         """Whether there is no place for a revision's pods."""
         fault = self.fault(part.revision)
         return fault is not None and fault.reason in NO_ROOM
 
-    def stable_is_dead(self, status: Status) -> bool:
+    def stable_has_no_ready_pods(self, status: Status) -> bool:
         """Whether stable has been without a ready pod for so long that it protects nothing.
 
         A restart, a drain or a person's delete is no death: those pods are back in seconds.
@@ -292,7 +292,7 @@ class View:
         """Why writes failed that a rollout needs; what only sizes has its own condition."""
         return [each for each in self.observed.failures if each.kind not in SIZING_KINDS]
 
-    def has_strangers(self, status: Status) -> bool:
+    def has_leftover_pods(self, status: Status) -> bool:
         """Whether pods of a revision that is gone still answer where pods are not told apart."""
         if not self.router(status).mixes_pods:
             return False
@@ -571,7 +571,7 @@ def _find_terms(observed: Observed, spec: RolloutSpec) -> RolloutSpec:
     record = find_record(observed, tried) if tried else None
     if record is None or record.rollout is None or record.outcome:
         return spec
-    return keep_defaults(spec, record.rollout)
+    return freeze_defaults(spec, record.rollout)
 
 
 def copied_rollout(view: View, status: Status) -> RolloutSpec | None:

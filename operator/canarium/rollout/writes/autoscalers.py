@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from canarium.core.actions import Apply, Create, Delete, Ref, Write
 from canarium.core.names import child_name
 from canarium.core.normalise import canonical_json
 from canarium.core.observed import ScalerRecord
+from canarium.core.plan import Apply, Create, Delete, Ref, Write
 from canarium.core.status import RevisionStatus, Status
 from canarium.resources.autoscalers import Bounds, make_frame, make_scaler
 from canarium.resources.budget import make_budget

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from canarium.core.actions import (
+from canarium.core.names import child_name
+from canarium.core.observed import DeploymentRecord, RevisionRecord, RouteRecord
+from canarium.core.plan import (
     CAPACITY_MANAGER,
     Apply,
     Create,
@@ -20,8 +22,6 @@ from canarium.core.actions import (
     RouteKind,
     Write,
 )
-from canarium.core.names import child_name
-from canarium.core.observed import DeploymentRecord, RevisionRecord, RouteRecord
 from canarium.core.status import RevisionStatus, Status, format_time
 from canarium.resources.diff import contains, fingerprint, read_restart
 from canarium.resources.objects import (
@@ -284,7 +284,11 @@ def _make_first_place(view: View, status: Status) -> Iterator[Write]:
     Rules may still name that one; without a ready pod it carries nothing.
     """
     stable = status.stable
-    if rollout_of(status).state != "Starting" or stable is None or not view.is_shut_out(stable):
+    if (
+        rollout_of(status).state != "Starting"
+        or stable is None
+        or not view.is_unschedulable(stable)
+    ):
         return
     for deployment in view.observed.deployments:
         other = deployment.revision != stable.revision and not _deleting(deployment)

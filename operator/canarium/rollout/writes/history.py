@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from canarium.core.actions import Delete, RecordOutcome, Ref, Write
 from canarium.core.names import child_name
 from canarium.core.observed import Meta, RevisionRecord
+from canarium.core.plan import Delete, RecordOutcome, Ref, Write
 from canarium.core.status import RevisionStatus, Status, dump, format_time
 from canarium.rollout.situation.view import ROLLING, View, rollout_of
 

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 from aiohttp import web
-from canarium.core.actions import Measure
 from canarium.core.allowed_addresses import parse_allowed
 from canarium.core.lending import TenantQueries
 from canarium.core.metrics import Argument, Feed, TemplateKey
+from canarium.core.plan import Measure
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.errors import ApiError
 from canarium.judge import Counts, Metric

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from canarium.core.actions import GatewayEndpoint, Measure
 from canarium.core.allowed_addresses import parse_allowed
 from canarium.core.observed import AnalysisResult, ContainerState, Meta, PodRecord
+from canarium.core.plan import GatewayEndpoint, Measure
 from canarium.core.spec import MetricsEndpoint
 from canarium.judge import Metric, Reading, Sample
 from canarium.kube.informers.store import Key

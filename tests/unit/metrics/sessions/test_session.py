@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from canarium import judge
-from canarium.core.actions import GatewayEndpoint, Measure
 from canarium.core.metrics import Feed
 from canarium.core.observed import AnalysisResult, Meta, PodRecord
+from canarium.core.plan import GatewayEndpoint, Measure
 from canarium.core.spec import MetricsEndpoint, PrometheusQuery
 from canarium.judge import Counts, Metric, Reading, Sample
 from canarium.metrics.counters import Counters

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from canarium.core.actions import RouteKind
+from canarium.core.plan import RouteKind
 from canarium.core.spec import HeaderMatch, RolloutSpec, Step, Traffic
 from canarium.routing import ROUTERS
 

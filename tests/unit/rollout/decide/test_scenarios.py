@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from canarium.core.actions import Apply, Create, Delete, Plan, RecordOutcome, Ref
 from canarium.core.names import make_digest
 from canarium.core.normalise import normalise_source
 from canarium.core.observed import (
@@ -20,6 +19,7 @@ from canarium.core.observed import (
     RouteParent,
     WriteFailure,
 )
+from canarium.core.plan import Apply, Create, Delete, Plan, RecordOutcome, Ref
 from canarium.core.spec import (
     CLOSING_NAME,
     AnalysisSpec,

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from canarium.core.actions import Plan
 from canarium.core.names import child_name
 from canarium.core.observed import WriteFailure
+from canarium.core.plan import Plan
 from canarium.core.spec import Step, Traffic
-from canarium.core.text import tidy
+from canarium.core.text import sanitize_text
 from canarium.rollout.decide.states import STATES
 from canarium.rollout.plan import plan
 from canarium.rollout.report.phases import PHASES
@@ -579,8 +579,8 @@ def test_an_object_that_is_being_deleted_is_left_to_garbage_collection() -> None
 
 
 def test_what_a_runtime_says_is_told_in_one_line_of_bounded_length() -> None:
-    assert tidy("no\x1b[31m such\n\timage") == "no [31m such image"
-    assert len(tidy("x" * 5000)) == 1024
+    assert sanitize_text("no\x1b[31m such\n\timage") == "no [31m such image"
+    assert len(sanitize_text("x" * 5000)) == 1024
 
 
 def test_a_retreat_has_its_event() -> None:

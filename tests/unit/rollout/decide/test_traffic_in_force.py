@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from canarium.core.actions import RouteKind
+from canarium.core.plan import RouteKind
 from canarium.core.spec import ParentRef, PathMatch, RolloutSpec, Spec, Step, Traffic
 
 from tests.properties.world import (

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from canarium.core.actions import GatewayEndpoint, Measure, RouteKind
 from canarium.core.observed import GatewayClassRecord, Meta, Observed, TemplateRecord
+from canarium.core.plan import GatewayEndpoint, Measure, RouteKind
 from canarium.core.spec import (
     AnalysisSpec,
     CustomMetric,

@@ -8,10 +8,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from canarium.core.actions import ScalerKind
 from canarium.core.allowed_addresses import EVERYTHING, Allowed, parse_allowed
 from canarium.core.lending import TenantQueries
 from canarium.core.observed import Meta, Owner, ScalerCondition, ScalerRecord, WriteFailure
+from canarium.core.plan import ScalerKind
 from canarium.core.spec import Scaling, ScalingMetric
 from canarium.rollout.situation.scaling import CEILING_FIELDS, FLOOR_FIELDS
 

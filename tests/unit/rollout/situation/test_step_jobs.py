@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from canarium.core.actions import Create, Plan
 from canarium.core.names import job_name
 from canarium.core.observed import JobRecord, Observed, WriteFailure
+from canarium.core.plan import Create, Plan
 from canarium.core.spec import (
     AnalysisSpec,
     ExperimentSpec,

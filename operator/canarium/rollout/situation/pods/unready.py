@@ -6,8 +6,8 @@ while a rollout waits, and when it has waited too long.
 
 from __future__ import annotations
 
-from canarium.core.actions import Inspect
 from canarium.core.observed import PodRecord
+from canarium.core.plan import Inspect
 from canarium.core.status import RevisionStatus, Status
 from canarium.core.text import quote
 from canarium.rollout.situation.pods.faults import ENDED, describe_restarts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from canarium.core.actions import Inspect
 from canarium.core.observed import ContainerState, PodEvent, PodRecord
+from canarium.core.plan import Inspect
 from canarium.rollout.plan import plan
 
 from tests.properties.world import World, make_rollout, make_spec, serving
