@@ -24,7 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Budget:
+class MemoBudget:
     """What several memos keep together: so many bytes, and no entry of more than a quarter."""
 
     def __init__(self, most: int) -> None:
@@ -56,16 +56,16 @@ class Budget:
             self._size -= gone
 
 
-VALUES = Budget(12 * MIB)
+VALUES = MemoBudget(12 * MIB)
 "Of routes and Services as they are rendered, read and compared."
-TEMPLATES = Budget(6 * MIB)
+TEMPLATES = MemoBudget(6 * MIB)
 "Of pod templates that were rendered."
 
 
 class Memo(Generic[P, R]):
     """A function whose results are remembered. Its arguments can be hashed, and don't change."""
 
-    def __init__(self, compute: Callable[P, R], budget: Budget) -> None:
+    def __init__(self, compute: Callable[P, R], budget: MemoBudget) -> None:
         self._compute = compute
         self.budget = budget
         update_wrapper(self, compute)
@@ -82,7 +82,7 @@ class Memo(Generic[P, R]):
         return result
 
 
-def remember(budget: Budget = VALUES) -> Callable[[Callable[P, R]], Memo[P, R]]:
+def remember(budget: MemoBudget = VALUES) -> Callable[[Callable[P, R]], Memo[P, R]]:
     """Remember a function's results within a budget."""
     return lambda compute: Memo(compute, budget)
 

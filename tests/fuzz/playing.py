@@ -34,8 +34,8 @@ from canarium.notifying.posting import DELIVERED
 from canarium.outbound import fetching
 from canarium.outbound.auth import NOBODY, Credentials
 from canarium.outbound.credentials import Secrets
-from canarium.outbound.fetching import Answer, Request
-from canarium.sim.network import Connection, Network
+from canarium.outbound.fetching import Answer, OutboundRequest
+from canarium.sim.network import Network, SimulatedTransport
 from canarium.sim.process import Operator
 from canarium.sim.simulation import PERSON, Simulation
 from canarium.sim.traffic import CountsMeter
@@ -107,7 +107,7 @@ async def _call_here(call: Callable[..., T], *arguments: Any) -> T:
     return call(*arguments)
 
 
-async def _fetch(_session: object, request: Request, *_: object) -> Answer:
+async def _fetch(_session: object, request: OutboundRequest, *_: object) -> Answer:
     """Answer, once the name could be looked up, which begins as the system's own look-up does."""
     (request.host or request.url.raw_host or "").encode("idna")
     count = 1 if re.search(FAULTS, str(request.form)) else next(_ASKED)
@@ -146,9 +146,9 @@ class Town(Simulation):
         )
         return self.measurements
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> SimulatedTransport:
         clock = ClusterClock(self.now, self.loop.time)
-        return Connection(self.server, Network(), lambda: None, clock)
+        return SimulatedTransport(self.server, Network(), lambda: None, clock)
 
     def tell(self) -> bytes:
         """Notify of all events, measure what is used, and make the page of metrics."""

@@ -30,7 +30,7 @@ from canarium.core.plan import Measure
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.errors import CanariumError
 from canarium.judge import Metric
-from canarium.metrics.sessions.feeds import Sources, make_asker
+from canarium.metrics.sessions.feeds import MetricSources, make_asker
 from canarium.metrics.sources.gateway import Backend, GatewayMeter, GatewaySource
 from canarium.metrics.sources.pods import PodsMeter, PodsSource, PodTarget, make_session
 from canarium.outbound.credentials import Secrets
@@ -137,7 +137,7 @@ async def again(seconds: float, do: Callable[[], Awaitable[Any]]) -> None:
         await asyncio.sleep(seconds)
 
 
-def attack(reader: Reader, pods: PodsSource, sources: Sources) -> list[Awaitable[None]]:
+def attack(reader: Reader, pods: PodsSource, sources: MetricSources) -> list[Awaitable[None]]:
     """Everything hostile at once, of one namespace."""
     return [
         *(again(1.0, partial(attack_pods, pods, reader.base, name)) for name in ANSWERS),
@@ -180,7 +180,7 @@ _gateways = itertools.cycle([name for name, (kind, _) in ANSWERS.items() if kind
 _addresses = itertools.count()
 
 
-async def attack_gateway(reader: Reader, sources: Sources) -> None:
+async def attack_gateway(reader: Reader, sources: MetricSources) -> None:
     """A gateway of another address each time, which is read once."""
     address = f"{reader.base}{next(_gateways)}/{next(_addresses)}"
     source = GatewaySource(sources.session, address, shares=reader.shares)
@@ -211,7 +211,7 @@ async def run(seconds: float) -> tuple[Figures, Figures]:
     ):
         reader = Reader(base, ordinary)
         pods = PodsSource(http, timeout_seconds=30.0, shares=reader.shares)
-        sources = Sources(guarded, Secrets(FakeClient()), shares=reader.shares)
+        sources = MetricSources(guarded, Secrets(FakeClient()), shares=reader.shares)
         tasks = [asyncio.create_task(reader.read_model(n, pods)) for n in range(MODELS)]
         tasks.append(asyncio.create_task(reader.watch()))
         await asyncio.sleep(seconds)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from canarium.sim.controllers.pods import NODES, Behaviour, Failing
-from canarium.sim.network import Request, Trouble
+from canarium.sim.network import RecordedRequest, Trouble
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -178,7 +178,7 @@ class ScaledHistory(RuleBasedStateMachine):
         self.play.network.lags[kind] = late
 
     def do_disturb_writes(self, every: int, trouble: Trouble) -> None:
-        def disturb(request: Request) -> Trouble | None:
+        def disturb(request: RecordedRequest) -> Trouble | None:
             return trouble if every and request.number % every == 0 else None
 
         self.play.network.trouble = disturb

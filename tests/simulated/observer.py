@@ -11,9 +11,9 @@ from typing import Any
 
 from canarium.sim.apiserver import Change as Written
 from canarium.sim.apiserver import Key, labels_of
-from canarium.sim.controllers.gateway import Rule
+from canarium.sim.controllers.gateway import GatewayRule
 from canarium.sim.simulation import Simulation
-from canarium.sim.traffic import Answers, read_version
+from canarium.sim.traffic import AnswerPattern, read_version
 
 from testbed.witness.changes import GATEWAY_RULES, MODEL_LABEL, Change, World, is_ready, revision_of
 from testbed.witness.expectation import (
@@ -117,7 +117,7 @@ class Observer:
         pods = [pod for pod in mine if "deletionTimestamp" not in pod["metadata"]]
         return (
             spec.get("model", {}).get("version") != version
-            or judged != ("Pass", Answers())
+            or judged != ("Pass", AnswerPattern())
             or self._sim.jobs.course(version).ending != "Complete"
             or (tried and self._sim.script.outcome(version) != "CanaryBetter")
             or not pods
@@ -147,7 +147,7 @@ def translate(written: Written) -> Change:
     return Change(written.time, written.type, written.kind, written.body, written.by)
 
 
-def _write_rule(rule: Rule) -> Json:
+def _write_rule(rule: GatewayRule) -> Json:
     """What a gateway works by, as a route would say it."""
     copies = [{"backendRef": {"name": n}, "percent": p} for n, p in rule.copies.items()]
     return {

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 from canarium.core.observed import ExperimentVerdict
 from canarium.sim.controllers.pods import NODES, Behaviour, Failing
-from canarium.sim.network import Request, Trouble
+from canarium.sim.network import RecordedRequest, Trouble
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -224,7 +224,7 @@ class DisturbedHistory(RuleBasedStateMachine):
             self.play.operator.connection.cut(kind)
 
     def do_disturb_writes(self, every: int, trouble: Trouble) -> None:
-        def disturb(request: Request) -> Trouble | None:
+        def disturb(request: RecordedRequest) -> Trouble | None:
             return trouble if every and request.number % every == 0 else None
 
         self.play.network.trouble = disturb

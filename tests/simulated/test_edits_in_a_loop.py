@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from canarium.rollout.situation.pace import MOST_BEGUN, PACE_SECONDS, WAITING
-from canarium.sim.network import Request, Trouble
+from canarium.sim.network import RecordedRequest, Trouble
 
 from tests.simulated.play import KEY, Play, log_changes, serving
 
@@ -34,7 +34,7 @@ def restart(play: Play, number: int) -> None:
 def conflict(play: Play, _number: int) -> None:
     """Each third write is refused."""
 
-    def trouble(request: Request) -> Trouble | None:
+    def trouble(request: RecordedRequest) -> Trouble | None:
         return "Conflict" if request.number % 3 == 0 else None
 
     play.network.trouble = trouble

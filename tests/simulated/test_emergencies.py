@@ -12,7 +12,7 @@ from canarium.core.plan import Plan
 from canarium.core.status import dump
 from canarium.rollout.plan import plan
 from canarium.sim.controllers.pods import Behaviour
-from canarium.sim.traffic import Answers
+from canarium.sim.traffic import AnswerPattern
 
 from tests.simulated.play import KEY, Play, serving
 
@@ -70,7 +70,7 @@ def test_an_abort_gets_in_while_stable_crashes() -> None:
 def test_pods_of_stable_that_are_deleted_promote_nobody() -> None:
     """It waits for approval, and the canary gives an error for every other request."""
     with serving(replicas=2, strategy="BlueGreen") as play:
-        play.traffic.answer("2", Answers(error_rate=0.5))
+        play.traffic.answer("2", AnswerPattern(error_rate=0.5))
         play.want("2")
         play.until_waiting()
         before = (play.weights, play.shares)

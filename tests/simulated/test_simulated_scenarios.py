@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from canarium.sim.apiserver import Change
 from canarium.sim.controllers.pods import Behaviour
-from canarium.sim.traffic import Answers
+from canarium.sim.traffic import AnswerPattern
 
 from tests.simulated.play import KEY, Play, log_changes, serving
 
@@ -333,7 +333,7 @@ def test_an_operator_that_is_upgraded_in_mid_rollout_restarts_no_pod() -> None:
 def test_bad_answers_take_a_version_back_in_seconds() -> None:
     """The real judge on simulated counts: 30 % errors on 20 % of 20 requests a second."""
     with serving(judged=True) as play:
-        play.traffic.answer("2", Answers(error_rate=0.3))
+        play.traffic.answer("2", AnswerPattern(error_rate=0.3))
         play.want("2", judged=True)
         play.until_weight(20)
         play.run_until(lambda: play.shares.get("2", 0) > 0)
@@ -351,7 +351,7 @@ def take_back_after_an_outage(away_seconds: float, rate: float) -> tuple[float, 
         play.want("2")
         play.until("Holding")
         play.run_until(lambda: "counters" in play.status(KEY)["rollout"].get("tests", ""), 60.0)
-        play.traffic.answer("2", Answers(error_rate=0.3))
+        play.traffic.answer("2", AnswerPattern(error_rate=0.3))
         play.kill_operator()
         play.run(away_seconds)
         served = play.traffic.served(KEY)[play.revision("2")]
@@ -373,7 +373,7 @@ def test_slow_answers_take_a_version_back() -> None:
     metrics = [{"name": "latency-p90", "vsStable": {"maxRatio": "1.2"}}]
     analysis = {"minRequests": 20, "metrics": metrics}
     with serving(judged=True, steps=((20, "5m"),), analysis=analysis) as play:
-        play.traffic.answer("2", Answers(latency_seconds=0.2))
+        play.traffic.answer("2", AnswerPattern(latency_seconds=0.2))
         play.want("2")
         play.until("Rejected")
         play.rest()
@@ -413,12 +413,12 @@ def test_a_regression_that_begins_in_the_guard_shows_beside_what_is_held_back() 
     """There is no absolute bound, so only comparing tells."""
     with serving(judged=True, analysis=COMPARED, guard=HELD_BACK) as play:
         for version in ("1", "2"):
-            play.traffic.answer(version, Answers(error_rate=0.02))
+            play.traffic.answer(version, AnswerPattern(error_rate=0.02))
         play.traffic.rate = 100.0
         play.want("2")
         play.until("Guarding")
         play.run(60.0)
-        play.traffic.answer("2", Answers(error_rate=0.15))
+        play.traffic.answer("2", AnswerPattern(error_rate=0.15))
         assert play.shares == {"2": 0.95, "1": 0.05}
         assert play.run_until(lambda: play.weights == {"1": 100}) < 60.0
         play.until("Rejected")
@@ -434,7 +434,7 @@ def test_a_holdback_without_a_regression_leaves_nothing_behind() -> None:
     """At the guard's end: weight, the gateway's word, and only then the pods."""
     with serving(judged=True, analysis=COMPARED, guard=HELD_BACK) as play:
         for version in ("1", "2"):
-            play.traffic.answer(version, Answers(error_rate=0.02))
+            play.traffic.answer(version, AnswerPattern(error_rate=0.02))
         changes = log_changes(play)
         play.want("2")
         play.until("Guarding")

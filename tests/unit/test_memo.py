@@ -10,7 +10,7 @@ from typing import Any
 import canarium
 import pytest
 from canarium.core.spec import Spec
-from canarium.memo import LONG, TEMPLATES, VALUES, Budget, Memo, weigh
+from canarium.memo import LONG, TEMPLATES, VALUES, Memo, MemoBudget, weigh
 from canarium.resources.diff import contains
 from canarium.resources.pod_template import render_template
 
@@ -53,7 +53,7 @@ def test_all_that_is_remembered_by_value_has_one_of_two_budgets() -> None:
 
 def test_a_result_is_remembered_until_others_need_its_room() -> None:
     computed: list[str] = []
-    budget = Budget(20_000)
+    budget = MemoBudget(20_000)
 
     def double(text: str, times: int = 2) -> str:
         computed.append(text[:10])
@@ -77,7 +77,7 @@ def test_a_result_is_remembered_until_others_need_its_room() -> None:
 
 
 def test_what_is_as_large_as_many_is_not_remembered() -> None:
-    budget = Budget(20_000)
+    budget = MemoBudget(20_000)
     memo = Memo(lambda text: text + "!", budget)
     memo("kept")
     before = budget.size
@@ -87,7 +87,7 @@ def test_what_is_as_large_as_many_is_not_remembered() -> None:
 
 @pytest.mark.parametrize("length", [1, LONG - 1, LONG, 5_000])
 def test_a_text_and_the_bytes_of_it_are_two_things(length: int) -> None:
-    memo = Memo(lambda text: type(text).__name__, Budget(100_000))
+    memo = Memo(lambda text: type(text).__name__, MemoBudget(100_000))
     assert [memo("x" * length), memo(b"x" * length)] == ["str", "bytes"]
     assert memo("\ud800" * length) == "str"
 

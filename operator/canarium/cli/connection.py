@@ -22,7 +22,7 @@ from canarium.cli.refusals import explain_refusal, explain_unreachable
 from canarium.errors import CommandError, ConfigError, UnavailableError
 from canarium.kube.client import Client
 from canarium.kube.kinds import MODEL_DEPLOYMENTS, MODEL_REVISIONS, Resource
-from canarium.kube.transport import HttpTransport, Request
+from canarium.kube.transport import ApiRequest, HttpTransport
 
 Json = dict[str, Any]
 
@@ -61,12 +61,12 @@ class PersonsTransport(HttpTransport):
         await super().close()
 
     def refuse(
-        self, request: Request, response: aiohttp.ClientResponse, payload: bytes
+        self, request: ApiRequest, response: aiohttp.ClientResponse, payload: bytes
     ) -> Exception:
         """What an answer of 300 and above means."""
         return explain_refusal(request, response.status, payload.decode("utf-8", "replace"))
 
-    def fail(self, request: Request, error: Exception) -> Exception:
+    def fail(self, request: ApiRequest, error: Exception) -> Exception:
         """Why no answer came."""
         return UnavailableError(explain_unreachable(error, self.cluster.server))
 

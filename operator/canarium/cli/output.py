@@ -67,7 +67,7 @@ def dump_yaml(value: Any) -> str:
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=False)
 
 
-class Door:
+class CleaningStream:
     """A stream that cleans what is written to it; all else is the stream's own affair."""
 
     def __init__(self, behind: TextIO) -> None:
@@ -92,7 +92,10 @@ class Door:
 def open_door() -> Iterator[None]:
     """Put the door before stdout and stderr, and before the traceback of what nobody foresaw."""
     kept = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = cast("TextIO", Door(kept[0])), cast("TextIO", Door(kept[1]))
+    sys.stdout, sys.stderr = (
+        cast("TextIO", CleaningStream(kept[0])),
+        cast("TextIO", CleaningStream(kept[1])),
+    )
     sys.excepthook = _print_traceback
     try:
         yield
@@ -102,14 +105,14 @@ def open_door() -> Iterator[None]:
 
 def look_behind(stream: IO[str]) -> IO[str]:
     """The stream itself, for those who clean what they write there."""
-    return stream.behind if isinstance(stream, Door) else stream
+    return stream.behind if isinstance(stream, CleaningStream) else stream
 
 
 def _print_traceback(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     text = "".join(traceback.format_exception(kind, error, trace))
-    Door(sys.stderr).write(text)
+    CleaningStream(sys.stderr).write(text)
 
 
 def _is_harmful(letter: str) -> bool:

@@ -15,7 +15,7 @@ from canarium.errors import (
     NotAllowedError,
     UnavailableError,
 )
-from canarium.kube.transport import Request
+from canarium.kube.transport import ApiRequest
 
 INSTALL = (
     "the cluster does not know Canarium's kinds: install them with"
@@ -27,7 +27,7 @@ _DENIED = re.compile(r" denied (?:the )?request: ")
 "What stands before the words of a policy or a webhook; the object's name and its own stand first."
 
 
-def explain_refusal(request: Request, status: int, text: str) -> Exception:
+def explain_refusal(request: ApiRequest, status: int, text: str) -> Exception:
     """The error for an HTTP status of 400 or above; `text` is the body, a Status or not."""
     reason, message, about = _read_status(text)
     where = f"in namespace {request.namespace}" if request.namespace else "in all namespaces"

@@ -17,7 +17,7 @@ from canarium.cli.drawing.status_tree import make_tree
 from canarium.cli.drawing.terminal import make_console, print_value
 from canarium.cli.following import Found, follow, follow_model
 from canarium.cli.objects.status_report import Report, make_report
-from canarium.cli.objects.usage import Sources, fetch_readings
+from canarium.cli.objects.usage import UsageSources, fetch_readings
 from canarium.core.names import MODEL_LABEL
 from canarium.core.status import dump
 from canarium.cost.usage import Readings
@@ -55,7 +55,7 @@ async def fetch_scene(connection: Connection, name: str) -> Scene:
     return Scene(model, records, pods)
 
 
-async def measure_scene(connection: Connection, scene: Scene, sources: Sources) -> Scene:
+async def measure_scene(connection: Connection, scene: Scene, sources: UsageSources) -> Scene:
     """The same with what its pods use; without pods there is nothing to measure."""
     if not scene.pods:
         return scene

@@ -30,7 +30,7 @@ _TRACKING = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class FieldOwner:
     """One entry of metadata.managedFields that owns a part of what makes a revision."""
 
     manager: str
@@ -65,7 +65,7 @@ class Origin:
 
 def make_origin(
     generation: int,
-    writers: Iterable[Writer],
+    writers: Iterable[FieldOwner],
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
     identity: str,
@@ -76,7 +76,7 @@ def make_origin(
     which the apiserver sorts by time; it may then be the other.
     """
     last = max(enumerate(writers), key=lambda pair: (pair[1].at, pair[0]), default=None)
-    writer = Writer("", "") if last is None else last[1]
+    writer = FieldOwner("", "") if last is None else last[1]
     return Origin(
         generation=generation,
         manager=writer.manager,

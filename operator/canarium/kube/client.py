@@ -17,7 +17,7 @@ from canarium.kube.transport import (
     APPLY_PATCH,
     JSON_PATCH,
     MERGE_PATCH,
-    Request,
+    ApiRequest,
     Transport,
 )
 
@@ -89,17 +89,17 @@ class Client:
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> bytes:
         """Read one object."""
-        return await self._transport.send(Request("GET", "get", resource, namespace, name))
+        return await self._transport.send(ApiRequest("GET", "get", resource, namespace, name))
 
     async def fetch_version(self) -> tuple[int, int]:
         """The cluster's version, major and minor."""
-        raw = await self._transport.send(Request("GET", "get", VERSION, path="/version"))
+        raw = await self._transport.send(ApiRequest("GET", "get", VERSION, path="/version"))
         said = msgspec.json.decode(raw, type=ClusterVersion)
         return int(said.major), int(said.minor.rstrip("+"))  # some distributions write 34+
 
     async def fetch_addresses(self) -> tuple[tuple[str, int], ...]:
         """Where the apiserver says that it is itself: addresses and ports."""
-        raw = await self._transport.send(Request("GET", "get", API, path="/api"))
+        raw = await self._transport.send(ApiRequest("GET", "get", API, path="/api"))
         said = msgspec.json.decode(raw, type=ApiVersions)
         places = (each.server_address.rpartition(":") for each in said.places or ())
         return tuple((host.strip("[]"), int(port)) for host, _, port in places if port.isdecimal())
@@ -110,7 +110,7 @@ class Client:
         """Create an object that must not exist (`ConflictError`, AlreadyExists, when it does)."""
         query = {"fieldManager": manager}
         return await self._write(
-            Request("POST", "create", resource, namespace, query=query, body=self._encode(body))
+            ApiRequest("POST", "create", resource, namespace, query=query, body=self._encode(body))
         )
 
     async def apply(
@@ -130,7 +130,7 @@ class Client:
         """
         query = {"fieldManager": manager, "force": "true" if force else "false", **options}
         return await self._write(
-            Request(
+            ApiRequest(
                 "PATCH",
                 "apply",
                 resource,
@@ -147,7 +147,7 @@ class Client:
     ) -> bytes:
         """Write a whole object (PUT); its resourceVersion is a precondition."""
         return await self._write(
-            Request("PUT", "update", resource, namespace, name, body=self._encode(body))
+            ApiRequest("PUT", "update", resource, namespace, name, body=self._encode(body))
         )
 
     async def patch_status(
@@ -166,7 +166,7 @@ class Client:
             {"op": "add", "path": "/status", "value": status},
         ]
         return await self._write(
-            Request(
+            ApiRequest(
                 "PATCH",
                 "patch",
                 resource,
@@ -192,7 +192,7 @@ class Client:
     ) -> bytes:
         """JSON merge patch; a resourceVersion in the body is a precondition."""
         return await self._write(
-            Request(
+            ApiRequest(
                 "PATCH",
                 "patch",
                 resource,
@@ -214,7 +214,7 @@ class Client:
             preconditions["resourceVersion"] = resource_version
         body = {"propagationPolicy": "Background", "preconditions": preconditions}
         return await self._write(
-            Request("DELETE", "delete", resource, namespace, name, body=self._encode(body))
+            ApiRequest("DELETE", "delete", resource, namespace, name, body=self._encode(body))
         )
 
     async def list_pages(
@@ -228,7 +228,7 @@ class Client:
         """Every page of a list; each carries the resourceVersion that a watch continues from."""
         query = {"limit": str(PAGE_SIZE)} | _select(resource, selector, fields)
         while True:
-            request = Request("GET", "list", resource, namespace, query=dict(query))
+            request = ApiRequest("GET", "list", resource, namespace, query=dict(query))
             page = _pages.decode(await self._transport.send(request))
             yield page
             if not page.metadata.next_page:
@@ -239,7 +239,9 @@ class Client:
         self, resource: Resource, namespace: str | None, query: Mapping[str, str]
     ) -> bytes:
         """A whole list in one answer, as the apiserver has it; `query` may hold selectors."""
-        return await self._transport.send(Request("GET", "list", resource, namespace, query=query))
+        return await self._transport.send(
+            ApiRequest("GET", "list", resource, namespace, query=query)
+        )
 
     def watch(
         self,
@@ -260,9 +262,9 @@ class Client:
             **_select(resource, selector),
             **options,
         }
-        return self._transport.stream(Request("GET", "watch", resource, namespace, query=query))
+        return self._transport.stream(ApiRequest("GET", "watch", resource, namespace, query=query))
 
-    async def _write(self, request: Request) -> bytes:
+    async def _write(self, request: ApiRequest) -> bytes:
         if request.resource not in FREE and not self.may_write():
             words = f"{request.verb} of {request.resource.plural}: not sent without the lease"
             raise UnavailableError(words)

@@ -49,7 +49,7 @@ seconds it took; a watch is told of when it begins."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """One request: what is to be done (`verb`, as metrics count it), to which objects, and how.
 
     `path` follows from the kind and the names unless it is given. Raises `ApiError` (400) when made
@@ -81,10 +81,10 @@ class Transport(Protocol):
     `UnavailableError` when it cannot be reached, is overloaded or doesn't answer in time.
     """
 
-    async def send(self, request: Request) -> bytes:
+    async def send(self, request: ApiRequest) -> bytes:
         """Ask once; the answer."""
 
-    def stream(self, request: Request) -> AsyncGenerator[bytes, None]:
+    def stream(self, request: ApiRequest) -> AsyncGenerator[bytes, None]:
         """The lines of a watch, until the apiserver ends it; close it to end it before."""
 
 
@@ -176,7 +176,7 @@ class HttpTransport:
             raise RuntimeError("the client is used outside of its `async with`")
         return self._session
 
-    async def send(self, request: Request) -> bytes:
+    async def send(self, request: ApiRequest) -> bytes:
         """Ask once; the answer."""
         options, begun = self._options(request), time.monotonic()
         try:
@@ -194,7 +194,7 @@ class HttpTransport:
             raise self.refuse(request, response, payload)
         return payload
 
-    async def stream(self, request: Request) -> AsyncGenerator[bytes, None]:
+    async def stream(self, request: ApiRequest) -> AsyncGenerator[bytes, None]:
         """The lines of a watch, one JSON event each, until the apiserver ends it."""
         begun = time.monotonic()
         try:
@@ -210,18 +210,18 @@ class HttpTransport:
             raise self.fail(request, error) from error
 
     def refuse(
-        self, request: Request, response: aiohttp.ClientResponse, payload: bytes
+        self, request: ApiRequest, response: aiohttp.ClientResponse, payload: bytes
     ) -> Exception:
         """What an answer of 300 and above means."""
         return make_error(response.status, payload, response.headers.get("Retry-After"))
 
-    def fail(self, request: Request, error: Exception) -> Exception:
+    def fail(self, request: ApiRequest, error: Exception) -> Exception:
         """Why no answer came, or why a stream broke off."""
         return UnavailableError(
             f"{request.verb} of {request.resource.plural}: {explain_failure(error)}"
         )
 
-    def _options(self, request: Request) -> dict[str, Any]:
+    def _options(self, request: ApiRequest) -> dict[str, Any]:
         """What aiohttp is told of a request."""
         headers = {"Content-Type": request.content_type} if request.body is not None else {}
         if token := self._token():
@@ -236,7 +236,7 @@ class HttpTransport:
             options["server_hostname"] = self.cluster.server_name
         return options
 
-    def _url(self, request: Request) -> URL:
+    def _url(self, request: ApiRequest) -> URL:
         """Already escaped, so that no library normalises `..` or decodes `%2F` on the way."""
         tail = f"?{urlencode(request.query)}" if request.query else ""
         return URL(f"{self.cluster.server}{request.path}{tail}", encoded=True)
@@ -249,7 +249,7 @@ class HttpTransport:
             self._authorized_at = now
         return self._authorization
 
-    def _observe(self, request: Request, code: int, begun: float) -> None:
+    def _observe(self, request: ApiRequest, code: int, begun: float) -> None:
         if code == 401:  # the token was renewed, or it is gone: read it again
             self._authorized_at = float("-inf")
         if self._observer is not None:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from canarium.judge import Buckets, Sample
 from canarium.judge.latency import add
-from canarium.metrics.recollection import SHARED, Budget, Recollection
+from canarium.metrics.recollection import SHARED, Recollection, RecollectionBudget
 from canarium.queries.profiles import UNITS, Profile
 
 MAX_SERIES = 5_000
@@ -155,7 +155,7 @@ def _compile_announcement(name: str) -> re.Pattern[bytes]:
 class Parser:
     """Reads the families of one profile, and nothing else, from Prometheus' text format."""
 
-    def __init__(self, profile: Profile, budget: Budget = SHARED) -> None:
+    def __init__(self, profile: Profile, budget: RecollectionBudget = SHARED) -> None:
         self.profile = profile
         buckets = profile.duration and f"{profile.duration}_bucket"
         answers = (profile.requests, profile.failures, profile.successes)
@@ -177,7 +177,7 @@ class Parser:
         self._known = Recollection(self._understand, budget)
 
     def parse(self, text: bytes) -> Counters:
-        """Read the counters of a whole text, as `Page` does piece by piece.
+        """Read the counters of a whole text, as `MetricsPage` does piece by piece.
 
         Raises UnreadableMetricsError.
         """
@@ -186,9 +186,9 @@ class Parser:
             pass
         return get_only(page)
 
-    def open(self) -> Page:
+    def open(self) -> MetricsPage:
         """Begin with a text."""
-        return Page((self,))
+        return MetricsPage((self,))
 
     def read(self, line: bytes) -> tuple[_Series, int]:
         """What one line counts that is of a family of the profile's."""
@@ -308,7 +308,7 @@ class _Counting:
         )
 
 
-class Page:
+class MetricsPage:
     """A text that is read piece by piece, as it comes, by one parser or several of one family.
 
     A family that is announced and has no series counts zero: series appear with their first
@@ -390,7 +390,7 @@ class Page:
             self._first.append(line[:1])
 
 
-def get_only(page: Page) -> Counters:
+def get_only(page: MetricsPage) -> Counters:
     """What a text counts that one parser has read. Raises UnreadableMetricsError."""
     (found,) = page.finish()
     if isinstance(found, UnreadableMetricsError):

@@ -23,7 +23,7 @@ OVERHEAD = 160
 V = TypeVar("V")
 
 
-class Budget:
+class RecollectionBudget:
     """What several recollections may keep together: beyond it, the largest one forgets all."""
 
     def __init__(self, most: int = MOST_OF_ALL) -> None:
@@ -56,7 +56,7 @@ class Budget:
         return sum(one.size for one in self._all)
 
 
-SHARED = Budget()
+SHARED = RecollectionBudget()
 "Of all that this process remembers of metrics pages."
 
 
@@ -66,7 +66,10 @@ class Recollection(dict[bytes, V]):
     __slots__ = ("__weakref__", "_budget", "_learn", "_most", "_old", "_old_size", "_young_size")
 
     def __init__(
-        self, learn: Callable[[bytes], V], budget: Budget = SHARED, most: int = MOST_OF_ONE
+        self,
+        learn: Callable[[bytes], V],
+        budget: RecollectionBudget = SHARED,
+        most: int = MOST_OF_ONE,
     ) -> None:
         super().__init__()
         self._learn = learn

@@ -29,7 +29,7 @@ from canarium.kube.queues.backlog import Backlog, crowd_out
 from canarium.kube.queues.backoff import Backoff
 from canarium.notifying.destinations import Destination, find_destination
 from canarium.notifying.messages import News, make_message, make_news
-from canarium.notifying.posting import Outcome, post
+from canarium.notifying.posting import DeliveryOutcome, post
 from canarium.outbound.errors import SourceError
 from canarium.outbound.forbidden_addresses import Network, make_guarded_session
 from canarium.outbound.reach import NoServiceError, NotReachedError, Reach
@@ -190,7 +190,7 @@ class Notifier:
             return 0.0
         return delay
 
-    async def _try(self, letter: _Delivery) -> Outcome:
+    async def _try(self, letter: _Delivery) -> DeliveryOutcome:
         try:
             async with self._slots[letter.place[0] or letter.place[1]]:
                 destination = await find_destination(
@@ -200,13 +200,13 @@ class Notifier:
                 dial, owner = await self._find(letter, destination), letter.place[0]
                 return await post(self._open(), destination, message, owner, dial)
         except NotReachedError as error:  # a Service may be on its way
-            return Outcome(str(error), final=not isinstance(error, NoServiceError))
+            return DeliveryOutcome(str(error), final=not isinstance(error, NoServiceError))
         except SourceError as error:  # the Secret or its Role may be on its way
-            return Outcome(str(error))
+            return DeliveryOutcome(str(error))
         except Exception as error:  # noqa: BLE001 - the receiver's other letters can be sent
             about = f"{_name(letter.meta)} {letter.receiver.name}"
             words = self._boundary.note("Notifying", about, error)
-            return Outcome(f"an internal error ({words})", final=True)
+            return DeliveryOutcome(f"an internal error ({words})", final=True)
 
     async def _find(self, letter: _Delivery, destination: Destination) -> tuple[str, ...]:
         """What is dialled for an address out of a Secret; a file's is an administrator's."""

@@ -25,7 +25,7 @@ TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeliveryOutcome:
     """How one try ended: `problem` is "" when it was delivered.
 
     `final`: trying again is of no use. `retry_after` is how many seconds the receiver asked to be
@@ -37,7 +37,7 @@ class Outcome:
     retry_after: float = 0.0
 
 
-DELIVERED = Outcome()
+DELIVERED = DeliveryOutcome()
 
 
 async def post(
@@ -46,7 +46,7 @@ async def post(
     message: Message,
     owner: str = "",
     dial: tuple[str, ...] = (),
-) -> Outcome:
+) -> DeliveryOutcome:
     """Try once, at the first of the addresses of `dial` that takes the connection.
 
     `owner` is the namespace whose address it is.
@@ -56,10 +56,10 @@ async def post(
             with looking_up_for(owner):
                 return await _connect(session, destination, message, dial)
     except TimeoutError:
-        return Outcome(f"no answer within {TIMEOUT_SECONDS:g} s")
+        return DeliveryOutcome(f"no answer within {TIMEOUT_SECONDS:g} s")
     except (aiohttp.ClientError, OSError) as error:
         refused = isinstance(getattr(error, "os_error", None), RefusedAddressError)
-        return Outcome(explain_failure(error), final=refused)
+        return DeliveryOutcome(explain_failure(error), final=refused)
 
 
 async def _connect(
@@ -67,7 +67,7 @@ async def _connect(
     destination: Destination,
     message: Message,
     dial: tuple[str, ...],
-) -> Outcome:
+) -> DeliveryOutcome:
     for place in dial[:-1]:
         try:
             return await _post(session, destination, message, place, SOON)
@@ -82,7 +82,7 @@ async def _post(
     message: Message,
     place: str,
     patience: aiohttp.ClientTimeout = WHENEVER,
-) -> Outcome:
+) -> DeliveryOutcome:
     url, name = destination.url, destination.url.raw_host
     headers = {"Content-Type": message.content_type, **destination.credentials.headers}
     if place:
@@ -101,15 +101,15 @@ async def _post(
         return judge(response.status, response.headers.get("Retry-After", ""))
 
 
-def judge(status: int, retry_after: str, now: float | None = None) -> Outcome:
+def judge(status: int, retry_after: str, now: float | None = None) -> DeliveryOutcome:
     """What a status means; `now` is in epoch seconds."""
     if 200 <= status < 300:
         return DELIVERED
     if 300 <= status < 400:
-        return Outcome(f"HTTP status {status}: redirects are not followed", final=True)
+        return DeliveryOutcome(f"HTTP status {status}: redirects are not followed", final=True)
     again = status in TRY_AGAIN
     seconds = _read_retry_after(retry_after, time.time() if now is None else now)
-    return Outcome(f"HTTP status {status}", not again, seconds if again else 0.0)
+    return DeliveryOutcome(f"HTTP status {status}", not again, seconds if again else 0.0)
 
 
 def _read_retry_after(text: str, now: float) -> float:

@@ -40,7 +40,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class OutboundRequest:
     """What is asked. `form` is sent as a form.
 
     `host` is the name to ask for where the URL has an address in its place; `owner` is the
@@ -68,7 +68,7 @@ class Answer:
 
 @asynccontextmanager
 async def fetching(
-    session: aiohttp.ClientSession, request: Request, limits: Limits, shares: Shares
+    session: aiohttp.ClientSession, request: OutboundRequest, limits: Limits, shares: Shares
 ) -> AsyncIterator[Answer]:
     """Ask once, as soon as a namespace hasn't too many requests under way.
 
@@ -85,7 +85,7 @@ async def fetching(
 
 async def fetch(
     session: aiohttp.ClientSession,
-    request: Request,
+    request: OutboundRequest,
     limits: Limits,
     held: Held | None = None,
 ) -> Answer:
@@ -97,7 +97,7 @@ async def fetch(
 
 
 async def _try(
-    session: aiohttp.ClientSession, request: Request, limits: Limits, held: Held | None
+    session: aiohttp.ClientSession, request: OutboundRequest, limits: Limits, held: Held | None
 ) -> Answer | SourceError:
     """The answer, or why there is none: without frames, which would hold what was read so far."""
     try:
@@ -157,7 +157,7 @@ async def not_counted(deadline: asyncio.Timeout, doing: Awaitable[T]) -> T:
 
 @asynccontextmanager
 async def asking(
-    session: aiohttp.ClientSession, request: Request
+    session: aiohttp.ClientSession, request: OutboundRequest
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send a request, and give its answer as far as the headers."""
     async with AsyncExitStack() as stack:
@@ -169,7 +169,7 @@ async def asking(
 
 
 async def _connect(
-    stack: AsyncExitStack, session: aiohttp.ClientSession, request: Request
+    stack: AsyncExitStack, session: aiohttp.ClientSession, request: OutboundRequest
 ) -> aiohttp.ClientResponse:
     """Ask at the first address that takes the connection; the last one's failure is told."""
     for place in request.dial[:-1]:
@@ -181,14 +181,16 @@ async def _connect(
     return await stack.enter_async_context(_send(session, last))
 
 
-def aim(request: Request, address: str) -> Request:
+def aim(request: OutboundRequest, address: str) -> OutboundRequest:
     """The same request, sent to this address in the place of its host's name."""
     url = request.url.with_host(address)
     return replace(request, url=url, host=request.host or request.url.raw_host)
 
 
 def _send(
-    session: aiohttp.ClientSession, request: Request, timeout: aiohttp.ClientTimeout = WHENEVER
+    session: aiohttp.ClientSession,
+    request: OutboundRequest,
+    timeout: aiohttp.ClientTimeout = WHENEVER,
 ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
     return session.request(
         request.method,
@@ -204,7 +206,7 @@ def _send(
     )
 
 
-def _make_headers(request: Request) -> dict[str, str]:
+def _make_headers(request: OutboundRequest) -> dict[str, str]:
     headers = {"Accept": request.accept, "Accept-Encoding": "identity"}
     if request.host is not None:
         port = "" if request.url.is_default_port() else f":{request.url.port}"

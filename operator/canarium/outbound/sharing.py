@@ -27,7 +27,7 @@ MOST_FOLLOWED = 40_000
 T = TypeVar("T")
 
 
-class Turns:
+class LoopTurns:
     """One at a time, and between two of them the loop goes round once.
 
     Of several owners that wait, the one goes first that has had the least time, so whoever has much
@@ -303,8 +303,8 @@ class Shares:
     own; `series` are those that are followed.
     """
 
-    turns: Turns = field(default_factory=Turns)
-    threads: Turns = field(default_factory=Turns)
+    turns: LoopTurns = field(default_factory=LoopTurns)
+    threads: LoopTurns = field(default_factory=LoopTurns)
     answers: Room = field(default_factory=lambda: Room(MOST_IN_FLIGHT, MOST_OF_A_NAMESPACE))
     requests: Room = field(default_factory=lambda: Room(48, 16))
     pods: Room = field(default_factory=lambda: Room(160, 64))

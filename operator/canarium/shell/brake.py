@@ -24,7 +24,7 @@ TOLD_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class WriteRate:
     """So many writes at once, and so many a second after those."""
 
     burst: float
@@ -34,12 +34,12 @@ class Budget:
 class Cause(Enum):
     """What a write of status is about."""
 
-    ORDINARY = Budget(30.0, 3.0)
-    PROTECTION = Budget(10.0, 1.0)
+    ORDINARY = WriteRate(30.0, 3.0)
+    PROTECTION = WriteRate(10.0, 1.0)
     "A rollback, and traffic that goes to stable."
-    PERSON = Budget(20.0, 2.0)
+    PERSON = WriteRate(20.0, 2.0)
     "A command: each is handled once, so only people can use this up."
-    CHILD = Budget(20.0, 1.0)
+    CHILD = WriteRate(20.0, 1.0)
     "A child that is there already; each has its own."
 
 
@@ -55,7 +55,7 @@ def find_cause(before: Status, plan: Plan) -> Cause:
 
 @dataclass(slots=True)
 class _Bucket:
-    budget: Budget
+    budget: WriteRate
     tokens: float
     at: float
 

@@ -33,7 +33,7 @@ MOST_HEADERS = 32
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class Door:
+class Connections:
     """The connections that there are, in the order in which they last had nothing to ask."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Visit(web.RequestHandler):
 
     __slots__ = ("_door", "_entered", "asking")
 
-    def __init__(self, server: DoorServer, door: Door) -> None:
+    def __init__(self, server: DoorServer, door: Connections) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -144,7 +144,7 @@ class DoorServer(web.Server):
                 return await handler(request)
 
         super().__init__(answer)
-        self._door = Door()
+        self._door = Connections()
 
     def __call__(self) -> web.RequestHandler:
         """Make a connection."""

@@ -41,7 +41,7 @@ _TABLES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MetricEntry:
     """One metric: its full name, Prometheus' type, its labels and what it tells."""
 
     table: str
@@ -59,25 +59,25 @@ class Entry:
         return next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "")
 
 
-def list_metrics() -> Iterator[Entry]:
+def list_metrics() -> Iterator[MetricEntry]:
     """Every metric that the operator has."""
     metrics = Metrics()
     for each in vars(metrics).values():
         if hasattr(each, "_labelnames"):
             yield _describe(each)
     for family in FAMILIES:
-        yield Entry("model", family.name, "gauge", family.labels, family.text)
+        yield MetricEntry("model", family.name, "gauge", family.labels, family.text)
     for name, text, _ in USE:
-        yield Entry("use", f"canarium_revision_{name}", "gauge", USE_LABELS, text)
+        yield MetricEntry("use", f"canarium_revision_{name}", "gauge", USE_LABELS, text)
 
 
-def _describe(metric: object) -> Entry:
+def _describe(metric: object) -> MetricEntry:
     """A metric of prometheus_client's, which keeps what it was made of to itself."""
     name, kind, labels, text = (
         getattr(metric, field) for field in ("_name", "_type", "_labelnames", "_documentation")
     )
     full = f"{name}_total" if kind == "counter" else name
-    return Entry("process", full, kind, tuple(labels), text)
+    return MetricEntry("process", full, kind, tuple(labels), text)
 
 
 def render_reference() -> str:
@@ -89,7 +89,7 @@ def render_reference() -> str:
     return "\n".join([_HEAD, first, process, *others])
 
 
-def _render_table(title: str, entries: Iterable[Entry]) -> str:
+def _render_table(title: str, entries: Iterable[MetricEntry]) -> str:
     rows = [
         f"| `{e.name}` | {e.kind} | {', '.join(e.labels) or ''} | {e.unit or ''} | {e.text} |"
         for e in entries

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.sim.apiserver import Key, is_ready, labels_of
 from canarium.sim.controllers.endpoints import Endpoints
-from canarium.sim.traffic import Traffic
+from canarium.sim.traffic import SimulatedTraffic
 
 STEP_SECONDS = 5.0
 "From one step of a walk to the next."
@@ -22,7 +22,7 @@ LONGEST_STEP = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Pods:
+class ServingPods:
     """The pods of one revision that are not on their way out."""
 
     ready: int
@@ -35,7 +35,7 @@ class Load:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        traffic: Traffic,
+        traffic: SimulatedTraffic,
         endpoints: Endpoints,
         draw: random.Random,
     ) -> None:
@@ -62,10 +62,10 @@ class Load:
         """Requests a second that a revision is meant to answer now, ready or not."""
         return self._traffic.rate_of(key) * self._traffic.meant(key).get(revision, 0.0)
 
-    def pods(self, key: Key, revision: str) -> Pods:
+    def pods(self, key: Key, revision: str) -> ServingPods:
         """How many pods a revision has."""
         mine = [p for p in self._endpoints.pods_of(key) if labels_of(p)[REVISION_LABEL] == revision]
-        return Pods(ready=sum(map(is_ready, mine)), every=len(mine))
+        return ServingPods(ready=sum(map(is_ready, mine)), every=len(mine))
 
     def _stop(self, key: Key) -> None:
         if walk := self._walks.pop(key, None):

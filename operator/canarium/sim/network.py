@@ -1,7 +1,7 @@
 """What lies between the operator and the apiserver: time, trouble, and the operator's own death.
 
-A `Connection` is what one operator process has. Requests take their time both ways, watches lag
-behind by kind, so that kinds are seen in another order than they were written in.
+A `SimulatedTransport` is what one operator process has. Requests take their time both ways, watches
+lag behind by kind, so that kinds are seen in another order than they were written in.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, Literal
 import msgspec
 
 from canarium.errors import ApiError, ConflictError, GoneError, UnavailableError
-from canarium.kube import transport
 from canarium.kube.clock import ClusterClock
 from canarium.kube.kinds import Resource
+from canarium.kube.transport import JSON_PATCH, MERGE_PATCH, ApiRequest
 from canarium.sim.apiserver import ApiServer, Change, Key, Stored, labels_of
 from canarium.sim.fields import Json
 
@@ -27,7 +27,7 @@ Trouble = Literal["Conflict", "Error", "Lost"]
 Moment = Literal["before", "after"]
 
 OPERATOR = "canarium"
-PATCHES = {transport.JSON_PATCH: "status", transport.MERGE_PATCH: "merge"}
+PATCHES = {JSON_PATCH: "status", MERGE_PATCH: "merge"}
 "By what they are, two kinds of patches are told apart."
 LOST_AFTER_SECONDS = 5.0
 "How long a request whose answer is lost is waited for."
@@ -37,7 +37,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RecordedRequest:
     """One request of the operator; `number` counts its writes from 1, reads have 0."""
 
     verb: str
@@ -70,8 +70,8 @@ class Network:
     lag_seconds: float = 0.02
     lags: dict[str, float] = field(default_factory=dict)
     forbidden: set[str] = field(default_factory=set)
-    trouble: Callable[[Request], Trouble | None] = lambda _request: None
-    note: Callable[[Request], None] = lambda _request: None
+    trouble: Callable[[RecordedRequest], Trouble | None] = lambda _request: None
+    note: Callable[[RecordedRequest], None] = lambda _request: None
     crash: Crash | None = None
     writes: int = 0
     "Writes that were sent so far, by all operators."
@@ -81,7 +81,7 @@ class Network:
         return self.lags.get(kind, self.lag_seconds)
 
 
-class Connection:
+class SimulatedTransport:
     """How one operator process gets to the apiserver (a `Transport`); dead, it never answers."""
 
     def __init__(
@@ -103,7 +103,7 @@ class Connection:
         for stream in self._streams.get(kind, ()):
             stream.put(error or UnavailableError(f"watch of {kind}: connection reset"))
 
-    async def send(self, request: transport.Request) -> bytes:
+    async def send(self, request: ApiRequest) -> bytes:
         """Ask once; the answer."""
         if request.verb == "list":
             return await self._list(request)
@@ -112,10 +112,10 @@ class Connection:
         verb, is_write = PATCHES.get(request.content_type, request.verb), request.method != "GET"
         self._network.writes += is_write
         number = self._network.writes if is_write else 0
-        asked = Request(verb, request.resource.kind, key, number)
+        asked = RecordedRequest(verb, request.resource.kind, key, number)
         return await self._ask(asked, lambda: self._act(asked, body, request))
 
-    async def stream(self, request: transport.Request) -> AsyncGenerator[bytes, None]:
+    async def stream(self, request: ApiRequest) -> AsyncGenerator[bytes, None]:
         """The lines of a watch, each as late as the network says."""
         await self._travel()
         self._check_allowed(request.resource)
@@ -134,7 +134,7 @@ class Connection:
             stop()
             streams.remove(stream)
 
-    async def _list(self, request: transport.Request) -> bytes:
+    async def _list(self, request: ApiRequest) -> bytes:
         """The whole list as one page."""
         is_wanted = _make_filter(request)
         await self._travel()
@@ -146,7 +146,7 @@ class Connection:
         self._hear()
         return page
 
-    def _act(self, asked: Request, body: Any, request: transport.Request) -> Stored | Json:
+    def _act(self, asked: RecordedRequest, body: Any, request: ApiRequest) -> Stored | Json:
         """What the apiserver does with a request, and answers."""
         server, place = self._server, (asked.kind, asked.key)
         manager = request.query.get("fieldManager", OPERATOR)
@@ -171,7 +171,7 @@ class Connection:
         if resource.kind in self._network.forbidden:
             raise ApiError(403, "Forbidden", f'User "{OPERATOR}" cannot list {resource.plural}')
 
-    async def _ask(self, request: Request, act: Callable[[], Stored | Json]) -> bytes:
+    async def _ask(self, request: RecordedRequest, act: Callable[[], Stored | Json]) -> bytes:
         """Send a request and wait for its answer, unless something happens on the way."""
         await self._travel()
         trouble = self._network.trouble(request) if request.number else None
@@ -200,7 +200,7 @@ class Connection:
         if self.dead:
             await asyncio.get_running_loop().create_future()
 
-    async def _die_at(self, request: Request, moment: Moment) -> None:
+    async def _die_at(self, request: RecordedRequest, moment: Moment) -> None:
         if self._network.crash != Crash(request.number, moment):
             return
         self.dead, self._network.crash = True, None
@@ -247,14 +247,14 @@ def expired() -> GoneError:
     return GoneError(410, "Expired", "too old resource version")
 
 
-def _refuse(trouble: Trouble | None, request: Request) -> None:
+def _refuse(trouble: Trouble | None, request: RecordedRequest) -> None:
     if trouble == "Conflict":
         raise ConflictError(409, "Conflict", f"{request}: the object has been modified")
     if trouble == "Error":
         raise ApiError(500, "InternalError", f"{request}: etcdserver: leader changed")
 
 
-def _make_filter(request: transport.Request) -> Callable[[Json], bool]:
+def _make_filter(request: ApiRequest) -> Callable[[Json], bool]:
     """Which objects of a kind are asked for: of a namespace, by names of labels, or by its name."""
     path, _, name = request.query.get("fieldSelector", "").partition("=")
     if path not in ("", "metadata.name"):

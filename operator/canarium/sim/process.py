@@ -20,7 +20,7 @@ from canarium.kube.informers.watched import make_reflectors
 from canarium.kube.kinds import MODEL_DEPLOYMENTS
 from canarium.kube.queues.workqueue import WorkQueue
 from canarium.shell.controller import Controller, Measuring, Planner, Recording
-from canarium.sim.network import Connection
+from canarium.sim.network import SimulatedTransport
 
 WORKERS = 4
 
@@ -37,7 +37,7 @@ class Operator:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: SimulatedTransport,
         *,
         planner: Planner,
         recorder: Recording,

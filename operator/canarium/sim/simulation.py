@@ -32,9 +32,9 @@ from canarium.sim.controllers.pods import Pods
 from canarium.sim.fields import Json
 from canarium.sim.load import Load
 from canarium.sim.loop import VirtualLoop
-from canarium.sim.network import Connection, Crash, Network, Request
+from canarium.sim.network import Crash, Network, RecordedRequest, SimulatedTransport
 from canarium.sim.process import MakeMeasuring, Operator
-from canarium.sim.traffic import Traffic
+from canarium.sim.traffic import SimulatedTraffic
 from canarium.sim.verdicts import Script, judge_counts
 
 EPOCH = 1_800_000_000.0
@@ -79,13 +79,13 @@ class Simulation:
         self.gateway = Gateway(self.server, self.loop, GATEWAY)
         self.garbage = Garbage(self.server, self.loop)
         draw = random.Random(seed)  # noqa: S311 - a simulation has to be repeatable
-        self.traffic = Traffic(self.server, self.endpoints, self.gateway, self.now, draw)
+        self.traffic = SimulatedTraffic(self.server, self.endpoints, self.gateway, self.now, draw)
         self.load = Load(self.loop, self.traffic, self.endpoints, draw)
         self.autoscaler = Autoscaler(self.server, self.loop, self.load)
         self.keda = Keda(self.server, self.loop, self.load)
         self.drain = Drain(self.server, self.loop, self.pods)
         self.script = Script()
-        self.writes: deque[Request] = deque(maxlen=remembered)
+        self.writes: deque[RecordedRequest] = deque(maxlen=remembered)
         self.events: deque[tuple[Key, Event]] = deque(maxlen=remembered)
         self.restart_seconds = 2.0
         self.machine_ahead_seconds = 0.0
@@ -231,7 +231,7 @@ class Simulation:
 
     def _start(self) -> None:
         clock = ClusterClock(self._machine_time, self.loop.time)
-        connection = Connection(self.server, self.network, self.restart_operator, clock)
+        connection = SimulatedTransport(self.server, self.network, self.restart_operator, clock)
         self.operator = Operator(
             connection,
             planner=self._planner,
@@ -260,7 +260,7 @@ class Simulation:
         """Take an event of the operator's (`controller.Recording`)."""
         self.events.append(((meta.namespace, meta.name), event))
 
-    def _note_write(self, request: Request) -> None:
+    def _note_write(self, request: RecordedRequest) -> None:
         self.writes.append(request)
 
     def _look(self, change: Change) -> None:

@@ -20,7 +20,7 @@ from canarium.metrics.kept_counters import KeptCounters
 from canarium.metrics.sources.pods import Measurement, PodTarget, ScrapeError
 from canarium.sim.apiserver import ApiServer, Change, Key, is_ready, labels_of
 from canarium.sim.controllers.endpoints import Endpoints
-from canarium.sim.controllers.gateway import Gateway, Rule, main_rule
+from canarium.sim.controllers.gateway import Gateway, GatewayRule, main_rule
 from canarium.sim.fields import Json
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, math.inf)
@@ -30,7 +30,7 @@ SPREAD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class AnswerPattern:
     """How a version answers: share of errors, median latency, and whether it has metrics."""
 
     error_rate: float = 0.0
@@ -63,7 +63,7 @@ class Flow:
     "Requests that went where nobody is ready, though somebody was ready elsewhere."
 
 
-class Traffic:
+class SimulatedTraffic:
     """The requests for every model."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Traffic:
     ) -> None:
         self.rate = 20.0
         "Requests a second for each model of which nothing else is said."
-        self._answers: dict[str, Answers] = {}
+        self._answers: dict[str, AnswerPattern] = {}
         self._flows: dict[Key, Flow] = {}
         self._places: dict[str, tuple[Key, str]] = {}
         self._versions: dict[str, str] = {}
@@ -88,15 +88,15 @@ class Traffic:
         server.listen(self._look)
         gateway.acted = self._turn
 
-    def answer(self, version: str, answers: Answers | None = None) -> None:
+    def answer(self, version: str, answers: AnswerPattern | None = None) -> None:
         """From now on a version answers so (well by default)."""
         for flow in self._flows.values():
             self._count(flow)
-        self._answers[version] = answers or Answers()
+        self._answers[version] = answers or AnswerPattern()
 
-    def answers(self, version: str) -> Answers:
+    def answers(self, version: str) -> AnswerPattern:
         """How a version answers now."""
-        return self._answers.get(version, Answers())
+        return self._answers.get(version, AnswerPattern())
 
     def offer(self, key: Key, rate: float) -> None:
         """From now on requests for a model come at another rate, in requests a second."""
@@ -216,7 +216,7 @@ class Traffic:
                 count.due -= whole
                 self._draw_answers(count, whole, self._answers_of(revision))
 
-    def _draw_answers(self, count: Count, requests: int, answers: Answers) -> None:
+    def _draw_answers(self, count: Count, requests: int, answers: AnswerPattern) -> None:
         count.requests += requests
         rate, median = answers.error_rate, answers.latency_seconds
         count.errors += sum(self._draw.random() < rate for _ in range(requests)) if rate else 0
@@ -225,7 +225,7 @@ class Traffic:
             seconds = self._draw.lognormvariate(middle, SPREAD)
             count.buckets[next(i for i, bound in enumerate(BOUNDS) if seconds <= bound)] += 1
 
-    def _split_by_rule(self, key: Key, rule: Rule) -> dict[str, float]:
+    def _split_by_rule(self, key: Key, rule: GatewayRule) -> dict[str, float]:
         shares: dict[str, float] = {}
         for name, weight in rule.weights.items():
             if weight:
@@ -253,8 +253,8 @@ class Traffic:
     def _is_anybody_ready(self, key: Key) -> bool:
         return any(map(is_ready, self._endpoints.pods_of(key)))
 
-    def _answers_of(self, revision: str) -> Answers:
-        return self._answers.get(self._versions.get(revision, ""), Answers())
+    def _answers_of(self, revision: str) -> AnswerPattern:
+        return self._answers.get(self._versions.get(revision, ""), AnswerPattern())
 
 
 def read_version(revision: Json) -> str:
@@ -279,7 +279,7 @@ class CountsMeter:
     All pods of a revision are one here, so the one that is read first stands for all of them.
     """
 
-    def __init__(self, traffic: Traffic, now: Callable[[], float]) -> None:
+    def __init__(self, traffic: SimulatedTraffic, now: Callable[[], float]) -> None:
         self._traffic = traffic
         self._now = now
         self._read_at: float | None = None

@@ -14,10 +14,10 @@ from canarium.kube.queues.workqueue import WorkQueue
 from canarium.metrics.sessions import Measurements
 from canarium.shell.controller import Measuring
 from canarium.sim.process import MakeMeasuring
-from canarium.sim.traffic import CountsMeter, Traffic
+from canarium.sim.traffic import CountsMeter, SimulatedTraffic
 
 
-def judge_counts(traffic: Traffic, now: Callable[[], float]) -> MakeMeasuring:
+def judge_counts(traffic: SimulatedTraffic, now: Callable[[], float]) -> MakeMeasuring:
     """The real measurements and the real judge, on what the simulated pods count."""
 
     def make(cache: Cache, queue: WorkQueue) -> Measuring:

@@ -1,5 +1,5 @@
 import pytest
-from canarium.core.provenance import Origin, Source, Writer, find_source, make_origin
+from canarium.core.provenance import FieldOwner, Origin, Source, find_source, make_origin
 from canarium.core.status import dump
 
 IDENTITY = "risk/fraud"
@@ -15,20 +15,20 @@ HELM_RELEASE = {
 RELEASE = {"meta.helm.sh/release-name": "fraud", "meta.helm.sh/release-namespace": "risk"}
 
 
-def origin(*writers: Writer, **annotations: str) -> Origin:
+def origin(*writers: FieldOwner, **annotations: str) -> Origin:
     return make_origin(3, writers, {}, annotations, IDENTITY)
 
 
 def test_the_latest_writer_is_the_one_that_counts() -> None:
     found = origin(
-        Writer("argocd-controller", "Apply", 100.0), Writer("kubectl-edit", "Update", 160.0)
+        FieldOwner("argocd-controller", "Apply", 100.0), FieldOwner("kubectl-edit", "Update", 160.0)
     )
 
     assert found == Origin(3, "kubectl-edit", "Update", 160.0)
 
 
 def test_of_two_writers_in_the_same_second_the_one_that_is_listed_later_counts() -> None:
-    found = origin(Writer("helm", "Update", 100.0), Writer("kubectl-edit", "Update", 100.0))
+    found = origin(FieldOwner("helm", "Update", 100.0), FieldOwner("kubectl-edit", "Update", 100.0))
 
     assert found.manager == "kubectl-edit"
 
@@ -41,7 +41,11 @@ def test_what_the_object_says_of_itself_is_kept() -> None:
     said = {"kubernetes.io/change-cause": "retrained", "canarium.dev/git-revision": "main@4f0c2aa"}
 
     found = make_origin(
-        3, [Writer("kustomize-controller", "Apply", 1_700_000_000.0)], KUSTOMIZATION, said, IDENTITY
+        3,
+        [FieldOwner("kustomize-controller", "Apply", 1_700_000_000.0)],
+        KUSTOMIZATION,
+        said,
+        IDENTITY,
     )
 
     assert dump(found) == {

@@ -22,7 +22,7 @@ from canarium.cost.usage import Amounts, PriceList, Prices, RevisionUse, Use
 from canarium.errors import ApiError, CanariumError, NotFoundError, UnavailableError
 from canarium.kube.boundary import Boundary
 from canarium.kube.informers.cache import Cache
-from canarium.kube.transport import Request
+from canarium.kube.transport import ApiRequest
 from canarium.metrics.sessions import Settings
 from canarium.telemetry.metrics import Metrics
 
@@ -45,7 +45,7 @@ class MetricsClient(FakeClient):
     items: list[Any] = field(default_factory=list)
     errors: list[CanariumError] = field(default_factory=list)
 
-    async def send(self, request: Request) -> bytes:
+    async def send(self, request: ApiRequest) -> bytes:
         assert set(request.query) == {"limit", "labelSelector"}
         self.requests.append(f"list {request.path} {request.query['labelSelector']}")
         if self.errors:

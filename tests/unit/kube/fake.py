@@ -13,7 +13,7 @@ from typing import Any
 
 from canarium.errors import CanariumError, ConflictError, NotFoundError
 from canarium.kube.client import Client
-from canarium.kube.transport import JSON_PATCH, MERGE_PATCH, Request
+from canarium.kube.transport import JSON_PATCH, MERGE_PATCH, ApiRequest
 
 from tests.unit.kube.wire import Json, dump
 
@@ -44,7 +44,7 @@ class FakeClient(Client):
         """Answer the next such requests with these errors."""
         self.refusals[request] = list(errors)
 
-    async def send(self, request: Request) -> bytes:
+    async def send(self, request: ApiRequest) -> bytes:
         """What is asked and answered, as a `Transport`."""
         body = json.loads(request.body or b"{}")
         found = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
@@ -52,12 +52,12 @@ class FakeClient(Client):
         self._note(request, name)
         return self._answer(request, name, body)
 
-    async def stream(self, request: Request) -> AsyncGenerator[bytes, None]:
+    async def stream(self, request: ApiRequest) -> AsyncGenerator[bytes, None]:
         """Nothing that is watched ever changes."""
         await asyncio.Event().wait()
         yield b""
 
-    def _answer(self, request: Request, name: str, body: Any) -> bytes:
+    def _answer(self, request: ApiRequest, name: str, body: Any) -> bytes:
         place = (request.resource.kind, name)
         match request.verb:
             case "get":
@@ -80,7 +80,7 @@ class FakeClient(Client):
         self._check(place, body.get("metadata", {}).get("resourceVersion"))
         return self._store(place, body)
 
-    def _note(self, request: Request, name: str) -> None:
+    def _note(self, request: ApiRequest, name: str) -> None:
         patches = {JSON_PATCH: "status", MERGE_PATCH: "merge"}
         verb = patches.get(request.content_type, request.verb)
         if request.query.get("force") == "true":

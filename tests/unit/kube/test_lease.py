@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 from canarium.errors import UnavailableError
 from canarium.kube.lease import Lease, LeaseLostError, Timing
-from canarium.kube.transport import Request
+from canarium.kube.transport import ApiRequest
 from canarium.sim.loop import VirtualLoop
 
 from tests.unit.kube.clock import VirtualClock
@@ -38,7 +38,7 @@ class Stage:
 class SlowClient(FakeClient):
     """An apiserver that does at once what it is asked, and says so five seconds late."""
 
-    async def send(self, request: Request) -> bytes:
+    async def send(self, request: ApiRequest) -> bytes:
         try:
             return await super().send(request)
         finally:

@@ -12,7 +12,7 @@ from canarium.core.observed import PodEvent
 from canarium.core.plan import Inspect
 from canarium.errors import ApiError, CanariumError, UnavailableError
 from canarium.kube.pod_events import AGAIN_SECONDS, AT_ONCE, FORBIDDEN_SECONDS, PodEvents
-from canarium.kube.transport import Request
+from canarium.kube.transport import ApiRequest
 from canarium.outbound.sharing import Room
 from canarium.sim.loop import VirtualLoop
 
@@ -37,7 +37,7 @@ class Events(FakeClient):
         self.asked: list[tuple[float, str]] = []
         self.refusal: CanariumError | None = None
 
-    async def send(self, request: Request) -> bytes:
+    async def send(self, request: ApiRequest) -> bytes:
         assert request.path in PATHS
         assert set(request.query) == {"limit", "fieldSelector"}
         fields = request.query["fieldSelector"]
@@ -135,7 +135,7 @@ def test_a_thousand_objects_ask_a_few_at_a_time() -> None:
     running = most = 0
 
     class Slow(Events):
-        async def send(self, request: Request) -> bytes:
+        async def send(self, request: ApiRequest) -> bytes:
             nonlocal running, most
             running += 1
             most = max(most, running)
@@ -153,7 +153,7 @@ def test_a_thousand_objects_ask_a_few_at_a_time() -> None:
 
 def test_pods_of_another_namespace_whose_events_hang_are_not_waited_for() -> None:
     class Hanging(Events):
-        async def send(self, request: Request) -> bytes:
+        async def send(self, request: ApiRequest) -> bytes:
             if request.namespace == "crowd":
                 await asyncio.sleep(3600.0)
             return await super().send(request)

@@ -18,7 +18,7 @@ from canarium.metrics.counters import (
     get_only,
 )
 from canarium.metrics.counting import CountsTracker, SeriesTracker
-from canarium.metrics.recollection import MOST_OF_ONE, Budget, Recollection
+from canarium.metrics.recollection import MOST_OF_ONE, Recollection, RecollectionBudget
 from canarium.metrics.sources.prometheus import (
     MAX_LABELS,
     MAX_SERIES,
@@ -27,8 +27,8 @@ from canarium.metrics.sources.prometheus import (
 )
 from canarium.metrics.sources.web import MAX_LOOKS, WEB_LIMITS, read_number
 from canarium.outbound.errors import SourceError
-from canarium.outbound.fetching import Answer, Limits, Request, fetching
-from canarium.outbound.sharing import SLICE_SECONDS, Held, Room, Shares, Turns
+from canarium.outbound.fetching import Answer, Limits, OutboundRequest, fetching
+from canarium.outbound.sharing import SLICE_SECONDS, Held, LoopTurns, Room, Shares
 from canarium.queries.profiles import PROFILES
 from yarl import URL
 
@@ -61,7 +61,7 @@ def find_least_cost(do: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize("name", sorted(name for name, (kind, _) in ANSWERS.items() if "/" in kind))
 def test_no_hostile_page_is_remembered(name: str) -> None:
-    budget = Budget()
+    budget = RecollectionBudget()
     parser = Parser(PROFILES["Prometheus"], budget)
     for _ in range(3):
         with suppress(UnreadableMetricsError):
@@ -123,13 +123,13 @@ def test_a_model_servers_large_page_is_read() -> None:
 
 def test_what_is_remembered_of_texts_is_bounded_by_their_bytes() -> None:
     learnt: list[bytes] = []
-    budget = Budget(most=2 * MOST_OF_ONE)
+    budget = RecollectionBudget(most=2 * MOST_OF_ONE)
 
     def learn(text: bytes) -> int:
         learnt.append(text)
         return len(text)
 
-    alone = Recollection(learn, Budget(100 * MOST_OF_ONE))
+    alone = Recollection(learn, RecollectionBudget(100 * MOST_OF_ONE))
     several = [Recollection(learn, budget) for _ in range(5)]
     for number in range(6_000):
         for one in (alone, *several):
@@ -150,7 +150,7 @@ def test_what_is_asked_for_again_and_again_is_not_learnt_anew() -> None:
         learnt.append(text)
         return 1
 
-    one = Recollection(learn, Budget(), most=200_000)
+    one = Recollection(learn, RecollectionBudget(), most=200_000)
     for number in range(2_000):
         one[b"always"]
         one[b"%d" % number]
@@ -159,7 +159,7 @@ def test_what_is_asked_for_again_and_again_is_not_learnt_anew() -> None:
 
 
 def test_who_is_gone_is_not_counted_any_more() -> None:
-    budget = Budget()
+    budget = RecollectionBudget()
     one = Recollection(len, budget)
     one[b"text"]
     assert budget.size > 0
@@ -264,7 +264,7 @@ def test_a_path_that_searches_looks_at_so_many_values_and_no_more() -> None:
 
 
 async def test_between_two_slices_the_loop_goes_round() -> None:
-    turns, rounds = Turns(), 0
+    turns, rounds = LoopTurns(), 0
 
     def work() -> Iterator[None]:
         for _ in range(10):
@@ -287,7 +287,7 @@ async def test_between_two_slices_the_loop_goes_round() -> None:
 
 async def test_who_had_least_goes_first_and_nobody_saves_turns_up() -> None:
     time_now, order = 0.0, list[str]()
-    turns = Turns(lambda: time_now)
+    turns = LoopTurns(lambda: time_now)
 
     def spend(owner: str, seconds: float) -> Callable[[], None]:
         def work() -> None:
@@ -304,7 +304,7 @@ async def test_who_had_least_goes_first_and_nobody_saves_turns_up() -> None:
 
 
 async def test_who_gives_up_waiting_holds_nobody_up() -> None:
-    turns, done = Turns(), list[str]()
+    turns, done = LoopTurns(), list[str]()
     async with turns.take("a"):
         waiting = [asyncio.create_task(turns.run(each, lambda: None)) for each in "abc"]
         last = asyncio.create_task(turns.run("d", lambda: done.append("d")))
@@ -436,7 +436,7 @@ async def test_what_is_under_way_is_bounded_and_everything_is_given_back() -> No
 
     async def ask(url: str) -> int:
         nonlocal most
-        request = Request("GET", URL(url), "*/*", owner="risk")
+        request = OutboundRequest("GET", URL(url), "*/*", owner="risk")
         async with fetching(session, request, Limits(20, 100_000), shares) as answer:
             most = max(most, shares.answers.total)
             return len(answer.body)
@@ -444,7 +444,7 @@ async def test_what_is_under_way_is_bounded_and_everything_is_given_back() -> No
     async with serving(answering(b"x" * 100_000)) as url, make_local_session() as session:
         assert await asyncio.gather(*(ask(url) for _ in range(30))) == [100_000] * 30
         assert most <= 300_000
-        late = fetching(session, Request("GET", URL(url), "*/*"), Limits(0.0), shares)
+        late = fetching(session, OutboundRequest("GET", URL(url), "*/*"), Limits(0.0), shares)
         with pytest.raises(SourceError, match="no answer within"):
             await late.__aenter__()
     assert most == 300_000
@@ -456,7 +456,7 @@ async def test_a_failure_holds_nothing_of_what_was_read() -> None:
     """Not even in its frames: who collects failures would collect bodies."""
     shares = Shares()
     async with serving(answering(b"x" * 100_000)) as url, make_local_session() as session:
-        request = Request("GET", URL(url), "*/*", owner="risk")
+        request = OutboundRequest("GET", URL(url), "*/*", owner="risk")
         limits = Limits(timeout_seconds=20, max_bytes=50_000)
         with pytest.raises(SourceError, match="longer than 50000 bytes") as caught:
             await fetching(session, request, limits, shares).__aenter__()

@@ -24,7 +24,7 @@ from canarium.notifying import notifier as notifier_module
 from canarium.notifying import posting
 from canarium.notifying.destinations import Destination
 from canarium.notifying.notifier import TRIES, Notifier
-from canarium.notifying.posting import DELIVERED, Outcome, judge
+from canarium.notifying.posting import DELIVERED, DeliveryOutcome, judge
 from canarium.outbound.reach import Reach
 from canarium.sim.loop import VirtualLoop
 from canarium.telemetry.metrics import Metrics
@@ -221,15 +221,19 @@ async def test_what_is_refused_for_good_is_not_tried_again(status: int) -> None:
     ("status", "header", "want"),
     [
         (204, "", DELIVERED),
-        (429, "7", Outcome("HTTP status 429", retry_after=7.0)),
-        (503, "Tue, 14 Nov 2023 22:13:50 GMT", Outcome("HTTP status 503", retry_after=30.0)),
-        (503, "99999999", Outcome("HTTP status 503", retry_after=300.0)),
-        (503, "soon", Outcome("HTTP status 503")),
-        (503, "-5", Outcome("HTTP status 503")),
-        (403, "7", Outcome("HTTP status 403", final=True)),
+        (429, "7", DeliveryOutcome("HTTP status 429", retry_after=7.0)),
+        (
+            503,
+            "Tue, 14 Nov 2023 22:13:50 GMT",
+            DeliveryOutcome("HTTP status 503", retry_after=30.0),
+        ),
+        (503, "99999999", DeliveryOutcome("HTTP status 503", retry_after=300.0)),
+        (503, "soon", DeliveryOutcome("HTTP status 503")),
+        (503, "-5", DeliveryOutcome("HTTP status 503")),
+        (403, "7", DeliveryOutcome("HTTP status 403", final=True)),
     ],
 )
-def test_a_status_and_what_it_asks_for(status: int, header: str, want: Outcome) -> None:
+def test_a_status_and_what_it_asks_for(status: int, header: str, want: DeliveryOutcome) -> None:
     assert judge(status, header, 1_700_000_000.0) == want
 
 
@@ -334,11 +338,11 @@ def test_news_waits_for_one_of_each_namespace_however_slow_a_receiver_is(
     file = tmp_path / "address"
     file.write_text("http://chat.example/hook")
 
-    async def post(_session: Any, _destination: Any, message: Any, *_more: Any) -> Outcome:
+    async def post(_session: Any, _destination: Any, message: Any, *_more: Any) -> DeliveryOutcome:
         await asyncio.sleep(5.0)
         name = json.loads(message.body)["data"]["name"]
         took.append((name, asyncio.get_running_loop().time()))
-        return Outcome("HTTP status 500") if name == "poison" else DELIVERED
+        return DeliveryOutcome("HTTP status 500") if name == "poison" else DELIVERED
 
     async def find_destination(*_: Any) -> Destination:
         return Destination(URL(file.read_text()))

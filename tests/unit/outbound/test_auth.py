@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from canarium.outbound.auth import NOBODY, Credentials, read_credentials
 from canarium.outbound.errors import SourceError
-from canarium.outbound.fetching import Limits, Request, fetch
+from canarium.outbound.fetching import Limits, OutboundRequest, fetch
 from canarium.outbound.forbidden_addresses import check_address
 
 from tests.unit.outbound.serving import make_local_session, serving
@@ -80,7 +80,9 @@ async def test_credentials_go_to_the_server_and_never_along_with_a_redirect() ->
         return web.Response(status=307, headers={"Location": "/elsewhere"})
 
     async with serving(handler) as url, make_local_session() as session:
-        request = Request("GET", check_address(url), "*/*", credentials=Credentials("Bearer hush"))
+        request = OutboundRequest(
+            "GET", check_address(url), "*/*", credentials=Credentials("Bearer hush")
+        )
         with pytest.raises(SourceError, match="redirects are not followed") as caught:
             await fetch(session, request, Limits())
     assert seen == [("/", "Bearer hush")]
@@ -113,8 +115,10 @@ async def test_only_the_authority_of_the_secret_is_trusted(tmp_path: Path) -> No
     await server.start_server(ssl=context)
     async with make_local_session() as session:
         url = check_address(str(server.make_url("/")))
-        answer = await fetch(session, Request("GET", url, "*/*", credentials=trusted), Limits())
+        answer = await fetch(
+            session, OutboundRequest("GET", url, "*/*", credentials=trusted), Limits()
+        )
         with pytest.raises(SourceError, match="no trusted TLS connection"):
-            await fetch(session, Request("GET", url, "*/*"), Limits())
+            await fetch(session, OutboundRequest("GET", url, "*/*"), Limits())
         await server.close()
     assert answer.body == b"trusted"

@@ -10,7 +10,7 @@ from canarium.notifying.destinations import Destination
 from canarium.notifying.messages import Message
 from canarium.notifying.posting import post
 from canarium.outbound.auth import NOBODY
-from canarium.outbound.fetching import Request, aim, asking
+from canarium.outbound.fetching import OutboundRequest, aim, asking
 from yarl import URL
 
 KEY: Any = None
@@ -58,8 +58,8 @@ class Network:
         yield Answer()
 
 
-def request(*dial: str) -> Request:
-    return Request("GET", URL("http://quality/"), "text/plain", dial=dial)
+def request(*dial: str) -> OutboundRequest:
+    return OutboundRequest("GET", URL("http://quality/"), "text/plain", dial=dial)
 
 
 @pytest.mark.parametrize("error", NOBODY_THERE, ids=["silence", "refusal"])
@@ -92,5 +92,7 @@ async def test_a_message_is_sent_to_the_next_address_too(error: Exception) -> No
 
 
 def test_a_name_is_asked_for_as_name_servers_know_it() -> None:
-    aimed = aim(Request("GET", URL("https://b\u00fccher.example/x"), "text/plain"), "10.0.0.1")
+    aimed = aim(
+        OutboundRequest("GET", URL("https://b\u00fccher.example/x"), "text/plain"), "10.0.0.1"
+    )
     assert (str(aimed.url), aimed.host) == ("https://10.0.0.1/x", "xn--bcher-kva.example")

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from canarium.outbound.errors import SourceError
-from canarium.outbound.fetching import Answer, Limits, Request, fetch
+from canarium.outbound.fetching import Answer, Limits, OutboundRequest, fetch
 from canarium.outbound.forbidden_addresses import (
     MAX_ADDRESS,
     check_address,
@@ -125,7 +125,7 @@ def test_a_public_address_is_one_of_the_internets_however_it_is_written(
 
 
 async def ask(session: aiohttp.ClientSession, url: str) -> Answer:
-    request = Request("GET", check_address(url), "*/*")
+    request = OutboundRequest("GET", check_address(url), "*/*")
     return await fetch(session, request, Limits(timeout_seconds=20))
 
 

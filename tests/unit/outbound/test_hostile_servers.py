@@ -25,7 +25,7 @@ from canarium.notifying.destinations import Destination
 from canarium.notifying.messages import Message
 from canarium.notifying.posting import post
 from canarium.outbound.errors import SourceError
-from canarium.outbound.fetching import Limits, Request, fetch
+from canarium.outbound.fetching import Limits, OutboundRequest, fetch
 from canarium.outbound.forbidden_addresses import check_address
 
 from tests.unit.outbound.serving import make_local_session
@@ -132,7 +132,7 @@ Ask = Callable[[aiohttp.ClientSession, str], Awaitable[object]]
 
 
 async def ask_web(session: aiohttp.ClientSession, url: str) -> object:
-    request = Request("GET", check_address(url), "application/json")
+    request = OutboundRequest("GET", check_address(url), "application/json")
     return read_number(await fetch(session, request, LIMITS), "$.score")
 
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from canarium.metrics.sources.gateway import Backend, GatewaySource
 from canarium.outbound.errors import SourceError
-from canarium.outbound.fetching import Limits, Request, fetching
+from canarium.outbound.fetching import Limits, OutboundRequest, fetching
 from canarium.outbound.lookups import look_up, looking_up_for
 from canarium.outbound.sharing import Room, Shares
 from yarl import URL
@@ -38,7 +38,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 async def ask(session: Any, shares: Shares, url: URL, owner: str, seconds: float) -> int:
-    request = Request("GET", url, "*/*", owner=owner)
+    request = OutboundRequest("GET", url, "*/*", owner=owner)
     async with fetching(session, request, Limits(seconds, 1_000), shares) as answer:
         return answer.status
 

@@ -14,7 +14,7 @@ import pytest
 from canarium.core.allowed_addresses import EVERYTHING, Allowed, parse_allowed
 from canarium.errors import ApiError, UnavailableError
 from canarium.kube.kinds import ENDPOINT_SLICES
-from canarium.kube.transport import Request
+from canarium.kube.transport import ApiRequest
 from canarium.metrics.sources.gateway import look_up
 from canarium.outbound import reach as reaching
 from canarium.outbound.errors import SourceError
@@ -76,7 +76,7 @@ class Cluster(FakeClient):
         self.add(*objects)
         self.slices = slices
 
-    async def send(self, request: Request) -> bytes:
+    async def send(self, request: ApiRequest) -> bytes:
         if request.resource != ENDPOINT_SLICES:
             return await super().send(request)
         selector = request.query["labelSelector"]

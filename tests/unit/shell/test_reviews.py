@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from canarium.errors import UnavailableError
-from canarium.kube.transport import Request
+from canarium.kube.transport import ApiRequest
 from canarium.shell.probes import serve_probes
 from canarium.shell.reviews import (
     FRESH_SECONDS,
@@ -34,7 +34,7 @@ class Apiserver(FakeClient):
     away: bool = False
     asked: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
-    async def send(self, request: Request) -> bytes:
+    async def send(self, request: ApiRequest) -> bytes:
         body = json.loads(request.body or b"")
         assert (request.verb, request.query) == ("create", {"fieldManager": "canarium"})
         self.asked.append((request.path, body))

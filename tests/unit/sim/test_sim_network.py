@@ -15,9 +15,9 @@ from canarium.kube.kinds import DEFINITIONS, LEASES, SERVICES
 from canarium.rollout.plan import plan
 from canarium.sim.apiserver import ApiServer
 from canarium.sim.loop import VirtualLoop
-from canarium.sim.network import Connection, Network, Request, Trouble
+from canarium.sim.network import Network, RecordedRequest, SimulatedTransport, Trouble
 from canarium.sim.simulation import NeverError, Simulation
-from canarium.sim.traffic import Answers
+from canarium.sim.traffic import AnswerPattern
 
 from tests.simulated.play import KEY, Play, make_manifest, serving
 
@@ -30,7 +30,7 @@ def story(seed: int) -> list[tuple[float, str, str, Json]]:
     with Play(seed=seed, judged=True) as play:
         play.observe(lambda c: found.append((c.time, c.type, c.kind, c.body)))
         play.network.trouble = lambda request: "Lost" if request.number % 5 == 0 else None
-        play.traffic.answer("1", Answers(error_rate=0.01))
+        play.traffic.answer("1", AnswerPattern(error_rate=0.01))
         play.want("1")
         play.until("Idle")
         play.want("2")
@@ -63,7 +63,7 @@ def test_kinds_are_seen_in_another_order_than_they_were_written() -> None:
 
 @pytest.mark.parametrize("trouble", ["Conflict", "Error", "Lost"])
 def test_each_third_write_fails_and_the_end_is_the_same(trouble: Trouble) -> None:
-    def disturb(request: Request) -> Trouble | None:
+    def disturb(request: RecordedRequest) -> Trouble | None:
         return trouble if request.number % 3 == 0 else None
 
     ends = []
@@ -141,7 +141,7 @@ def ask(use: Callable[[Client, ApiServer], Coroutine[Any, Any, Any]]) -> Any:
     async def run() -> Any:
         time = asyncio.get_running_loop().time
         server = ApiServer(time)
-        connection = Connection(server, Network(), lambda: None, ClusterClock(time, time))
+        connection = SimulatedTransport(server, Network(), lambda: None, ClusterClock(time, time))
         return await use(Client(connection), server)
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

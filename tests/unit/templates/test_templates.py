@@ -10,7 +10,7 @@ from canarium.core.observed import Meta, TemplateRecord
 from canarium.core.spec import PrometheusQuery, TemplateSpec
 from canarium.judge import Metric
 from canarium.kube.informers.cache import Cache
-from canarium.kube.transport import Request
+from canarium.kube.transport import ApiRequest
 from canarium.metrics.sessions.feeds import check_query
 from canarium.sim.loop import VirtualLoop
 from canarium.templates.status import (
@@ -95,7 +95,7 @@ class Watched(FakeClient):
         self.written = asyncio.Event()
         self.awaited = 1
 
-    async def send(self, request: Request) -> bytes:
+    async def send(self, request: ApiRequest) -> bytes:
         answer = await super().send(request)
         self.awaited -= 1
         if not self.awaited:
@@ -158,7 +158,7 @@ def test_a_namespaces_many_templates_keep_no_others_waiting() -> None:
     """In virtual time: each write takes a second."""
 
     class Slow(FakeClient):
-        async def send(self, request: Request) -> bytes:
+        async def send(self, request: ApiRequest) -> bytes:
             await asyncio.sleep(1.0)
             return await super().send(request)
 
@@ -189,7 +189,7 @@ def test_a_namespaces_many_templates_keep_no_others_waiting() -> None:
 
 def test_a_template_that_changes_again_and_again_is_written_every_few_seconds() -> None:
     class Taking(FakeClient):
-        async def send(self, request: Request) -> bytes:
+        async def send(self, request: ApiRequest) -> bytes:
             _, status = json.loads(request.body or b"")
             written.append(str(status["value"]["conditions"][-1]["message"]))
             return b"{}"

@@ -11,7 +11,7 @@ from rich.tree import Tree
 from canarium.api import format_duration
 from canarium.cli.drawing.terminal import align, format_age, mark, phase
 from canarium.cli.drawing.verdicts import tell_verdicts
-from canarium.cli.objects.status_report import Pod, Refusal, Report, Revision, Stage
+from canarium.cli.objects.status_report import PodReport, Refusal, Report, Revision, Stage
 from canarium.cli.objects.usage import tell_use
 
 READY_SHOWN = 4
@@ -115,7 +115,7 @@ def describe_capacity(capacity: str) -> str:
     return f"{capacity} of stable's pods" if capacity.endswith("%") else f"{capacity} pods"
 
 
-def _tell_pods(pods: Sequence[Pod] | None, now: float, *, ascii_only: bool) -> Iterator[Text]:
+def _tell_pods(pods: Sequence[PodReport] | None, now: float, *, ascii_only: bool) -> Iterator[Text]:
     if pods is None:
         yield Text("pods are not shown: you may not list them", "dim")
         return
@@ -126,7 +126,7 @@ def _tell_pods(pods: Sequence[Pod] | None, now: float, *, ascii_only: bool) -> I
         yield Text(f"and {len(well) - READY_SHOWN} more that are ready", "dim")
 
 
-def _pod_cells(pod: Pod, now: float, *, ascii_only: bool) -> list[str | Text]:
+def _pod_cells(pod: PodReport, now: float, *, ascii_only: bool) -> list[str | Text]:
     age = format_age(now - pod.created_at) if pod.created_at is not None else ""
     return [
         mark("Ready" if pod.ready else "NotReady", ascii_only=ascii_only),

@@ -24,7 +24,7 @@ MOST = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HostNameRule:
     """Host names that end with `tail`, after a ^, and paths that begin with `head`."""
 
     tail: str
@@ -72,16 +72,18 @@ def _split(text: str) -> list[str]:
     return re.findall(r"[^,\s]+", text)
 
 
-def read_entries(given: tuple[str, ...]) -> tuple[Entry, ...]:
+def read_entries(given: tuple[str, ...]) -> tuple[HostNameRule, ...]:
     """The entries; a star with a path says nothing."""
     entries = map(_read_entry, given)
     return tuple(entry for entry in entries if entry.tail or entry.head == "/")
 
 
-def _read_entry(text: str) -> Entry:
+def _read_entry(text: str) -> HostNameRule:
     host, _, path = text.partition("/")
     tail = "" if host == "*" else host[1:] if host.startswith("*.") else f"^{host}"
-    return Entry(tail.lower(), f"/{path}/" if path and not path.endswith("/") else f"/{path}")
+    return HostNameRule(
+        tail.lower(), f"/{path}/" if path and not path.endswith("/") else f"/{path}"
+    )
 
 
 def list_missing(model: Json, policy: Policy, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,7 +98,9 @@ def list_missing(model: Json, policy: Policy, given: tuple[str, ...]) -> tuple[s
     return tuple(_find_missing(traffic, hostnames, entries))
 
 
-def _find_missing(traffic: Json, hostnames: list[str], entries: tuple[Entry, ...]) -> Iterator[str]:
+def _find_missing(
+    traffic: Json, hostnames: list[str], entries: tuple[HostNameRule, ...]
+) -> Iterator[str]:
     """The first path of each host name that no entry is for."""
     paths = [path["value"] for path in traffic.get("paths") or ()] or ["/"]
     for hostname in hostnames:

@@ -37,7 +37,7 @@ _ROLES: tuple[tuple[str, Role], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Pod:
+class PodReport:
     """One pod: `state` is Ready, or in one CamelCase word what it is instead."""
 
     name: str
@@ -63,7 +63,7 @@ class Revision:
     ready_replicas: int
     restarted_at: float | None
     verdicts: tuple[Json, ...]
-    pods: tuple[Pod, ...] | None
+    pods: tuple[PodReport, ...] | None
     "None when pods may not be listed."
     use: Use | None = None
     "None when nobody asked for it, or it could not be asked for."
@@ -86,7 +86,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class GuardReport:
     """The time in which the previous revision stays warm."""
 
     seconds: float
@@ -106,7 +106,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Override:
+class OverrideReport:
     """A person's rollback that holds instead of the spec."""
 
     revision: str
@@ -140,8 +140,8 @@ class Report:
     "Whether the operator has seen the spec as it is now."
     revisions: tuple[Revision, ...]
     steps: tuple[Stage, ...]
-    guard: Guard | None
-    override: Override | None
+    guard: GuardReport | None
+    override: OverrideReport | None
     rejected: tuple[Refusal, ...]
 
 
@@ -302,12 +302,12 @@ def tell_headers(headers: Iterable[Json]) -> tuple[str, ...]:
     )
 
 
-def _tell_pod(pod: Json) -> Pod:
+def _tell_pod(pod: Json) -> PodReport:
     metadata, status = pod["metadata"], pod.get("status") or {}
     containers = status.get("containerStatuses") or ()
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
     ready = conditions.get("Ready", {}).get("status") == "True"
-    return Pod(
+    return PodReport(
         name=metadata["name"],
         state=_tell_state(metadata, status, containers, conditions),
         ready=ready and not metadata.get("deletionTimestamp"),
@@ -393,7 +393,7 @@ def _tell_step(number: int, step: Step, mark: Mark, held: float | None) -> Stage
     )
 
 
-def _tell_guard(model: Json, records: Sequence[Json], now: float) -> Guard | None:
+def _tell_guard(model: Json, records: Sequence[Json], now: float) -> GuardReport | None:
     rollout = (model.get("status") or {}).get("rollout") or {}
     if rollout.get("state") != "Guarding":
         return None
@@ -403,13 +403,13 @@ def _tell_guard(model: Json, records: Sequence[Json], now: float) -> Guard | Non
         seconds = parse_rollout(given).guard_seconds
     except SpecError:
         return None
-    return Guard(seconds, compute_held(rollout, now))
+    return GuardReport(seconds, compute_held(rollout, now))
 
 
-def _tell_override(override: Json | None) -> Override | None:
+def _tell_override(override: Json | None) -> OverrideReport | None:
     if not override:
         return None
-    return Override(
+    return OverrideReport(
         override["revision"], override.get("instead", ""), read_time(override.get("at"))
     )
 

@@ -41,14 +41,14 @@ WORDS: Mapping[Figure, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class UsageSources:
     """Whom a person names beside the cluster: a Prometheus, "" for none, and a price list."""
 
     prometheus_url: str = ""
     prices: PriceList | None = None
 
 
-def read_sources(arguments: argparse.Namespace) -> Sources:
+def read_sources(arguments: argparse.Namespace) -> UsageSources:
     """The sources that were named. CommandError for what is of no use."""
     try:
         if arguments.prometheus_url:
@@ -56,13 +56,13 @@ def read_sources(arguments: argparse.Namespace) -> Sources:
         prices = read_prices(arguments.prices) if arguments.prices else None
     except (ConfigError, ValueError) as error:
         raise CommandError(str(error)) from error
-    return Sources(arguments.prometheus_url, prices)
+    return UsageSources(arguments.prometheus_url, prices)
 
 
 async def fetch_readings(
     connection: Connection,
     name: str,
-    sources: Sources,
+    sources: UsageSources,
     *,
     pods: Sequence[Json],
     records: Sequence[Json],

@@ -46,7 +46,7 @@ from canarium.core.observed import (
     TemplateRecord,
 )
 from canarium.core.plan import CAPACITY_MANAGER, OWNER_MANAGER, RouteKind
-from canarium.core.provenance import Origin, Writer, make_origin
+from canarium.core.provenance import FieldOwner, Origin, make_origin
 from canarium.core.spec import (
     GATEWAY_GROUP,
     MetricsEndpoint,
@@ -916,9 +916,9 @@ def _owns_a_revision(entry: Mapping[str, Any]) -> bool:
     return not MAKES_A_REVISION.isdisjoint(owned)
 
 
-def _make_writer(entry: Mapping[str, Any]) -> Writer:
+def _make_writer(entry: Mapping[str, Any]) -> FieldOwner:
     at = parse_time(entry["time"]) if entry.get("time") else 0.0
-    return Writer(sys.intern(entry.get("manager", "")), entry.get("operation", ""), at)
+    return FieldOwner(sys.intern(entry.get("manager", "")), entry.get("operation", ""), at)
 
 
 def _make_status(meta: Meta, raw: Mapping[str, Any], boundary: Boundary) -> Status:

@@ -30,7 +30,7 @@ from canarium.metrics.sources.prometheus import PrometheusSource
 from canarium.metrics.sources.web import WEB_LIMITS, check_path, read_number
 from canarium.outbound.credentials import Secrets
 from canarium.outbound.errors import SourceError, attempt
-from canarium.outbound.fetching import Limits, Request, fetching
+from canarium.outbound.fetching import Limits, OutboundRequest, fetching
 from canarium.outbound.forbidden_addresses import check_address
 from canarium.outbound.reach import Reach
 from canarium.outbound.sharing import Shares
@@ -52,7 +52,7 @@ _PLACEHOLDER = "{{"
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class MetricAnswers:
     """What was said of both revisions; stable's is None when nothing serves beside the canary."""
 
     stable: Figure
@@ -62,12 +62,12 @@ class Answers:
 class Asker(Protocol):
     """Asks for one metric again and again."""
 
-    async def ask(self) -> Answers:
+    async def ask(self) -> MetricAnswers:
         """Ask about both revisions. Raises SourceError when that fails for either."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class MetricSources:
     """With what everything is asked; `prometheus_url` is the operator's own setting, or "".
 
     `tenant_queries` is what queries of a namespace's own may read there.
@@ -111,7 +111,7 @@ def is_tenants(feed: Feed) -> bool:
     return feed.template is None or feed.template[0] != "ClusterMetricTemplate"
 
 
-def make_asker(sources: Sources, key: Key, measure: Measure, feed: Feed) -> Asker:
+def make_asker(sources: MetricSources, key: Key, measure: Measure, feed: Feed) -> Asker:
     """Make what asks for a metric about the revisions of a step.
 
     A query that makes no sense is never sent: asking for it is refused, with what is wrong with it.
@@ -178,7 +178,7 @@ class _Refused:
 
     problem: str
 
-    async def ask(self) -> Answers:
+    async def ask(self) -> MetricAnswers:
         raise SourceError(self.problem)
 
 
@@ -188,20 +188,20 @@ class _BothSides:
     canary: _Side
     forget: Callable[[], None]
 
-    async def ask(self) -> Answers:
+    async def ask(self) -> MetricAnswers:
         try:
             return await self._ask()
         except SourceError:
             self.forget()
             raise
 
-    async def _ask(self) -> Answers:
+    async def _ask(self) -> MetricAnswers:
         if self.stable is None:
-            return Answers(None, await self.canary.ask())
+            return MetricAnswers(None, await self.canary.ask())
         # The one that is quicker waits, so that nothing is left running when the other fails.
         found = await asyncio.gather(self.stable.ask(), self.canary.ask(), return_exceptions=True)
         stable, canary = (_unless_failed(each) for each in found)
-        return Answers(stable, canary)
+        return MetricAnswers(stable, canary)
 
 
 def _unless_failed(found: Figure | BaseException) -> Figure:
@@ -221,7 +221,7 @@ class _Side(Protocol):
         """Ask. Raises SourceError."""
 
 
-def _make_side(sources: Sources, key: Key, feed: Feed, revision: str, version: str) -> _Side:
+def _make_side(sources: MetricSources, key: Key, feed: Feed, revision: str, version: str) -> _Side:
     values = _make_values(key, feed, revision, version)
     tracker = CountsTracker(sources.shares.series, key[0])
     find = partial(sources.find, feed=feed, namespace=key[0])
@@ -250,7 +250,7 @@ def _make_values(key: Key, feed: Feed, revision: str, version: str) -> Mapping[s
 class _PrometheusSide:
     """One revision, asked about by PromQL; where that is `lent`, in its own namespace alone."""
 
-    sources: Sources
+    sources: MetricSources
     namespace: str
     query: PrometheusQuery
     values: Mapping[str, str]
@@ -331,7 +331,7 @@ class _PrometheusSide:
 class _WebSide:
     """One revision, asked about by a URL."""
 
-    sources: Sources
+    sources: MetricSources
     namespace: str
     query: WebQuery
     values: Mapping[str, str]
@@ -352,7 +352,7 @@ class _WebSide:
             raise SourceError(str(error)) from error
         credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
         dial = await self.find(url)
-        request = Request(
+        request = OutboundRequest(
             "GET", url, "application/json", credentials=credentials, owner=self.namespace, dial=dial
         )
         limits = Limits(self.query.timeout_seconds, WEB_LIMITS.max_bytes)
@@ -362,7 +362,9 @@ class _WebSide:
             raise failed
         return self._make_figure([each for each in found if not isinstance(each, SourceError)])
 
-    async def _read(self, request: Request, limits: Limits) -> list[float | SourceError | None]:
+    async def _read(
+        self, request: OutboundRequest, limits: Limits
+    ) -> list[float | SourceError | None]:
         """The numbers at the paths, in order.
 
         Beside the loop, for that may take a while, and one at a time: threads share a processor.

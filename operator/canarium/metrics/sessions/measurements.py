@@ -34,7 +34,7 @@ from canarium.kube.queues.backoff import Backoff
 from canarium.metrics.counters import Counters
 from canarium.metrics.kept_counters import load_counters
 from canarium.metrics.profile_directory import OwnProfiles
-from canarium.metrics.sessions.feeds import Asker, Sources, make_asker
+from canarium.metrics.sessions.feeds import Asker, MetricSources, make_asker
 from canarium.metrics.sessions.results import COUNTERS, EXPERIMENT
 from canarium.metrics.sessions.session import Means, Meter, Readers, Session
 from canarium.metrics.sources.gateway import GatewayMeter, GatewaySource
@@ -150,7 +150,7 @@ class Measurements:
         self._boundary = boundary or Boundary()
         self._shares = Shares()
         self._pods: tuple[aiohttp.ClientSession, PodsSource] | None = None
-        self._asking: Sources | None = None
+        self._asking: MetricSources | None = None
         self._gateways: WeakValueDictionary[tuple[str, str, str], GatewaySource] = (
             WeakValueDictionary()
         )
@@ -318,11 +318,11 @@ class Measurements:
             raise AssertionError("without it names are looked up as they are")
         return await self._reach.find(url, namespace)
 
-    def _open_sources(self) -> Sources:
+    def _open_sources(self) -> MetricSources:
         if self._client is None:
             raise AssertionError("without a client nothing can be asked for")
         if self._asking is None:
-            self._asking = Sources(
+            self._asking = MetricSources(
                 make_guarded_session(self._settings.allowed, self._shares),
                 Secrets(self._client),
                 self._settings.prometheus_url,

@@ -24,7 +24,7 @@ from canarium.kube.boundary import Boundary
 from canarium.kube.informers.store import Key
 from canarium.metrics.counters import Counters
 from canarium.metrics.counting import flip
-from canarium.metrics.sessions.feeds import Answers, Asker
+from canarium.metrics.sessions.feeds import Asker, MetricAnswers
 from canarium.metrics.sessions.results import make_result
 from canarium.metrics.sources.gateway import Backend, GatewayMeter
 from canarium.metrics.sources.pods import Measurement, Missing, PodTarget
@@ -258,7 +258,7 @@ class Session:
             askers[feed] = self._means.make_asker(self.measure, feed)
         return askers[feed]
 
-    def _observe_feed(self, feed: Feed, answers: Answers) -> None:
+    def _observe_feed(self, feed: Feed, answers: MetricAnswers) -> None:
         name = feed.metric.name
         self.analysis = _observe(self.analysis, name, answers, counts=bool(feed.query.total))
         if self.experiment is not None and name == self.measure.experiment:
@@ -295,7 +295,7 @@ class Session:
 
 
 def _observe(
-    analysis: judge.Analysis, name: str, answers: Answers, *, counts: bool
+    analysis: judge.Analysis, name: str, answers: MetricAnswers, *, counts: bool
 ) -> judge.Analysis:
     stable, canary = answers.stable, answers.canary
     if counts:
@@ -303,7 +303,7 @@ def _observe(
     return judge.observe_gauge(analysis, name, _as_gauge(stable), _as_gauge(canary))
 
 
-def _compare(experiment: judge.Experiment, answers: Answers) -> judge.Experiment:
+def _compare(experiment: judge.Experiment, answers: MetricAnswers) -> judge.Experiment:
     """Only what was counted of both over the same time tells which is better."""
     stable, canary = _as_counts(answers.stable), _as_counts(answers.canary)
     if stable is None or canary is None:

@@ -20,14 +20,14 @@ import aiohttp
 
 from canarium.failures import explain_failure, explain_lookup
 from canarium.judge import Reading, Sample
-from canarium.metrics.counters import Counters, Page, Parser, Tracker, UnreadableMetricsError
+from canarium.metrics.counters import Counters, MetricsPage, Parser, Tracker, UnreadableMetricsError
 from canarium.metrics.sources.pods import Measurement, ScrapeError, list_missing
 from canarium.outbound import lookups
 from canarium.outbound.auth import NOBODY, Credentials
 from canarium.outbound.errors import SourceError, take_for_failed
 from canarium.outbound.fetching import (
     Limits,
-    Request,
+    OutboundRequest,
     asking,
     not_counted,
     read_chunks,
@@ -155,7 +155,7 @@ class GatewaySource:
     async def _ask(
         self, address: str, credentials: Credentials, parsers: Mapping[Wanted, Parser], owner: str
     ) -> Counted | SourceError:
-        request = Request(
+        request = OutboundRequest(
             "GET",
             self._url.with_host(address),
             "text/plain;version=0.0.4",
@@ -174,11 +174,11 @@ class GatewaySource:
         except Exception as error:  # noqa: BLE001 - one pod must not hide the others
             return SourceError(str(take_for_failed(error)))
 
-    async def _read(self, request: Request, parsers: Mapping[Wanted, Parser]) -> Counted:
+    async def _read(self, request: OutboundRequest, parsers: Mapping[Wanted, Parser]) -> Counted:
         """Count what comes, a kind of gateway by itself; the deadline is not for our own work."""
         kinds = {kind for kind, _ in parsers}
         of_kinds = [[each for each in parsers if each[0] == kind] for kind in sorted(kinds)]
-        pages = [Page([parsers[each] for each in alike]) for alike in of_kinds]
+        pages = [MetricsPage([parsers[each] for each in alike]) for alike in of_kinds]
         async with self._shares.requests.hold(request.owner, 1):
             async with asyncio.timeout(self._limits.timeout_seconds) as deadline:
                 async with asking(self._session, request) as response:

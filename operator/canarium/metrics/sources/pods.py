@@ -18,7 +18,7 @@ from canarium.failures import explain_failure
 from canarium.judge import Reading, Sample
 from canarium.metrics.counters import (
     Counters,
-    Page,
+    MetricsPage,
     Parser,
     Tracker,
     UnreadableMetricsError,
@@ -184,7 +184,7 @@ class PodsSource:
         except Exception as error:  # noqa: BLE001 - one pod's answer must not hide the others'
             return Scrape(target, error=str(take_for_failed(error)))
 
-    async def _read(self, target: PodTarget, page: Page, deadline: asyncio.Timeout) -> None:
+    async def _read(self, target: PodTarget, page: MetricsPage, deadline: asyncio.Timeout) -> None:
         """Read a pod's metrics as they come; the deadline is the pod's, not for our own work."""
         headers = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity"}
         if target.authorization is not None:

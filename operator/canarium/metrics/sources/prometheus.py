@@ -14,7 +14,7 @@ import msgspec
 from canarium.metrics.counting import Labels
 from canarium.outbound.auth import NOBODY, Credentials
 from canarium.outbound.errors import SourceError, attempt
-from canarium.outbound.fetching import Answer, Limits, Request, fetching
+from canarium.outbound.fetching import Answer, Limits, OutboundRequest, fetching
 from canarium.outbound.forbidden_addresses import check_address
 from canarium.outbound.sharing import Shares
 
@@ -133,7 +133,7 @@ class PrometheusSource:
         form = {"query": query, "timeout": f"{self._limits.timeout_seconds:g}s"}
         if at is not None:
             form["time"] = f"{at:.3f}"
-        request = Request(
+        request = OutboundRequest(
             "POST",
             self._url,
             "application/json",
@@ -148,7 +148,7 @@ class PrometheusSource:
         return found
 
     async def _ask(
-        self, request: Request, read: Callable[[Answer], dict[K, float]]
+        self, request: OutboundRequest, read: Callable[[Answer], dict[K, float]]
     ) -> dict[K, float] | SourceError:
         turns = self._shares.turns
         async with fetching(self._session, request, self._limits, self._shares) as answer:

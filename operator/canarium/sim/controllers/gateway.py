@@ -21,7 +21,7 @@ FEATURES = ("HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror", "GRPCR
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class GatewayRule:
     """One rule of a route: weights by Service, and percent of its requests copied by Service.
 
     With `by_header` it is only for requests that carry a certain header.
@@ -56,7 +56,7 @@ class Gateway:
         self.key = key
         self._server = server
         self._loop = loop
-        self._rules: dict[Key, tuple[Rule, ...]] = {}
+        self._rules: dict[Key, tuple[GatewayRule, ...]] = {}
         self._generations: dict[Key, int] = {}
         self._accepted: dict[Key, dict[int, Json]] = {}
         server.listen(self._look)
@@ -92,11 +92,11 @@ class Gateway:
         for route in self._server.all_of("HTTPRoute"):
             self._take(route)
 
-    def rules(self, route: Key) -> tuple[Rule, ...]:
+    def rules(self, route: Key) -> tuple[GatewayRule, ...]:
         """What a route does in truth: the weights of each of its rules."""
         return self._rules.get(route, ())
 
-    def rules_to_come(self, route: Key) -> tuple[Rule, ...]:
+    def rules_to_come(self, route: Key) -> tuple[GatewayRule, ...]:
         """What it has accepted and doesn't do yet."""
         specs = self._accepted.get(route, {}).values()
         return tuple(rule for spec in specs for rule in read_rules(spec))
@@ -148,17 +148,17 @@ class Gateway:
             self.acted(key)
 
 
-def read_rules(spec: Json) -> tuple[Rule, ...]:
+def read_rules(spec: Json) -> tuple[GatewayRule, ...]:
     """The rules in an HTTPRoute's spec, in their order."""
     return tuple(_read_rule(rule) for rule in spec.get("rules") or ())
 
 
-def main_rule(rules: Sequence[Rule]) -> Rule:
+def main_rule(rules: Sequence[GatewayRule]) -> GatewayRule:
     """The rule for requests without a special header."""
-    return next((rule for rule in rules if not rule.by_header), Rule({}, {}))
+    return next((rule for rule in rules if not rule.by_header), GatewayRule({}, {}))
 
 
-def _read_rule(rule: Json) -> Rule:
+def _read_rule(rule: Json) -> GatewayRule:
     weights: dict[str, int] = {}
     for backend in rule.get("backendRefs") or ():
         weights[backend["name"]] = weights.get(backend["name"], 0) + backend.get("weight", 1)
@@ -167,7 +167,7 @@ def _read_rule(rule: Json) -> Rule:
     ]
     copies = {mirror["backendRef"]["name"]: mirror.get("percent", 100) for mirror in mirrors}
     by_header = any("headers" in match for match in rule.get("matches") or ())
-    return Rule(weights, copies, by_header)
+    return GatewayRule(weights, copies, by_header)
 
 
 def _make_condition(kind: str, generation: int, *, accepted: bool) -> Json:

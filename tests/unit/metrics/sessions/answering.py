@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from aiohttp import web
-from canarium.metrics.sessions.feeds import Sources
+from canarium.metrics.sessions.feeds import MetricSources
 from canarium.outbound.credentials import Secrets
 from canarium.outbound.forbidden_addresses import make_guarded_session
 
@@ -57,9 +57,9 @@ async def serving(answer: Callable[[Asked], Any]) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def asking(secrets: Secrets, prometheus_url: str = "") -> AsyncIterator[Sources]:
+async def asking(secrets: Secrets, prometheus_url: str = "") -> AsyncIterator[MetricSources]:
     async with make_guarded_session([LOOPBACK]) as session:
-        yield Sources(session, secrets, prometheus_url, now=lambda: 1000.0)
+        yield MetricSources(session, secrets, prometheus_url, now=lambda: 1000.0)
 
 
 def vector(*series: tuple[dict[str, str], float | str]) -> dict[str, Any]:

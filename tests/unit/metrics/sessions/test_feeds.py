@@ -19,9 +19,9 @@ from canarium.errors import ApiError
 from canarium.judge import Counts, Metric
 from canarium.metrics.sessions import feeds
 from canarium.metrics.sessions.feeds import (
-    Answers,
     Asker,
-    Sources,
+    MetricAnswers,
+    MetricSources,
     check_query,
     describe_source,
     fill_url,
@@ -46,7 +46,7 @@ def feed(query: Query, *arguments: Argument) -> Feed:
     return Feed(made, query, 10.0, arguments)
 
 
-def asker(sources: Sources, wanted: Feed, step: Measure = STEP) -> Asker:
+def asker(sources: MetricSources, wanted: Feed, step: Measure = STEP) -> Asker:
     return make_asker(sources, FRAUD, step, wanted)
 
 
@@ -70,7 +70,7 @@ async def test_a_gauge_is_asked_of_both_revisions_with_everything_filled_in() ->
     answer = of_revisions(vector(({}, 3)), vector(({}, "4.5")))
     async with serving(answer) as server, asking(secrets()) as sources:
         wanted = replace(wanted, query=replace(query, address=server.url))
-        assert await asker(sources, wanted).ask() == Answers(3.0, 4.5)
+        assert await asker(sources, wanted).ask() == MetricAnswers(3.0, 4.5)
     assert {asked.form["query"] for asked in server.asked} == {
         f'gpu{{ns="risk",m="fraud",v="{version}",s="fraud-{revision}",x=~"(?:a\\"b\\\\|c)"}}[5m]'
         for version, revision in (("6", STABLE), ("7", CANARY))
@@ -82,7 +82,7 @@ async def test_without_a_stable_beside_only_the_canary_is_asked_about() -> None:
     alone = Measure("guard", (), 10, 1.0, 0.0, CANARY, None)
     async with serving(lambda _: vector(({}, 1))) as server, asking(secrets()) as sources:
         wanted = feed(PrometheusQuery(query.query, address=server.url))
-        assert await asker(sources, wanted, alone).ask() == Answers(None, 1.0)
+        assert await asker(sources, wanted, alone).ask() == MetricAnswers(None, 1.0)
         assert len(server.asked) == 1
 
 
@@ -99,9 +99,9 @@ async def test_counters_are_told_by_what_they_grew_from_the_second_reading_on() 
     )
     async with serving(answer) as server, asking(secrets(), server.url) as sources:
         it = asker(sources, feed(query))
-        assert await it.ask() == Answers(None, None)
+        assert await it.ask() == MetricAnswers(None, None)
         standing.update(refused=7.0, asked=140.0)
-        assert await it.ask() == Answers(Counts(2, 40), Counts(2, 40))
+        assert await it.ask() == MetricAnswers(Counts(2, 40), Counts(2, 40))
     assert {asked.form["time"] for asked in server.asked} == {"1000.000"}
 
 
@@ -125,7 +125,7 @@ async def test_no_series_is_none_only_of_a_metric_that_there_is(marked: str) -> 
         with pytest.raises(SourceError) as caught:
             await it.ask()
         known.append(({}, 1))
-        assert await it.ask() == Answers(None, None)
+        assert await it.ask() == MetricAnswers(None, None)
         await it.ask()
     assert str(caught.value) == (
         "Prometheus has no refused_totl of namespace risk: is it counted under another name?"
@@ -143,7 +143,7 @@ def make_service(*addresses: str) -> dict[str, Any]:
     return {"kind": "Service", "metadata": {"name": "quality"}, "spec": spec}
 
 
-def reaching(sources: Sources, rules: Sequence[str] = ()) -> Sources:
+def reaching(sources: MetricSources, rules: Sequence[str] = ()) -> MetricSources:
     """The same for namespaces that may have their own Services asked, and what is listed."""
     client = FakeClient()
     client.add(make_service("127.0.0.9", "127.0.0.1"))
@@ -158,7 +158,7 @@ async def test_a_service_of_the_own_namespace_is_asked_under_its_name(source: st
         web = WebQuery(address, value="$.data.result[0].value[1]")
         query = web if source == "web" else PrometheusQuery("gpu", address=address)
         it = asker(reaching(sources), feed(query))
-        assert await it.ask() == Answers(1.0, 1.0)
+        assert await it.ask() == MetricAnswers(1.0, 1.0)
     hosts = {asked.headers["Host"] for asked in server.asked}
     assert hosts == {address.removeprefix("http://")}
 
@@ -178,7 +178,7 @@ async def test_a_service_that_was_made_anew_is_asked_at_its_new_address(source: 
             await it.ask()
         client.add(make_service("127.0.0.1"))
         now[0] = 10.0
-        assert await it.ask() == Answers(1.0, 1.0)
+        assert await it.ask() == MetricAnswers(1.0, 1.0)
 
 
 @pytest.mark.parametrize("source", ["web", "prometheus"])
@@ -191,13 +191,13 @@ async def test_what_is_not_listed_is_asked_by_an_administrators_template_alone(s
         with pytest.raises(SourceError, match=f"addresses.allow lacks {place}"):
             await asker(reaching(sources), feed(query)).ask()
         listed = reaching(sources, [place, "127.0.0.0/8"])
-        assert await asker(listed, feed(query)).ask() == Answers(1.0, 1.0)
+        assert await asker(listed, feed(query)).ask() == MetricAnswers(1.0, 1.0)
         asked = len(server.asked)
         here: Query = replace(web, url=server.url)
         if isinstance(query, PrometheusQuery):
             here = replace(query, address=server.url)
         cluster = replace(feed(here), template=CLUSTERS)
-        assert await asker(reaching(sources), cluster).ask() == Answers(1.0, 1.0)
+        assert await asker(reaching(sources), cluster).ask() == MetricAnswers(1.0, 1.0)
     assert len(server.asked) > asked
 
 
@@ -217,8 +217,8 @@ async def test_a_namespaces_own_query_reads_its_own_series_of_what_all_share(
     async with serving(lambda _: vector(({}, 1))) as server, asking(secrets(), server.url) as it:
         if path:
             wanted = replace(wanted, query=replace(query, address=server.url + path))
-        assert await asker(it, wanted).ask() == Answers(1.0, 1.0)
-        assert await asker(it, wanted).ask() == Answers(1.0, 1.0)
+        assert await asker(it, wanted).ask() == MetricAnswers(1.0, 1.0)
+        assert await asker(it, wanted).ask() == MetricAnswers(1.0, 1.0)
     assert {asked.form["query"] for asked in server.asked} == {
         'gpu{namespace=~".*",namespace="risk"} or (- 1)'
         f' * other{{v="{version}",namespace="risk"}}'
@@ -245,7 +245,7 @@ async def test_a_query_that_is_not_lent_anything_is_sent_as_it_is(why: str) -> N
             it = replace(sources, tenant_queries=tenants)
             if why == "address":
                 wanted = replace(wanted, query=replace(query, address=server.url))
-            assert await asker(it, wanted).ask() == Answers(1.0, 1.0)
+            assert await asker(it, wanted).ask() == MetricAnswers(1.0, 1.0)
     assert {asked.form["query"] for asked in server.asked} == {query.query}
 
 
@@ -262,7 +262,7 @@ async def test_what_cannot_be_kept_to_its_namespace_is_not_sent() -> None:
         )
         assert server.asked == []
         shared = replace(feed(web), template=CLUSTERS)
-        assert await asker(it, shared).ask() == Answers(1.0, 1.0)
+        assert await asker(it, shared).ask() == MetricAnswers(1.0, 1.0)
 
 
 async def test_of_two_queries_neither_is_begun_where_one_cannot_be_sent() -> None:
@@ -285,7 +285,7 @@ async def test_no_series_of_the_metric_that_counts_all_is_none() -> None:
     async with serving(answer) as server, asking(secrets(), server.url) as sources:
         it = asker(sources, feed(query))
         await it.ask()
-        assert await it.ask() == Answers(Counts(0, 0), Counts(0, 0))
+        assert await it.ask() == MetricAnswers(Counts(0, 0), Counts(0, 0))
 
 
 async def test_good_ones_are_turned_into_bad_ones() -> None:
@@ -296,13 +296,15 @@ async def test_good_ones_are_turned_into_bad_ones() -> None:
         it = asker(sources, feed(WebQuery(address, good="$.clicks", total="$.shown")))
         await it.ask()
         shown.update(clicks=4, shown=30)
-        assert await it.ask() == Answers(Counts(17, 20), Counts(17, 20))
+        assert await it.ask() == MetricAnswers(Counts(17, 20), Counts(17, 20))
 
 
 async def test_a_web_address_is_filled_in_percent_encoded() -> None:
     async with serving(of_revisions({"a": 1}, {"a": "2"})) as server, asking(secrets()) as sources:
         query = WebQuery(server.url + "/{{revision}}?of={{x}}", value="$.a")
-        assert await asker(sources, feed(query, Argument("x", "a&b=/c"))).ask() == Answers(1.0, 2.0)
+        assert await asker(sources, feed(query, Argument("x", "a&b=/c"))).ask() == MetricAnswers(
+            1.0, 2.0
+        )
     assert sorted(asked.path for asked in server.asked) == [
         f"/{revision}?of=a%26b%3D/c" for revision in (STABLE, CANARY)
     ]
@@ -318,7 +320,7 @@ async def test_a_big_answer_is_read_beside_everything_else(monkeypatch: pytest.M
     monkeypatch.setattr(feeds, "read_number", read)
     async with serving(lambda _: {}) as server, asking(secrets()) as sources:
         wanted = feed(WebQuery(server.url, value="$..*"))
-        assert await asker(sources, wanted).ask() == Answers(1.0, 1.0)
+        assert await asker(sources, wanted).ask() == MetricAnswers(1.0, 1.0)
     assert len(threads) == 2
     assert threading.get_ident() not in threads
 
@@ -366,7 +368,7 @@ def test_a_value_with_dots_in_it_leads_nowhere(value: str) -> None:
 async def test_nothing_is_no_data() -> None:
     async with serving(lambda _: vector()) as server, asking(secrets(), server.url) as sources:
         it = asker(sources, feed(PrometheusQuery("gpu")))
-        assert await it.ask() == Answers(None, None)
+        assert await it.ask() == MetricAnswers(None, None)
 
 
 async def test_credentials_are_those_of_the_secret_in_the_objects_namespace() -> None:
@@ -377,7 +379,7 @@ async def test_credentials_are_those_of_the_secret_in_the_objects_namespace() ->
         assert {asked.headers["Authorization"] for asked in server.asked} == {"Bearer abc"}
 
 
-async def failure(sources: Sources, query: Query) -> str:
+async def failure(sources: MetricSources, query: Query) -> str:
     with pytest.raises(SourceError) as caught:
         await asker(sources, feed(query)).ask()
     return str(caught.value)

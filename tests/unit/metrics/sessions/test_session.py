@@ -12,7 +12,7 @@ from canarium.core.plan import GatewayEndpoint, Measure
 from canarium.core.spec import MetricsEndpoint, PrometheusQuery
 from canarium.judge import Counts, Metric, Reading, Sample
 from canarium.metrics.counters import Counters
-from canarium.metrics.sessions.feeds import Answers
+from canarium.metrics.sessions.feeds import MetricAnswers
 from canarium.metrics.sessions.session import Means, Readers, Session
 from canarium.metrics.sources.gateway import Backend
 from canarium.metrics.sources.pods import Measurement, Missing, PodTarget
@@ -32,7 +32,7 @@ CLICKS = Feed(
 )
 STEP = Measure("step-1", (), 0, 1.0, 0.0, CANARY, STABLE)
 
-Answering = Callable[[], Answers]
+Answering = Callable[[], MetricAnswers]
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Asked:
     answer: Answering
     times: int = 0
 
-    async def ask(self) -> Answers:
+    async def ask(self) -> MetricAnswers:
         self.times += 1
         return self.answer()
 
@@ -154,21 +154,21 @@ class Stage:
         return self.asked[name]
 
 
-def broken() -> Answers:
+def broken() -> MetricAnswers:
     raise SourceError("no answer within 5 s")
 
 
 def test_each_feed_is_asked_at_its_own_pace() -> None:
     stage = Stage(
         replace(STEP, feeds=(SCORE, replace(CLICKS, interval_seconds=60.0))),
-        {"score": lambda: Answers(1.0, 1.0), "clicks": lambda: Answers(None, None)},
+        {"score": lambda: MetricAnswers(1.0, 1.0), "clicks": lambda: MetricAnswers(None, None)},
     )
     stage.play(125.0)
     assert {name: asked.times for name, asked in stage.asked.items()} == {"score": 13, "clicks": 3}
 
 
 def test_a_gauge_below_its_bound_fails_at_once() -> None:
-    stage = Stage(replace(STEP, feeds=(SCORE,)), {"score": lambda: Answers(1.0, 0.5)})
+    stage = Stage(replace(STEP, feeds=(SCORE,)), {"score": lambda: MetricAnswers(1.0, 0.5)})
     stage.play(1.0)
     (result,) = stage.results
     assert (result.verdict, result.reason) == ("Fail", "BelowMin")
@@ -184,21 +184,21 @@ def test_a_reading_that_fails_is_told_and_neither_passes_nor_fails() -> None:
     assert (stage.results[-1].verdict, stage.results[-1].reason) == ("Inconclusive", "MetricError")
 
 
-def refused() -> Answers:
+def refused() -> MetricAnswers:
     raise NotReachedError("addresses.allow lacks quality.example.com:80")
 
 
 def test_what_is_not_asked_is_told_from_what_fails() -> None:
     """Only of what was asked does having no data say anything: not before, and not if refused."""
-    answers: list[Answering] = [refused, broken, refused, lambda: Answers(1.0, 1.0)]
+    answers: list[Answering] = [refused, broken, refused, lambda: MetricAnswers(1.0, 1.0)]
     late = replace(CLICKS, interval_seconds=1000.0)
     asked = asyncio.Event()
 
-    def answer_late() -> Answers:
+    def answer_late() -> MetricAnswers:
         assert asked.is_set(), "the other one published first"
-        return Answers(None, None)
+        return MetricAnswers(None, None)
 
-    def answer() -> Answers:
+    def answer() -> MetricAnswers:
         asked.set()
         return answers.pop(0)()
 
@@ -221,7 +221,7 @@ def test_a_gateway_that_is_not_asked_is_told_from_one_that_fails() -> None:
 
 
 def test_a_source_that_recovers_has_no_problem_any_more() -> None:
-    answers: list[Answering] = [broken, lambda: Answers(1.0, 1.0)]
+    answers: list[Answering] = [broken, lambda: MetricAnswers(1.0, 1.0)]
     stage = Stage(replace(STEP, feeds=(SCORE,)), {"score": lambda: answers.pop(0)()})  # noqa: PLW0108 - another one each time
     stage.play(15.0)
     assert [(result.problems, result.verdict) for result in stage.results] == [
@@ -237,7 +237,7 @@ def test_a_source_that_recovers_has_no_problem_any_more() -> None:
 def test_an_experiment_is_decided_by_the_good_events_of_both(canary: Counts, outcome: str) -> None:
     stage = Stage(
         replace(STEP, feeds=(CLICKS,), experiment="clicks"),
-        {"clicks": lambda: Answers(Counts(900, 1000), canary)},
+        {"clicks": lambda: MetricAnswers(Counts(900, 1000), canary)},
         experiment=judge.start_experiment(higher_is_better=True),
     )
     stage.play(60.0)
@@ -255,7 +255,7 @@ def test_an_experiment_is_decided_by_the_good_events_of_both(canary: Counts, out
 def test_an_experiment_learns_nothing_from_one_side_alone() -> None:
     stage = Stage(
         replace(STEP, feeds=(CLICKS,), experiment="clicks"),
-        {"clicks": lambda: Answers(None, Counts(100, 1000))},
+        {"clicks": lambda: MetricAnswers(None, Counts(100, 1000))},
         experiment=judge.start_experiment(higher_is_better=True),
     )
     stage.play(600.0)
@@ -267,7 +267,7 @@ def test_what_is_decided_at_the_end_of_a_hold_is_published_when_it_is_over() -> 
     readings = iter(range(100))
     stage = Stage(
         replace(STEP, feeds=(ranks,)),
-        {"score": lambda: Answers(float(next(readings)), 1000.0 + next(readings))},
+        {"score": lambda: MetricAnswers(float(next(readings)), 1000.0 + next(readings))},
     )
     stage.play(
         195.0, then=lambda session: session.update(replace(STEP, feeds=(ranks,), hold_over=True))
@@ -349,12 +349,12 @@ async def test_a_session_that_can_read_nothing_waits_until_it_is_ended() -> None
 def test_what_a_reader_raises_is_its_failed_reading(
     raised: Exception, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail() -> Answers:
+    def fail() -> MetricAnswers:
         raise raised
 
     stage = Stage(
         replace(STEP, feeds=(SCORE, CLICKS)),
-        {"score": fail, "clicks": lambda: Answers(Counts(1, 10), Counts(1, 10))},
+        {"score": fail, "clicks": lambda: MetricAnswers(Counts(1, 10), Counts(1, 10))},
     )
     stage.play(125.0)
     assert {name: asked.times for name, asked in stage.asked.items()} == {"score": 13, "clicks": 13}
