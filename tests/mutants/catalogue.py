@@ -57,7 +57,7 @@ PODS_BEFORE_TRAFFIC = (
     Mutant(
         name="pods-rounded-down",
         wrong="Half of three pods is one",
-        file="rollout/situation/capacity.py",
+        file="core/capacity.py",
         old="max(1, -(-weight * size // 100))",
         new="max(1, weight * size // 100)",
         test=_SIMULATED

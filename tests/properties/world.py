@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, cast
 
+from canarium.core.capacity import needed_replicas
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.normalise import normalise_source
 from canarium.core.observed import (
@@ -65,7 +66,6 @@ from canarium.core.status import Status, parse
 from canarium.judge.metrics import Metric
 from canarium.resources.pod_template import canonical_json
 from canarium.rollout.plan import plan
-from canarium.rollout.situation.capacity import needed_replicas
 from canarium.rollout.situation.pace import MOST_BEGUN
 from canarium.rollout.situation.scaling import CEILING_FIELDS, FLOOR_FIELDS
 

@@ -25,7 +25,10 @@ _API_VERSIONS: Mapping[ScalerKind, str] = {
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "ScaledObject": "keda.sh/v1alpha1",
 }
-_RESOURCES: Mapping[str, str] = {"CPU": "cpu", "Memory": "memory"}
+KINDS: Mapping[ScalerKind, str] = {"HorizontalPodAutoscaler": "HPA", "ScaledObject": "KEDA"}
+"What each is called in reasons and by people."
+RESOURCES: Mapping[str, str] = {"CPU": "cpu", "Memory": "memory"}
+"What Kubernetes itself measures, by both names; the other types are asked of a Prometheus."
 _BEHAVIOR: Mapping[str, Mapping[str, Any]] = {
     "scaleUp": {
         "policies": [
@@ -105,7 +108,7 @@ def _make_resource(metric: ScalingMetric) -> dict[str, Any]:
         target = {"type": "Utilization", "averageUtilization": metric.utilization}
     else:
         target = {"type": "AverageValue", "averageValue": canonical_quantity(metric.average)}
-    named = {"name": _RESOURCES[metric.type], "container": SERVER_NAME, "target": target}
+    named = {"name": RESOURCES[metric.type], "container": SERVER_NAME, "target": target}
     return {"type": "ContainerResource", "containerResource": named}
 
 
@@ -130,12 +133,12 @@ def _make_triggers(
     scaling: Scaling, triggers: Mapping[str, Mapping[str, str]]
 ) -> Iterator[dict[str, Any]]:
     for metric in scaling.metrics:
-        if metric.type in _RESOURCES:
+        if metric.type in RESOURCES:
             by_share = metric.utilization > 0
             value = str(metric.utilization) if by_share else canonical_quantity(metric.average)
             yield {
                 "name": metric.name,
-                "type": _RESOURCES[metric.type],
+                "type": RESOURCES[metric.type],
                 "metricType": "Utilization" if by_share else "AverageValue",
                 "metadata": {"containerName": SERVER_NAME, "value": value},
             }
@@ -151,3 +154,10 @@ def _make_triggers(
                     "threshold": metric.average,
                 },
             }
+
+
+def find_kind(scaling: Scaling) -> ScalerKind:
+    """Which kind is meant, wherever it is installed; engine None is not asked."""
+    plain = all(metric.type in RESOURCES for metric in scaling.metrics) and scaling.min_replicas
+    by_keda = scaling.engine == "KEDA" or (scaling.engine == "Auto" and not plain)
+    return "ScaledObject" if by_keda else "HorizontalPodAutoscaler"

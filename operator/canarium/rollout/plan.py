@@ -3,17 +3,18 @@
 A pass either moves the intent (weights, sizes, states: a status write and nothing else) or brings
 the cluster to the intent that is stored. So a restart between any two writes finds what was meant.
 Nothing else of this folder is imported from outside (a layer contract): `plan` is asked what to do,
-and `report_bug` what to say where asking failed.
+`report_bug` what to say where asking failed, and `canary_fails` whether to ask at once.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from canarium.core.made import record_made
 from canarium.core.names import child_name
-from canarium.core.observed import Observed
+from canarium.core.observed import DeploymentRecord, Observed, PodRecord
 from canarium.core.plan import Plan, Ref
 from canarium.core.status import RevisionStatus, Rollout, Status, dump
 from canarium.rollout.decide.emergency import follow_stable
@@ -25,6 +26,7 @@ from canarium.rollout.situation.clock import ends_at, resumes_at, returns_at
 from canarium.rollout.situation.contest import list_moments, record_routes
 from canarium.rollout.situation.judging import make_measure
 from canarium.rollout.situation.pace import record_begun, waits_until
+from canarium.rollout.situation.pods.faults import find_fault
 from canarium.rollout.situation.pods.unready import find_inspected, inspected_at
 from canarium.rollout.situation.revision import record_trusted
 from canarium.rollout.situation.undecided import rewords_at
@@ -45,7 +47,7 @@ from canarium.rollout.writes.children import (
     turned_at,
 )
 
-__all__ = ["plan", "report_bug"]
+__all__ = ["canary_fails", "plan", "report_bug"]
 
 
 def plan(observed: Observed, now: float) -> Plan:
@@ -75,6 +77,18 @@ def plan(observed: Observed, now: float) -> Plan:
         wake_at=now if moved else _wake_at(view, after),
         urgent=rollout_of(after).state == "Reverting",
     )
+
+
+def canary_fails(
+    status: Status, deployments: Sequence[DeploymentRecord], pods: Sequence[PodRecord]
+) -> bool:
+    """Whether the canary's pods show a fault of its own: such an object is planned for first."""
+    if status.canary is None:
+        return False
+    revision = status.canary.revision
+    deployment = next((each for each in deployments if each.revision == revision), None)
+    fault = find_fault(revision, pods, deployment)
+    return fault is not None and fault.whose == "Revision"
 
 
 def _as_kept(before: Status, decided: Status) -> Status:

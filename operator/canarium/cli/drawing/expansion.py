@@ -15,6 +15,7 @@ from canarium.cli.drawing.status_tree import describe_extras
 from canarium.cli.drawing.terminal import align
 from canarium.cli.objects.status_report import tell_headers
 from canarium.cli.output import flatten
+from canarium.core.capacity import step_replicas
 from canarium.core.names import API_VERSION
 from canarium.core.normalise import list_unrequested
 from canarium.core.spec import (
@@ -29,8 +30,7 @@ from canarium.core.spec import (
 from canarium.errors import Problem, SpecError
 from canarium.judge.metrics import Metric
 from canarium.queries.profiles import PROFILES, find_close
-from canarium.rollout.situation.capacity import step_replicas
-from canarium.rollout.situation.scaling import KINDS, find_kind
+from canarium.resources.autoscalers import KINDS, find_kind
 
 Json = Mapping[str, Any]
 

@@ -55,7 +55,7 @@ from canarium.kube.informers.projections import (
 )
 from canarium.kube.informers.store import Key, Store, own_key
 from canarium.kube.kinds import DEFINITIONS, ROUTES, SCALERS
-from canarium.rollout.situation.pods.faults import find_fault
+from canarium.rollout.plan import canary_fails
 from canarium.routing.gatewayapi import GatewayAPI
 
 PROJECTIONS: dict[str, Projection] = {
@@ -304,21 +304,14 @@ class Cache:
 
     def _wake_for_pods(self, key: Key) -> None:
         try:
-            fails = self._canary_fails(key)
+            model = self.models.get(*key)
+            fails = model is not None and canary_fails(
+                model.status, self.deployments.of(key), self.pods.of(key)
+            )
         except Exception as error:  # noqa: BLE001 - it only says how soon the object is looked at
             self.boundary.note("Projecting", "/".join(key), error)
             fails = False
         (self._wake_first if fails else self._wake_soon)(key)
-
-    def _canary_fails(self, key: Key) -> bool:
-        model = self.models.get(*key)
-        canary = model.status.canary if model is not None else None
-        return canary is not None and self._is_at_fault(key, canary.revision)
-
-    def _is_at_fault(self, key: Key, revision: str) -> bool:
-        deployments = (d for d in self.deployments.of(key) if d.revision == revision)
-        fault = find_fault(revision, self.pods.of(key), next(deployments, None))
-        return fault is not None and fault.whose == "Revision"
 
     def _wake_class(self, changed: Key) -> None:
         for key in self.gateways.keys():  # noqa: SIM118 - a store is no mapping

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from canarium.core.capacity import needed_replicas
 from canarium.core.status import RevisionStatus, Status
 from canarium.rollout.decide.transitions import enter, set_weights
-from canarium.rollout.situation.capacity import needed_replicas
 from canarium.rollout.situation.view import ALL, View, rollout_of
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from canarium.core.capacity import step_replicas
 from canarium.core.commands import Command
 from canarium.core.observed import DeploymentRecord
 from canarium.core.spec import Step
@@ -23,7 +24,6 @@ from canarium.core.status import (
     Status,
 )
 from canarium.core.text import sanitize_text
-from canarium.rollout.situation.capacity import step_replicas
 from canarium.rollout.situation.clock import held_seconds, stop_clock
 from canarium.rollout.situation.revision import Wanted
 from canarium.rollout.situation.view import View, rollout_of

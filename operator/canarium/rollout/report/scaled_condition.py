@@ -8,8 +8,8 @@ from typing import Literal
 from canarium.core.observed import ScalerCondition, ScalerRecord
 from canarium.core.plan import SIZING_KINDS
 from canarium.core.status import Status
+from canarium.resources.autoscalers import KINDS
 from canarium.rollout.situation.scaling import (
-    KINDS,
     choose_engine,
     find_scalers,
     find_unaskable,

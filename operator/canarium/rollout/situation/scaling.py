@@ -15,18 +15,16 @@ from canarium.core.lending import may_be_same_server
 from canarium.core.names import child_name
 from canarium.core.observed import DeploymentRecord, ScalerRecord
 from canarium.core.plan import ScalerKind
-from canarium.core.spec import Scaling, ScalingType
+from canarium.core.spec import Scaling
 from canarium.core.status import RevisionStatus, Status
 from canarium.memo import remember
 from canarium.queries.promql_selectors import confine
 from canarium.queries.scaling import make_query
+from canarium.resources.autoscalers import KINDS, RESOURCES, find_kind
 from canarium.rollout.situation.view import AT_REST, ROLLING, View, rollout_of
 
 BY_LOAD = ("Idle", "Rejected")
 "The states in which nothing but the load says how many pods stable has."
-RESOURCES: tuple[ScalingType, ...] = ("CPU", "Memory")
-"What Kubernetes itself measures; the other types are asked of a Prometheus."
-KINDS: dict[ScalerKind, str] = {"HorizontalPodAutoscaler": "HPA", "ScaledObject": "KEDA"}
 HALF = 50
 "Percent of the traffic from which on the canary's size says more of the load than stable's."
 FLOOR_FIELDS: dict[ScalerKind, str] = {
@@ -88,13 +86,6 @@ def _refuse(view: View, kind: ScalerKind, words: str) -> Engine:
         words += "; what scales already goes on, and is made for no other revision"
         return Engine(kind, "AddressRefused", words, stays=True)
     return Engine(None, "AddressRefused", words)
-
-
-def find_kind(scaling: Scaling) -> ScalerKind:
-    """Which kind is meant, wherever it is installed; engine None is not asked."""
-    plain = all(metric.type in RESOURCES for metric in scaling.metrics) and scaling.min_replicas
-    by_keda = scaling.engine == "KEDA" or (scaling.engine == "Auto" and not plain)
-    return "ScaledObject" if by_keda else "HorizontalPodAutoscaler"
 
 
 def _range(scaling: Scaling) -> str:

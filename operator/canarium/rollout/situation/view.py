@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, cast
 
+from canarium.core.capacity import carried_weight, needed_replicas, step_replicas
 from canarium.core.commands import Command, Verb, pending_commands
 from canarium.core.made import find_uid, is_made, list_made, pick_pods
 from canarium.core.names import REVISION_LABEL, child_name
@@ -32,7 +33,6 @@ from canarium.core.spec import (
 )
 from canarium.core.spec import Protocol as Spoken
 from canarium.core.status import Override, RevisionStatus, Rollout, Status
-from canarium.rollout.situation.capacity import carried_weight, needed_replicas, step_replicas
 from canarium.rollout.situation.clock import AHEAD_SECONDS
 from canarium.rollout.situation.defaults import freeze_defaults
 from canarium.rollout.situation.feasibility import find_undeliverable
