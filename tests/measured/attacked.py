@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from canarium.core.metrics import Feed
+from canarium.core.metrics import MetricQuery
 from canarium.core.names import child_name
 from canarium.core.plan import Measure
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.errors import CanariumError
 from canarium.judge import Metric
-from canarium.metrics.sessions.feeds import MetricSources, make_asker
+from canarium.metrics.sessions.readers import MetricSources, make_reader
 from canarium.metrics.sources.gateway import Backend, GatewayMeter, GatewaySource
 from canarium.metrics.sources.pods import PodsMeter, PodsSource, PodTarget, make_session
 from canarium.outbound.credentials import Secrets
@@ -141,18 +141,21 @@ def attack(reader: Reader, pods: PodsSource, sources: MetricSources) -> list[Awa
     """Everything hostile at once, of one namespace."""
     return [
         *(again(1.0, partial(attack_pods, pods, reader.base, name)) for name in ANSWERS),
-        *(again(0.1, make_asker(sources, KEY, STEP, each).ask) for each in make_feeds(reader)),
+        *(
+            again(0.1, make_reader(sources, KEY, STEP, each).ask)
+            for each in make_metric_queries(reader)
+        ),
         again(0.3, lambda: attack_gateway(reader, sources)),
         again(0.3, edit(itertools.count())),
     ]
 
 
-def make_feeds(reader: Reader) -> list[Feed]:
+def make_metric_queries(reader: Reader) -> list[MetricQuery]:
     """What one object may ask for, of each server."""
     ratio = Metric("mine", "Ratio", max=0.5, source="metric:mine")
     gauge = Metric("mine", "Gauge", max=0.5, source="metric:mine")
     queries = make_queries(reader)
-    return [Feed(ratio if each.total else gauge, each, 10.0) for each in queries]
+    return [MetricQuery(ratio if each.total else gauge, each, 10.0) for each in queries]
 
 
 def make_queries(reader: Reader) -> list[Query]:

@@ -835,10 +835,10 @@ JUDGING = (
     Mutant(
         name="good-ones-taken-for-bad",
         wrong="Where good ones are counted, they are held against the canary",
-        file="metrics/sessions/feeds.py",
+        file="metrics/sessions/readers.py",
         old="    return flip(counts) if good and counts is not None else counts\n",
         new="    return counts\n",
-        test=_SESSIONS + "test_feeds.py::test_good_ones_are_turned_into_bad_ones",
+        test=_SESSIONS + "test_readers.py::test_good_ones_are_turned_into_bad_ones",
     ),
     Mutant(
         name="failed-reading-forgotten",
@@ -1185,11 +1185,11 @@ SOURCES = (
     Mutant(
         name="source-prometheus-lent-whole",
         wrong="A namespace's own queries read all that the operator's Prometheus knows",
-        file="metrics/sessions/feeds.py",
+        file="metrics/sessions/readers.py",
         old="return confine(text, self.namespace) if self.lent else text\n",
         new="return text\n",
         test=_SESSIONS
-        + "test_feeds.py"
+        + "test_readers.py"
         + "::test_a_namespaces_own_query_reads_its_own_series_of_what_all_share",
     ),
     Mutant(
@@ -1426,10 +1426,10 @@ SOURCES = (
     Mutant(
         name="source-unknown-name-is-none",
         wrong="A misspelt counter of refusals stands for no refusal",
-        file="metrics/sessions/feeds.py",
+        file="metrics/sessions/readers.py",
         old="        if total and not marked:\n",
         new="        if total and marked is None:\n",
-        test="tests/unit/metrics/sessions/test_feeds.py"
+        test="tests/unit/metrics/sessions/test_readers.py"
         "::test_no_series_is_none_only_of_a_metric_that_there_is[bad]",
     ),
     Mutant(
@@ -1847,10 +1847,10 @@ ONE_OBJECT_ALONE = (
         name="broken-reader-is-not-told",
         wrong="What a reader raises, and shouldn't, is told nobody",
         file="metrics/sessions/session.py",
-        old="            problem = self._fail(source, feed.metric.name, error)\n",
+        old="            problem = self._fail(source, metric_query.metric.name, error)\n",
         new="            if not isinstance(error, SourceError):\n"
         "                return\n"
-        "            problem = self._fail(source, feed.metric.name, error)\n",
+        "            problem = self._fail(source, metric_query.metric.name, error)\n",
         test=_SESSIONS + "test_session.py::test_what_a_reader_raises_is_its_failed_reading",
     ),
     Mutant(
@@ -1939,10 +1939,10 @@ BESIDE_THE_WORK = (
     Mutant(
         name="dots-lead-up",
         wrong="An argument of two dots leads a URL's path up",
-        file="metrics/sessions/feeds.py",
+        file="metrics/sessions/readers.py",
         old="    if leads_up(url):\n",
         new='    if leads_up(url) and "://" not in url:\n',
-        test="tests/unit/metrics/sessions/test_feeds.py::test_no_value_leads_a_urls_path_up",
+        test="tests/unit/metrics/sessions/test_readers.py::test_no_value_leads_a_urls_path_up",
     ),
     Mutant(
         name="revisions-of-others-have-the-same-name",

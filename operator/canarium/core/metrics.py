@@ -35,7 +35,7 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class MetricQuery:
     """What is asked for one metric, how often, and what is tested by the answers."""
 
     metric: Metric
@@ -64,7 +64,7 @@ class KnownTemplate:
 
 def resolve(
     wanted: CustomMetric, templates: Mapping[TemplateKey, KnownTemplate]
-) -> Feed | Unusable:
+) -> MetricQuery | Unusable:
     """Find out what to ask for a metric, and what to test."""
     template = wanted.query
     if isinstance(template, Query):
@@ -81,7 +81,7 @@ def resolve(
 
 def _make_feed(
     wanted: CustomMetric, template: TemplateSpec, key: TemplateKey | None
-) -> Feed | Unusable:
+) -> MetricQuery | Unusable:
     given = dict(wanted.arguments)
     if (trouble := _check_arguments(given, template.arguments)) is not None:
         return Unusable(wanted.name, "ArgumentInvalid", trouble)
@@ -89,7 +89,7 @@ def _make_feed(
         metric = _make_metric(wanted, template)
     except ValueError as error:
         return Unusable(wanted.name, "BoundInvalid", str(error))
-    return Feed(
+    return MetricQuery(
         metric=metric,
         query=template.query,
         interval_seconds=wanted.interval_seconds or template.interval_seconds or INTERVAL_SECONDS,

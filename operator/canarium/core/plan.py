@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from canarium.core.metrics import Feed
+from canarium.core.metrics import MetricQuery
 from canarium.core.receivers import FIRST, Notice
 from canarium.core.spec import MetricsEndpoint, Protocol
 from canarium.judge.metrics import Metric
@@ -128,7 +128,8 @@ class Measure:
     of the tests ("" to start anew). Nothing is measured before `not_before` (epoch seconds).
     `stable` and `canary` are revision ids; `stable` is None when nothing serves beside the
     canary, and then only absolute bounds are judged. Each is read at its own endpoint, if it has
-    one. `metrics` are those that servers or the gateway count; `feeds` are asked for one by one.
+    one. `metrics` are those that servers or the gateway count; `metric_queries` are asked for one
+    by one.
     `experiment` names the metric by which two revisions are told apart, "" when none is to be.
     `share` is what the canary should get of single requests, 0 to 1, None where that cannot be
     said. `hold_over`: what is judged at the end is due. Both may change under the same key.
@@ -146,7 +147,7 @@ class Measure:
     stable_endpoint: MetricsEndpoint | None = None
     canary_version: str = ""
     stable_version: str = ""
-    feeds: tuple[Feed, ...] = ()
+    metric_queries: tuple[MetricQuery, ...] = ()
     gateway: GatewayEndpoint | None = None
     pods_secret: str = ""
     decide: Literal["HoldEnd", "Early"] = "HoldEnd"

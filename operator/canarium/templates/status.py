@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from canarium.core.metrics import Feed
+from canarium.core.metrics import MetricQuery
 from canarium.core.observed import TemplateRecord
 from canarium.core.plan import OWNER_MANAGER
 from canarium.core.spec import TemplateKind
@@ -24,7 +24,7 @@ from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.store import Key
 from canarium.kube.kinds import TEMPLATES
 from canarium.kube.queues.turns import Turns
-from canarium.metrics.sessions.feeds import check_query
+from canarium.metrics.sessions.readers import check_query
 from canarium.outbound.errors import take_for_failed
 
 logger = logging.getLogger(__name__)
@@ -57,11 +57,11 @@ class Templates:
         """A template was written or deleted."""
         self._change((kind, key))
 
-    def note_reading(self, model: Key, feed: Feed, problem: str) -> None:
+    def note_reading(self, model: Key, metric_query: MetricQuery, problem: str) -> None:
         """A model's reading by a template: why it failed, or an empty text."""
-        if feed.template is None:
+        if metric_query.template is None:
             return
-        kind, name = feed.template
+        kind, name = metric_query.template
         template = kind, (model[0] if kind == "MetricTemplate" else "", name)
         readings = self._readings.setdefault(template, {})
         if readings.get(model) != problem:

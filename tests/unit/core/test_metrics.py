@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from canarium.core.metrics import (
     Argument,
-    Feed,
     KnownTemplate,
+    MetricQuery,
     TemplateKey,
     Unusable,
     resolve,
@@ -31,11 +31,11 @@ def metric(query: Any, **bounds: Any) -> CustomMetric:
     return CustomMetric("mine", query, **bounds)
 
 
-def found(wanted: CustomMetric, template: TemplateSpec | None = None) -> Feed:
+def found(wanted: CustomMetric, template: TemplateSpec | None = None) -> MetricQuery:
     known = {KEY: KnownTemplate(template)} if template else {}
-    feed = resolve(wanted, known)
-    assert isinstance(feed, Feed), feed
-    return feed
+    metric_query = resolve(wanted, known)
+    assert isinstance(metric_query, MetricQuery), metric_query
+    return metric_query
 
 
 def refused(wanted: CustomMetric, *known: KnownTemplate) -> Unusable:
@@ -46,7 +46,7 @@ def refused(wanted: CustomMetric, *known: KnownTemplate) -> Unusable:
 
 def test_counts_of_bad_events_are_a_ratio_with_its_bounds() -> None:
     wanted = metric(ERRORS, max=0.02, max_increase=0.01, interval_seconds=3.0)
-    assert found(wanted) == Feed(
+    assert found(wanted) == MetricQuery(
         Metric("mine", "Ratio", max=0.02, max_increase=0.01, source="metric:mine"),
         ERRORS,
         interval_seconds=3.0,
@@ -90,9 +90,12 @@ def test_a_templates_arguments_are_those_of_the_metric_or_its_own_defaults() -> 
         arguments=(ArgumentSpec("window", "Duration", "5m"), ArgumentSpec("segment")),
         interval_seconds=30.0,
     )
-    feed = found(metric(SHARED, max=1.0, arguments=(("segment", "card"),)), template)
-    assert feed.arguments == (Argument("window", "5m", "Duration"), Argument("segment", "card"))
-    assert (feed.interval_seconds, feed.template) == (30.0, KEY)
+    metric_query = found(metric(SHARED, max=1.0, arguments=(("segment", "card"),)), template)
+    assert metric_query.arguments == (
+        Argument("window", "5m", "Duration"),
+        Argument("segment", "card"),
+    )
+    assert (metric_query.interval_seconds, metric_query.template) == (30.0, KEY)
 
 
 NEEDY = TemplateSpec(GAUGE, arguments=(ArgumentSpec("segment"),))

@@ -7,7 +7,7 @@ from canarium.api import parse_template
 from canarium.cli.commands.templates import read_templates
 from canarium.cli.main import main
 from canarium.core.spec import PrometheusQuery
-from canarium.metrics.sessions.feeds import check_query
+from canarium.metrics.sessions.readers import check_query
 
 TEMPLATES = read_templates()
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from canarium.core.metrics import Feed
+from canarium.core.metrics import MetricQuery
 from canarium.core.observed import Meta, TemplateRecord
 from canarium.core.spec import PrometheusQuery, TemplateSpec
 from canarium.judge import Metric
 from canarium.kube.informers.cache import Cache
 from canarium.kube.transport import ApiRequest
-from canarium.metrics.sessions.feeds import check_query
+from canarium.metrics.sessions.readers import check_query
 from canarium.sim.loop import VirtualLoop
 from canarium.templates.status import (
     SECONDS_BETWEEN_WRITES,
@@ -22,7 +22,7 @@ from canarium.templates.status import (
 from tests.unit.kube.fake import FakeClient
 
 GOOD = TemplateSpec(PrometheusQuery('gpu{service="{{service}}"}'))
-FEED = Feed(
+FEED = MetricQuery(
     Metric("gpu", "Gauge", max=1.0, source="metric:gpu"),
     GOOD.query,
     10.0,

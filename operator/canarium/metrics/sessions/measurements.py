@@ -23,7 +23,7 @@ from yarl import URL
 from canarium import judge
 from canarium.core.allowed_addresses import Allowed, parse_allowed
 from canarium.core.lending import TENANT_QUERIES, TenantQueries
-from canarium.core.metrics import Feed
+from canarium.core.metrics import MetricQuery
 from canarium.core.observed import AnalysisResult, PodRecord
 from canarium.core.plan import GatewayEndpoint, Measure
 from canarium.errors import ConfigError
@@ -34,9 +34,9 @@ from canarium.kube.queues.backoff import Backoff
 from canarium.metrics.counters import Counters
 from canarium.metrics.kept_counters import load_counters
 from canarium.metrics.profile_directory import OwnProfiles
-from canarium.metrics.sessions.feeds import Asker, MetricSources, make_asker
+from canarium.metrics.sessions.readers import MetricReader, MetricSources, make_reader
 from canarium.metrics.sessions.results import COUNTERS, EXPERIMENT
-from canarium.metrics.sessions.session import Means, Meter, Readers, Session
+from canarium.metrics.sessions.session import Meter, Scrapers, Session, SessionDeps
 from canarium.metrics.sources.gateway import GatewayMeter, GatewaySource
 from canarium.metrics.sources.pods import PodsMeter, PodsSource, make_session
 from canarium.outbound.auth import Credentials
@@ -58,9 +58,9 @@ FindPods = Callable[[Key], Sequence[PodRecord]]
 
 
 class Listener(Protocol):
-    """Who hears how the readings of feeds go."""
+    """Who hears how the readings by queries go."""
 
-    def note_reading(self, model: Key, feed: Feed, problem: str) -> None:
+    def note_reading(self, model: Key, metric_query: MetricQuery, problem: str) -> None:
         """One reading: why it failed, or an empty text."""
 
     def forget(self, model: Key) -> None:
@@ -68,7 +68,7 @@ class Listener(Protocol):
 
 
 class _Nobody:
-    def note_reading(self, model: Key, feed: Feed, problem: str) -> None:
+    def note_reading(self, model: Key, metric_query: MetricQuery, problem: str) -> None:
         pass
 
     def forget(self, model: Key) -> None:
@@ -203,13 +203,15 @@ class Measurements:
             await self._asking.session.close()
 
     def _start(self, key: Key, measure: Measure, before: Session | None) -> None:
-        if self._preparing is None and any(feed.metric.judge for feed in measure.feeds):
+        if self._preparing is None and any(
+            metric_query.metric.judge for metric_query in measure.metric_queries
+        ):
             self._preparing = asyncio.create_task(asyncio.to_thread(judge.prepare_ranks))
         same = before is not None and _trial(before.measure) == _trial(measure)
         session = Session(
             measure,
-            self._make_means(key),
-            before.readers if before and same else self._make_readers(measure, before),
+            self._make_deps(key),
+            before.scrapers if before and same else self._make_readers(measure, before),
             _begin(measure, before if same else None),
             _begin_experiment(measure),
         )
@@ -240,30 +242,30 @@ class Measurements:
             self._boundary.note("Measuring", "/".join(key), error)
             self._take(key, AnalysisResult(session.measure.key, "NoData", problems=(problem,)))
 
-    def _make_means(self, key: Key) -> Means:
-        return Means(
+    def _make_deps(self, key: Key) -> SessionDeps:
+        return SessionDeps(
             key=key,
             find_pods=partial(self._find_pods, key),
-            make_asker=partial(self._make_asker, key),
+            make_reader=partial(self._make_asker, key),
             make_gateway_meter=partial(self._make_gateway_meter, key),
             authorize=partial(self._authorize, key),
             publish=partial(self._take, key),
-            note_feed=partial(self._listener.note_reading, key),
+            record_reading=partial(self._listener.note_reading, key),
             boundary=self._boundary,
             now=self._now,
         )
 
-    def _make_readers(self, measure: Measure, before: Session | None) -> Readers:
+    def _make_readers(self, measure: Measure, before: Session | None) -> Scrapers:
         """New ones; but counting goes on with the same canary's pods.
 
         Who takes the step over goes on from where their counters stood when it was saved.
         """
         if before is not None and _is_same_canary(before.measure, measure):
-            return Readers(before.readers.meter)
+            return Scrapers(before.scrapers.meter)
         meter = self._make_meter()
         if before is None and (kept := _load_counters(measure)):
             meter.resume(kept)
-        return Readers(meter)
+        return Scrapers(meter)
 
     def _stop(self, key: Key) -> None:
         _session, task = self._sessions.pop(key, (None, None))
@@ -280,8 +282,8 @@ class Measurements:
         self._pods[1].use(self._profiles.get())
         return PodsMeter(self._pods[1])
 
-    def _make_asker(self, key: Key, measure: Measure, feed: Feed) -> Asker:
-        return make_asker(self._open_sources(), key, measure, feed)
+    def _make_asker(self, key: Key, measure: Measure, metric_query: MetricQuery) -> MetricReader:
+        return make_reader(self._open_sources(), key, measure, metric_query)
 
     async def _authorize(self, key: Key, secret: str) -> Credentials:
         return await self._open_sources().secrets.get(key[0], secret)
@@ -352,7 +354,7 @@ def _begin(measure: Measure, before: Session | None) -> judge.Analysis:
         return judge.next_step(before.analysis)
     return judge.load(
         _decode(measure.resume) if measure.resume else None,
-        (*measure.metrics, *(feed.metric for feed in measure.feeds)),
+        (*measure.metrics, *(metric_query.metric for metric_query in measure.metric_queries)),
         min_requests=measure.min_requests,
         decide=measure.decide,
         traffic_share=measure.traffic_share,
@@ -361,13 +363,17 @@ def _begin(measure: Measure, before: Session | None) -> judge.Analysis:
 
 def _begin_experiment(measure: Measure) -> judge.Experiment | None:
     """Start the step's experiment, or go on with what status has kept of it; None without one."""
-    feeds = (feed for feed in measure.feeds if feed.metric.name == measure.experiment)
-    feed = next(feeds, None)
-    if feed is None:
+    metric_queries = (
+        metric_query
+        for metric_query in measure.metric_queries
+        if metric_query.metric.name == measure.experiment
+    )
+    metric_query = next(metric_queries, None)
+    if metric_query is None:
         return None
     saved = _decode(measure.resume) if measure.resume else None
     kept = saved.get(EXPERIMENT) if isinstance(saved, dict) else None
-    return judge.load_experiment(kept, higher_is_better=feed.metric.higher_is_better)
+    return judge.load_experiment(kept, higher_is_better=metric_query.metric.higher_is_better)
 
 
 def _load_counters(measure: Measure) -> dict[str, Counters]:
@@ -395,7 +401,7 @@ def _trial(measure: Measure) -> tuple[object, ...]:
         measure.canary,
         measure.stable,
         measure.metrics,
-        measure.feeds,
+        measure.metric_queries,
         measure.gateway,
         measure.protocol,
         measure.pods_secret,

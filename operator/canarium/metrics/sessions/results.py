@@ -12,7 +12,7 @@ from canarium.core.observed import AnalysisResult
 from canarium.core.plan import Measure
 from canarium.metrics.counters import Counters
 from canarium.metrics.kept_counters import dump_counters
-from canarium.metrics.sessions.feeds import describe_source
+from canarium.metrics.sessions.readers import describe_source
 
 EXPERIMENT = "experiment"
 "Under which name an experiment is kept beside the other tests."
@@ -60,7 +60,10 @@ def find_sources(measure: Measure) -> Mapping[str, str]:
     return {
         **{metric.name: metric.source for metric in measure.metrics},
         "traffic-share": "Pods",
-        **{feed.metric.name: describe_source(feed.query) for feed in measure.feeds},
+        **{
+            metric_query.metric.name: describe_source(metric_query.query)
+            for metric_query in measure.metric_queries
+        },
     }
 
 

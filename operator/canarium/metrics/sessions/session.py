@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from canarium import judge
-from canarium.core.metrics import Feed
+from canarium.core.metrics import MetricQuery
 from canarium.core.names import child_name
 from canarium.core.observed import AnalysisResult, PodRecord
 from canarium.core.plan import GatewayEndpoint, Measure
@@ -24,7 +24,7 @@ from canarium.kube.boundary import Boundary
 from canarium.kube.informers.store import Key
 from canarium.metrics.counters import Counters
 from canarium.metrics.counting import flip
-from canarium.metrics.sessions.feeds import Asker, MetricAnswers
+from canarium.metrics.sessions.readers import MetricAnswers, MetricReader
 from canarium.metrics.sessions.results import make_result
 from canarium.metrics.sources.gateway import Backend, GatewayMeter
 from canarium.metrics.sources.pods import Measurement, Missing, PodTarget
@@ -57,31 +57,31 @@ class Meter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class SessionDeps:
     """What a session works with: where pods are, what reads, who hears of it, what time it is.
 
     `authorize` reads the credentials in a Secret of the object's namespace, by its name, and raises
-    SourceError. `publish` hears of results, `note_feed` of each reading of a feed: why it failed,
-    or an empty text. `boundary` notes what readers raised though they shouldn't.
+    SourceError. `publish` hears of results, `record_reading` of each reading by a query: why it
+    failed, or an empty text. `boundary` notes what readers raised though they shouldn't.
     """
 
     key: Key
     find_pods: Callable[[], Sequence[PodRecord]]
-    make_asker: Callable[[Measure, Feed], Asker]
+    make_reader: Callable[[Measure, MetricQuery], MetricReader]
     make_gateway_meter: Callable[[GatewayEndpoint], GatewayMeter]
     authorize: Callable[[str], Awaitable[Credentials]]
     publish: Callable[[AnalysisResult], None]
-    note_feed: Callable[[Feed, str], None]
+    record_reading: Callable[[MetricQuery, str], None]
     boundary: Boundary = field(default_factory=Boundary)
     now: Callable[[], float] = time.time
 
 
 @dataclass(slots=True)
-class Readers:
+class Scrapers:
     """What has begun to count, and goes on with it in the next step."""
 
     meter: Meter
-    askers: dict[Feed, Asker] = field(default_factory=dict)
+    readers: dict[MetricQuery, MetricReader] = field(default_factory=dict)
     gateway: GatewayMeter | None = None
 
 
@@ -91,20 +91,20 @@ class Session:
     def __init__(
         self,
         measure: Measure,
-        means: Means,
-        readers: Readers,
+        deps: SessionDeps,
+        scrapers: Scrapers,
         analysis: judge.Analysis,
         experiment: judge.Experiment | None = None,
     ) -> None:
         self.measure = measure
-        self.readers = readers
+        self.scrapers = scrapers
         self.analysis = analysis
         self.experiment = experiment
-        self._means = means
+        self._deps = deps
         self._counted: Mapping[str, Counters] = {}
         self._silent = 0
         self._problems: dict[str, tuple[str, ...]] = {}
-        self._unasked = {feed.metric.source for feed in measure.feeds}
+        self._unasked = {metric_query.metric.source for metric_query in measure.metric_queries}
         "Sources that were not asked: not yet, or since their address is refused."
         if measure.gateway is not None:
             self._unasked.add(GATEWAY)
@@ -120,8 +120,8 @@ class Session:
                 group.create_task(self._read_pods())
             if self.measure.gateway is not None:
                 group.create_task(self._read_gateway(self.measure.gateway))
-            for feed in self.measure.feeds:
-                group.create_task(self._read_feed(feed))
+            for metric_query in self.measure.metric_queries:
+                group.create_task(self._read_feed(metric_query))
 
     def update(self, measure: Measure) -> None:
         """Take in what is said of the same step later on: that it is programmed, that it is over.
@@ -146,7 +146,7 @@ class Session:
 
     async def _wait_for_start(self) -> bool:
         """Wait until measuring may begin; whether there was anything to wait for."""
-        delay = self.measure.not_before - self._means.now()
+        delay = self.measure.not_before - self._deps.now()
         if delay > 0:
             await asyncio.sleep(delay)
         return delay > 0
@@ -171,10 +171,10 @@ class Session:
 
     async def _measure_pods(self) -> Measurement:
         """Read both revisions. Raises SourceError when the credentials cannot be had."""
-        pods, secret = self._means.find_pods(), self.measure.pods_secret
-        who = await self._means.authorize(secret) if secret else NOBODY
+        pods, secret = self._deps.find_pods(), self.measure.pods_secret
+        who = await self._deps.authorize(secret) if secret else NOBODY
         stable, canary = self.measure.stable, self.measure.canary
-        return await self.readers.meter.measure(
+        return await self.scrapers.meter.measure(
             self._make_targets(pods, stable, self.measure.stable_endpoint, who) if stable else (),
             self._make_targets(pods, canary, self.measure.endpoint, who),
         )
@@ -223,44 +223,46 @@ class Session:
         self._publish()
 
     async def _measure_gateway(self, gateway: GatewayEndpoint) -> Measurement:
-        meter = self.readers.gateway or self._means.make_gateway_meter(gateway)
-        self.readers.gateway = meter
+        meter = self.scrapers.gateway or self._deps.make_gateway_meter(gateway)
+        self.scrapers.gateway = meter
         stable, canary = self.measure.stable, self.measure.canary
         return await meter.measure(
             self._make_backend(stable) if stable else None, self._make_backend(canary)
         )
 
     def _make_backend(self, revision: str) -> Backend:
-        namespace, model = self._means.key
+        namespace, model = self._deps.key
         return Backend(namespace, child_name(model, revision), model)
 
-    async def _read_feed(self, feed: Feed) -> None:
+    async def _read_feed(self, metric_query: MetricQuery) -> None:
         await self._wait_for_start()
-        await _every(feed.interval_seconds, lambda: self._judge_feed(feed))
+        await _every(metric_query.interval_seconds, lambda: self._judge_feed(metric_query))
 
-    async def _judge_feed(self, feed: Feed) -> None:
-        source = feed.metric.source
+    async def _judge_feed(self, metric_query: MetricQuery) -> None:
+        source = metric_query.metric.source
         try:
-            self._observe_feed(feed, await self._find_asker(feed).ask())
+            self._observe_feed(metric_query, await self._find_reader(metric_query).ask())
             self._problems.pop(source, None)
             self._unasked.discard(source)
-            self._means.note_feed(feed, "")
+            self._deps.record_reading(metric_query, "")
         except Exception as error:  # noqa: BLE001 - whatever is raised is this reading's failure
-            problem = self._fail(source, feed.metric.name, error)
-            self._problems[source] = (f"{feed.metric.name}: {problem}",)
-            self._means.note_feed(feed, problem)
+            problem = self._fail(source, metric_query.metric.name, error)
+            self._problems[source] = (f"{metric_query.metric.name}: {problem}",)
+            self._deps.record_reading(metric_query, problem)
         self._publish()
 
-    def _find_asker(self, feed: Feed) -> Asker:
+    def _find_reader(self, metric_query: MetricQuery) -> MetricReader:
         """Who asks for this metric; the same one as long as possible, for it counts on."""
-        askers = self.readers.askers
-        if feed not in askers:
-            askers[feed] = self._means.make_asker(self.measure, feed)
-        return askers[feed]
+        readers = self.scrapers.readers
+        if metric_query not in readers:
+            readers[metric_query] = self._deps.make_reader(self.measure, metric_query)
+        return readers[metric_query]
 
-    def _observe_feed(self, feed: Feed, answers: MetricAnswers) -> None:
-        name = feed.metric.name
-        self.analysis = _observe(self.analysis, name, answers, counts=bool(feed.query.total))
+    def _observe_feed(self, metric_query: MetricQuery, answers: MetricAnswers) -> None:
+        name = metric_query.metric.name
+        self.analysis = _observe(
+            self.analysis, name, answers, counts=bool(metric_query.query.total)
+        )
         if self.experiment is not None and name == self.measure.experiment:
             self.experiment = _compare(self.experiment, answers)
 
@@ -270,7 +272,7 @@ class Session:
         What isn't a reader's own word for it is logged, once until it changes.
         """
         if not isinstance(error, SourceError):
-            self._means.boundary.note("Measuring", f"{'/'.join(self._means.key)} {what}", error)
+            self._deps.boundary.note("Measuring", f"{'/'.join(self._deps.key)} {what}", error)
         problem = str(take_for_failed(error))
         (self._unasked.add if isinstance(error, NotReachedError) else self._unasked.discard)(source)
         self.analysis = judge.observe_error(self.analysis, source, problem)
@@ -291,7 +293,7 @@ class Session:
             self._counted,
             withheld=bool(self._unasked),
         )
-        self._means.publish(result)
+        self._deps.publish(result)
 
 
 def _observe(

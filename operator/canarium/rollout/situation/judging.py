@@ -25,8 +25,8 @@ def make_measure(view: View, status: Status) -> Measure | None:
     judged, analysis = judged_revision(status), analysis_in_force(view, status)
     if judged is None or analysis is None or not judged.is_routed:
         return None
-    feeds = find_feeds(view, analysis)
-    if not analysis.metrics and not feeds:
+    metric_queries = find_feeds(view, analysis)
+    if not analysis.metrics and not metric_queries:
         return None
     rollout, key = rollout_of(status), analysis_key(view, status)
     started = rollout.step_started_at or view.now
@@ -34,7 +34,7 @@ def make_measure(view: View, status: Status) -> Measure | None:
     return Measure(
         key=key,
         metrics=analysis.metrics,
-        feeds=feeds,
+        metric_queries=metric_queries,
         gateway=find_gateway(view, status, analysis),
         pods_secret=analysis.pods_secret,
         min_requests=analysis.min_requests,

@@ -5,7 +5,7 @@ A metric that nothing can be asked for is a value of its own: nothing passes by 
 
 from __future__ import annotations
 
-from canarium.core.metrics import Feed, KnownTemplate, Unusable, resolve
+from canarium.core.metrics import KnownTemplate, MetricQuery, Unusable, resolve
 from canarium.core.plan import GatewayEndpoint
 from canarium.core.spec import AnalysisSpec
 from canarium.core.status import Status
@@ -13,9 +13,9 @@ from canarium.rollout.situation.view import View
 from canarium.routing.gateway_counters import explain_uncounted, find_gateway_kind
 
 
-def find_feeds(view: View, analysis: AnalysisSpec) -> tuple[Feed, ...]:
+def find_feeds(view: View, analysis: AnalysisSpec) -> tuple[MetricQuery, ...]:
     """What is asked for, one metric at a time."""
-    return tuple(found for found in _resolve(view, analysis) if isinstance(found, Feed))
+    return tuple(found for found in _resolve(view, analysis) if isinstance(found, MetricQuery))
 
 
 def find_unusable(view: View, status: Status, analysis: AnalysisSpec) -> tuple[Unusable, ...]:
@@ -42,7 +42,7 @@ def _find_uncounted(view: View, status: Status, analysis: AnalysisSpec) -> tuple
     return tuple(Unusable(name, "GatewayCannotTell", words) for name in asked if words)
 
 
-def _resolve(view: View, analysis: AnalysisSpec) -> list[Feed | Unusable]:
+def _resolve(view: View, analysis: AnalysisSpec) -> list[MetricQuery | Unusable]:
     templates = {
         (record.kind, record.meta.name): KnownTemplate(record.spec, record.problem)
         for record in view.observed.templates
@@ -52,11 +52,11 @@ def _resolve(view: View, analysis: AnalysisSpec) -> list[Feed | Unusable]:
     return [_must_count(each) if _name_of(each) == experiment else each for each in found]
 
 
-def _name_of(found: Feed | Unusable) -> str:
+def _name_of(found: MetricQuery | Unusable) -> str:
     return found.metric if isinstance(found, Unusable) else found.metric.name
 
 
-def _must_count(found: Feed | Unusable) -> Feed | Unusable:
+def _must_count(found: MetricQuery | Unusable) -> MetricQuery | Unusable:
     """Two revisions are told apart by how often something happens, not by a figure."""
     if isinstance(found, Unusable) or found.query.total:
         return found

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from canarium import judge
-from canarium.core.metrics import Feed
+from canarium.core.metrics import MetricQuery
 from canarium.core.observed import AnalysisResult, Meta, PodRecord
 from canarium.core.plan import GatewayEndpoint, Measure
 from canarium.core.spec import MetricsEndpoint, PrometheusQuery
 from canarium.judge import Counts, Metric, Reading, Sample
 from canarium.metrics.counters import Counters
-from canarium.metrics.sessions.feeds import MetricAnswers
-from canarium.metrics.sessions.session import Means, Readers, Session
+from canarium.metrics.sessions.readers import MetricAnswers
+from canarium.metrics.sessions.session import Scrapers, Session, SessionDeps
 from canarium.metrics.sources.gateway import Backend
 from canarium.metrics.sources.pods import Measurement, Missing, PodTarget
 from canarium.outbound.auth import Credentials
@@ -22,10 +22,10 @@ from canarium.outbound.reach import NotReachedError
 from canarium.sim.loop import VirtualLoop
 
 STABLE, CANARY = "5d8f7c9b64", "7b9d6f5c88"
-SCORE = Feed(
+SCORE = MetricQuery(
     Metric("score", "Gauge", min=0.9, source="metric:score"), PrometheusQuery(query="score"), 10.0
 )
-CLICKS = Feed(
+CLICKS = MetricQuery(
     Metric("clicks", "Ratio", higher_is_better=True, source="metric:clicks"),
     PrometheusQuery(good="clicks", total="shown"),
     10.0,
@@ -101,7 +101,7 @@ class Lacking(Pods):
 
 @dataclass
 class Stage:
-    """A session in virtual time; what it published, and what it noted of its feeds' readings."""
+    """A session in virtual time; what it published, and what it noted of its queries' readings."""
 
     measure: Measure
     answers: dict[str, Answering] = field(default_factory=dict)
@@ -129,27 +129,27 @@ class Stage:
             runner.run(run())
 
     def make_session(self) -> Session:
-        feeds = tuple(feed.metric for feed in self.measure.feeds)
-        means = Means(
+        metric_queries = tuple(metric_query.metric for metric_query in self.measure.metric_queries)
+        deps = SessionDeps(
             key=("risk", "fraud"),
             find_pods=lambda: self.pods,
-            make_asker=self._make_asker,
+            make_reader=self._make_asker,
             make_gateway_meter=lambda _gateway: self.gateway,  # type: ignore[arg-type,return-value]
             authorize=self._authorize,
             publish=self.results.append,
-            note_feed=lambda _feed, problem: self.notes.append(problem),
+            record_reading=lambda _metric_query, problem: self.notes.append(problem),
             now=asyncio.get_running_loop().time,
         )
-        analysis = judge.start((*self.measure.metrics, *feeds))
-        return Session(self.measure, means, Readers(self.meter), analysis, self.experiment)
+        analysis = judge.start((*self.measure.metrics, *metric_queries))
+        return Session(self.measure, deps, Scrapers(self.meter), analysis, self.experiment)
 
     async def _authorize(self, secret: str) -> Credentials:
         if secret not in self.secrets:
             raise SourceError(f"there is no Secret {secret}")
         return Credentials(self.secrets[secret])
 
-    def _make_asker(self, _measure: Measure, feed: Feed) -> Asked:
-        name = feed.metric.name
+    def _make_asker(self, _measure: Measure, metric_query: MetricQuery) -> Asked:
+        name = metric_query.metric.name
         self.asked[name] = Asked(self.answers[name])
         return self.asked[name]
 
@@ -160,7 +160,7 @@ def broken() -> MetricAnswers:
 
 def test_each_feed_is_asked_at_its_own_pace() -> None:
     stage = Stage(
-        replace(STEP, feeds=(SCORE, replace(CLICKS, interval_seconds=60.0))),
+        replace(STEP, metric_queries=(SCORE, replace(CLICKS, interval_seconds=60.0))),
         {"score": lambda: MetricAnswers(1.0, 1.0), "clicks": lambda: MetricAnswers(None, None)},
     )
     stage.play(125.0)
@@ -168,7 +168,9 @@ def test_each_feed_is_asked_at_its_own_pace() -> None:
 
 
 def test_a_gauge_below_its_bound_fails_at_once() -> None:
-    stage = Stage(replace(STEP, feeds=(SCORE,)), {"score": lambda: MetricAnswers(1.0, 0.5)})
+    stage = Stage(
+        replace(STEP, metric_queries=(SCORE,)), {"score": lambda: MetricAnswers(1.0, 0.5)}
+    )
     stage.play(1.0)
     (result,) = stage.results
     assert (result.verdict, result.reason) == ("Fail", "BelowMin")
@@ -176,7 +178,7 @@ def test_a_gauge_below_its_bound_fails_at_once() -> None:
 
 
 def test_a_reading_that_fails_is_told_and_neither_passes_nor_fails() -> None:
-    stage = Stage(replace(STEP, feeds=(SCORE,)), {"score": broken})
+    stage = Stage(replace(STEP, metric_queries=(SCORE,)), {"score": broken})
     stage.play(55.0)
     assert stage.notes == ["no answer within 5 s"] * 6
     assert {result.problems for result in stage.results} == {("score: no answer within 5 s",)}
@@ -202,7 +204,9 @@ def test_what_is_not_asked_is_told_from_what_fails() -> None:
         asked.set()
         return answers.pop(0)()
 
-    stage = Stage(replace(STEP, feeds=(SCORE, late)), {"score": answer, "clicks": answer_late})
+    stage = Stage(
+        replace(STEP, metric_queries=(SCORE, late)), {"score": answer, "clicks": answer_late}
+    )
     stage.play(35.0)
     first, second, *others = stage.results
     assert (first.withheld, second.withheld) == (True, True)
@@ -222,7 +226,7 @@ def test_a_gateway_that_is_not_asked_is_told_from_one_that_fails() -> None:
 
 def test_a_source_that_recovers_has_no_problem_any_more() -> None:
     answers: list[Answering] = [broken, lambda: MetricAnswers(1.0, 1.0)]
-    stage = Stage(replace(STEP, feeds=(SCORE,)), {"score": lambda: answers.pop(0)()})  # noqa: PLW0108 - another one each time
+    stage = Stage(replace(STEP, metric_queries=(SCORE,)), {"score": lambda: answers.pop(0)()})  # noqa: PLW0108 - another one each time
     stage.play(15.0)
     assert [(result.problems, result.verdict) for result in stage.results] == [
         (("score: no answer within 5 s",), "NoData"),
@@ -236,7 +240,7 @@ def test_a_source_that_recovers_has_no_problem_any_more() -> None:
 )
 def test_an_experiment_is_decided_by_the_good_events_of_both(canary: Counts, outcome: str) -> None:
     stage = Stage(
-        replace(STEP, feeds=(CLICKS,), experiment="clicks"),
+        replace(STEP, metric_queries=(CLICKS,), experiment="clicks"),
         {"clicks": lambda: MetricAnswers(Counts(900, 1000), canary)},
         experiment=judge.start_experiment(higher_is_better=True),
     )
@@ -254,7 +258,7 @@ def test_an_experiment_is_decided_by_the_good_events_of_both(canary: Counts, out
 
 def test_an_experiment_learns_nothing_from_one_side_alone() -> None:
     stage = Stage(
-        replace(STEP, feeds=(CLICKS,), experiment="clicks"),
+        replace(STEP, metric_queries=(CLICKS,), experiment="clicks"),
         {"clicks": lambda: MetricAnswers(None, Counts(100, 1000))},
         experiment=judge.start_experiment(higher_is_better=True),
     )
@@ -266,11 +270,12 @@ def test_what_is_decided_at_the_end_of_a_hold_is_published_when_it_is_over() -> 
     ranks = replace(SCORE, metric=Metric("score", "Gauge", judge="RankSum", source="metric:score"))
     readings = iter(range(100))
     stage = Stage(
-        replace(STEP, feeds=(ranks,)),
+        replace(STEP, metric_queries=(ranks,)),
         {"score": lambda: MetricAnswers(float(next(readings)), 1000.0 + next(readings))},
     )
     stage.play(
-        195.0, then=lambda session: session.update(replace(STEP, feeds=(ranks,), hold_over=True))
+        195.0,
+        then=lambda session: session.update(replace(STEP, metric_queries=(ranks,), hold_over=True)),
     )
     *before, last = stage.results
     assert {(result.verdict, result.reason) for result in before[-5:]} == {
@@ -353,7 +358,7 @@ def test_what_a_reader_raises_is_its_failed_reading(
         raise raised
 
     stage = Stage(
-        replace(STEP, feeds=(SCORE, CLICKS)),
+        replace(STEP, metric_queries=(SCORE, CLICKS)),
         {"score": fail, "clicks": lambda: MetricAnswers(Counts(1, 10), Counts(1, 10))},
     )
     stage.play(125.0)

@@ -120,15 +120,20 @@ def test_an_edited_template_starts_its_tests_anew() -> None:
     assert measured(world).key == before.key
     world.templates = (template(PrometheusQuery(query="other")),)
     after = measured(world)
-    assert (after.key != before.key, after.feeds[0].query.texts) == (True, ("other",))
+    assert (after.key != before.key, after.metric_queries[0].query.texts) == (True, ("other",))
 
 
 def test_beside_stable_everything_is_asked_and_in_the_guard_what_has_a_bound_of_its_own() -> None:
     world = begin(judged(OWN, COMPARED), hold=10.0)
-    assert [feed.metric.name for feed in measured(world).feeds] == ["queue", "score"]
+    assert [metric_query.metric.name for metric_query in measured(world).metric_queries] == [
+        "queue",
+        "score",
+    ]
     world.run_until("Guarding")
     world.settle()
-    assert [feed.metric.name for feed in measured(world).feeds] == ["queue"]
+    assert [metric_query.metric.name for metric_query in measured(world).metric_queries] == [
+        "queue"
+    ]
 
 
 def test_what_is_judged_at_the_end_of_the_hold_is_due_then() -> None:

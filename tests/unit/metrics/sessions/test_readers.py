@@ -12,20 +12,20 @@ import pytest
 from aiohttp import web
 from canarium.core.allowed_addresses import parse_allowed
 from canarium.core.lending import TenantQueries
-from canarium.core.metrics import Argument, Feed, TemplateKey
+from canarium.core.metrics import Argument, MetricQuery, TemplateKey
 from canarium.core.plan import Measure
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.errors import ApiError
 from canarium.judge import Counts, Metric
-from canarium.metrics.sessions import feeds
-from canarium.metrics.sessions.feeds import (
-    Asker,
+from canarium.metrics.sessions import readers
+from canarium.metrics.sessions.readers import (
     MetricAnswers,
+    MetricReader,
     MetricSources,
     check_query,
     describe_source,
     fill_url,
-    make_asker,
+    make_reader,
 )
 from canarium.outbound.credentials import Secrets
 from canarium.outbound.errors import SourceError
@@ -41,13 +41,13 @@ STABLE, CANARY = "5d8f7c9b64", "7b9d6f5c88"
 STEP = Measure("step-1", (), 10, 1.0, 0.0, CANARY, STABLE, canary_version="7", stable_version="6")
 
 
-def feed(query: Query, *arguments: Argument) -> Feed:
+def metric_query(query: Query, *arguments: Argument) -> MetricQuery:
     made = Metric("mine", "Ratio" if query.total else "Gauge", max=0.5, source="metric:mine")
-    return Feed(made, query, 10.0, arguments)
+    return MetricQuery(made, query, 10.0, arguments)
 
 
-def asker(sources: MetricSources, wanted: Feed, step: Measure = STEP) -> Asker:
-    return make_asker(sources, FRAUD, step, wanted)
+def reader(sources: MetricSources, wanted: MetricQuery, step: Measure = STEP) -> MetricReader:
+    return make_reader(sources, FRAUD, step, wanted)
 
 
 def secrets(**data: str) -> Secrets:
@@ -66,11 +66,11 @@ async def test_a_gauge_is_asked_of_both_revisions_with_everything_filled_in() ->
     query = PrometheusQuery(
         'gpu{ns="{{namespace}}",m="{{model}}",v="{{version}}",s="{{service}}",x=~"{{x}}"}[{{w}}]'
     )
-    wanted = feed(query, Argument("x", 'a"b|c'), Argument("w", "5m", "Duration"))
+    wanted = metric_query(query, Argument("x", 'a"b|c'), Argument("w", "5m", "Duration"))
     answer = of_revisions(vector(({}, 3)), vector(({}, "4.5")))
     async with serving(answer) as server, asking(secrets()) as sources:
         wanted = replace(wanted, query=replace(query, address=server.url))
-        assert await asker(sources, wanted).ask() == MetricAnswers(3.0, 4.5)
+        assert await reader(sources, wanted).ask() == MetricAnswers(3.0, 4.5)
     assert {asked.form["query"] for asked in server.asked} == {
         f'gpu{{ns="risk",m="fraud",v="{version}",s="fraud-{revision}",x=~"(?:a\\"b\\\\|c)"}}[5m]'
         for version, revision in (("6", STABLE), ("7", CANARY))
@@ -81,8 +81,8 @@ async def test_without_a_stable_beside_only_the_canary_is_asked_about() -> None:
     query = PrometheusQuery('gpu{revision="{{revision}}"}')
     alone = Measure("guard", (), 10, 1.0, 0.0, CANARY, None)
     async with serving(lambda _: vector(({}, 1))) as server, asking(secrets()) as sources:
-        wanted = feed(PrometheusQuery(query.query, address=server.url))
-        assert await asker(sources, wanted, alone).ask() == MetricAnswers(None, 1.0)
+        wanted = metric_query(PrometheusQuery(query.query, address=server.url))
+        assert await reader(sources, wanted, alone).ask() == MetricAnswers(None, 1.0)
         assert len(server.asked) == 1
 
 
@@ -98,7 +98,7 @@ async def test_counters_are_told_by_what_they_grew_from_the_second_reading_on() 
         bad='refused{revision="{{revision}}"}', total='asked{revision="{{revision}}"}'
     )
     async with serving(answer) as server, asking(secrets(), server.url) as sources:
-        it = asker(sources, feed(query))
+        it = reader(sources, metric_query(query))
         assert await it.ask() == MetricAnswers(None, None)
         standing.update(refused=7.0, asked=140.0)
         assert await it.ask() == MetricAnswers(Counts(2, 40), Counts(2, 40))
@@ -121,7 +121,7 @@ async def test_no_series_is_none_only_of_a_metric_that_there_is(marked: str) -> 
     bad = PrometheusQuery(bad=name, total="asked_total{}")
     query = bad if marked == "bad" else PrometheusQuery(good=name, total="asked_total{}")
     async with serving(answer) as server, asking(secrets(), server.url) as sources:
-        it = asker(sources, feed(query))
+        it = reader(sources, metric_query(query))
         with pytest.raises(SourceError) as caught:
             await it.ask()
         known.append(({}, 1))
@@ -157,7 +157,7 @@ async def test_a_service_of_the_own_namespace_is_asked_under_its_name(source: st
         address = server.url.replace("127.0.0.1", "quality.risk.svc")
         web = WebQuery(address, value="$.data.result[0].value[1]")
         query = web if source == "web" else PrometheusQuery("gpu", address=address)
-        it = asker(reaching(sources), feed(query))
+        it = reader(reaching(sources), metric_query(query))
         assert await it.ask() == MetricAnswers(1.0, 1.0)
     hosts = {asked.headers["Host"] for asked in server.asked}
     assert hosts == {address.removeprefix("http://")}
@@ -173,7 +173,7 @@ async def test_a_service_that_was_made_anew_is_asked_at_its_new_address(source: 
         now, client = [0.0], FakeClient()
         client.add(make_service("127.0.0.9"))
         reach = Reach(client, parse_allowed(()), look_up, clock=lambda: now[0])
-        it = asker(replace(sources, reach=reach), feed(query))
+        it = reader(replace(sources, reach=reach), metric_query(query))
         with pytest.raises(SourceError):
             await it.ask()
         client.add(make_service("127.0.0.1"))
@@ -189,15 +189,15 @@ async def test_what_is_not_listed_is_asked_by_an_administrators_template_alone(s
         asking_it = PrometheusQuery("gpu", address=f"http://{place}")
         query: Query = web if source == "web" else asking_it
         with pytest.raises(SourceError, match=f"addresses.allow lacks {place}"):
-            await asker(reaching(sources), feed(query)).ask()
+            await reader(reaching(sources), metric_query(query)).ask()
         listed = reaching(sources, [place, "127.0.0.0/8"])
-        assert await asker(listed, feed(query)).ask() == MetricAnswers(1.0, 1.0)
+        assert await reader(listed, metric_query(query)).ask() == MetricAnswers(1.0, 1.0)
         asked = len(server.asked)
         here: Query = replace(web, url=server.url)
         if isinstance(query, PrometheusQuery):
             here = replace(query, address=server.url)
-        cluster = replace(feed(here), template=CLUSTERS)
-        assert await asker(reaching(sources), cluster).ask() == MetricAnswers(1.0, 1.0)
+        cluster = replace(metric_query(here), template=CLUSTERS)
+        assert await reader(reaching(sources), cluster).ask() == MetricAnswers(1.0, 1.0)
     assert len(server.asked) > asked
 
 
@@ -213,12 +213,12 @@ async def test_a_namespaces_own_query_reads_its_own_series_of_what_all_share(
     """Also where it writes the same address itself, and whatever it says about the namespace."""
     query = PrometheusQuery('gpu{namespace=~".*"} or {{limit}} * other{v="{{version}}"}')
     limit = Argument("limit", "-1", "Number")
-    wanted = replace(feed(query, limit), template=template)
+    wanted = replace(metric_query(query, limit), template=template)
     async with serving(lambda _: vector(({}, 1))) as server, asking(secrets(), server.url) as it:
         if path:
             wanted = replace(wanted, query=replace(query, address=server.url + path))
-        assert await asker(it, wanted).ask() == MetricAnswers(1.0, 1.0)
-        assert await asker(it, wanted).ask() == MetricAnswers(1.0, 1.0)
+        assert await reader(it, wanted).ask() == MetricAnswers(1.0, 1.0)
+        assert await reader(it, wanted).ask() == MetricAnswers(1.0, 1.0)
     assert {asked.form["query"] for asked in server.asked} == {
         'gpu{namespace=~".*",namespace="risk"} or (- 1)'
         f' * other{{v="{version}",namespace="risk"}}'
@@ -229,7 +229,7 @@ async def test_a_namespaces_own_query_reads_its_own_series_of_what_all_share(
 async def test_counters_are_kept_to_the_namespace_too() -> None:
     query = PrometheusQuery(bad="refused", total="asked")
     async with serving(lambda _: vector(({}, 1))) as server, asking(secrets(), server.url) as it:
-        await asker(it, feed(query)).ask()
+        await reader(it, metric_query(query)).ask()
     asked = {each.form["query"] for each in server.asked}
     assert asked == {'refused{namespace="risk"}', 'asked{namespace="risk"}'}
 
@@ -237,7 +237,7 @@ async def test_counters_are_kept_to_the_namespace_too() -> None:
 @pytest.mark.parametrize("why", ["template", "setting", "address"])
 async def test_a_query_that_is_not_lent_anything_is_sent_as_it_is(why: str) -> None:
     query = PrometheusQuery("sum(gpu)  # of all")
-    wanted = replace(feed(query), template=CLUSTERS if why == "template" else OWN)
+    wanted = replace(metric_query(query), template=CLUSTERS if why == "template" else OWN)
     async with serving(lambda _: vector(({}, 1))) as server:
         shared = server.url if why != "address" else "http://prometheus.monitoring:9090"
         async with asking(secrets(), shared) as sources:
@@ -245,7 +245,7 @@ async def test_a_query_that_is_not_lent_anything_is_sent_as_it_is(why: str) -> N
             it = replace(sources, tenant_queries=tenants)
             if why == "address":
                 wanted = replace(wanted, query=replace(query, address=server.url))
-            assert await asker(it, wanted).ask() == MetricAnswers(1.0, 1.0)
+            assert await reader(it, wanted).ask() == MetricAnswers(1.0, 1.0)
     assert {asked.form["query"] for asked in server.asked} == {query.query}
 
 
@@ -253,16 +253,16 @@ async def test_what_cannot_be_kept_to_its_namespace_is_not_sent() -> None:
     async with serving(lambda _: vector(({}, 1))) as server, asking(secrets(), server.url) as it:
         for query in ('gpu{a="b" or c="d"}', "info(gpu)"):
             with pytest.raises(SourceError):
-                await asker(it, feed(PrometheusQuery(query))).ask()
+                await reader(it, metric_query(PrometheusQuery(query))).ask()
         web = WebQuery(f"{server.url}/api/v1/query?query=gpu", value="$.data.result[0].value[1]")
         with pytest.raises(SourceError) as caught:
-            await asker(it, feed(web)).ask()
+            await reader(it, metric_query(web)).ask()
         assert str(caught.value) == (
             "that is the operator's own Prometheus: ask it by prometheus, not web"
         )
         assert server.asked == []
-        shared = replace(feed(web), template=CLUSTERS)
-        assert await asker(it, shared).ask() == MetricAnswers(1.0, 1.0)
+        shared = replace(metric_query(web), template=CLUSTERS)
+        assert await reader(it, shared).ask() == MetricAnswers(1.0, 1.0)
 
 
 async def test_of_two_queries_neither_is_begun_where_one_cannot_be_sent() -> None:
@@ -271,7 +271,7 @@ async def test_of_two_queries_neither_is_begun_where_one_cannot_be_sent() -> Non
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             with pytest.raises(SourceError):
-                await asker(it, feed(query)).ask()
+                await reader(it, metric_query(query)).ask()
             gc.collect()
         assert server.asked == []
     assert [str(each.message) for each in warned] == []
@@ -283,7 +283,7 @@ async def test_no_series_of_the_metric_that_counts_all_is_none() -> None:
 
     query = PrometheusQuery(bad='asked{code=~"5.."}', total="asked")
     async with serving(answer) as server, asking(secrets(), server.url) as sources:
-        it = asker(sources, feed(query))
+        it = reader(sources, metric_query(query))
         await it.ask()
         assert await it.ask() == MetricAnswers(Counts(0, 0), Counts(0, 0))
 
@@ -293,7 +293,7 @@ async def test_good_ones_are_turned_into_bad_ones() -> None:
     query = WebQuery("{}/{{{{revision}}}}", good="$.clicks", total="$.shown")
     async with serving(lambda _: shown) as server, asking(secrets()) as sources:
         address = query.url.format(server.url)
-        it = asker(sources, feed(WebQuery(address, good="$.clicks", total="$.shown")))
+        it = reader(sources, metric_query(WebQuery(address, good="$.clicks", total="$.shown")))
         await it.ask()
         shown.update(clicks=4, shown=30)
         assert await it.ask() == MetricAnswers(Counts(17, 20), Counts(17, 20))
@@ -302,9 +302,9 @@ async def test_good_ones_are_turned_into_bad_ones() -> None:
 async def test_a_web_address_is_filled_in_percent_encoded() -> None:
     async with serving(of_revisions({"a": 1}, {"a": "2"})) as server, asking(secrets()) as sources:
         query = WebQuery(server.url + "/{{revision}}?of={{x}}", value="$.a")
-        assert await asker(sources, feed(query, Argument("x", "a&b=/c"))).ask() == MetricAnswers(
-            1.0, 2.0
-        )
+        assert await reader(
+            sources, metric_query(query, Argument("x", "a&b=/c"))
+        ).ask() == MetricAnswers(1.0, 2.0)
     assert sorted(asked.path for asked in server.asked) == [
         f"/{revision}?of=a%26b%3D/c" for revision in (STABLE, CANARY)
     ]
@@ -317,10 +317,10 @@ async def test_a_big_answer_is_read_beside_everything_else(monkeypatch: pytest.M
         threads.append(threading.get_ident())
         return 1.0
 
-    monkeypatch.setattr(feeds, "read_number", read)
+    monkeypatch.setattr(readers, "read_number", read)
     async with serving(lambda _: {}) as server, asking(secrets()) as sources:
-        wanted = feed(WebQuery(server.url, value="$..*"))
-        assert await asker(sources, wanted).ask() == MetricAnswers(1.0, 1.0)
+        wanted = metric_query(WebQuery(server.url, value="$..*"))
+        assert await reader(sources, wanted).ask() == MetricAnswers(1.0, 1.0)
     assert len(threads) == 2
     assert threading.get_ident() not in threads
 
@@ -367,21 +367,21 @@ def test_a_value_with_dots_in_it_leads_nowhere(value: str) -> None:
 
 async def test_nothing_is_no_data() -> None:
     async with serving(lambda _: vector()) as server, asking(secrets(), server.url) as sources:
-        it = asker(sources, feed(PrometheusQuery("gpu")))
+        it = reader(sources, metric_query(PrometheusQuery("gpu")))
         assert await it.ask() == MetricAnswers(None, None)
 
 
 async def test_credentials_are_those_of_the_secret_in_the_objects_namespace() -> None:
     async with serving(lambda _: vector(({}, 1))) as server:
-        wanted = feed(PrometheusQuery("gpu", address=server.url, secret="key"))
+        wanted = metric_query(PrometheusQuery("gpu", address=server.url, secret="key"))
         async with asking(secrets(token="abc")) as sources:
-            await asker(sources, wanted).ask()
+            await reader(sources, wanted).ask()
         assert {asked.headers["Authorization"] for asked in server.asked} == {"Bearer abc"}
 
 
 async def failure(sources: MetricSources, query: Query) -> str:
     with pytest.raises(SourceError) as caught:
-        await asker(sources, feed(query)).ask()
+        await reader(sources, metric_query(query)).ask()
     return str(caught.value)
 
 
@@ -414,9 +414,9 @@ async def test_what_makes_no_sense_is_never_sent() -> None:
         assert "sum doesn't give counters" in await failure(
             sources, PrometheusQuery(bad="sum(a)", total="b")
         )
-        wrong = feed(PrometheusQuery("a[{{w}}]"), Argument("w", "soon", "Duration"))
+        wrong = metric_query(PrometheusQuery("a[{{w}}]"), Argument("w", "soon", "Duration"))
         with pytest.raises(SourceError, match="argument w: 'soon' is not a duration"):
-            await asker(sources, wrong).ask()
+            await reader(sources, wrong).ask()
     assert server.asked == []
 
 

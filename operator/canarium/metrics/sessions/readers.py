@@ -19,7 +19,7 @@ import aiohttp
 from yarl import URL
 
 from canarium.core.lending import TenantQueries, may_be_same_server
-from canarium.core.metrics import Feed
+from canarium.core.metrics import MetricQuery
 from canarium.core.names import child_name, pod_names
 from canarium.core.plan import Measure
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
@@ -59,7 +59,7 @@ class MetricAnswers:
     canary: Figure
 
 
-class Asker(Protocol):
+class MetricReader(Protocol):
     """Asks for one metric again and again."""
 
     async def ask(self) -> MetricAnswers:
@@ -82,46 +82,52 @@ class MetricSources:
     reach: Reach | None = None
     "What may be dialled for a namespace; without it whatever isn't forbidden to all."
 
-    def is_lent(self, address: str, feed: Feed, namespace: str) -> bool:
-        """Whether a feed of a namespace's own asks the operator's Prometheus at this address."""
-        if not is_tenants(feed) or not self.prometheus_url or self.tenant_queries == "Any":
+    def is_lent(self, address: str, metric_query: MetricQuery, namespace: str) -> bool:
+        """Whether a query of a namespace's own asks the operator's Prometheus at this address."""
+        if not is_tenants(metric_query) or not self.prometheus_url or self.tenant_queries == "Any":
             return False
         own = self.reach is not None and self.reach.is_own(address, namespace)
         looked_up = namespace if own else ""
         return not address or may_be_same_server(address, self.prometheus_url, looked_up)
 
-    async def find(self, url: URL, feed: Feed, namespace: str) -> tuple[str, ...]:
-        """What is dialled for a feed's address; nothing for what its name leads to.
+    async def find(self, url: URL, metric_query: MetricQuery, namespace: str) -> tuple[str, ...]:
+        """What is dialled for a query's address; nothing for what its name leads to.
 
         Raises SourceError where a namespace may not have that asked.
         """
-        if self.reach is None or not is_tenants(feed):
+        if self.reach is None or not is_tenants(metric_query):
             return ()
         async with self.shares.requests.hold(namespace, 1):  # a name server may be slow, too
             return await self.reach.find(url, namespace)
 
-    def forget(self, address: str, feed: Feed, namespace: str) -> None:
+    def forget(self, address: str, metric_query: MetricQuery, namespace: str) -> None:
         """Find anew soon what is dialled, since asking there failed."""
-        if self.reach is not None and is_tenants(feed):
+        if self.reach is not None and is_tenants(metric_query):
             self.reach.forget(address, namespace)
 
 
-def is_tenants(feed: Feed) -> bool:
+def is_tenants(metric_query: MetricQuery) -> bool:
     """Whether a namespace wrote what is asked, and not an administrator for all of them."""
-    return feed.template is None or feed.template[0] != "ClusterMetricTemplate"
+    return metric_query.template is None or metric_query.template[0] != "ClusterMetricTemplate"
 
 
-def make_asker(sources: MetricSources, key: Key, measure: Measure, feed: Feed) -> Asker:
+def make_reader(
+    sources: MetricSources, key: Key, measure: Measure, metric_query: MetricQuery
+) -> MetricReader:
     """Make what asks for a metric about the revisions of a step.
 
     A query that makes no sense is never sent: asking for it is refused, with what is wrong with it.
     """
-    if problems := check_feed(feed):
+    if problems := check_feed(metric_query):
         return _Refused("; ".join(problems))
-    asked = partial(_make_side, sources, key, feed)
+    asked = partial(_make_side, sources, key, metric_query)
     stable = asked(measure.stable, measure.stable_version) if measure.stable else None
-    address = feed.query.url if isinstance(feed.query, WebQuery) else feed.query.address
-    forget = partial(sources.forget, address, feed, key[0])
+    address = (
+        metric_query.query.url
+        if isinstance(metric_query.query, WebQuery)
+        else metric_query.query.address
+    )
+    forget = partial(sources.forget, address, metric_query, key[0])
     return _BothSides(stable, asked(measure.canary, measure.canary_version), forget)
 
 
@@ -132,12 +138,12 @@ def describe_source(query: Query) -> str:
     return f"Prometheus {query.address}".strip()
 
 
-def check_feed(feed: Feed) -> tuple[str, ...]:
+def check_feed(metric_query: MetricQuery) -> tuple[str, ...]:
     """List what is wrong with a query and the values of its arguments."""
-    types: dict[str, ArgumentType] = {each.name: each.type for each in feed.arguments}
-    values = ((each, check_value(each.type, each.value)) for each in feed.arguments)
+    types: dict[str, ArgumentType] = {each.name: each.type for each in metric_query.arguments}
+    values = ((each, check_value(each.type, each.value)) for each in metric_query.arguments)
     wrong = tuple(f"argument {each.name}: {problem}" for each, problem in values if problem)
-    return (*check_query(feed.query, types), *wrong)
+    return (*check_query(metric_query.query, types), *wrong)
 
 
 def check_query(query: Query, types: Mapping[str, ArgumentType]) -> tuple[str, ...]:
@@ -221,18 +227,22 @@ class _Side(Protocol):
         """Ask. Raises SourceError."""
 
 
-def _make_side(sources: MetricSources, key: Key, feed: Feed, revision: str, version: str) -> _Side:
-    values = _make_values(key, feed, revision, version)
+def _make_side(
+    sources: MetricSources, key: Key, metric_query: MetricQuery, revision: str, version: str
+) -> _Side:
+    values = _make_values(key, metric_query, revision, version)
     tracker = CountsTracker(sources.shares.series, key[0])
-    find = partial(sources.find, feed=feed, namespace=key[0])
-    if isinstance(feed.query, WebQuery):
-        lent = sources.is_lent(feed.query.url, feed, key[0])
-        return _WebSide(sources, key[0], feed.query, values, tracker, find, lent=lent)
-    lent = sources.is_lent(feed.query.address, feed, key[0])
-    return _PrometheusSide(sources, key[0], feed.query, values, tracker, find, lent=lent)
+    find = partial(sources.find, metric_query=metric_query, namespace=key[0])
+    if isinstance(metric_query.query, WebQuery):
+        lent = sources.is_lent(metric_query.query.url, metric_query, key[0])
+        return _WebSide(sources, key[0], metric_query.query, values, tracker, find, lent=lent)
+    lent = sources.is_lent(metric_query.query.address, metric_query, key[0])
+    return _PrometheusSide(sources, key[0], metric_query.query, values, tracker, find, lent=lent)
 
 
-def _make_values(key: Key, feed: Feed, revision: str, version: str) -> Mapping[str, str]:
+def _make_values(
+    key: Key, metric_query: MetricQuery, revision: str, version: str
+) -> Mapping[str, str]:
     namespace, model = key
     return {
         "namespace": namespace,
@@ -241,8 +251,8 @@ def _make_values(key: Key, feed: Feed, revision: str, version: str) -> Mapping[s
         "revision": revision,
         "service": child_name(model, revision),
         "pods": Pattern(pod_names(child_name(model, revision))),
-        "interval": f"{max(1, round(feed.interval_seconds))}s",
-        **{argument.name: argument.value for argument in feed.arguments},
+        "interval": f"{max(1, round(metric_query.interval_seconds))}s",
+        **{argument.name: argument.value for argument in metric_query.arguments},
     }
 
 
