@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from testbed.witness.changes import MODEL_LABEL, REVISION_LABEL
@@ -22,8 +23,12 @@ PASSING = ("heldSeconds",)
 
 def read_ending(mirror: Mirror, namespace: str, model: str) -> Json:
     """Everything of a model's that a rollout writes, and the status by which people see it."""
+    live = {
+        f"{kind}/{item['metadata']['name']}": item["metadata"]["uid"]
+        for kind, item in mirror.all_of(namespace, "Deployment")
+    }
     found = [
-        (f"{kind} {item['metadata']['name']}", _keep(kind, item))
+        (f"{kind} {item['metadata']['name']}", _keep(kind, item, live))
         for kind, item in mirror.all_of(namespace, *OURS)
         if _belongs(item, model)
     ]
@@ -76,11 +81,17 @@ def _bare_name(found: Json) -> str:
     return str(found["metadata"]["name"]) if found["kind"] == "ModelDeployment" else ""
 
 
-def _keep(kind: str, found: Json) -> Json:
-    """The spec, and the status where it is ours."""
+def _keep(kind: str, found: Json, live: Mapping[str, str]) -> Json:
+    """The spec, and the status where it is ours: of uids, whether they are those of what is there.
+
+    `live` has the uids of the Deployments that are there, by kind and name.
+    """
     kept: Json = {"spec": found["spec"], "labels": found["metadata"].get("labels", {})}
     if kind in ("ModelDeployment", "ModelRevision"):
-        kept["status"] = found.get("status", {})
+        status = kept["status"] = dict(found.get("status", {}))
+        if "made" in status:
+            made = status["made"].items()
+            status["made"] = {name: uid == live.get(name) for name, uid in made}
     return dict(_strip(kept))
 
 
