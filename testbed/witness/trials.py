@@ -89,9 +89,13 @@ class Rejections:
     """5b: what was taken back is tried again only by a retry that no earlier try has used up.
 
     What loses its pods under traffic may come back so often as is expected before it is rejected.
+    A Deployment that is deleted before a route sent anybody there is replaced, and not taken back:
+    an operator that was killed before it could note that it made it makes it anew.
     """
 
     down: set[str] = field(default_factory=set)
+    carried: set[str] = field(default_factory=set)
+    "Those that a route sent somebody to."
     returns: Counter[str] = field(default_factory=Counter)
     used: dict[str, set[str]] = field(default_factory=dict)
     retry: str = ""
@@ -100,7 +104,10 @@ class Rejections:
         """Say who is tried again."""
         if change.kind == "ModelDeployment":
             self.retry = change.annotations.get(f"{PREFIX}retry", "")
-        self.down |= _taken_back(stage, change) & stage.expected.blamed
+        if change.kind in ROUTE_KINDS and not change.deleted:
+            self.carried |= {revision for revision, _ in stage.raises(change)}
+        if not self._is_replaced(stage, change):
+            self.down |= _taken_back(stage, change) & stage.expected.blamed
         for revision in _tried(stage, change) & stage.expected.blamed:
             known = self.used.setdefault(revision, set())
             if self.retry not in known:
@@ -111,6 +118,11 @@ class Rejections:
                     yield Violation.at(change, "5 rejected", f"{revision} is tried again")
             known.add(self.retry)
             self.down.discard(revision)
+
+    def _is_replaced(self, stage: Stage, change: Change) -> bool:
+        gone = change.kind == "Deployment" and change.deleted
+        routed = any(stage.world.all_of(kind) for kind in ROUTE_KINDS)
+        return gone and routed and revision_of(change.object) not in self.carried
 
 
 @dataclass(slots=True)
