@@ -18,7 +18,6 @@ GOLDEN = ROOT / "tests" / "golden" / "chart"
 OPERATOR = ROOT / "deploy" / "operator.yaml"
 PLACEHOLDER = "set-your-registry.invalid/canarium"
 "In deploy/: a name that no registry can have, since nobody may register `.invalid` (RFC 2606)."
-DEFINITION = "CustomResourceDefinition"
 HEAD = """\
 # Generated from charts/canarium with its default values: make chart
 # The image is a placeholder: kustomization.yaml says how to name yours.
