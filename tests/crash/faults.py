@@ -6,6 +6,7 @@ is refused is counted out, not drawn, so that a failure comes again.
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,31 +15,40 @@ from tests.crash.proxy import Answer, Call, CutError, Gate, refuse, wait_for_eve
 LATENCY_SECONDS = 5.0
 
 
+def tell_same(call: Call) -> tuple[str, str, bool]:
+    """What two requests have in common of which one repeats the other."""
+    return call.method, call.path, call.watch
+
+
 class Fault(Gate):
     """Harmless until begun; `struck` counts what it did."""
 
     def __init__(self) -> None:
         self.active = False
         self.struck = 0
-        self._asked = 0
+        self._asked: Counter[tuple[str, str, bool]] = Counter()
 
     def begin(self) -> None:
         """From now on."""
         self.active = True
 
-    def _strikes(self) -> bool:
-        """Every second time that it is asked; a try and its repetition never both."""
-        self._asked += self.active
-        hit = self.active and self._asked % 2 == 1
+    def _strikes(self, call: Call) -> bool:
+        """Every second time that the same is asked; a try and its repetition never both.
+
+        Of each request its own count: with one for all, two requests that take turns (a delete
+        and the create that it makes room for) would be struck for ever, or never.
+        """
+        if not self.active:
+            return False
+        same = tell_same(call)
+        self._asked[same] += 1
+        hit = self._asked[same] % 2 == 1
         self.struck += hit
         return hit
 
 
 class Refusals(Fault):
-    """Refuses every request (or write) once, and lets it through when it comes again.
-
-    What is the same is told by verb and path.
-    """
+    """Refuses every request (or write) once, and lets it through when it comes again."""
 
     def __init__(self, answer: Answer, *, writes_only: bool = False) -> None:
         super().__init__()
@@ -48,7 +58,7 @@ class Refusals(Fault):
 
     async def admit(self, call: Call) -> Answer | None:
         """Refuse it or not."""
-        same = (call.method, call.path, call.watch)
+        same = tell_same(call)
         if not self.active or (self._writes_only and not call.counts):
             return None
         if same in self._refused:
@@ -71,11 +81,11 @@ class Latency(Fault):
 
 
 class LostAnswers(Fault):
-    """Every second write is done, and its answer lost with the connection."""
+    """Every second write of a kind is done, and its answer lost with the connection."""
 
     async def release(self, call: Call, answer: Answer) -> Answer | None:
         """Lose it or not."""
-        return None if call.counts and self._strikes() else answer
+        return None if call.counts and self._strikes(call) else answer
 
 
 class CutWatches(Fault):
@@ -126,7 +136,7 @@ class RefusedWatches(CutWatches):
 
     async def admit(self, call: Call) -> Answer | None:
         """Refuse every second beginning."""
-        return refuse(410, "Expired") if call.watch and self._strikes() else None
+        return refuse(410, "Expired") if call.watch and self._strikes(call) else None
 
 
 class LateKinds(Fault):
