@@ -35,8 +35,8 @@ class Fault(Gate):
     def _strikes(self, call: Call) -> bool:
         """Every second time that the same is asked; a try and its repetition never both.
 
-        Of each request its own count: with one for all, two requests that take turns (a delete
-        and the create that it makes room for) would be struck for ever, or never.
+        Each request has its own count. With one for all, of two requests that take turns (a delete
+        and the create that it makes room for) one would be struck for ever, and the other never.
         """
         if not self.active:
             return False
@@ -81,11 +81,16 @@ class Latency(Fault):
 
 
 class LostAnswers(Fault):
-    """Every second write of a kind is done, and its answer lost with the connection."""
+    """Of each write that is done every second answer is lost with the connection.
+
+    What was refused did nothing, and is told. If it counted, the create of something that is
+    there already would be the one that is told, and the create that made it never.
+    """
 
     async def release(self, call: Call, answer: Answer) -> Answer | None:
         """Lose it or not."""
-        return None if call.counts and self._strikes(call) else answer
+        done = call.counts and answer.status < 400
+        return None if done and self._strikes(call) else answer
 
 
 class CutWatches(Fault):

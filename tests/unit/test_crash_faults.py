@@ -3,7 +3,7 @@
 import pytest
 
 from tests.crash.faults import LostAnswers, RefusedWatches
-from tests.crash.proxy import Answer, Call
+from tests.crash.proxy import Answer, Call, refuse
 
 DELETE = Call("DELETE", "/deployments/iris-1", "deployments", "iris-1")
 CREATE = Call("POST", "/deployments", "deployments", "")
@@ -24,6 +24,15 @@ async def test_a_write_never_loses_two_answers_in_a_row(call: Call) -> None:
     fault = LostAnswers()
     fault.begin()
     assert [await fault.release(call, DONE) for _ in range(4)] == [None, DONE, None, DONE]
+
+
+async def test_the_create_that_did_it_is_answered_when_it_comes_again() -> None:
+    fault = LostAnswers()
+    fault.begin()
+    exists, gone = refuse(409, "AlreadyExists"), refuse(404, "NotFound")
+    story = [(CREATE, DONE), (CREATE, exists), (DELETE, DONE), (DELETE, gone), (CREATE, DONE)]
+    answers = [await fault.release(call, answer) for call, answer in story]
+    assert answers == [None, exists, None, gone, DONE]
 
 
 async def test_nothing_is_lost_before_it_begins_nor_of_what_is_no_rollouts() -> None:
