@@ -16,11 +16,9 @@ import pytest
 import yaml
 from canarium.core.observed import Meta, ModelObject, Observed
 from canarium.core.plan import RouteKind
-from canarium.kube.informers.projections import (
-    make_definition_projection,
-    make_route_projection,
-    project_service,
-)
+from canarium.kube.informers.projections.gateways import make_definition_projection
+from canarium.kube.informers.projections.routes import make_route_projection
+from canarium.kube.informers.projections.services import project_service
 from canarium.kube.kinds import DEFINITIONS
 from canarium.resources.objects import make_route, make_service
 from canarium.routing import ROUTERS, Split

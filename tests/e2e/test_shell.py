@@ -20,7 +20,9 @@ from canarium.kube.client import Client
 from canarium.kube.config import load_kubeconfig
 from canarium.kube.connections import Connector
 from canarium.kube.informers.cache import Cache
-from canarium.kube.informers.projections import Projection, project_revision, project_service
+from canarium.kube.informers.projections.meta import Projection
+from canarium.kube.informers.projections.revisions import project_revision
+from canarium.kube.informers.projections.services import project_service
 from canarium.kube.informers.reflector import Reflector
 from canarium.kube.informers.store import Store
 from canarium.kube.kinds import (

@@ -2085,7 +2085,7 @@ OTHERS_OBJECTS = (
     Mutant(
         name="a-definition-of-another-version-is-read",
         wrong="Fields are looked up in whichever version of a definition comes first",
-        file="kube/informers/projections.py",
+        file="kube/informers/projections/gateways.py",
         old="for item in wire.spec.versions if item.name == _ROUTE_VERSION)",
         new="for item in wire.spec.versions if item.name)",
         test=_DEFINITIONS + "test_a_definition_is_read_in_the_version_that_is_written",

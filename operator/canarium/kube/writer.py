@@ -28,7 +28,7 @@ from canarium.core.plan import (
 from canarium.errors import CanariumError, ConflictError, NotFoundError
 from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
-from canarium.kube.informers.projections import project_meta
+from canarium.kube.informers.projections.meta import project_meta
 from canarium.kube.informers.store import model_key, own_key
 from canarium.kube.kinds import CHILDREN
 

@@ -46,7 +46,7 @@ from canarium.errors import (
 )
 from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
-from canarium.kube.informers.projections import project_meta
+from canarium.kube.informers.projections.meta import project_meta
 from canarium.kube.informers.store import Key
 from canarium.kube.kinds import MODEL_DEPLOYMENTS
 from canarium.kube.queues.backoff import Backoff

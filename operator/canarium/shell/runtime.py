@@ -44,7 +44,7 @@ from canarium.kube.config import Cluster, load_cluster
 from canarium.kube.connections import HEADERS, open_session
 from canarium.kube.events import Recorder
 from canarium.kube.informers.cache import Cache
-from canarium.kube.informers.projections import project_meta
+from canarium.kube.informers.projections.meta import project_meta
 from canarium.kube.informers.reflector import Reflector
 from canarium.kube.informers.store import is_newer
 from canarium.kube.informers.watched import FEATURES, make_reflectors

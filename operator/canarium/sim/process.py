@@ -14,7 +14,7 @@ from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
 from canarium.core.observed import ModelObject
 from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
-from canarium.kube.informers.projections import project_meta
+from canarium.kube.informers.projections.meta import project_meta
 from canarium.kube.informers.reflector import Reflector
 from canarium.kube.informers.watched import make_reflectors
 from canarium.kube.kinds import MODEL_DEPLOYMENTS

@@ -2,7 +2,7 @@ import pytest
 from canarium.core.plan import Apply, Create, Delete, Ref
 from canarium.errors import ApiError, ConflictError, NotFoundError
 from canarium.kube.informers.cache import Cache
-from canarium.kube.informers.projections import project_model
+from canarium.kube.informers.projections.models import project_model
 from canarium.kube.informers.store import Key
 from canarium.kube.writer import RefusedError, StaleError, Writer
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from canarium.core.observed import DefinitionRecord, Observed
-from canarium.kube.informers.projections import make_definition_projection
+from canarium.kube.informers.projections.gateways import make_definition_projection
 from canarium.routing import ROUTERS, Split
 from canarium.routing.base import is_current
 from canarium.routing.definitions import find_fields

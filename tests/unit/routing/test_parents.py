@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from canarium.core.observed import Observed, RouteParent
 from canarium.core.spec import HeaderMatch
-from canarium.kube.informers.projections import make_route_projection
+from canarium.kube.informers.projections.routes import make_route_projection
 from canarium.routing import ROUTERS, Split, Verification
 
 from tests.unit.kube.wire import dump, make_object

@@ -18,7 +18,8 @@ from canarium.core.plan import (
 )
 from canarium.errors import ApiError, UnavailableError
 from canarium.kube.informers.cache import Cache
-from canarium.kube.informers.projections import project_model, project_service
+from canarium.kube.informers.projections.models import project_model
+from canarium.kube.informers.projections.services import project_service
 from canarium.kube.informers.store import Key
 from canarium.kube.queues.workqueue import WorkQueue
 from canarium.resources.diff import fingerprint

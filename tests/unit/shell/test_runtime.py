@@ -7,7 +7,7 @@ import pytest
 from canarium.core.plan import Plan
 from canarium.errors import ConfigError
 from canarium.kube.config import Cluster
-from canarium.kube.informers.projections import project_model
+from canarium.kube.informers.projections.models import project_model
 from canarium.shell.handlers import EndlessBackoffs
 from canarium.shell.readiness import MISSING_CRD
 from canarium.shell.runtime import Options, Runtime, parse_features

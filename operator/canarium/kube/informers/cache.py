@@ -39,20 +39,24 @@ from canarium.core.observed import (
 from canarium.core.plan import RouteKind, ScalerKind
 from canarium.core.spec import ParentRef, TemplateKind, TemplateRef
 from canarium.kube.boundary import Boundary
-from canarium.kube.informers.autoscalers import make_scaler_projection, project_budget, scaler_key
 from canarium.kube.informers.claims import Claims
 from canarium.kube.informers.neighbours import Neighbours
-from canarium.kube.informers.projections import (
-    Projection,
-    make_route_projection,
-    project_deployment,
+from canarium.kube.informers.projections.autoscalers import (
+    make_scaler_projection,
+    project_budget,
+    scaler_key,
+)
+from canarium.kube.informers.projections.jobs import project_job
+from canarium.kube.informers.projections.meta import Projection
+from canarium.kube.informers.projections.models import project_model
+from canarium.kube.informers.projections.neighbours import (
     project_grpc_neighbour,
     project_http_neighbour,
-    project_job,
-    project_model,
-    project_revision,
-    project_service,
 )
+from canarium.kube.informers.projections.revisions import project_revision
+from canarium.kube.informers.projections.routes import make_route_projection
+from canarium.kube.informers.projections.services import project_service
+from canarium.kube.informers.projections.workloads import project_deployment
 from canarium.kube.informers.store import Key, Store, own_key
 from canarium.kube.kinds import DEFINITIONS, ROUTES, SCALERS
 from canarium.rollout.plan import canary_fails

@@ -20,7 +20,7 @@ import msgspec
 from canarium.errors import ApiError, BugError, CanariumError, NotFoundError, UnavailableError
 from canarium.kube.boundary import Boundary
 from canarium.kube.client import Client
-from canarium.kube.informers.projections import Projection
+from canarium.kube.informers.projections.meta import Projection
 from canarium.kube.informers.store import Store
 from canarium.kube.kinds import Resource
 from canarium.kube.queues.backoff import Backoff

@@ -9,21 +9,19 @@ from typing import Any
 
 from canarium.core.spec import TemplateKind
 from canarium.kube.client import Client
-from canarium.kube.informers.autoscalers import project_budget
 from canarium.kube.informers.cache import NEIGHBOURS, PROJECTIONS, Cache
-from canarium.kube.informers.projections import (
-    Projection,
+from canarium.kube.informers.projections.autoscalers import project_budget
+from canarium.kube.informers.projections.gateways import (
     make_definition_projection,
-    make_template_projection,
-    project_deployment,
-    project_endpoints,
     project_gateway,
     project_gateway_class,
-    project_job,
-    project_pod,
-    project_replica_set,
-    project_service,
 )
+from canarium.kube.informers.projections.jobs import project_job
+from canarium.kube.informers.projections.meta import Projection
+from canarium.kube.informers.projections.pods import project_pod
+from canarium.kube.informers.projections.services import project_endpoints, project_service
+from canarium.kube.informers.projections.templates import make_template_projection
+from canarium.kube.informers.projections.workloads import project_deployment, project_replica_set
 from canarium.kube.informers.reflector import Reflector
 from canarium.kube.informers.store import Store
 from canarium.kube.kinds import (

@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 from canarium.core.observed import Observed, ReplicaSetRecord
-from canarium.kube.informers.autoscalers import make_scaler_projection, project_budget
 from canarium.kube.informers.cache import Cache
-from canarium.kube.informers.projections import project_model, project_pod, project_replica_set
+from canarium.kube.informers.projections.autoscalers import make_scaler_projection, project_budget
+from canarium.kube.informers.projections.models import project_model
+from canarium.kube.informers.projections.pods import project_pod
+from canarium.kube.informers.projections.workloads import project_replica_set
 from canarium.kube.informers.reflector import Reflector
 from canarium.kube.informers.watched import make_reflectors
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from canarium.core.observed import Rival
 from canarium.kube.informers.cache import PROJECTIONS, Cache
-from canarium.kube.informers.projections import project_model
+from canarium.kube.informers.projections.models import project_model
 from canarium.kube.informers.store import Key
 
 from tests.unit.kube.wire import Json, dump, make_object

@@ -8,7 +8,8 @@ import pytest
 from canarium.core.observed import Rival
 from canarium.kube.informers import neighbours
 from canarium.kube.informers.cache import NEIGHBOURS, PROJECTIONS, Cache
-from canarium.kube.informers.projections import MOST_DEMANDS, MOST_OF_A_PATH, project_model
+from canarium.kube.informers.projections.models import project_model
+from canarium.kube.informers.projections.neighbours import MOST_DEMANDS, MOST_OF_A_PATH
 from canarium.kube.informers.store import Key
 
 from tests.unit.kube.wire import Json, dump, make_object

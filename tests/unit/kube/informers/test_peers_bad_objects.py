@@ -7,16 +7,14 @@ import json
 from typing import Any
 
 import pytest
-from canarium.kube.informers.autoscalers import make_scaler_projection
-from canarium.kube.informers.projections import (
-    make_route_projection,
-    make_template_projection,
-    project_deployment,
-    project_job,
-    project_model,
-    project_pod,
-    project_revision,
-)
+from canarium.kube.informers.projections.autoscalers import make_scaler_projection
+from canarium.kube.informers.projections.jobs import project_job
+from canarium.kube.informers.projections.models import project_model
+from canarium.kube.informers.projections.pods import project_pod
+from canarium.kube.informers.projections.revisions import project_revision
+from canarium.kube.informers.projections.routes import make_route_projection
+from canarium.kube.informers.projections.templates import make_template_projection
+from canarium.kube.informers.projections.workloads import project_deployment
 
 from tests.unit.kube.wire import make_model
 

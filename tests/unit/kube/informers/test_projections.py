@@ -27,18 +27,14 @@ from canarium.core.status import Status
 from canarium.errors import Problem
 from canarium.kube.boundary import Boundary
 from canarium.kube.informers.cache import Cache
-from canarium.kube.informers.projections import (
-    make_route_projection,
-    project_deployment,
-    project_endpoints,
-    project_gateway,
-    project_gateway_class,
-    project_job,
-    project_model,
-    project_pod,
-    project_revision,
-    project_service,
-)
+from canarium.kube.informers.projections.gateways import project_gateway, project_gateway_class
+from canarium.kube.informers.projections.jobs import project_job
+from canarium.kube.informers.projections.models import project_model
+from canarium.kube.informers.projections.pods import project_pod
+from canarium.kube.informers.projections.revisions import project_revision
+from canarium.kube.informers.projections.routes import make_route_projection
+from canarium.kube.informers.projections.services import project_endpoints, project_service
+from canarium.kube.informers.projections.workloads import project_deployment
 from canarium.telemetry.metrics import Metrics
 
 from tests.unit.kube.wire import (
@@ -440,8 +436,8 @@ def test_what_nobody_foresaw_of_a_spec_is_its_own_problem(
     def explode(*_: Any) -> None:
         raise OverflowError("\x1b[31mthe text of somebody else")
 
-    monkeypatch.setattr("canarium.kube.informers.projections.parse_deployment", explode)
-    monkeypatch.setattr("canarium.kube.informers.projections.make_origin", explode)
+    monkeypatch.setattr("canarium.kube.informers.projections.models.parse_deployment", explode)
+    monkeypatch.setattr("canarium.kube.informers.projections.models.make_origin", explode)
     body = make_model(status={"conditions": 7})
     model = project_model(body)
     (problem,) = model.problems

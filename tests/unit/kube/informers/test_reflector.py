@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from canarium.core.observed import ServiceRecord
 from canarium.kube.client import Client
-from canarium.kube.informers.projections import Projection, project_service
+from canarium.kube.informers.projections.meta import Projection
+from canarium.kube.informers.projections.services import project_service
 from canarium.kube.informers.reflector import Reflector
 from canarium.kube.informers.store import Store
 from canarium.kube.kinds import SERVICES

@@ -4,8 +4,12 @@ from typing import Any, get_args
 import pytest
 from canarium.core.observed import BudgetRecord, Meta, Owner, ScalerCondition, ScalerRecord
 from canarium.core.plan import ScalerKind
-from canarium.kube.informers.autoscalers import make_scaler_projection, project_budget, scaler_key
 from canarium.kube.informers.cache import Cache
+from canarium.kube.informers.projections.autoscalers import (
+    make_scaler_projection,
+    project_budget,
+    scaler_key,
+)
 from canarium.kube.informers.store import Key
 from canarium.kube.kinds import SCALERS
 

@@ -1,6 +1,6 @@
 import pytest
 from canarium.core.observed import ServiceRecord
-from canarium.kube.informers.projections import project_service
+from canarium.kube.informers.projections.services import project_service
 from canarium.kube.informers.store import Key, Store
 
 from tests.unit.kube.wire import dump, make_service

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from canarium.core.names import API_VERSION, MODEL_LABEL, REVISION_ID_LENGTH
 from canarium.core.observed import BudgetRecord, ScalerCondition, ScalerRecord
 from canarium.core.plan import ScalerKind
-from canarium.kube.informers.projections import project_meta
+from canarium.kube.informers.projections.meta import project_meta
 from canarium.kube.informers.store import Key
 
 OF_A_REVISION = re.compile(rf"(?P<model>.+)-[0-9a-f]{{{REVISION_ID_LENGTH}}}")
