@@ -20,9 +20,9 @@ from canarium.kube.informers.projections.gateways import make_definition_project
 from canarium.kube.informers.projections.routes import make_route_projection
 from canarium.kube.informers.projections.services import project_service
 from canarium.kube.kinds import DEFINITIONS
-from canarium.resources.objects import make_route, make_service
+from canarium.resources.objects import make_service
 from canarium.routing import ROUTERS, Split
-from canarium.routing.base import Child, is_current
+from canarium.routing.base import Child, is_current, make_route
 from canarium.routing.definitions import COOKIE, ROUTE_KINDS, RULE_NAME, SESSION_NAME
 from canarium.routing.diff import find_added
 
@@ -103,7 +103,7 @@ def write(plane: Cluster, child: Child, validate: str = "strict") -> bytes:
     if ref.kind == "Service":
         body = make_service(model, ref.name, "", child.spec)
     else:
-        body = make_route(model, cast("RouteKind", ref.kind), ref.name, child.spec)
+        body = make_route(model, ref.kind, ref.name, child.spec)
     del body["metadata"]["ownerReferences"]  # nobody is not there, so it would be collected
     how = [
         "--server-side",
@@ -122,7 +122,7 @@ def show(children: tuple[Child, ...], answers: list[bytes]) -> Observed:
         if child.ref.kind == "Service":
             services.append(project_service(answer))
         else:
-            routes.append(make_route_projection(cast("RouteKind", child.ref.kind))(answer))
+            routes.append(make_route_projection(child.ref.kind)(answer))
     return replace(observe(), routes=tuple(routes), services=tuple(services))
 
 

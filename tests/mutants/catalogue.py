@@ -1409,9 +1409,9 @@ SOURCES = (
     Mutant(
         name="source-neighbours-service",
         wrong="A Service of the same name in another namespace is counted",
-        file="metrics/sources/gateway.py",
-        old='    by_port = rf"{namespace}-{service}-\\d+@kubernetescrd"\n',
-        new='    by_port = rf".+-{service}-\\d+@kubernetescrd"\n',
+        file="routing/traefik.py",
+        old='    by_port = rf"{normalize(namespace)}-{normalize(service)}-\\d+@kubernetescrd"\n',
+        new='    by_port = rf".+-{normalize(service)}-\\d+@kubernetescrd"\n',
         test=_SOURCES + "test_gateway_source.py::test_only_what_was_sent_to_the_service_is_counted",
     ),
     Mutant(
@@ -1464,7 +1464,7 @@ SOURCES = (
     Mutant(
         name="source-istio-grpc-is-good",
         wrong="A gRPC call that failed behind Istio is good, for its answer was 200",
-        file="queries/profiles.py",
+        file="routing/istio.py",
         old='    other_errors=(("grpc_response_status", GRPC_ERRORS),),\n',
         new="",
         test=_SOURCES + "test_gateway_source.py"
@@ -1474,8 +1474,8 @@ SOURCES = (
         name="source-traefik-grpc-is-told",
         wrong="Calls by gRPC are judged by Traefik's code, which calls good ones UNKNOWN",
         file="routing/gateway_counters.py",
-        old='(kind, protocol) == ("Traefik", "GRPC") else ""\n',
-        new='not kind else ""\n',
+        old='    return known[kind].untold.get(protocol, "")\n',
+        new='    return known[kind].untold.get("HTTP", "")\n',
         test=_SOURCING + "test_calls_by_grpc_are_not_judged_by_what_traefik_counts",
     ),
     Mutant(
@@ -2109,7 +2109,7 @@ OTHERS_OBJECTS = (
     Mutant(
         name="a-safe-name-is-nobodys",
         wrong="Where Traefik names services safely, nothing that they answered is counted",
-        file="metrics/sources/gateway.py",
+        file="routing/traefik.py",
         old='pattern = f"{by_route}|{by_port}|{safely}"',
         new='pattern = f"{by_route}|{by_port}" if safely else ""',
         test="tests/properties/test_names.py::"
@@ -2333,7 +2333,7 @@ WORDS = (
     Mutant(
         name="hostnames-of-own-gateways-alone",
         wrong="Host names at a Gateway of another namespace are taken for one's own",
-        file="cli/objects/given.py",
+        file="routing/gatewayapi.py",
         old='or ref.get("namespace", namespace) != namespace\n',
         new="or not namespace\n",
         test="tests/unit/cli/commands/test_hostnames.py::"

@@ -650,9 +650,8 @@ class World:
         elif kind == "PodDisruptionBudget":
             self.budgets[name] = BudgetRecord(meta, json.dumps(spec).encode())
         else:
-            route_kind = cast("RouteKind", kind)
-            assert route_kind in self.observe().installed, "the kind is not installed"
-            self._store(kind)[name] = RouteRecord(meta, json.dumps(spec).encode(), kind=route_kind)
+            assert kind in self.observe().installed, "the kind is not installed"
+            self._store(kind)[name] = RouteRecord(meta, json.dumps(spec).encode(), kind=kind)
 
     def _apply(self, kind: str, name: str, write: Apply) -> None:
         live = self._store(kind)[name]

@@ -395,7 +395,7 @@ class NeighbourRecord:
     """A route, whoever made it, as far as it may get requests of a model: what it asks for."""
 
     meta: Meta
-    kind: Literal["HTTPRoute", "GRPCRoute"]
+    kind: RouteKind
     demands: tuple[Demand, ...]
 
 
@@ -415,7 +415,7 @@ class Rival:
     namespace: str
     name: str
     claims: tuple[Claim, ...]
-    kind: Literal["ModelDeployment", "HTTPRoute", "GRPCRoute"] = "ModelDeployment"
+    kind: str = "ModelDeployment"
     by: Share = "Older"
 
 

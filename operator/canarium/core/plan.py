@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from canarium.core.metrics import MetricQuery
 from canarium.core.receivers import FIRST, Notice
 from canarium.core.spec import MetricsEndpoint, Protocol
 from canarium.judge.metrics import Metric
 
-RouteKind = Literal["HTTPRoute", "GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"]
-GatewayKind = Literal["Traefik", "Istio"]
+RouteKind: TypeAlias = str
+"A kind of a router's, which its file in `canarium.routing` names."
+GatewayKind: TypeAlias = str
+"Whose gateway counts: the name of a router that says how."
 ScalerKind = Literal["HorizontalPodAutoscaler", "ScaledObject"]
-Kind = (
-    Literal["ModelRevision", "Deployment", "Service", "Job", "PodDisruptionBudget"]
-    | RouteKind
-    | ScalerKind
-)
+Kind: TypeAlias = str
+"A kind of children: what every model has, a route or what counts pods."
 
 SIZING_KINDS = ("HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget")
 "What is refused of these is said in a condition of its own; rollouts go on."

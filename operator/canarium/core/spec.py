@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from canarium.core.receivers import Receiver
 from canarium.judge.metrics import Metric
 
-RouterName = Literal["Auto", "GatewayAPI", "Replicas", "Traefik", "Istio"]
+RouterName: TypeAlias = str
+"Auto, or the name of one in `canarium.routing`, which the API checks."
 EngineName = Literal["Auto", "HPA", "KEDA", "None"]
 ScalingType = Literal["CPU", "Memory", "Concurrency", "RequestsPerSecond", "GPU", "External"]
 Protocol = Literal["HTTP", "GRPC"]

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from canarium.core.plan import RouteKind, ScalerKind
 from canarium.core.spec import TemplateKind
 from canarium.errors import ApiError
+from canarium.routing import ROUTE_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,6 @@ HORIZONTAL_POD_AUTOSCALERS = Resource(
 SCALED_OBJECTS = Resource("ScaledObject", "keda.sh/v1alpha1", "scaledobjects")
 POD_DISRUPTION_BUDGETS = Resource("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
 ENDPOINT_SLICES = Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
-HTTP_ROUTES = Resource("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
-GRPC_ROUTES = Resource("GRPCRoute", "gateway.networking.k8s.io/v1", "grpcroutes")
-INGRESS_ROUTES = Resource("IngressRoute", "traefik.io/v1alpha1", "ingressroutes")
-TRAEFIK_SERVICES = Resource("TraefikService", "traefik.io/v1alpha1", "traefikservices")
-VIRTUAL_SERVICES = Resource("VirtualService", "networking.istio.io/v1", "virtualservices")
 GATEWAY_CLASSES = Resource("GatewayClass", "gateway.networking.k8s.io/v1", "gatewayclasses")
 GATEWAYS = Resource("Gateway", "gateway.networking.k8s.io/v1", "gateways")
 METRIC_TEMPLATES = Resource("MetricTemplate", "canarium.dev/v1alpha1", "metrictemplates")
@@ -90,18 +86,15 @@ API = Resource("APIVersions", "v1", "api")
 "No object, either: at /api."
 
 _CRDS = Resource("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions")
+ROUTES: dict[RouteKind, Resource] = {
+    kind: Resource(kind, route.api_version, route.plural) for kind, route in ROUTE_TYPES.items()
+}
 DEFINITIONS: dict[RouteKind, Resource] = {
-    "HTTPRoute": replace(_CRDS, only="httproutes.gateway.networking.k8s.io"),
-    "GRPCRoute": replace(_CRDS, only="grpcroutes.gateway.networking.k8s.io"),
+    kind: replace(_CRDS, only=f"{route.plural}.{route.api_version.partition('/')[0]}")
+    for kind, route in ROUTE_TYPES.items()
+    if route.varies
 }
 "Of the kinds of routes whose fields differ from one installed version to another."
-ROUTES: dict[RouteKind, Resource] = {
-    "HTTPRoute": HTTP_ROUTES,
-    "GRPCRoute": GRPC_ROUTES,
-    "IngressRoute": INGRESS_ROUTES,
-    "TraefikService": TRAEFIK_SERVICES,
-    "VirtualService": VIRTUAL_SERVICES,
-}
 SCALERS: dict[ScalerKind, Resource] = {
     "HorizontalPodAutoscaler": HORIZONTAL_POD_AUTOSCALERS,
     "ScaledObject": SCALED_OBJECTS,

@@ -203,29 +203,6 @@ def find_profile(name: str, protocol: Protocol) -> Profile | None:
     return (GRPC_PROFILES if protocol == "GRPC" else PROFILES).get(name)
 
 
-TRAEFIK = Profile(
-    requests="traefik_service_requests_total",
-    duration="traefik_service_request_duration_seconds",
-    status_labels=("code",),
-    error_status=r"^5\d\d$",
-    labels=(("protocol", "(?!grpc).*"),),
-)
-"""Traefik 3.7. Of gRPC calls `code` is gRPC's number, but 2 (UNKNOWN) also stands for those that
-went well and those that no pod answered: they tell nothing."""
-
-ISTIO = Profile(
-    requests="istio_requests_total",
-    duration="istio_request_duration_milliseconds",
-    status_labels=("response_code",),
-    error_status=r"^5\d\d$",
-    other_errors=(("grpc_response_status", GRPC_ERRORS),),
-    unit="Milliseconds",
-    labels=(("reporter", "source"),),
-)
-"""Istio 1.32's gateways, which report as the source of what they send on. A gRPC call that failed
-has response_code 200."""
-
-
 def find_close(name: str, known: Iterable[str]) -> str:
     """The profile that a misspelt name may mean, "" for none: names are case-sensitive."""
     spelt = {each.lower(): each for each in known}

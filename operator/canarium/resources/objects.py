@@ -16,7 +16,6 @@ from canarium.core.names import (
     revision_selector,
 )
 from canarium.core.observed import ModelObject, RevisionRecord
-from canarium.core.plan import RouteKind
 from canarium.core.spec import Spec
 from canarium.core.status import dump
 from canarium.resources.pod_template import render_template
@@ -107,26 +106,5 @@ def make_service(
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": make_meta(model, name, labels),
-        "spec": dict(spec),
-    }
-
-
-_ROUTE_VERSIONS: Mapping[RouteKind, str] = {
-    "HTTPRoute": "gateway.networking.k8s.io/v1",
-    "GRPCRoute": "gateway.networking.k8s.io/v1",
-    "IngressRoute": "traefik.io/v1alpha1",
-    "TraefikService": "traefik.io/v1alpha1",
-    "VirtualService": "networking.istio.io/v1",
-}
-
-
-def make_route(
-    model: ModelObject, kind: RouteKind, name: str, spec: Mapping[str, Any]
-) -> dict[str, Any]:
-    """A route object of any router's kind."""
-    return {
-        "apiVersion": _ROUTE_VERSIONS[kind],
-        "kind": kind,
-        "metadata": make_meta(model, name, {MODEL_LABEL: model.meta.name}),
         "spec": dict(spec),
     }

@@ -1,6 +1,7 @@
 """Routers: weights in, route objects out; a route's status in, "has it taken them?" out. Pure.
 
-One file a router. A new one is a class with the members of `Router`, named in `ROUTERS`.
+One file a router, with all that is true of it alone. A new one is a subclass of `Router`, and a
+line here (docs/contributing/adding-a-router.md has an example).
 """
 
 from __future__ import annotations
@@ -9,19 +10,32 @@ from dataclasses import dataclass
 
 from canarium.core.observed import Observed
 from canarium.core.spec import Traffic
-from canarium.routing.base import Router, Split, Verification
+from canarium.routing.base import ROUTERS, Router, Split, Verification, register
 from canarium.routing.gatewayapi import GatewayAPI
 from canarium.routing.istio import Istio
 from canarium.routing.replicas import Replicas
+from canarium.routing.routes import ROUTE_TYPES
 from canarium.routing.traefik import Traefik
 
-__all__ = ["ROUTERS", "Choice", "Router", "Split", "Verification", "choose_router", "find_router"]
+__all__ = [
+    "ROUTERS",
+    "ROUTE_TYPES",
+    "Choice",
+    "Router",
+    "Split",
+    "Verification",
+    "choose_router",
+    "find_router",
+    "guess_router",
+]
 
-_ALL: tuple[Router, ...] = (GatewayAPI(), Traefik(), Istio(), Replicas())
-ROUTERS: dict[str, Router] = {router.name: router for router in _ALL}
-
-_WITHOUT_PARENTS = ("Traefik", "Istio")
-"What `Auto` takes for host names that no Gateway is named for, the first that is installed."
+for _router in (
+    GatewayAPI(),
+    Traefik(),
+    Istio(),
+    Replicas(),
+):
+    register(_router)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +54,32 @@ def choose_router(traffic: Traffic, observed: Observed, current: str = "") -> Ch
     """
     if traffic.router != "Auto":
         return Choice(traffic.router, "spec.traffic.router names it")
+    name = guess_router(parents=bool(traffic.parent_refs), claims=traffic.is_outward)
     if traffic.parent_refs:
-        return Choice("GatewayAPI", "parentRefs name a Gateway")
+        return Choice(name, "parentRefs name a Gateway")
     if not traffic.is_outward:
-        return Choice("Replicas", "no Gateway, host name or path is given")
-    would_do = [name for name in _WITHOUT_PARENTS if _would_do(name, traffic, observed)]
+        return Choice(name, "no Gateway, host name or path is given")
+    would_do = [r.name for r in ROUTERS.values() if _would_do(r, traffic, observed)]
     chosen = current if current in would_do else next(iter(would_do), "")
     if not chosen:
-        return Choice(_WITHOUT_PARENTS[0], "host names or paths are given, but no Gateway")
+        return Choice(name, "host names or paths are given, but no Gateway")
     return Choice(chosen, f"host names or paths without a Gateway, and {chosen} is installed")
 
 
-def _would_do(name: str, traffic: Traffic, observed: Observed) -> bool:
-    installed = observed.installed.issuperset(ROUTERS[name].route_kinds)
-    return installed and not (name == "Traefik" and traffic.request_timeout)
+def guess_router(*, parents: bool, claims: bool) -> str:
+    """What `Auto` takes by what is asked for alone, whatever is installed."""
+    if parents:
+        return GatewayAPI.name
+    return next(r.name for r in ROUTERS.values() if r.stands_in) if claims else Replicas.name
+
+
+def _would_do(router: Router, traffic: Traffic, observed: Observed) -> bool:
+    installed = observed.installed.issuperset(router.route_kinds)
+    patient = "timeouts" in router.features or not traffic.request_timeout
+    return bool(router.stands_in) and installed and patient
 
 
 def find_router(model: str, observed: Observed) -> str:
     """The router whose objects live, when nothing else says which is in use."""
     live = {route.kind for route in observed.routes if route.meta.name == model}
-    return next((r.name for r in ROUTERS.values() if live & set(r.route_kinds)), "Replicas")
+    return next((r.name for r in ROUTERS.values() if live & set(r.route_kinds)), Replicas.name)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-from typing import Protocol as Interface
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from canarium.core.names import (
     GRPC_PORT_NAME,
@@ -17,11 +17,18 @@ from canarium.core.names import (
     child_name,
     revision_selector,
 )
-from canarium.core.observed import Observed, RouteRecord, ServiceRecord
+from canarium.core.observed import ModelObject, Observed, RouteRecord, ServiceRecord
 from canarium.core.plan import Kind, Ref, RouteKind
 from canarium.core.spec import HeaderMatch, Protocol, Step, Sticky, Traffic
 from canarium.memo import remember
+from canarium.queries.profiles import Profile
+from canarium.resources.objects import make_meta
 from canarium.routing.diff import says_same
+from canarium.routing.routes import ROUTE_TYPES, RouteType
+
+Feature: TypeAlias = Literal["mirror", "sticky", "timeouts"]
+"""What of a step, or of spec.traffic, a router delivers by itself. Where that hangs on what stands
+behind it, `explain_undeliverable` asks there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +78,81 @@ class Child:
     text: str
 
 
-class Router(Interface):
-    """One way to share traffic."""
+@dataclass(frozen=True, slots=True)
+class TrafficRule:
+    """What has to hold of spec.traffic where it names this router.
 
-    name: str
-    settle_seconds: float
-    "How long after its word the router may still act on what it had before."
-    drain_seconds: float
-    "How much longer connections may reach a revision that no rule names."
-    mixes_pods: bool
-    "Whether a share reaches every ready pod of the model, whatever its revision."
-    revision_services: bool
-    "Whether each revision needs a Service of its own."
-    route_kinds: tuple[RouteKind, ...]
+    `cel` is for the apiserver, over spec.traffic, and `holds` is its twin over the parsed value.
+    `at` is the field that the error names, or `locate` finds it.
+    """
+
+    cel: str
+    message: str
+    holds: Callable[[Any], bool]
+    at: str = ""
+    locate: Callable[[Any], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayCounters:
+    """How a gateway counts what each revision's Service answered.
+
+    `controller` names the GatewayClasses whose gateways do it alike. `narrow` makes of `profile`
+    what reads one Service, from its namespace, its name and the route that leads to it. `untold`
+    says of a protocol why its calls can't be judged by that, and what to take instead.
+    """
+
+    controller: str
+    profile: Profile
+    narrow: Callable[[str, str, str], Profile]
+    untold: Mapping[Protocol, str] = field(default_factory=dict)
+
+
+class Router(ABC):
+    """One way to share traffic. What isn't said of one is as it is here."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    "What it works by, in half a sentence of the API's reference."
+    routes: ClassVar[tuple[RouteType, ...]] = ()
     "The kinds beside the leading Service; what is not among `make_routes` of them is deleted."
+    reads: ClassVar[tuple[str, ...]] = ()
+    "Other kinds that are read for its sake alone."
+    setting: ClassVar[str] = ""
+    "Its switch below `routers` in the chart's values."
+    stands_in: ClassVar[str] = ""
+    """Of one that `Auto` may take for host names without a Gateway: what it needs, for people."""
+    features: ClassVar[frozenset[Feature]] = frozenset()
+    rules: ClassVar[tuple[TrafficRule, ...]] = ()
+    unanswered: ClassVar[frozenset[str]] = frozenset()
+    "Reasons of its verification by which nothing that it leads is answered."
+    counters: ClassVar[GatewayCounters | None] = None
+    "How its gateway counts; None where that isn't known, or has to be asked of GatewayClasses."
+    attaches: ClassVar[bool] = False
+    "Whether its routes attach where those of others do, so that these may get its requests."
+    settle_seconds: ClassVar[float] = 0.0
+    "How long after its word the router may still act on what it had before."
+    drain_seconds: ClassVar[float] = 0.0
+    "How much longer connections may reach a revision that no rule names."
+    mixes_pods: ClassVar[bool] = False
+    "Whether a share reaches every ready pod of the model, whatever its revision."
+    revision_services: ClassVar[bool] = True
+    "Whether each revision needs a Service of its own."
 
+    @property
+    def route_kinds(self) -> tuple[RouteKind, ...]:
+        """The kinds of its routes, by name."""
+        return tuple(route.kind for route in self.routes)
+
+    @abstractmethod
     def make_routes(self, split: Split) -> tuple[Child, ...]:
-        """The objects that carry this split."""
+        """The objects that carry this split; the last is where requests come in."""
 
+    @abstractmethod
     def verify(self, split: Split, observed: Observed) -> Verification:
         """Whether the split is what the router works by now."""
 
+    @abstractmethod
     def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
         """The revisions that a live rule names, whoever wrote it, with their weights.
 
@@ -100,18 +161,42 @@ class Router(Interface):
 
     def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
         """Whether what the routes attach to exists; one that is gone may be replaced any time."""
+        return True
 
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """The real share in percent of each revision; None where weights are exact."""
+        return None
 
+    @abstractmethod
     def make_url(self, traffic: Traffic) -> str:
         """Where the model is reached from outside; "" when it is only from inside the cluster."""
 
+    @abstractmethod
     def explain_undeliverable(self, step: Step, traffic: Traffic, observed: Observed) -> str:
         """What of a step this router cannot deliver, and what to write instead; "" when it can.
 
         What isn't there yet (a Gateway, its class, the kinds) is no reason: that may come.
         """
+
+    def is_shared(self, parents: Sequence[Mapping[str, Any]], namespace: str) -> bool:
+        """Whether requests come in where those for other namespaces do; parents as they stand."""
+        return False
+
+
+ROUTERS: dict[str, Router] = {}
+"Every router by its name, in the order in which people read them; `canarium.routing` lists them."
+
+
+def register(router: Router) -> None:
+    """Make a router known by its name, and the kinds of its routes."""
+    ROUTERS[router.name] = router
+    ROUTE_TYPES.update({route.kind: route for route in router.routes})
+
+
+def name_routers(feature: Feature) -> str:
+    """Those that deliver it with kinds of their own, for people who are to choose."""
+    found = (r.name for r in ROUTERS.values() if r.stands_in and feature in r.features)
+    return " or ".join(found)
 
 
 def explain_sticky_grpc(step: Step, traffic: Traffic) -> str:
@@ -202,17 +287,35 @@ def find_missing(router: Router, traffic: Traffic, observed: Observed) -> Verifi
     kinds = " and ".join(f"{kind}s" for kind in router.route_kinds)
     words = (
         f"the cluster does not serve {kinds}, or the operator does not look for them"
-        f" (routers.{router.name.lower()} of its chart): install {router.name}, switch it on there,"
+        f" (routers.{router.setting} of its chart): install {router.name}, switch it on there,"
         " or choose another router"
     )
     if traffic.router == "Auto":
-        words = (
-            "host names and paths without a Gateway need Traefik's own kinds (which know no "
-            "timeouts) or Istio's, and the operator sees neither: name a Gateway in "
-            "spec.traffic.parentRefs, install one of them, or switch it on (routers.traefik or "
-            "routers.istio of the operator's chart)"
-        )
+        words = _explain_none()
     return Verification(False, f"{router.name}NotInstalled", words, refused=True)
+
+
+def _explain_none() -> str:
+    """What to do where `Auto` finds nobody for host names without a Gateway."""
+    able = [router for router in ROUTERS.values() if router.stands_in]
+    return (
+        f"host names and paths without a Gateway need {' or '.join(r.stands_in for r in able)}, and"
+        f" the operator sees {'neither' if len(able) == 2 else 'none of them'}: name a Gateway in"
+        " spec.traffic.parentRefs, install one of them, or switch it on"
+        f" ({' or '.join(f'routers.{r.setting}' for r in able)} of the operator's chart)"
+    )
+
+
+def make_route(
+    model: ModelObject, kind: RouteKind, name: str, spec: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A route object of any router's kind, as it is written."""
+    return {
+        "apiVersion": ROUTE_TYPES[kind].api_version,
+        "kind": kind,
+        "metadata": make_meta(model, name, {MODEL_LABEL: model.meta.name}),
+        "spec": dict(spec),
+    }
 
 
 def verify_written(children: tuple[Child, ...], observed: Observed) -> Verification | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from canarium.core.observed import GatewayClassRecord, Observed, RouteRecord
 from canarium.core.spec import HeaderMatch, ParentRef, Step, Traffic
+from canarium.routing.base import name_routers
 from canarium.routing.parents import describe_parent, find_answers, find_class, find_gateway
 
 
@@ -66,7 +67,7 @@ _MIRROR, _PART_MIRROR = "HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMir
 
 _NOT_STICKY = (
     "is not known to keep people on a revision by a cookie where weights share the traffic: have "
-    "the front end assign them, with sticky.headers, or take Envoy Gateway or router Traefik"
+    "the front end assign them, with sticky.headers, or take Envoy Gateway or router {able}"
 )
 
 
@@ -130,7 +131,7 @@ def _explain(step: Step, traffic: Traffic, can: Capabilities) -> str:
         if trouble:
             return trouble
     if step.sticky and not can.sticky:
-        return _NOT_STICKY
+        return _NOT_STICKY.format(able=name_routers("sticky"))
     return "" if can.regex_headers else _explain_headers(step.headers)
 
 
@@ -140,7 +141,7 @@ def _explain_mirror(step: Step, traffic: Traffic, can: Capabilities) -> str:
     if not can.mirror:
         return (
             f"does not list the feature {_MIRROR}: write a weight or headers instead of mirror, "
-            "or name a Gateway of a class that mirrors, or take router Traefik or Istio"
+            f"or name a Gateway of a class that mirrors, or take router {name_routers('mirror')}"
         )
     if step.mirror < 100 and not can.part_mirror:
         return f"does not list the feature {_PART_MIRROR}: write mirror: {{percent: 100}}"

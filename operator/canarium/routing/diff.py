@@ -15,93 +15,13 @@ from typing import Any
 from canarium.core.plan import Kind
 from canarium.memo import remember
 from canarium.resources.diff import contains
+from canarium.routing.routes import ROUTE_TYPES
 
-_ANY_PATH = {"type": "PathPrefix", "value": "/"}
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
-_GATEWAY_API: Mapping[str, tuple[Any, ...]] = {
-    "backendRefs": (),
-    "filters": (),
-    "fraction": (),
-    "group": ("", "gateway.networking.k8s.io"),
-    "headers": (),
-    "hostnames": (),
-    "kind": ("Service", "Gateway"),
-    "matches": ([{"path": _ANY_PATH}],),
-    "method": (),
-    "namespace": (),
-    "path": (_ANY_PATH, "/"),  # of a match, and of a cookie (Gateway API 1.7)
-    "percent": (100,),
-    "port": (),
-    "queryParams": (),
-    "retry": (),
-    "sectionName": (),
-    "sessionPersistence": (),
-    "timeouts": (),
-    "useDefaultGateways": ("None",),
-}
-_TRAEFIK: Mapping[str, tuple[Any, ...]] = {
-    "failover": (),
-    "highestRandomWeight": (),
-    "kind": ("Service",),
-    "middlewares": (),
-    "mirroring": (),
-    "namespace": (),
-    "parentRefs": (),
-    "passHostHeader": (True,),
-    "percent": (),
-    "port": (),
-    "priority": (0,),
-    "scheme": (),
-    "serversTransport": (),
-    "sticky": (),
-    "syntax": (),
-    "weight": (),
-    "weighted": (),
-}
-_ISTIO: Mapping[str, tuple[Any, ...]] = {
-    "authority": (),
-    "delegate": (),
-    "directResponse": (),
-    "exportTo": (["*"],),
-    "fault": (),
-    "gateways": (),
-    "headers": (),
-    "ignoreUriCase": (False,),
-    "match": (),
-    "method": (),
-    "mirror": (),
-    "mirrorPercentage": (),
-    "mirrors": (),
-    "port": (),
-    "queryParams": (),
-    "redirect": (),
-    "rewrite": (),
-    "route": (),
-    "scheme": (),
-    "sourceLabels": (),
-    "sourceNamespace": (),
-    "subset": (),
-    "tcp": (),
-    "timeout": (),
-    "tls": (),
-    "uri": (),
-    "weight": (0,),
-    "withoutHeaders": (),
-}
 _SERVICE: Mapping[str, tuple[Any, ...]] = {
     "externalName": (),
     "publishNotReadyAddresses": (False,),
 }
-_TELLING: Mapping[Kind, Mapping[str, tuple[Any, ...]]] = {
-    "HTTPRoute": _GATEWAY_API,
-    "GRPCRoute": _GATEWAY_API,
-    "IngressRoute": _TRAEFIK,
-    "TraefikService": _TRAEFIK,
-    "VirtualService": _ISTIO,
-    "Service": _SERVICE,
-}
-"""By kind, the fields that lead requests elsewhere when somebody adds them, with the values that
-the apiserver fills in (those say nothing)."""
 
 
 @remember()
@@ -115,7 +35,7 @@ def says_same(kind: Kind, live: bytes, ours: str) -> bool:
         if any(_list_added(found, rendered, _SERVICE)):
             return False
         return found.get("selector") == rendered["selector"] and contains(live, ours)
-    return _says(found, rendered, _TELLING[kind])
+    return _says(found, rendered, ROUTE_TYPES[kind].deciding)
 
 
 def _says(live: Any, ours: Any, telling: Mapping[str, tuple[Any, ...]]) -> bool:
@@ -155,10 +75,9 @@ def find_added(kind: Kind, live: bytes, ours: str) -> tuple[tuple[str, ...], ...
     Server-side apply leaves what one never wrote. Within lists nothing has to be taken away: they
     are ours as a whole.
     """
-    if kind not in _TELLING:
-        return ()
+    telling = _SERVICE if kind == "Service" else ROUTE_TYPES[kind].deciding
     found = json.loads(live)
-    added = tuple(_walk(found, json.loads(ours), _TELLING[kind], ()))
+    added = tuple(_walk(found, json.loads(ours), telling, ()))
     # A Service of this type may not be without the name that was added.
     return (*added, ("type",)) if found.get("type") == "ExternalName" else added
 

@@ -8,8 +8,8 @@ up to its throttle of 2 s, hence the settle time.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from canarium.core.names import child_name
 from canarium.core.observed import (
@@ -28,7 +28,10 @@ from canarium.core.spec import (
 from canarium.memo import remember
 from canarium.routing.base import (
     Child,
+    Feature,
+    Router,
     Split,
+    TrafficRule,
     Verification,
     by_revision,
     explain_sticky_grpc,
@@ -42,7 +45,9 @@ from canarium.routing.base import (
 from canarium.routing.capabilities import explain_parent
 from canarium.routing.definitions import COOKIE, ROUTE_KINDS, RULE_NAME, explain_definition
 from canarium.routing.parents import describe_parent, find_answers, find_gateway
+from canarium.routing.routes import RouteType
 
+API_VERSION = "gateway.networking.k8s.io/v1"
 _REQUIRED = ("Accepted", "ResolvedRefs")
 _UNDATED = (
     "does not say which generation of the route it has taken (observedGeneration, which Gateway "
@@ -52,15 +57,61 @@ _UNDATED = (
 Json = dict[str, Any]
 
 
-class GatewayAPI:
+_ANY_PATH = {"type": "PathPrefix", "value": "/"}
+_DECIDING: Mapping[str, tuple[Any, ...]] = {
+    "backendRefs": (),
+    "filters": (),
+    "fraction": (),
+    "group": ("", "gateway.networking.k8s.io"),
+    "headers": (),
+    "hostnames": (),
+    "kind": ("Service", "Gateway"),
+    "matches": ([{"path": _ANY_PATH}],),
+    "method": (),
+    "namespace": (),
+    "path": (_ANY_PATH, "/"),  # of a match, and of a cookie (Gateway API 1.7)
+    "percent": (100,),
+    "port": (),
+    "queryParams": (),
+    "retry": (),
+    "sectionName": (),
+    "sessionPersistence": (),
+    "timeouts": (),
+    "useDefaultGateways": ("None",),
+}
+
+
+class GatewayAPI(Router):
     """Shares single requests by the weights of a route's backends."""
 
     name = "GatewayAPI"
+    summary = "an HTTPRoute or GRPCRoute"
+    routes = (
+        RouteType(
+            "HTTPRoute",
+            API_VERSION,
+            "httproutes",
+            _DECIDING,
+            common=True,
+            varies=True,
+            simulated=True,
+        ),
+        RouteType("GRPCRoute", API_VERSION, "grpcroutes", _DECIDING, varies=True),
+    )
+    reads = ("Gateway", "GatewayClass", "CustomResourceDefinition")
+    setting = "gatewayAPI"
+    features: ClassVar[frozenset[Feature]] = frozenset({"timeouts"})
+    rules = (
+        TrafficRule(
+            "(has(self.parentRefs) && self.parentRefs.size() > 0)",
+            "router GatewayAPI needs parentRefs: name the Gateway to attach to",
+            lambda traffic: bool(traffic.parent_refs),
+            at="parentRefs",
+        ),
+    )
+    unanswered = frozenset({"GatewayAPINotInstalled", "GatewayNotFound", "GatewayNotProgrammed"})
+    attaches = True
     settle_seconds = 2.5
-    drain_seconds = 0.0
-    mixes_pods = False
-    revision_services = True
-    route_kinds: tuple[RouteKind, ...] = ("HTTPRoute", "GRPCRoute")
 
     def make_routes(self, split: Split) -> tuple[Child, ...]:
         """The leading Service for callers in the cluster, and the route."""
@@ -83,8 +134,9 @@ class GatewayAPI:
     def live_weights(self, model: str, observed: Observed) -> Mapping[str, int]:
         """Whom the live routes send to."""
         backends: dict[str, int] = {}
-        for route in _find_routes(model, observed):
-            backends |= dict(_read_backends(route.spec))
+        for route in observed.routes:
+            if route.kind in self.route_kinds and route.meta.name == model:
+                backends |= dict(_read_backends(route.spec))
         return by_revision(model, observed, backends)
 
     def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
@@ -92,10 +144,6 @@ class GatewayAPI:
         known = {(g.meta.namespace, g.meta.name) for g in observed.gateways}
         gateways = (ref for ref in traffic.parent_refs if ref.kind == "Gateway")
         return all((ref.namespace, ref.name) in known for ref in gateways)
-
-    def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
-        """Weights are exact here."""
-        return None
 
     def make_url(self, traffic: Traffic) -> str:
         """By the first host name; https when a listener of that name is asked for.
@@ -116,6 +164,13 @@ class GatewayAPI:
             return words
         return explain_definition(step, traffic, observed)
 
+    def is_shared(self, parents: Sequence[Mapping[str, Any]], namespace: str) -> bool:
+        """Who may write models in a namespace may use the Gateways that are in it."""
+        return any(
+            ref.get("kind") == "Service" or ref.get("namespace", namespace) != namespace
+            for ref in parents
+        )
+
     def _explain_parents(self, step: Step, traffic: Traffic, observed: Observed) -> str:
         route = find_route(observed, Ref(ROUTE_KINDS[traffic.protocol], observed.model.meta.name))
         refs = traffic.parent_refs
@@ -129,11 +184,6 @@ def _not_installed(kind: RouteKind) -> str:
         "not look for them (routers.gatewayAPI of its chart): install the Gateway API CRDs and a "
         "gateway controller, or set spec.traffic.router to Replicas"
     )
-
-
-def _find_routes(model: str, observed: Observed) -> list[RouteRecord]:
-    kinds = GatewayAPI.route_kinds
-    return [r for r in observed.routes if r.kind in kinds and r.meta.name == model]
 
 
 # What is written

@@ -8,27 +8,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from canarium.core.names import child_name
 from canarium.core.observed import Observed
-from canarium.core.plan import Ref, RouteKind
+from canarium.core.plan import Ref
 from canarium.core.spec import HeaderMatch, PathMatch, Step, Traffic
 from canarium.memo import remember
+from canarium.queries.profiles import GRPC_ERRORS, Profile
 from canarium.routing.base import (
     Child,
+    Feature,
+    GatewayCounters,
+    Router,
     Split,
+    TrafficRule,
     Verification,
     by_revision,
     find_missing,
     find_route,
     make_child,
     make_leading_service,
+    name_routers,
     primary_selector,
     service_port,
     verify_written,
 )
+from canarium.routing.gateway_counters import get_last_part
+from canarium.routing.routes import RouteType
 
 Json = dict[str, Any]
 MESH = "mesh"
@@ -37,16 +46,89 @@ SILENT = "Istio does not say what its proxies took, so they are given 10 s for i
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
-class Istio:
+_DECIDING: Mapping[str, tuple[Any, ...]] = {
+    "authority": (),
+    "delegate": (),
+    "directResponse": (),
+    "exportTo": (["*"],),
+    "fault": (),
+    "gateways": (),
+    "headers": (),
+    "ignoreUriCase": (False,),
+    "match": (),
+    "method": (),
+    "mirror": (),
+    "mirrorPercentage": (),
+    "mirrors": (),
+    "port": (),
+    "queryParams": (),
+    "redirect": (),
+    "rewrite": (),
+    "route": (),
+    "scheme": (),
+    "sourceLabels": (),
+    "sourceNamespace": (),
+    "subset": (),
+    "tcp": (),
+    "timeout": (),
+    "tls": (),
+    "uri": (),
+    "weight": (0,),
+    "withoutHeaders": (),
+}
+
+
+# What is counted
+
+
+PROFILE = Profile(
+    requests="istio_requests_total",
+    duration="istio_request_duration_milliseconds",
+    status_labels=("response_code",),
+    error_status=r"^5\d\d$",
+    other_errors=(("grpc_response_status", GRPC_ERRORS),),
+    unit="Milliseconds",
+    labels=(("reporter", "source"),),
+)
+"""Istio 1.32's gateways, which report as the source of what they send on. A gRPC call that failed
+has response_code 200."""
+
+
+def _narrow(namespace: str, service: str, _route: str) -> Profile:
+    labels = (
+        ("destination_service_name", re.escape(service)),
+        ("destination_service_namespace", re.escape(namespace)),
+    )
+    return replace(PROFILE, labels=(*PROFILE.labels, *labels), needle=get_last_part(service))
+
+
+def _kinds_of(traffic: Any) -> set[str]:
+    return {ref.kind or "Gateway" for ref in traffic.parent_refs or ()}
+
+
+class Istio(Router):
     """Shares single requests by the weights of a VirtualService's destinations."""
 
     name = "Istio"
+    summary = "a VirtualService"
+    routes = (RouteType("VirtualService", "networking.istio.io/v1", "virtualservices", _DECIDING),)
+    setting = "istio"
+    stands_in = "Istio's"
+    features: ClassVar[frozenset[Feature]] = frozenset({"mirror", "timeouts"})
+    rules = (
+        TrafficRule(
+            "!has(self.parentRefs)"
+            " || self.parentRefs.all(ref, !has(ref.kind) || ref.kind == 'Gateway')",
+            "router Istio attaches to Istio's own Gateways: remove kind and group, or"
+            " choose GatewayAPI",
+            lambda traffic: _kinds_of(traffic) <= {"Gateway"},
+            at="parentRefs",
+        ),
+    )
+    unanswered = frozenset({"IstioNotInstalled"})
+    counters = GatewayCounters("istio.io/gateway-controller", PROFILE, _narrow)
     # istiod collects changes for at most PILOT_DEBOUNCE_MAX, 10 s unless it is set.
     settle_seconds = 10.0
-    drain_seconds = 0.0
-    mixes_pods = False
-    revision_services = True
-    route_kinds: tuple[RouteKind, ...] = ("VirtualService",)
 
     def make_routes(self, split: Split) -> tuple[Child, ...]:
         """The leading Service for callers without a proxy, and the VirtualService."""
@@ -63,14 +145,6 @@ class Istio:
         route = find_route(observed, Ref("VirtualService", model))
         return by_revision(model, observed, dict(_read_backends(route.spec))) if route else {}
 
-    def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
-        """Istio's own Gateways are not looked at."""
-        return True
-
-    def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
-        """Weights are exact here."""
-        return None
-
     def make_url(self, traffic: Traffic) -> str:
         """By the first host name that a gateway serves."""
         outside = traffic.hostnames and traffic.parent_refs
@@ -86,8 +160,13 @@ class Istio:
             return ""
         return (
             "router Istio draws a revision for every request and keeps nobody on one by a cookie: "
-            "have the front end assign people, with sticky.headers, or take router Traefik"
+            "have the front end assign people, with sticky.headers, or take router "
+            f"{name_routers('sticky')}"
         )
+
+    def is_shared(self, parents: Sequence[Mapping[str, Any]], namespace: str) -> bool:
+        """In the mesh a host name is heard at home alone."""
+        return bool(parents)
 
 
 # What is written

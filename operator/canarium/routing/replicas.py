@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.observed import Observed
-from canarium.core.plan import RouteKind
 from canarium.core.spec import Step, Traffic
 from canarium.memo import remember
 from canarium.routing.base import (
     Child,
+    Router,
     Split,
+    TrafficRule,
     Verification,
     find_service,
     is_current,
@@ -27,15 +29,35 @@ from canarium.routing.base import (
 )
 
 
-class Replicas:
+def _gateway_field(traffic: Any) -> str:
+    """The first field that is given and only a gateway has a use for."""
+    given = {"hostnames": traffic.hostnames, "paths": traffic.paths, "timeouts": traffic.timeouts}
+    return next((name for name, value in given.items() if value is not None), "")
+
+
+class Replicas(Router):
     """Shares traffic by how many pods of each revision stand behind one Service."""
 
     name = "Replicas"
-    settle_seconds = 0.0
+    summary = "the numbers of pods behind a Service, so weights round to whole pods"
+    rules = (
+        TrafficRule(
+            "!has(self.parentRefs) || self.parentRefs.size() == 0",
+            "router Replicas uses no gateway: remove parentRefs, or choose GatewayAPI",
+            lambda traffic: not traffic.parent_refs,
+            at="parentRefs",
+        ),
+        TrafficRule(
+            "!(has(self.hostnames) || has(self.paths) || has(self.timeouts))",
+            "router Replicas has a Service alone: remove hostnames, paths and timeouts, or"
+            " choose another router",
+            lambda traffic: not _gateway_field(traffic),
+            locate=_gateway_field,
+        ),
+    )
     drain_seconds = 1.0
     mixes_pods = True
     revision_services = False
-    route_kinds: tuple[RouteKind, ...] = ()
 
     def make_routes(self, split: Split) -> tuple[Child, ...]:
         """The leading Service, with the selector of this stage of the shift."""
@@ -57,10 +79,6 @@ class Replicas:
         if REVISION_LABEL in selector:
             return {selector[REVISION_LABEL]: 100}
         return _count_ready(observed)
-
-    def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
-        """There is nothing to attach to."""
-        return True
 
     def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
         """Ready pods of each revision that is in the split, in percent of them all."""

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from canarium.core.names import child_name
 from canarium.core.observed import Observed
-from canarium.core.plan import RouteKind
 from canarium.core.spec import HeaderMatch, PathMatch, Step, Traffic
 from canarium.memo import remember
+from canarium.queries.profiles import Profile
 from canarium.routing.base import (
     Child,
+    Feature,
+    GatewayCounters,
+    Router,
     Split,
+    TrafficRule,
     Verification,
     by_revision,
     explain_sticky_grpc,
@@ -29,20 +34,109 @@ from canarium.routing.base import (
     service_port,
     verify_written,
 )
+from canarium.routing.gateway_counters import get_last_part, normalize
+from canarium.routing.routes import RouteType
 
 Json = dict[str, Any]
 SILENT = "Traefik does not say what it took, so it is given 2.5 s for it"
 
 
-class Traefik:
+TRAEFIK_CANNOT_TELL_GRPC = (
+    "Traefik counts a gRPC call that went well as it does one that failed with UNKNOWN:"
+    " take source Pods, or a metric of your own"
+)
+_DECIDING: Mapping[str, tuple[Any, ...]] = {
+    "failover": (),
+    "highestRandomWeight": (),
+    "kind": ("Service",),
+    "middlewares": (),
+    "mirroring": (),
+    "namespace": (),
+    "parentRefs": (),
+    "passHostHeader": (True,),
+    "percent": (),
+    "port": (),
+    "priority": (0,),
+    "scheme": (),
+    "serversTransport": (),
+    "sticky": (),
+    "syntax": (),
+    "weight": (),
+    "weighted": (),
+}
+
+
+# What is counted
+
+
+PROFILE = Profile(
+    requests="traefik_service_requests_total",
+    duration="traefik_service_request_duration_seconds",
+    status_labels=("code",),
+    error_status=r"^5\d\d$",
+    labels=(("protocol", "(?!grpc).*"),),
+)
+"""Traefik 3.7. Of gRPC calls `code` is gRPC's number, but 2 (UNKNOWN) also stands for those that
+went well and those that no pod answered: they tell nothing."""
+
+
+def _narrow(namespace: str, service: str, route: str) -> Profile:
+    """Traefik names a service after the route and the Service (Gateway API), or by its port.
+
+    Names are joined by hyphens, so a Service of another namespace could be named to look alike;
+    with Traefik's option safeNaming those of its own kinds are joined by an underscore.
+    """
+    by_route = (
+        rf"(?:http|grpc)route-{normalize(namespace)}-{normalize(route)}-gw-.+"
+        rf"-svc-{re.escape(namespace)}-{re.escape(service)}-\d+@kubernetesgateway"
+    )
+    by_port = rf"{normalize(namespace)}-{normalize(service)}-\d+@kubernetescrd"
+    safely = rf"{re.escape(namespace)}_{re.escape(service)}_\d+@kubernetescrd"
+    pattern = f"{by_route}|{by_port}|{safely}"
+    labels = (*PROFILE.labels, ("service", pattern))
+    return replace(PROFILE, labels=labels, needle=get_last_part(service))
+
+
+class Traefik(Router):
     """Shares single requests by the weights of a TraefikService."""
 
     name = "Traefik"
+    summary = "an IngressRoute and TraefikServices"
+    routes = (
+        RouteType("TraefikService", "traefik.io/v1alpha1", "traefikservices", _DECIDING),
+        RouteType("IngressRoute", "traefik.io/v1alpha1", "ingressroutes", _DECIDING),
+    )
+    setting = "traefik"
+    stands_in = "Traefik's own kinds (which know no timeouts)"
+    features: ClassVar[frozenset[Feature]] = frozenset({"mirror", "sticky"})
+    rules = (
+        TrafficRule(
+            "!has(self.parentRefs) || self.parentRefs.size() == 0",
+            "router Traefik answers at Traefik's entry points by host name, not through a"
+            " Gateway: remove parentRefs, or choose GatewayAPI",
+            lambda traffic: not traffic.parent_refs,
+            at="parentRefs",
+        ),
+        TrafficRule(
+            "(has(self.hostnames) && self.hostnames.size() > 0)"
+            " || (has(self.paths) && self.paths.size() > 0)",
+            "router Traefik would answer for every host: add hostnames or paths",
+            lambda traffic: bool(traffic.hostnames or traffic.paths),
+            at="hostnames",
+        ),
+        TrafficRule(
+            "!has(self.timeouts)",
+            "router Traefik knows no timeout of a request: remove timeouts, or set them for"
+            " the whole entry point in Traefik",
+            lambda traffic: traffic.timeouts is None,
+            at="timeouts",
+        ),
+    )
+    unanswered = frozenset({"TraefikNotInstalled"})
+    counters = GatewayCounters(
+        "traefik.io/gateway-controller", PROFILE, _narrow, {"GRPC": TRAEFIK_CANNOT_TELL_GRPC}
+    )
     settle_seconds = 2.5
-    drain_seconds = 0.0
-    mixes_pods = False
-    revision_services = True
-    route_kinds: tuple[RouteKind, ...] = ("TraefikService", "IngressRoute")
 
     def make_routes(self, split: Split) -> tuple[Child, ...]:
         """The leading Service, what shares, and last the IngressRoute that leads to it."""
@@ -63,14 +157,6 @@ class Traefik:
                     backends[name] = max(weight, backends.get(name, 0))
         return by_revision(model, observed, backends)
 
-    def has_parents(self, traffic: Traffic, observed: Observed) -> bool:
-        """There is nothing to attach to but Traefik's own entry points."""
-        return True
-
-    def shares(self, split: Split, observed: Observed) -> Mapping[str, int] | None:
-        """Weights are exact here."""
-        return None
-
     def make_url(self, traffic: Traffic) -> str:
         """By the first host name."""
         return f"http://{traffic.hostnames[0]}" if traffic.hostnames else ""
@@ -80,6 +166,10 @@ class Traefik:
         if step.mirror and traffic.protocol == "GRPC":
             return "router Traefik cannot mirror gRPC: write a weight or headers instead of mirror"
         return explain_sticky_grpc(step, traffic)
+
+    def is_shared(self, parents: Sequence[Mapping[str, Any]], namespace: str) -> bool:
+        """All come in at Traefik's own entry points."""
+        return True
 
 
 # What is written

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from canarium.core.lending import TENANT_QUERIES
 from canarium.errors import ConfigError
+from canarium.routing import ROUTERS
 
 Value: TypeAlias = str | float | bool | tuple[str, ...] | None
 Group = Literal["what it serves", "the process", "where it measures", "what holds for all models"]
@@ -99,7 +100,8 @@ OPTIONS = (
         "disable",
         "what it serves",
         "kinds that it neither reads nor writes, and so needs no rights for:"
-        " GatewayAPI, Traefik, Istio, HPA, KEDA, Jobs, Usage",
+        f" {', '.join(router.name for router in ROUTERS.values() if router.routes)},"
+        " HPA, KEDA, Jobs, Usage",
         default=(),
         metavar="FEATURE",
     ),

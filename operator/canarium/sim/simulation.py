@@ -19,6 +19,7 @@ from canarium.core.observed import Meta
 from canarium.core.plan import Event
 from canarium.kube.clock import ClusterClock
 from canarium.rollout.plan import plan
+from canarium.routing import ROUTE_TYPES
 from canarium.shell.controller import Planner
 from canarium.sim.apiserver import ApiServer, Change, Key
 from canarium.sim.controllers.autoscaling import Autoscaler
@@ -42,8 +43,8 @@ PERSON = "kubectl"
 ANNOTATING = "kubectl-annotate"
 "A manager of its own, so that applying a manifest without the annotation leaves it."
 GATEWAY = ("gateways", "public")
-NOT_INSTALLED = frozenset({"GRPCRoute", "IngressRoute", "TraefikService", "VirtualService"})
-"Kinds that this cluster doesn't serve: its gateway speaks HTTPRoute."
+NOT_INSTALLED = frozenset(kind for kind, r in ROUTE_TYPES.items() if not r.simulated)
+"Kinds that this cluster doesn't serve: its gateway doesn't speak them."
 
 Condition = Callable[[], bool]
 Observer = Callable[[Change], None]

@@ -39,7 +39,7 @@ async def test_an_autoscaler_is_looked_up_and_applied_so_that_fields_can_be_take
     kind: str,
 ) -> None:
     shell = Shell()
-    await shell.writer.write(FRAUD, Create(Ref(kind, NAME), make_body(kind)))  # type: ignore[arg-type]
+    await shell.writer.write(FRAUD, Create(Ref(kind, NAME), make_body(kind)))
     assert shell.client.requests == [f"get {kind} {NAME}", f"apply {kind} {NAME}"]
     assert shell.woken == [("risk", "fraud")]
 
@@ -53,7 +53,7 @@ async def test_a_budget_of_which_no_field_is_ever_taken_away_costs_one_request()
 
 @pytest.mark.parametrize("kind", CHILDREN)
 async def test_what_we_wrote_is_known_at_once_and_what_we_deleted_too(kind: str) -> None:
-    shell, ref = Shell(), Ref(kind, NAME)  # type: ignore[arg-type]
+    shell, ref = Shell(), Ref(kind, NAME)
     store = shell.cache.children(kind)
     await shell.writer.write(FRAUD, Create(ref, make_body(kind)))
     (created,) = store.of(("risk", "fraud"))
@@ -70,7 +70,7 @@ async def test_an_object_of_somebody_elses_under_our_name_is_left_as_it_is(kind:
     foreign = make_object(kind, NAME, spec={"scaleTargetRef": {"name": "web"}})
     shell = Shell(foreign)
     with pytest.raises(RefusedError, match="left alone") as caught:
-        await shell.writer.write(FRAUD, Create(Ref(kind, NAME), make_body(kind)))  # type: ignore[arg-type]
+        await shell.writer.write(FRAUD, Create(Ref(kind, NAME), make_body(kind)))
     assert caught.value.reason == "NameConflict"
     assert shell.client.objects[kind, NAME] is foreign
 
@@ -122,7 +122,7 @@ async def test_what_claims_to_be_ours_and_chooses_other_pods_is_made_anew(
     kind: str, labels: Json
 ) -> None:
     """A copied owner is believed of nobody; it would be a verdict, or stand in the way for good."""
-    shell, ref = Shell(make_choosing(kind, {"matchLabels": {"app": "a"}}, labels)), Ref(kind, NAME)  # type: ignore[arg-type]
+    shell, ref = Shell(make_choosing(kind, {"matchLabels": {"app": "a"}}, labels)), Ref(kind, NAME)
     body = make_choosing(kind, SELECTORS[kind], LABELS)
     del body["metadata"]["resourceVersion"], body["metadata"]["uid"]
 
@@ -138,7 +138,7 @@ async def test_what_claims_to_be_ours_and_chooses_other_pods_is_made_anew(
 @pytest.mark.parametrize("kind", SELECTORS)
 async def test_who_is_quicker_to_take_the_name_again_is_named_and_not_fought(kind: str) -> None:
     theirs = make_choosing(kind, {"matchLabels": {"app": "a"}}, {})
-    shell, ref = Shell(theirs), Ref(kind, NAME)  # type: ignore[arg-type]
+    shell, ref = Shell(theirs), Ref(kind, NAME)
     taken = ConflictError(409, "AlreadyExists", "it was made again")
     shell.client.refuse(f"create {kind} {NAME}", taken, taken)
     shell.client.refuse(f"delete {kind} {NAME}", NotFoundError(404, "NotFound", "gone"))
@@ -187,7 +187,7 @@ async def test_what_a_cache_didnt_know_yet_is_taken_in_and_nothing_of_it_is_dele
     with pytest.raises(StaleError, match="exists already"):
         await shell.writer.write(
             FRAUD,
-            Create(Ref(kind, NAME), make_choosing(kind, SELECTORS[kind], LABELS)),  # type: ignore[arg-type]
+            Create(Ref(kind, NAME), make_choosing(kind, SELECTORS[kind], LABELS)),
         )
 
     wanted = [f"{verb} {kind} {NAME}" for verb in ("create", READ[kind], READ[kind])]
@@ -203,7 +203,7 @@ async def test_a_name_that_was_taken_and_is_free_again_is_looked_at_anew(kind: s
     with pytest.raises(StaleError, match="is gone again"):
         await shell.writer.write(
             FRAUD,
-            Create(Ref(kind, NAME), make_choosing(kind, SELECTORS[kind], LABELS)),  # type: ignore[arg-type]
+            Create(Ref(kind, NAME), make_choosing(kind, SELECTORS[kind], LABELS)),
         )
 
 
@@ -226,7 +226,7 @@ async def test_what_has_everything_of_ours_but_the_uid_is_made_anew(
     """Labels, selector and owner are anybody's to write; what created it tells who it is."""
     theirs = make_choosing(kind, SELECTORS[kind], labels)
     theirs["spec"]["template"] = {"spec": {"hostNetwork": True}}
-    shell, ref = Shell(theirs), Ref(kind, NAME)  # type: ignore[arg-type]
+    shell, ref = Shell(theirs), Ref(kind, NAME)
     body = make_choosing(kind, SELECTORS[kind], LABELS)
     del body["metadata"]["resourceVersion"], body["metadata"]["uid"]
 

@@ -8,12 +8,11 @@ from canarium.metrics.own_profiles import parse_profile
 from canarium.queries.profiles import (
     GRPC_ERRORS,
     GRPC_PROFILES,
-    ISTIO,
     PROFILES,
-    TRAEFIK,
     Profile,
 )
 from canarium.queries.promql import BUILT_IN, Template
+from canarium.routing import ROUTERS
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
 
@@ -60,9 +59,9 @@ def test_every_code_that_is_an_error_is_listed() -> None:
 
 
 def test_every_gateway_is_listed_with_the_names_that_it_reads() -> None:
-    for name, profile in {"Traefik": TRAEFIK, "Istio": ISTIO}.items():
+    for name, counters in ((r.name, r.counters) for r in ROUTERS.values() if r.counters):
         row = read_row("Gateway", name)
-        assert [metric for metric in list_names(profile) if metric not in row] == []
+        assert [metric for metric in list_names(counters.profile) if metric not in row] == []
 
 
 def test_the_profile_that_is_shown_can_be_used() -> None:

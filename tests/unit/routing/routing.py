@@ -124,9 +124,7 @@ def observe(
             if c.ref.kind == "Service"
         ),
         "routes": tuple(
-            make_route(cast("RouteKind", c.ref.kind), c.ref.name, c.spec)
-            for c in written
-            if c.ref.kind != "Service"
+            make_route(c.ref.kind, c.ref.name, c.spec) for c in written if c.ref.kind != "Service"
         ),
         "gateways": (make_gateway(),),
         "definitions": (make_definition("name", "sessionPersistence.sessionName"),),

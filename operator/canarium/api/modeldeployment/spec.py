@@ -23,6 +23,7 @@ from canarium.api.modeldeployment.traffic import Traffic
 from canarium.api.rules import Model, Rule, keyed
 from canarium.api.scalars import LabelValue
 from canarium.queries.profiles import GRPC_PROFILES, PROFILES, find_profile
+from canarium.routing.gateway_counters import name_gateways
 
 DEFAULT_REPLICAS = 1
 
@@ -87,6 +88,7 @@ def _is_by_grpc(spec: DeploymentSpec, profiles: tuple[str, ...]) -> bool:
 
 _COUNT_NO_CALLS = tuple(name for name in PROFILES if find_profile(name, "GRPC") is None)
 "Profiles of servers that have no counter of gRPC calls."
+_TELL_CALLS = name_gateways("GRPC")
 _TELL_NO_FAILED_CALLS = (
     *(
         name
@@ -164,7 +166,7 @@ class DeploymentSpec(Model):
             " || !self.rollout.analysis.metrics.exists(metric, metric.name == 'error-rate'"
             f" && {_COUNTED_BY_PODS})",
             message=f"profiles {', '.join(_TELL_NO_FAILED_CALLS)} tell no gRPC call that failed:"
-            " judge error-rate by source Gateway on Istio, or by a metric of your own",
+            f" judge error-rate by source Gateway on {_TELL_CALLS}, or by a metric of your own",
             holds=lambda spec: (
                 not _is_by_grpc(spec, _TELL_NO_FAILED_CALLS)
                 or not any(
@@ -180,7 +182,7 @@ class DeploymentSpec(Model):
             " || !self.rollout.analysis.metrics.exists(metric,"
             f" metric.name.startsWith('latency-p') && {_COUNTED_BY_PODS})",
             message=f"profiles {', '.join(_COUNT_NO_CALLS)} count no gRPC calls: judge latency by"
-            " source Gateway on Istio, or by a metric of your own",
+            f" source Gateway on {_TELL_CALLS}, or by a metric of your own",
             holds=lambda spec: (
                 not _is_by_grpc(spec, _COUNT_NO_CALLS)
                 or not any(

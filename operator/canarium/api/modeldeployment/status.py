@@ -10,6 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from canarium.api.rules import Model, keyed
+from canarium.routing import ROUTERS
+
+*_NAMES, _LAST = ROUTERS
+_ROUTERS = f"What shifts the weight: {', '.join(_NAMES)} or {_LAST}."
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Text = Annotated[str, Field(json_schema_extra={"default": ""})]
@@ -317,8 +321,7 @@ class DeploymentStatus(Model):
     Unaltered (False) where others added something to a Deployment's pods."""
     url: str | None = None
     "Where requests go."
-    router: str | None = None
-    "What shifts the weight: GatewayAPI, Traefik, Istio or Replicas."
+    router: Annotated[str | None, Field(description=_ROUTERS)] = None
     traffic: TrafficInForce | None = None
     "How requests come in, as decided. Routes are compared with this and never read as a wish."
     routes: RoutesStatus | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +16,13 @@ from canarium.api.scalars import (
     PortNumber,
     Subdomain,
 )
+from canarium.routing import ROUTERS
+from canarium.routing.base import TrafficRule
+
+if TYPE_CHECKING:
+    from canarium.core.spec import RouterName
+else:
+    RouterName = Literal["Auto", *ROUTERS]
 
 Hostname = Annotated[
     str,
@@ -108,74 +116,35 @@ def _no_two_alike(traffic: Traffic) -> bool:
     return len(set(refs)) == len(refs)
 
 
-def _kinds_of(traffic: Traffic) -> set[str]:
-    return {ref.kind or "Gateway" for ref in traffic.parent_refs or ()}
+def _of_routers() -> Iterator[Rule]:
+    """What each router asks of a spec that names it; last those that `Auto` may take instead."""
+    for router in sorted(ROUTERS.values(), key=lambda router: bool(router.stands_in)):
+        for rule in router.rules:
+            yield _where_named(router.name, rule)
 
 
-def _gateway_field(traffic: Traffic) -> str:
-    given = {"hostnames": traffic.hostnames, "paths": traffic.paths, "timeouts": traffic.timeouts}
-    return next((name for name, value in given.items() if value is not None), "")
+def _where_named(router: str, rule: TrafficRule) -> Rule:
+    return Rule(
+        cel=f"!has(self.router) || self.router != '{router}' || {rule.cel}",
+        message=rule.message,
+        holds=lambda traffic: traffic.router != router or rule.holds(traffic),
+        at=rule.at,
+        locate=rule.locate,
+    )
+
+
+_ABLE = " or ".join(router.name for router in ROUTERS.values() if router.stands_in)
+_ROUTERS = f"""What shifts the weight.
+{" ".join(f"{router.name}: {router.summary}." for router in ROUTERS.values())}
+Auto (when left out): GatewayAPI with parentRefs; with hostnames or paths alone {_ABLE}, whichever
+is installed; else Replicas."""
 
 
 class Traffic(Model):
     """How requests reach the model. Left out: a Service of the object's name in the cluster."""
 
     rules: ClassVar = (
-        Rule(
-            cel="!has(self.router) || self.router != 'GatewayAPI'"
-            " || (has(self.parentRefs) && self.parentRefs.size() > 0)",
-            message="router GatewayAPI needs parentRefs: name the Gateway to attach to",
-            holds=lambda traffic: traffic.router != "GatewayAPI" or bool(traffic.parent_refs),
-            at="parentRefs",
-        ),
-        Rule(
-            cel="!has(self.router) || self.router != 'Replicas'"
-            " || !has(self.parentRefs) || self.parentRefs.size() == 0",
-            message="router Replicas uses no gateway: remove parentRefs, or choose GatewayAPI",
-            holds=lambda traffic: traffic.router != "Replicas" or not traffic.parent_refs,
-            at="parentRefs",
-        ),
-        Rule(
-            cel="!has(self.router) || self.router != 'Replicas'"
-            " || !(has(self.hostnames) || has(self.paths) || has(self.timeouts))",
-            message="router Replicas has a Service alone: remove hostnames, paths and timeouts, or"
-            " choose another router",
-            holds=lambda traffic: traffic.router != "Replicas" or not _gateway_field(traffic),
-            locate=_gateway_field,
-        ),
-        Rule(
-            cel="!has(self.router) || self.router != 'Traefik'"
-            " || !has(self.parentRefs) || self.parentRefs.size() == 0",
-            message="router Traefik answers at Traefik's entry points by host name, not through a"
-            " Gateway: remove parentRefs, or choose GatewayAPI",
-            holds=lambda traffic: traffic.router != "Traefik" or not traffic.parent_refs,
-            at="parentRefs",
-        ),
-        Rule(
-            cel="!has(self.router) || self.router != 'Traefik'"
-            " || (has(self.hostnames) && self.hostnames.size() > 0)"
-            " || (has(self.paths) && self.paths.size() > 0)",
-            message="router Traefik would answer for every host: add hostnames or paths",
-            holds=lambda traffic: (
-                traffic.router != "Traefik" or bool(traffic.hostnames or traffic.paths)
-            ),
-            at="hostnames",
-        ),
-        Rule(
-            cel="!has(self.router) || self.router != 'Traefik' || !has(self.timeouts)",
-            message="router Traefik knows no timeout of a request: remove timeouts, or set them for"
-            " the whole entry point in Traefik",
-            holds=lambda traffic: traffic.router != "Traefik" or traffic.timeouts is None,
-            at="timeouts",
-        ),
-        Rule(
-            cel="!has(self.router) || self.router != 'Istio' || !has(self.parentRefs)"
-            " || self.parentRefs.all(ref, !has(ref.kind) || ref.kind == 'Gateway')",
-            message="router Istio attaches to Istio's own Gateways: remove kind and group, or"
-            " choose GatewayAPI",
-            holds=lambda traffic: traffic.router != "Istio" or _kinds_of(traffic) <= {"Gateway"},
-            at="parentRefs",
-        ),
+        *_of_routers(),
         Rule(
             cel="!has(self.timeouts) || has(self.router) && self.router != 'Auto'"
             " || has(self.parentRefs) || has(self.hostnames) || has(self.paths)",
@@ -209,11 +178,7 @@ class Traffic(Model):
         ),
     )
 
-    router: Literal["Auto", "GatewayAPI", "Traefik", "Istio", "Replicas"] | None = None
-    """What shifts the weight. GatewayAPI: an HTTPRoute or GRPCRoute. Traefik: an IngressRoute and
-    TraefikServices. Istio: a VirtualService. Replicas: the numbers of pods behind a Service, so
-    weights round to whole pods. Auto (when left out): GatewayAPI with parentRefs; with hostnames
-    or paths alone Traefik or Istio, whichever is installed; else Replicas."""
+    router: Annotated[RouterName | None, Field(description=_ROUTERS)] = None
     protocol: Literal["HTTP", "GRPC"] | None = None
     """What callers speak; HTTP when left out. GRPC leads to server.grpcPort: by a GRPCRoute, and on
     port 9000 of the Service."""

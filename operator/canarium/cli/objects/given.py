@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from canarium import routing
+
 Json = Mapping[str, Any]
 
 HOSTNAMES = "canarium.dev/hostnames"
@@ -123,13 +125,8 @@ def list_services(model: Json, policy: Policy) -> tuple[str, ...]:
 def _is_guarded(traffic: Json, namespace: str, routers: frozenset[str]) -> bool:
     """Whether it comes to a route at an entrance that others share, of a router that is on."""
     router, parents = traffic.get("router", "Auto"), traffic.get("parentRefs") or []
-    if router == "GatewayAPI" or (router == "Auto" and parents):
-        return "GatewayAPI" in routers and any(_is_foreign(ref, namespace) for ref in parents)
-    claims = bool(traffic.get("hostnames") or traffic.get("paths"))
-    if router == "Traefik" or (router == "Auto" and claims):
-        return "Traefik" in routers
-    return router == "Istio" and bool(parents) and "Istio" in routers
-
-
-def _is_foreign(ref: Json, namespace: str) -> bool:
-    return ref.get("kind") == "Service" or ref.get("namespace", namespace) != namespace
+    if router == "Auto":
+        claims = bool(traffic.get("hostnames") or traffic.get("paths"))
+        router = routing.guess_router(parents=bool(parents), claims=claims)
+    known = routing.ROUTERS.get(router) if router in routers else None
+    return known is not None and known.is_shared(parents, namespace)

@@ -60,7 +60,6 @@ from canarium.kube.informers.projections.workloads import project_deployment
 from canarium.kube.informers.store import Key, Store, own_key
 from canarium.kube.kinds import DEFINITIONS, ROUTES, SCALERS
 from canarium.rollout.plan import canary_fails
-from canarium.routing.gatewayapi import GatewayAPI
 
 PROJECTIONS: dict[str, Projection] = {
     "ModelRevision": project_revision,
@@ -263,7 +262,7 @@ class Cache:
 
     def _wake_for_route(self, key: Key) -> None:
         """Whose route is older decides who gets requests that several ask for: in Gateway API."""
-        routes = (route for kind in GatewayAPI.route_kinds for route in self.routes[kind].of(key))
+        routes = (route for kind in NEIGHBOURS for route in self.routes[kind].of(key))
         created_at = min((route.meta.created_at for route in routes), default=None)
         for other in self._claims.note_route(key, created_at):
             self._wake_soon(other)

@@ -41,21 +41,21 @@ from canarium.kube.kinds import (
     TEMPLATES,
     Resource,
 )
+from canarium.routing import ROUTE_TYPES, ROUTERS
 
 OURS = "canarium.dev/model"
 OF_REVISIONS = "canarium.dev/model,canarium.dev/revision"
-RARE = (frozenset(ROUTES) - {"HTTPRoute"}) | {"MetricTemplate", "ScaledObject"}
+RARE = frozenset(kind for kind, route in ROUTE_TYPES.items() if not route.common) | {
+    "MetricTemplate",
+    "ScaledObject",
+}
 "Kinds that most clusters lack; looked for more rarely."
 GRANTED = frozenset({"Job", "PodDisruptionBudget", "ReplicaSet", *SCALERS})
 "Kinds of which the core is told where the operator sees them."
 OPTIONAL = RARE | GRANTED
 ABSENT_SECONDS = {False: 30.0, True: 120.0}
 FEATURES: dict[str, frozenset[str]] = {
-    "GatewayAPI": frozenset(
-        {"HTTPRoute", "GRPCRoute", "Gateway", "GatewayClass", "CustomResourceDefinition"}
-    ),
-    "Traefik": frozenset({"IngressRoute", "TraefikService"}),
-    "Istio": frozenset({"VirtualService"}),
+    **{r.name: frozenset((*r.route_kinds, *r.reads)) for r in ROUTERS.values() if r.routes},
     "HPA": frozenset({"HorizontalPodAutoscaler"}),
     "KEDA": frozenset({"ScaledObject"}),
     "Jobs": frozenset({"Job"}),

@@ -8,16 +8,16 @@ ask: it is counted as it comes, and not kept.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import aiohttp
 
+from canarium.core.plan import GatewayKind
 from canarium.failures import explain_failure, explain_lookup
 from canarium.judge import Reading, Sample
 from canarium.metrics.counters import Counters, MetricsPage, Parser, Tracker, UnreadableMetricsError
@@ -35,9 +35,8 @@ from canarium.outbound.fetching import (
 from canarium.outbound.forbidden_addresses import check_address
 from canarium.outbound.lookups import looking_up_for
 from canarium.outbound.sharing import Room, Shares
-from canarium.queries.profiles import ISTIO, TRAEFIK, Profile
+from canarium.routing.gateway_counters import make_profile
 
-GatewayKind: TypeAlias = Literal["Traefik", "Istio"]
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 """From a host and port to addresses."""
 Authorize: TypeAlias = Callable[[], Awaitable[Credentials]]
@@ -256,7 +255,7 @@ async def _as_nobody() -> Credentials:
 
 def make_parser(kind: GatewayKind, backend: Backend) -> Parser:
     """Make what reads one Service's series from a gateway's metrics."""
-    return Parser(_make_traefik(backend) if kind == "Traefik" else _make_istio(backend))
+    return Parser(make_profile(kind, backend.namespace, backend.service, backend.route))
 
 
 async def look_up(host: str, port: int, *, room: Room) -> tuple[str, ...]:
@@ -266,39 +265,3 @@ async def look_up(host: str, port: int, *, room: Room) -> tuple[str, ...]:
     except OSError as error:
         raise SourceError(f"{host} is not found: {explain_lookup(error)}") from error
     return tuple({each["host"] for each in found})
-
-
-def _make_traefik(backend: Backend) -> Profile:
-    """Traefik names a service after the route and the Service (Gateway API), or by its port.
-
-    Names are joined by hyphens, so a Service of another namespace could be named to look alike;
-    with Traefik's option safeNaming those of its own kinds are joined by an underscore.
-    """
-    namespace, service, route = map(_normalize, (backend.namespace, backend.service, backend.route))
-    by_route = (
-        rf"(?:http|grpc)route-{namespace}-{route}-gw-.+"
-        rf"-svc-{re.escape(backend.namespace)}-{re.escape(backend.service)}-\d+@kubernetesgateway"
-    )
-    by_port = rf"{namespace}-{service}-\d+@kubernetescrd"
-    safely = rf"{re.escape(backend.namespace)}_{re.escape(backend.service)}_\d+@kubernetescrd"
-    pattern = f"{by_route}|{by_port}|{safely}"
-    labels = (*TRAEFIK.labels, ("service", pattern))
-    return replace(TRAEFIK, labels=labels, needle=_get_last_part(service))
-
-
-def _make_istio(backend: Backend) -> Profile:
-    labels = (
-        ("destination_service_name", re.escape(backend.service)),
-        ("destination_service_namespace", re.escape(backend.namespace)),
-    )
-    return replace(ISTIO, labels=(*ISTIO.labels, *labels), needle=_get_last_part(backend.service))
-
-
-def _normalize(name: str) -> str:
-    """As Traefik does: what is no letter or digit becomes one hyphen."""
-    return "-".join(re.findall(r"[^\W_]+", name))
-
-
-def _get_last_part(service: str) -> str:
-    """What every spelling of the Service's name has in it: usually the revision."""
-    return _normalize(service).rpartition("-")[2]

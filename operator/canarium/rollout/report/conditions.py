@@ -40,16 +40,9 @@ from canarium.rollout.situation.view import (
     rollout_of,
     routed_replicas,
 )
-from canarium.routing import Verification
+from canarium.routing import ROUTERS, Verification
 
-_UNANSWERED = (
-    "GatewayAPINotInstalled",
-    "TraefikNotInstalled",
-    "IstioNotInstalled",
-    "GatewayNotFound",
-    "GatewayNotProgrammed",
-    "NameConflict",
-)
+_UNANSWERED = frozenset({"NameConflict"}).union(*(r.unanswered for r in ROUTERS.values()))
 CONTESTED = "RouteContested"
 ADDED = "AddedByOthers"
 _FINAL_FAILURES = ("NameConflict",)

@@ -34,7 +34,7 @@ class Collision:
 def find_collision(view: View, status: Status) -> Collision | None:
     """What routes of others get of this one's requests, if anything."""
     spec, rivals = view.spec, view.observed.rivals
-    if spec is None or not rivals or "HTTPRoute" not in view.router(status).route_kinds:
+    if spec is None or not rivals or not view.router(status).attaches:
         return None
     wanted = list_claims(spec.traffic, view.observed.model.meta.namespace)
     concerned = [rival for rival in rivals if not set(wanted).isdisjoint(rival.claims)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from canarium.core.names import child_name
 from canarium.core.observed import DeploymentRecord, RevisionRecord, RouteRecord
@@ -19,7 +19,6 @@ from canarium.core.plan import (
     Create,
     Delete,
     Ref,
-    RouteKind,
     Write,
 )
 from canarium.core.status import RevisionStatus, Status, format_time
@@ -28,7 +27,6 @@ from canarium.resources.objects import (
     make_capacity,
     make_deployment,
     make_model_revision,
-    make_route,
     make_service,
 )
 from canarium.rollout.situation.clock import AHEAD_SECONDS
@@ -52,6 +50,7 @@ from canarium.routing.base import (
     find_service,
     is_current,
     make_revision_service,
+    make_route,
 )
 from canarium.routing.diff import find_added
 
@@ -230,7 +229,7 @@ def _make_route(view: View, child: Child) -> Write:
     model, ref = view.observed.model, child.ref
     if ref.kind == "Service":
         return _put(view, child, make_service(model, ref.name, "", child.spec))
-    body = make_route(model, cast("RouteKind", ref.kind), ref.name, child.spec)
+    body = make_route(model, ref.kind, ref.name, child.spec)
     found = find_route(view.observed, ref)
     if found is None:
         return Create(ref, body)

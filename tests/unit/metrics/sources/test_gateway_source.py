@@ -9,12 +9,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 from canarium.core.names import child_name, make_revision_id
+from canarium.core.plan import GatewayKind
 from canarium.judge import Reading, Sample
 from canarium.metrics.counters import Counters
 from canarium.metrics.sources.gateway import (
     MAX_PODS,
     Backend,
-    GatewayKind,
     GatewayMeter,
     GatewaySource,
     look_up,

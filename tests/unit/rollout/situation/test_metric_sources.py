@@ -191,7 +191,7 @@ def test_a_gateways_counters_are_read_where_it_counts_by_revision(
     world.apply(make_spec("2", rollout=rollout(analysis)))
     world.run_until("Holding")
     world.settle()
-    assert measured(world).gateway == GatewayEndpoint(kind, ADDRESS)  # type: ignore[arg-type]
+    assert measured(world).gateway == GatewayEndpoint(kind, ADDRESS)
 
 
 @pytest.mark.parametrize(
