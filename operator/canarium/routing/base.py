@@ -115,7 +115,8 @@ class Router(ABC):
     summary: ClassVar[str]
     "What it works by, in half a sentence of the API's reference."
     routes: ClassVar[tuple[RouteType, ...]] = ()
-    "The kinds beside the leading Service; what is not among `make_routes` of them is deleted."
+    """The kinds beside the leading Service, first the one that requests come in by. What is not
+    among `make_routes` of them is deleted."""
     reads: ClassVar[tuple[str, ...]] = ()
     "Other kinds that are read for its sake alone."
     setting: ClassVar[str] = ""
@@ -284,7 +285,7 @@ def find_missing(router: Router, traffic: Traffic, observed: Observed) -> Verifi
     """
     if observed.installed.issuperset(router.route_kinds):
         return None
-    kinds = " and ".join(f"{kind}s" for kind in router.route_kinds)
+    kinds = " and ".join(f"{kind}s" for kind in reversed(router.route_kinds))
     words = (
         f"the cluster does not serve {kinds}, or the operator does not look for them"
         f" (routers.{router.setting} of its chart): install {router.name}, switch it on there,"

@@ -103,8 +103,8 @@ class Traefik(Router):
     name = "Traefik"
     summary = "an IngressRoute and TraefikServices"
     routes = (
-        RouteType("TraefikService", "traefik.io/v1alpha1", "traefikservices", _DECIDING),
         RouteType("IngressRoute", "traefik.io/v1alpha1", "ingressroutes", _DECIDING),
+        RouteType("TraefikService", "traefik.io/v1alpha1", "traefikservices", _DECIDING),
     )
     setting = "traefik"
     stands_in = "Traefik's own kinds (which know no timeouts)"
