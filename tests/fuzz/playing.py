@@ -25,7 +25,7 @@ from canarium.kube.boundary import Boundary
 from canarium.kube.client import Client
 from canarium.kube.clock import ClusterClock
 from canarium.kube.informers.cache import Cache
-from canarium.kube.queues.workqueue import WorkQueue
+from canarium.kube.queues.keys import KindQueue, ObjectKey
 from canarium.metrics.sessions import Measurements, Settings
 from canarium.notifying import notifier as notifying
 from canarium.notifying.destinations import Destination
@@ -134,7 +134,7 @@ class Town(Simulation):
         self.measurements: Measurements | None = None
         self._make_measuring = self._measure
 
-    def _measure(self, cache: Cache, queue: WorkQueue) -> Measurements:
+    def _measure(self, cache: Cache, queue: KindQueue) -> Measurements:
         self.measurements = Measurements(
             cache.pods.of,
             lambda key, urgent: queue.add(key, urgent=urgent),
@@ -191,7 +191,7 @@ class Town(Simulation):
             model, found = operator.cache.models.get(*key), operator.measuring.result(key)
             if model is not None:
                 rows = found.rows if found is not None else ()
-                refused = operator.controller.failures(key)
+                refused = operator.controller.failures(ObjectKey(*key, "ModelDeployment"))
                 yield ModelSnapshot(model, operator.cache.revisions.of(key), rows, refused)
 
     def close_measuring(self) -> None:

@@ -338,15 +338,15 @@ STEPS_AND_TIME = (
     Mutant(
         name="hold-starts-anew",
         wrong="The hold is counted in the process's memory: a restarted operator begins it anew",
-        file="shell/controller.py",
+        file="shell/controller/reconciler.py",
         old="        now, confirmed = self._now(), set[Ref]()\n",
         new="        from dataclasses import replace\n"
-        "        now, confirmed, rollout = self._now(), set[Ref](), model.status.rollout\n"
+        "        now, confirmed, rollout = self._now(), set[Ref](), record.status.rollout\n"
         '        if rollout and rollout.state == "Holding" and rollout.verified_at:\n'
         '            began = self.__dict__.setdefault("began", {})\n'
         "            at = began.setdefault((key, rollout.step), now)\n"
         "            rollout = replace(rollout, verified_at=at)\n"
-        "            model = replace(model, status=replace(model.status, rollout=rollout))\n",
+        "            record = replace(record, status=replace(record.status, rollout=rollout))\n",
         test=_SIMULATED + "test_a_hold_goes_on_where_it_was_when_the_operator_is_restarted",
     ),
     Mutant(
@@ -1001,7 +1001,7 @@ ORDER_OF_WRITES = (
     Mutant(
         name="nothing-read-live",
         wrong="The shell does not read live what the core wants confirmed",
-        file="shell/controller.py",
+        file="shell/controller/reconciler.py",
         old="            missing = [ref for ref in plan.confirm if ref not in confirmed]\n",
         new="            missing: list[Ref] = []\n",
         test=_SHELL + "test_what_a_plan_wants_confirmed_is_read_live_before_it_is_carried_out",
@@ -1009,32 +1009,30 @@ ORDER_OF_WRITES = (
     Mutant(
         name="children-before-status",
         wrong="Children are written before the intent is stored",
-        file="shell/controller.py",
-        old="        model = await self._report(key, model, plan)\n",
-        new="        await self._apply(key, model, plan)\n"
-        "        model = await self._report(key, model, plan)\n",
+        file="shell/controller/reconciler.py",
+        old="        record = await self._report(key, before, plan)\n",
+        new="        await self._apply(key, before, plan)\n"
+        "        record = await self._report(key, before, plan)\n",
         test=_SHELL + "test_status_goes_before_children_and_events_come_last",
     ),
     Mutant(
         name="events-before-writes",
         wrong="Events tell of what has not been written yet",
-        file="shell/controller.py",
-        old="        try:\n            clean = await self._apply(key, model, plan)\n"
+        file="shell/controller/reconciler.py",
+        old="        try:\n            clean = await self._apply(key, record, plan)\n"
         "        finally:\n"
         "            for event in plan.events:\n"
-        "                self._recorder.record(model.meta, event)\n"
-        "                self._notifier.notify(model, event)\n",
+        "                tenant.tell(record, event)\n",
         new="        for event in plan.events:\n"
-        "            self._recorder.record(model.meta, event)\n"
-        "            self._notifier.notify(model, event)\n"
-        "        clean = await self._apply(key, model, plan)\n",
+        "            tenant.tell(record, event)\n"
+        "        clean = await self._apply(key, record, plan)\n",
         test=_SHELL + "test_an_event_is_sent_when_what_it_tells_of_is_done",
     ),
     Mutant(
         name="status-over-somebody-elses-change",
         wrong="Status is written whatever has changed since it was decided",
-        file="shell/controller.py",
-        old="                resource_version=model.meta.resource_version,\n"
+        file="shell/controller/reconciler.py",
+        old="                resource_version=record.meta.resource_version,\n"
         "                manager=OWNER_MANAGER,\n",
         new='                resource_version="",\n                manager=OWNER_MANAGER,\n',
         test=_SHELL + "test_a_status_written_over_somebody_elses_change_is_planned_again_from_it",
@@ -1098,15 +1096,15 @@ ORDER_OF_WRITES = (
     Mutant(
         name="children-without-intent",
         wrong="Children are written though the status that means them was not",
-        file="shell/controller.py",
+        file="shell/controller/reconciler.py",
         old='            raise StaleError("the object changed meanwhile") from error\n',
-        new="            return model\n",
+        new="            return record\n",
         test=_SHELL + "test_a_status_written_over_somebody_elses_change_is_planned_again_from_it",
     ),
     Mutant(
         name="goes-on-after-a-refused-write",
         wrong="What comes after a write that was refused is written all the same",
-        file="shell/controller.py",
+        file="shell/controller/reconciler.py",
         old="self._handle(key, memory, write, error)\n                return False\n",
         new="self._handle(key, memory, write, error)\n                continue\n",
         test=_SHELL + "test_a_refused_write_stops_the_pass_and_the_core_hears_why",
@@ -1114,8 +1112,8 @@ ORDER_OF_WRITES = (
     Mutant(
         name="retry-storm",
         wrong="A write that was refused is tried again at every piece of news",
-        file="shell/controller.py",
-        old="        return refusal is not None and self._now() < refusal.retry_at\n",
+        file="shell/controller/memory.py",
+        old="        return refusal is not None and now < refusal.retry_at\n",
         new="        return False\n",
         test=_SHELL + "test_news_make_no_retry_storm_of_a_refused_write",
     ),
@@ -1838,7 +1836,7 @@ ONE_OBJECT_ALONE = (
     Mutant(
         name="bug-is-in-the-log-alone",
         wrong="An object whose pass breaks says nothing of it itself",
-        file="shell/controller.py",
+        file="shell/controller/reconciler.py",
         old="            await self._report_bug(key, error)\n",
         new="",
         test=_SHELL + "test_an_object_whose_pass_breaks_says_so_itself_once",
@@ -2245,7 +2243,7 @@ ROUTES_OF_OURS = (
     Mutant(
         name="a-child-is-put-right-without-end",
         wrong="A child that somebody writes in a loop is put right as often as they write",
-        file="shell/controller.py",
+        file="shell/controller/reconciler.py",
         old="self._brake.spend(key, Cause.CHILD, child) if isinstance(write, Apply) else 0.0",
         new="0.0",
         test=_STRANGERS

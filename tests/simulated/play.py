@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from canarium.rollout.plan import plan
-from canarium.shell.controller import Planner
+from canarium.shell.tenants.models import Planner
 from canarium.sim.apiserver import Change
 from canarium.sim.controllers.gateway import main_rule, read_rules
 from canarium.sim.simulation import Simulation

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from canarium.core.names import REVISION_LABEL
-from canarium.core.observed import Meta, ModelObject
+from canarium.core.observed import Meta
 from canarium.core.plan import (
     OWNER_MANAGER,
     Apply,
@@ -25,12 +25,11 @@ from canarium.core.plan import (
     Ref,
     Write,
 )
-from canarium.errors import CanariumError, ConflictError, NotFoundError
+from canarium.errors import BugError, CanariumError, ConflictError, NotFoundError
 from canarium.kube.client import Client
-from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections.meta import project_meta
-from canarium.kube.informers.store import model_key, own_key
-from canarium.kube.kinds import CHILDREN
+from canarium.kube.informers.store import Record, Store, model_key, own_key
+from canarium.kube.kinds import CHILDREN, MODEL_DEPLOYMENTS
 
 POSTED = ("ModelRevision", "Deployment", "Service", "Job", "PodDisruptionBudget")
 """Kinds of which we never take a field away again: they are created by POST, which the apiserver
@@ -76,12 +75,38 @@ _decode_deleted = msgspec.json.Decoder(_Deleted).decode
 _decode_choosing = msgspec.json.Decoder(_Choosing).decode
 
 
-class Writer:
-    """Writes children of one ModelDeployment after the other."""
+class Children(Protocol):
+    """The kinds that are written for one kind's objects."""
 
-    def __init__(self, client: Client, cache: Cache) -> None:
+    def children(self, kind: str) -> Store[Any]:
+        """The store of one of them."""
+
+    def project(self, kind: str, raw: bytes) -> Any:
+        """The record of one such object."""
+
+
+class _NoChildren:
+    """For kinds that have none."""
+
+    def children(self, kind: str) -> Store[Any]:
+        raise BugError(f"{kind} is written for nobody")
+
+    def project(self, kind: str, raw: bytes) -> Any:
+        raise BugError(f"{kind} is written for nobody")
+
+
+NO_CHILDREN: Children = _NoChildren()
+
+
+class Writer:
+    """Writes children of one object after the other; `owner` is the kind of those objects."""
+
+    def __init__(
+        self, client: Client, cache: Children, owner: str = MODEL_DEPLOYMENTS.kind
+    ) -> None:
         self._client = client
         self._cache = cache
+        self._owner = owner
 
     async def refresh(self, namespace: str, ref: Ref) -> None:
         """Read one child live into the cache."""
@@ -91,7 +116,7 @@ class Writer:
         else:
             self._take(ref, raw)
 
-    async def write(self, model: ModelObject, write: Write) -> str:
+    async def write(self, model: Record, write: Write) -> str:
         """Carry out one write; the uid of what was created, "" for other writes.
 
         Raises `RefusedError` for names that are taken, `StaleError` when the plan was made from
@@ -108,7 +133,7 @@ class Writer:
                 await self._record(model.meta.namespace, write)
         return ""
 
-    async def _create(self, model: ModelObject, write: Create) -> str:
+    async def _create(self, model: Record, write: Create) -> str:
         ref, namespace = write.ref, model.meta.namespace
         made, raw = await self._create_new(namespace, write)
         if raw is None:
@@ -137,7 +162,7 @@ class Writer:
             raise RefusedError(
                 "NameConflict",
                 f"the name is taken: {ref.kind} {ref.name} was made by somebody else, with this "
-                "ModelDeployment as its owner (ownerReferences), and was still there, or there "
+                f"{self._owner} as its owner (ownerReferences), and was still there, or there "
                 "again, when it had been deleted: find out who makes it",
             )
         return made
@@ -165,17 +190,17 @@ class Writer:
             return "", raw
         return self._take(write.ref, answer), None
 
-    def _check_owner(self, model: ModelObject, ref: Ref, found: Meta) -> None:
+    def _check_owner(self, model: Record, ref: Ref, found: Meta) -> None:
         owner = found.owner
         if owner is not None and owner.uid == model.meta.uid:
             return
-        if owner is not None and (owner.kind, owner.name) == ("ModelDeployment", model.meta.name):
+        if owner is not None and (owner.kind, owner.name) == (self._owner, model.meta.name):
             raise RefusedError(
                 "WaitingForDeletion",
-                f"{ref.kind} {ref.name} belongs to a ModelDeployment of this name that was "
+                f"{ref.kind} {ref.name} belongs to a {self._owner} of this name that was "
                 "deleted; waiting until it is gone",
             )
-        raise RefusedError("NameConflict", _describe_conflict(ref, found))
+        raise RefusedError("NameConflict", _describe_conflict(ref, found, self._owner))
 
     async def _apply(self, namespace: str, write: Apply) -> None:
         version = await self._remove(namespace, write) if write.removes else write.resource_version
@@ -255,18 +280,18 @@ class Writer:
         return uid
 
 
-def _describe_conflict(ref: Ref, found: Meta) -> str:
-    """Whose the object is that has the name."""
+def _describe_conflict(ref: Ref, found: Meta, ours: str) -> str:
+    """Whose the object is that has the name; `ours` is the kind that it is wanted for."""
     taken, owner = f"the name is taken: {ref.kind} {ref.name}", found.owner
     if owner is None:
-        cure = "rename or delete it, or rename this ModelDeployment"
+        cure = f"rename or delete it, or rename this {ours}"
         return f"{taken} has no owner (ownerReferences), so it is left alone: {cure}"
-    if owner.kind != "ModelDeployment":
-        cure = f"rename {owner.kind} {owner.name}, or this ModelDeployment"
+    if owner.kind != ours:
+        cure = f"rename {owner.kind} {owner.name}, or this {ours}"
         return f"{taken} belongs to {owner.kind} {owner.name} and is left alone: {cure}"
     revision = found.labels.get(REVISION_LABEL, "")
     of = f"is revision {revision} of" if revision else "belongs to"
-    return f"{taken} {of} ModelDeployment {owner.name} and is left alone: rename one of the two"
+    return f"{taken} {of} {ours} {owner.name} and is left alone: rename one of the two"
 
 
 def _is_forged(write: Create, raw: bytes, found: Meta, *, is_labelled: bool) -> bool:

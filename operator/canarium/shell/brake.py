@@ -17,7 +17,6 @@ from typing import Any
 
 from canarium.core.plan import Plan
 from canarium.core.status import Status
-from canarium.kube.informers.store import Key
 
 TOLD_SECONDS = 600.0
 "How long a braked object is not told of again."
@@ -41,6 +40,8 @@ class Cause(Enum):
     "A command: each is handled once, so only people can use this up."
     CHILD = WriteRate(20.0, 1.0)
     "A child that is there already; each has its own."
+    PACED = WriteRate(1.0, 0.2)
+    "What is seen of others, which changes all the time: told every few seconds, and that is meant."
 
 
 def find_cause(before: Status, plan: Plan) -> Cause:
@@ -76,6 +77,8 @@ class _Bucket:
         return min(self.budget.burst, self.tokens + earned)
 
 
+Key = tuple[str, ...]
+"Whatever objects are told apart by."
 Purse = tuple[Cause, str]
 "What is written, and which child where it is one."
 

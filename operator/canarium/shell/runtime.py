@@ -52,6 +52,7 @@ from canarium.kube.kinds import MODEL_DEPLOYMENTS
 from canarium.kube.lease import Lease
 from canarium.kube.pod_events import AT_ONCE, PodEvents
 from canarium.kube.queues.backoff import Backoff
+from canarium.kube.queues.keys import KindQueue, ObjectKey
 from canarium.kube.queues.workqueue import WorkQueue
 from canarium.kube.transport import HttpTransport
 from canarium.metrics.sessions import Measurements, Settings
@@ -59,7 +60,7 @@ from canarium.metrics.sources.gateway import look_up
 from canarium.notifying import Notifier
 from canarium.outbound.reach import Reach
 from canarium.outbound.sharing import Room, Shares
-from canarium.shell.controller import Controller, Planner
+from canarium.shell.controller import Controller
 from canarium.shell.probes import Guard, let_all_read, serve_probes
 from canarium.shell.readiness import (
     MISSING_CRD,
@@ -71,6 +72,7 @@ from canarium.shell.readiness import (
 )
 from canarium.shell.reviews import MetricsReaders
 from canarium.shell.startup_files import read_defaults, read_price_list, read_receivers
+from canarium.shell.tenants.models import ModelTenant, Planner
 from canarium.telemetry.families import ModelSnapshot
 from canarium.telemetry.metrics import Metrics
 from canarium.templates.status import Templates
@@ -154,7 +156,8 @@ class Runtime:
         self.cluster = cluster or load_cluster(options.kubeconfig, options.context)
         self.clock = ClusterClock()
         self.metrics = Metrics(now=self.clock.now)
-        self.queue = WorkQueue(on_begin=self.metrics.queue_wait.observe)
+        self.queue: WorkQueue[ObjectKey] = WorkQueue(on_begin=self.metrics.queue_wait.observe)
+        self.models_due = KindQueue(self.queue, MODEL_DEPLOYMENTS.kind)
         self.cache = self._make_cache()
         self.transport = HttpTransport(
             self.cluster, observer=self.metrics.observe_request, clock=self.clock
@@ -174,7 +177,7 @@ class Runtime:
         )
         self.metrics.add_page(self.use.render)
         self.metrics.show_models(self._view_models, self._note_unshown)
-        self.pod_events = PodEvents(self.client, self.queue.add, Room(AT_ONCE, AT_ONCE))
+        self.pod_events = PodEvents(self.client, self.models_due.add, Room(AT_ONCE, AT_ONCE))
         self.controller = self._make_controller(plan)
         self.reflectors = make_reflectors(
             self.client, self.cache, options.namespaces, disabled=options.disabled
@@ -195,9 +198,9 @@ class Runtime:
 
     def _make_cache(self) -> Cache:
         return Cache(
-            self.queue.add,
-            self.queue.add_soon,
-            self.queue.add_first,
+            self.models_due.add,
+            self.models_due.add_soon,
+            self.models_due.add_first,
             prometheus_url=self.options.measuring.prometheus_url,
             tenant_queries=self.options.measuring.tenant_queries,
             addresses=self.options.addresses,
@@ -231,7 +234,7 @@ class Runtime:
     def _make_measurements(self) -> Measurements:
         return Measurements(
             self.cache.counted_pods,
-            lambda key, urgent: self.queue.add(key, urgent=urgent),
+            lambda key, urgent: self.models_due.add(key, urgent=urgent),
             client=self.client,
             settings=self.options.measuring,
             listener=self.templates,
@@ -241,17 +244,22 @@ class Runtime:
         )
 
     def _make_controller(self, plan: Planner) -> Controller:
-        return Controller(
+        models = ModelTenant(
             plan=plan,
-            client=self.client,
             cache=self.cache,
-            queue=self.queue,
             recorder=self.recorder,
             measurements=self.measurements,
             metrics=self.metrics,
             notifier=self.notifier,
             inspector=self.pod_events,
             reach=self.reach,
+        )
+        return Controller(
+            [models],
+            client=self.client,
+            queue=self.queue,
+            boundary=self.cache.boundary,
+            metrics=self.metrics,
             now=self.clock.now,
         )
 
@@ -545,7 +553,7 @@ class Runtime:
             model, found = self.cache.models.get(*key), self.measurements.result(key)
             if model is not None:
                 rows = found.rows if found is not None else ()
-                refused = self.controller.failures(key)
+                refused = self.controller.failures(ObjectKey(*key, MODEL_DEPLOYMENTS.kind))
                 yield ModelSnapshot(model, self.cache.revisions.of(key), rows, refused)
 
     def _note_unshown(self, about: str, error: Exception) -> None:

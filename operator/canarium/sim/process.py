@@ -18,8 +18,10 @@ from canarium.kube.informers.projections.meta import project_meta
 from canarium.kube.informers.reflector import Reflector
 from canarium.kube.informers.watched import make_reflectors
 from canarium.kube.kinds import MODEL_DEPLOYMENTS
+from canarium.kube.queues.keys import KindQueue, ObjectKey
 from canarium.kube.queues.workqueue import WorkQueue
-from canarium.shell.controller import Controller, Measuring, Planner, Recording
+from canarium.shell.controller import Controller
+from canarium.shell.tenants.models import Measuring, ModelTenant, Planner, Recording
 from canarium.sim.network import SimulatedTransport
 
 WORKERS = 4
@@ -28,7 +30,7 @@ WORKERS = 4
 class MakeMeasuring(Protocol):
     """Makes what measures for one operator process, out of its cache and queue."""
 
-    def __call__(self, cache: Cache, queue: WorkQueue) -> Measuring:
+    def __call__(self, cache: Cache, queue: KindQueue) -> Measuring:
         """Make it."""
 
 
@@ -49,23 +51,23 @@ class Operator:
         self.connection = connection
         self.client = Client(connection)
         self._loop = asyncio.get_running_loop()
-        self.queue = WorkQueue(self._loop)
-        self.cache = Cache(
-            self.queue.add, self.queue.add_soon, self.queue.add_first, defaults=defaults
-        )
+        self.queue: WorkQueue[ObjectKey] = WorkQueue(self._loop)
+        due = KindQueue(self.queue, MODEL_DEPLOYMENTS.kind)
+        self.cache = Cache(due.add, due.add_soon, due.add_first, defaults=defaults)
         self.cache.watched_since = watched_since
-        self.measuring = make_measuring(self.cache, self.queue)
+        self.measuring = make_measuring(self.cache, due)
         self.reflectors = [
             self._make_models(),
             *make_reflectors(self.client, self.cache, clock=now),
         ]
+        models = ModelTenant(
+            plan=planner, cache=self.cache, recorder=recorder, measurements=self.measuring
+        )
         self.controller = Controller(
-            plan=planner,
+            [models],
             client=self.client,
-            cache=self.cache,
             queue=self.queue,
-            recorder=recorder,
-            measurements=self.measuring,
+            boundary=self.cache.boundary,
             now=now,
         )
         self._tasks = [

@@ -20,7 +20,7 @@ from canarium.core.plan import Event
 from canarium.kube.clock import ClusterClock
 from canarium.rollout.plan import plan
 from canarium.routing import ROUTE_TYPES
-from canarium.shell.controller import Planner
+from canarium.shell.tenants.models import Planner
 from canarium.sim.apiserver import ApiServer, Change, Key
 from canarium.sim.controllers.autoscaling import Autoscaler
 from canarium.sim.controllers.draining import Drain
@@ -258,7 +258,7 @@ class Simulation:
         await self.loop.shutdown_asyncgens()
 
     def record(self, meta: Meta, event: Event) -> None:
-        """Take an event of the operator's (`controller.Recording`)."""
+        """Take an event of the operator's (`Recording`)."""
         self.events.append(((meta.namespace, meta.name), event))
 
     def _note_write(self, request: RecordedRequest) -> None:

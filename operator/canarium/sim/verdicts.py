@@ -10,9 +10,9 @@ from canarium.core.observed import AnalysisResult, ExperimentVerdict
 from canarium.core.plan import Measure
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.store import Key
-from canarium.kube.queues.workqueue import WorkQueue
+from canarium.kube.queues.keys import KindQueue
 from canarium.metrics.sessions import Measurements
-from canarium.shell.controller import Measuring
+from canarium.shell.tenants.models import Measuring
 from canarium.sim.process import MakeMeasuring
 from canarium.sim.traffic import CountsMeter, SimulatedTraffic
 
@@ -20,7 +20,7 @@ from canarium.sim.traffic import CountsMeter, SimulatedTraffic
 def judge_counts(traffic: SimulatedTraffic, now: Callable[[], float]) -> MakeMeasuring:
     """The real measurements and the real judge, on what the simulated pods count."""
 
-    def make(cache: Cache, queue: WorkQueue) -> Measuring:
+    def make(cache: Cache, queue: KindQueue) -> Measuring:
         return Measurements(
             cache.counted_pods,
             lambda key, urgent: queue.add(key, urgent=urgent),
@@ -59,7 +59,7 @@ class Script:
         """What is said of a version."""
         return self._verdicts.get(version, "Pass")
 
-    def __call__(self, cache: Cache, queue: WorkQueue) -> Measuring:
+    def __call__(self, cache: Cache, queue: KindQueue) -> Measuring:
         """One process's measuring; that of a process that was killed is of no use any more."""
         self._sessions = [_Scripted(self, cache, queue)]
         return self._sessions[0]
@@ -68,7 +68,7 @@ class Script:
 class _Scripted:
     """Gives the script's verdict from an interval after the measuring may begin."""
 
-    def __init__(self, script: Script, cache: Cache, queue: WorkQueue) -> None:
+    def __init__(self, script: Script, cache: Cache, queue: KindQueue) -> None:
         self._script = script
         self._cache = cache
         self._queue = queue

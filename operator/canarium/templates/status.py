@@ -49,7 +49,7 @@ class Templates:
         "What is to be written, by where it stands in line."
         self._resting: dict[TemplateId, bool] = {}
         "Those that were written a moment ago, and whether they changed since."
-        self._line = Turns()
+        self._line: Turns[Key] = Turns()
         self._wake = asyncio.Event()
         cache.on_template = self.note_change
 

@@ -21,15 +21,19 @@ from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections.models import project_model
 from canarium.kube.informers.projections.services import project_service
 from canarium.kube.informers.store import Key
+from canarium.kube.queues.keys import KindQueue, ObjectKey
 from canarium.kube.queues.workqueue import WorkQueue
 from canarium.resources.diff import fingerprint
 from canarium.shell.controller import Controller
+from canarium.shell.controller.reconciler import Reconciler
+from canarium.shell.tenants.models import ModelTenant
 
 from tests.unit.kube.clock import VirtualClock
 from tests.unit.kube.fake import FakeClient
 from tests.unit.kube.wire import Json, dump, make_model, make_object, make_service, owned_by
 
 FRAUD = ("risk", "fraud")
+MODEL = ObjectKey("risk", "fraud", "ModelDeployment")
 SERVICE = Ref("Service", "fraud")
 DEPLOYMENT = Ref("Deployment", "fraud-5d8f7c9b64")
 ROUTE = Ref("HTTPRoute", "fraud")
@@ -76,21 +80,31 @@ class Shell:
         self.clock = VirtualClock()
         self.client = FakeClient()
         self.client.add(make_model(), *objects)
-        self.queue = WorkQueue(self.clock)
-        self.cache = Cache(self.queue.add, self.queue.add_soon, self.queue.add_first)
+        self.queue: WorkQueue[ObjectKey] = WorkQueue(self.clock)
+        due = KindQueue(self.queue, "ModelDeployment")
+        self.cache = Cache(due.add, due.add_soon, due.add_first)
         self.plan = Planner(*plans)
         self.events = Recorded()
         self.measured = Measured()
-        self.controller = Controller(
+        self.models = ModelTenant(
             plan=self.plan,
-            client=self.client,
             cache=self.cache,
-            queue=self.queue,
             recorder=self.events,
             measurements=self.measured,
+        )
+        self.controller = Controller(
+            [self.models],
+            client=self.client,
+            queue=self.queue,
+            boundary=self.cache.boundary,
             now=self.clock.time,
         )
         self.cache.models.put(project_model(make_model()))
+
+    def remembers(self) -> bool:
+        """Whether anything is kept of an object between passes."""
+        reconciler: Reconciler[Any, Any] = self.controller._reconcilers["ModelDeployment"]
+        return bool(reconciler._memories or self.models._answers)
 
     async def work(self) -> list[str]:
         """Take one key and make a pass, as a worker does; the requests that it cost."""
@@ -147,10 +161,10 @@ async def test_what_the_apiserver_created_for_us_is_told_to_the_core_until_statu
     model = shell.cache.models.get(*FRAUD)
     assert model is not None
     assert model.status.made == {f"Deployment/{uid}": uid}
-    shell.queue.add(FRAUD)
+    shell.queue.add(MODEL)
     await shell.run()
     assert shell.plan.seen[-1].answered == frozenset()
-    assert not shell.controller._memories
+    assert not shell.remembers()
 
 
 async def test_an_operator_that_is_started_anew_knows_nothing_of_what_it_did_not_note() -> None:
@@ -178,7 +192,7 @@ async def test_what_the_apiserver_made_of_a_template_is_told_to_the_core() -> No
 
     shell.client.create = change  # type: ignore[method-assign]
     await shell.run()
-    shell.queue.add(FRAUD)
+    shell.queue.add(MODEL)
     await shell.run()
     uid = shell.client.objects["Deployment", DEPLOYMENT.name]["metadata"]["uid"]
     stored = fingerprint(dump(mirrored))
@@ -189,18 +203,18 @@ async def test_what_status_cannot_hold_is_not_remembered_for_ever() -> None:
     """By CRDs of before the apiserver drops the field: then no account is kept."""
     shell = Shell(Plan(status=HEALTHY, writes=(create(DEPLOYMENT),)), Plan())
     await shell.run()
-    shell.queue.add(FRAUD)
+    shell.queue.add(MODEL)
     await shell.run()
-    assert not shell.controller._memories
+    assert not shell.remembers()
 
 
 async def test_a_planner_that_changes_its_mind_in_every_pass_is_braked_and_told_of() -> None:
     shell = Shell()
     minds = itertools.count()
-    shell.controller._plan = lambda _observed, now: Plan(
+    shell.models._plan = lambda _observed, now: Plan(
         status={"phase": "Healthy", "reason": f"Mind{next(minds)}"}, wake_at=now
     )
-    shell.queue.add(FRAUD)
+    shell.queue.add(MODEL)
     end, requests = shell.clock.time() + 60.0, 0
     while shell.clock.time() < end:
         requests += len(await shell.run())
@@ -372,7 +386,7 @@ async def test_news_make_no_retry_storm_of_a_refused_write() -> None:
     shell.client.refuse("create Service fraud", *[QUOTA] * 99)
     await shell.run()
     for _ in range(20):
-        shell.queue.add(FRAUD)
+        shell.queue.add(MODEL)
         assert await shell.run() == []
 
 
@@ -428,10 +442,10 @@ async def test_what_the_apiserver_asks_for_is_waited() -> None:
 async def test_a_status_that_was_written_ends_the_backoff() -> None:
     shell = Shell(Plan(status=HEALTHY), Plan())
     for _ in range(8):
-        shell.queue.retry(FRAUD)
+        shell.queue.retry(MODEL)
     shell.clock.advance(60.0)
     await shell.run()
-    assert shell.queue.retry(FRAUD) <= 0.1
+    assert shell.queue.retry(MODEL) <= 0.1
 
 
 async def test_a_bug_with_one_object_is_logged_and_retried(

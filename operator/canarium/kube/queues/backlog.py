@@ -36,8 +36,8 @@ class Backlog(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._urgent = Turns()
-        self._ordinary = Turns()
+        self._urgent: Turns[Key] = Turns()
+        self._ordinary: Turns[Key] = Turns()
         self._of: dict[Key, deque[_Waiting[T]]] = {}
         self._stands: dict[Key, bool] = {}
         "Of each object whether it is in line among the urgent ones."

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from canarium.kube.informers.store import Key
+K = TypeVar("K", bound=tuple[str, ...])
+"Keys of any sort that begin with a namespace."
 
 
-class Turns:
+class Turns(Generic[K]):
     """The namespaces take turns; within one it is first come, first served.
 
     A namespace that comes anew is last in this round, so however many keys another has in line,
@@ -16,17 +18,17 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[Key]] = {}
+        self._lines: dict[str, deque[K]] = {}
         "By namespace, in the order of their turns; none is empty."
 
     def __bool__(self) -> bool:
         return bool(self._lines)
 
-    def append(self, key: Key) -> None:
+    def append(self, key: K) -> None:
         """Put a key at the end of its namespace's line."""
         self._lines.setdefault(key[0], deque()).append(key)
 
-    def pop(self, is_wanted: Callable[[Key], bool], has_room: Callable[[str], bool]) -> Key | None:
+    def pop(self, is_wanted: Callable[[K], bool], has_room: Callable[[str], bool]) -> K | None:
         """Take the next key of the first namespace that there is room for, and end its turn.
 
         Keys that are not wanted any more are dropped on the way.
@@ -36,7 +38,7 @@ class Turns:
                 return key
         return None
 
-    def _pop_from(self, namespace: str, is_wanted: Callable[[Key], bool]) -> Key | None:
+    def _pop_from(self, namespace: str, is_wanted: Callable[[K], bool]) -> K | None:
         line = self._lines.pop(namespace)
         while line:
             key = line.popleft()

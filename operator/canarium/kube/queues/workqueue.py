@@ -10,11 +10,10 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
-from canarium.kube.informers.store import Key
 from canarium.kube.queues.backoff import Backoff
-from canarium.kube.queues.turns import Turns
+from canarium.kube.queues.turns import K, Turns
 
 BACKOFF = Backoff(first_seconds=0.1, longest_seconds=60.0)
 EPSILON_SECONDS = 0.001
@@ -40,7 +39,7 @@ class Clock(Protocol):
         """Call back then; what is returned has `cancel()`."""
 
 
-class WorkQueue:
+class WorkQueue(Generic[K]):
     """A queue of keys. Urgent ones go first; within each class the namespaces take turns.
 
     Ordinary keys are handed out a few at a time, so that there is always a worker for urgent ones,
@@ -57,16 +56,16 @@ class WorkQueue:
     ) -> None:
         self._clock = clock or asyncio.get_running_loop()
         self._on_begin = on_begin
-        self._since: dict[Key, float] = {}
+        self._since: dict[K, float] = {}
         self._backoff = backoff
-        self._urgent = Turns()
-        self._ordinary = Turns()
-        self._dirty: dict[Key, bool] = {}
-        self._processing: dict[Key, bool] = {}
-        self._preferred: set[Key] = set()
-        self._failures: dict[Key, int] = {}
-        self._wakes: dict[Key, float] = {}
-        self._heap: list[tuple[float, Key]] = []
+        self._urgent: Turns[K] = Turns()
+        self._ordinary: Turns[K] = Turns()
+        self._dirty: dict[K, bool] = {}
+        self._processing: dict[K, bool] = {}
+        self._preferred: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._wakes: dict[K, float] = {}
+        self._heap: list[tuple[float, K]] = []
         self._timer: Any = None
         self._due: float | None = None
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -80,7 +79,7 @@ class WorkQueue:
         """Seconds on the clock that keys become due by, which never goes back."""
         return self._clock.time()
 
-    def add(self, key: Key, *, urgent: bool = False) -> None:
+    def add(self, key: K, *, urgent: bool = False) -> None:
         """Ask for the key to be worked on; if it is being worked on, once more afterwards."""
         queued = self._dirty.get(key)
         urgent = urgent or key in self._preferred
@@ -92,18 +91,18 @@ class WorkQueue:
             (self._urgent if urgent else self._ordinary).append(key)
             self._notify()
 
-    def add_first(self, key: Key) -> None:
+    def add_first(self, key: K) -> None:
         """The same, before everybody's ordinary work."""
         self.add(key, urgent=True)
 
-    def add_soon(self, key: Key) -> None:
+    def add_soon(self, key: K) -> None:
         """The same, after a moment in which more news can come: pods change in bursts."""
         if key in self._processing or key in self._preferred:
             self.add(key)
         elif key not in self._dirty:
             self.add_at(key, self._clock.time() + BURST_SECONDS)
 
-    def add_at(self, key: Key, when: float) -> None:
+    def add_at(self, key: K, when: float) -> None:
         """Ask for the key at a time of the loop's clock; the earliest time asked for counts."""
         if when >= self._wakes.get(key, float("inf")):
             return
@@ -111,29 +110,29 @@ class WorkQueue:
         heapq.heappush(self._heap, (when, key))
         self._arm()
 
-    def add_in(self, key: Key, seconds: float) -> None:
+    def add_in(self, key: K, seconds: float) -> None:
         """The same, so many seconds from now; a hair later, so that it isn't too early."""
         self.add_at(key, self._clock.time() + max(0.0, seconds) + EPSILON_SECONDS)
 
-    def prefer(self, key: Key, urgent: bool) -> None:
+    def prefer(self, key: K, urgent: bool) -> None:
         """Whether from now on whatever asks for this key is urgent: it is being rolled back."""
         if urgent:
             self._preferred.add(key)
         else:
             self._preferred.discard(key)
 
-    def retry(self, key: Key, at_least: float = 0.0) -> float:
+    def retry(self, key: K, at_least: float = 0.0) -> float:
         """Ask for the key again after its backoff, or later when that is too soon; the seconds."""
         self._failures[key] = self._failures.get(key, 0) + 1
         delay = max(at_least, self._backoff.compute(self._failures[key]))
         self.add_at(key, self._clock.time() + delay)
         return delay
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: K) -> None:
         """The key is well: its next failure starts the backoff anew."""
         self._failures.pop(key, None)
 
-    async def get(self) -> Key:
+    async def get(self) -> K:
         """The next key, to be given back with `done`; what it was to wake for is void."""
         while (key := self._pop()) is None:
             waiter = asyncio.get_running_loop().create_future()
@@ -145,7 +144,7 @@ class WorkQueue:
         self._notify()
         return key
 
-    def done(self, key: Key) -> None:
+    def done(self, key: K) -> None:
         """The key has been worked on; what was asked for meanwhile is queued now."""
         self._processing.pop(key, None)
         urgent = self._dirty.pop(key, None)
@@ -153,11 +152,11 @@ class WorkQueue:
             self.add(key, urgent=urgent)
         self._notify()
 
-    def _pop(self) -> Key | None:
+    def _pop(self) -> K | None:
         urgent = self._urgent.pop(self._is_waiting, self._has_workers)
         return self._pop_ordinary() if urgent is None else urgent
 
-    def _pop_ordinary(self) -> Key | None:
+    def _pop_ordinary(self) -> K | None:
         """The next ordinary key, if there is room for it.
 
         There is room for one more when all places are one namespace's, and this is another's.
@@ -166,12 +165,12 @@ class WorkQueue:
         alone = len(begun) == len(self._processing)
         if len(begun) < (ORDINARY_AT_ONCE if alone else ORDINARY_BESIDE_URGENT):
             return self._ordinary.pop(self._is_waiting, self._has_workers)
-        holders = {namespace for namespace, _ in begun}
+        holders = {key[0] for key in begun}
         if len(holders) > 1:
             return None
         return self._ordinary.pop(self._is_waiting, lambda namespace: namespace not in holders)
 
-    def _is_waiting(self, key: Key) -> bool:
+    def _is_waiting(self, key: K) -> bool:
         return key in self._dirty and key not in self._processing
 
     def _has_workers(self, namespace: str) -> bool:

@@ -1,0 +1,1 @@
+"""A file a kind that the controller works on."""
