@@ -36,7 +36,8 @@ from canarium.kube.lease import Lease, Timing
 from canarium.kube.transport import HttpTransport
 from canarium.kube.writer import Writer
 from canarium.shell import handlers
-from canarium.shell.runtime import Options, Runtime, _find_tasks_of
+from canarium.shell.runtime import Options, Runtime
+from canarium.shell.tasks import find_tasks_of
 
 from testbed.cluster.cluster import Cluster
 from testbed.operators.running import ROOT
@@ -411,7 +412,7 @@ async def test_what_kopf_has_begun_ends_with_it(cluster: Cluster, namespace: str
         await until(lambda: "fraud" in asked, "the object")
         session = runtime.log_in().aiohttp_session
         assert not session.closed
-    assert (session.closed, _find_tasks_of("kopf")) == (True, [])
+    assert (session.closed, find_tasks_of("kopf")) == (True, [])
 
 
 async def test_a_deletion_ends_what_was_begun_for_the_object(

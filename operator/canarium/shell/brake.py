@@ -20,6 +20,8 @@ from canarium.core.status import Status
 
 TOLD_SECONDS = 600.0
 "How long a braked object is not told of again."
+PACE_SECONDS = 5.0
+"How often something is written that changes all the time."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Cause(Enum):
     "A command: each is handled once, so only people can use this up."
     CHILD = WriteRate(20.0, 1.0)
     "A child that is there already; each has its own."
-    PACED = WriteRate(1.0, 0.2)
+    PACED = WriteRate(1.0, 1.0 / PACE_SECONDS)
     "What is seen of others, which changes all the time: told every few seconds, and that is meant."
 
 

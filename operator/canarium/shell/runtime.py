@@ -28,6 +28,7 @@ import msgspec
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
 from canarium.core.allowed_addresses import Allowed
 from canarium.core.receivers import Receiver
+from canarium.core.spec import TemplateKind
 from canarium.cost.meter import UsageMeter
 from canarium.cost.usage import PriceList
 from canarium.errors import (
@@ -46,9 +47,9 @@ from canarium.kube.events import Recorder
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections.meta import project_meta
 from canarium.kube.informers.reflector import Reflector
-from canarium.kube.informers.store import is_newer
+from canarium.kube.informers.store import Key, is_newer
 from canarium.kube.informers.watched import FEATURES, make_reflectors
-from canarium.kube.kinds import MODEL_DEPLOYMENTS
+from canarium.kube.kinds import MODEL_DEPLOYMENTS, TEMPLATES
 from canarium.kube.lease import Lease
 from canarium.kube.pod_events import AT_ONCE, PodEvents
 from canarium.kube.queues.backoff import Backoff
@@ -72,10 +73,12 @@ from canarium.shell.readiness import (
 )
 from canarium.shell.reviews import MetricsReaders
 from canarium.shell.startup_files import read_defaults, read_price_list, read_receivers
+from canarium.shell.tasks import cancel, find_tasks_of
 from canarium.shell.tenants.models import ModelTenant, Planner
+from canarium.shell.tenants.templates import TemplateTenant
 from canarium.telemetry.families import ModelSnapshot
 from canarium.telemetry.metrics import Metrics
-from canarium.templates.status import Templates
+from canarium.templates.readings import Readings
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +169,8 @@ class Runtime:
         self.reach = self._make_reach()
         self.recorder = Recorder(self.client, self.metrics, _identity(), now=self.clock.now)
         self.notifier = self._make_notifier()
-        self.templates = Templates(self.client, self.cache, now=self.clock.now)
+        self.readings = Readings(self._wake_template)
+        self.cache.on_template = self._wake_template
         self.measurements = self._make_measurements()
         self.use = UsageMeter(
             self.client,
@@ -237,7 +241,7 @@ class Runtime:
             lambda key, urgent: self.models_due.add(key, urgent=urgent),
             client=self.client,
             settings=self.options.measuring,
-            listener=self.templates,
+            listener=self.readings,
             boundary=self.cache.boundary,
             now=self.clock.now,
             reach=self.reach,
@@ -254,14 +258,18 @@ class Runtime:
             inspector=self.pod_events,
             reach=self.reach,
         )
+        templates = (TemplateTenant(kind, self.cache, self.readings) for kind in TEMPLATES)
         return Controller(
-            [models],
+            [models, *templates],
             client=self.client,
             queue=self.queue,
             boundary=self.cache.boundary,
             metrics=self.metrics,
             now=self.clock.now,
         )
+
+    def _wake_template(self, kind: TemplateKind, key: Key) -> None:
+        self.queue.add(ObjectKey(*key, kind))
 
     # What kopf's handlers bring
 
@@ -375,7 +383,6 @@ class Runtime:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.options.workers):
                     group.create_task(self.controller.work())
-                group.create_task(self.templates.run())
                 if "Usage" not in self.options.disabled:
                     group.create_task(self.use.run())
                 if lease is not None:
@@ -512,8 +519,8 @@ class Runtime:
             tasks.append(asyncio.create_task(self._came_back.wait()))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _cancel(tasks)
-            await _cancel(_find_tasks_of("kopf"))
+            await cancel(tasks)
+            await cancel(find_tasks_of("kopf"))
             await self._log_out()
         return next((task.exception() for task in done if not task.cancelled()), None)
 
@@ -591,27 +598,6 @@ def parse_features(names: Iterable[str]) -> tuple[str, ...]:
 async def _wait_for(reflector: Reflector) -> None:
     """Wait for what everything needs; a namespace without the rights keeps no other waiting."""
     await (reflector.synced if reflector.namespace is None else reflector.settled).wait()
-
-
-async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=10.0)
-
-
-def _find_tasks_of(package: str) -> list[asyncio.Task[Any]]:
-    """The tasks that still run a coroutine of a package's.
-
-    Kopf's root tasks leave behind what they had begun (its look at what the cluster serves, say),
-    and that goes on to ask, and to open connections, beside the kopf that is started next.
-    """
-    return [task for task in asyncio.all_tasks() if _module_of(task).split(".")[0] == package]
-
-
-def _module_of(task: asyncio.Task[Any]) -> str:
-    frame = getattr(task.get_coro(), "cr_frame", None)
-    return str(frame.f_globals["__name__"]) if frame is not None else ""
 
 
 def _settle_memory() -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -7,21 +8,28 @@ from typing import Any
 import pytest
 from canarium.core.metrics import MetricQuery
 from canarium.core.observed import Meta, TemplateRecord
-from canarium.core.spec import PrometheusQuery, TemplateSpec
+from canarium.core.spec import PrometheusQuery, TemplateKind, TemplateSpec
 from canarium.judge import Metric
+from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
+from canarium.kube.informers.store import Key
+from canarium.kube.kinds import TEMPLATES
+from canarium.kube.queues.keys import ObjectKey
+from canarium.kube.queues.workqueue import WorkQueue
 from canarium.kube.transport import ApiRequest
 from canarium.metrics.sessions.readers import check_query
+from canarium.shell.brake import PACE_SECONDS
+from canarium.shell.controller import Controller
+from canarium.shell.tenants.templates import TemplateTenant
 from canarium.sim.loop import VirtualLoop
-from canarium.templates.status import (
-    SECONDS_BETWEEN_WRITES,
-    Templates,
-    make_template_status,
-)
+from canarium.templates.readings import Readings
+from canarium.templates.status import make_template_status
 
 from tests.unit.kube.fake import FakeClient
+from tests.unit.kube.wire import dump
 
-GOOD = TemplateSpec(PrometheusQuery('gpu{service="{{service}}"}'))
+QUERY = 'gpu{service="{{service}}"}'
+GOOD = TemplateSpec(PrometheusQuery(QUERY))
 FEED = MetricQuery(
     Metric("gpu", "Gauge", max=1.0, source="metric:gpu"),
     GOOD.query,
@@ -87,6 +95,33 @@ def test_what_was_said_last_stands_when_nothing_is_read_any_more() -> None:
     assert status["conditions"] == [READY, before]
 
 
+def stored(name: str = "gpu", namespace: str = "risk", query: str = QUERY) -> Any:
+    """A template as the apiserver has it."""
+    meta = {"name": name, "namespace": namespace, "uid": "uid", "resourceVersion": "7"}
+    spec = {"prometheus": {"query": query}}
+    return {"kind": "MetricTemplate", "metadata": meta | {"generation": 3}, "spec": spec}
+
+
+class Templates:
+    """Both kinds of templates with a controller of their own, and one worker."""
+
+    def __init__(self, client: Client, cache: Cache, now: Callable[[], float]) -> None:
+        self.queue: WorkQueue[ObjectKey] = WorkQueue()
+        readings = Readings(self.wake)
+        cache.on_template = self.wake
+        self.note_reading, self.forget = readings.note_reading, readings.forget
+        self.run = Controller(
+            [TemplateTenant(kind, cache, readings) for kind in TEMPLATES],
+            client=client,
+            queue=self.queue,
+            boundary=cache.boundary,
+            now=now,
+        ).work
+
+    def wake(self, kind: TemplateKind, key: Key) -> None:
+        self.queue.add(ObjectKey(*key, kind))
+
+
 class Watched(FakeClient):
     """An apiserver that says when something was written."""
 
@@ -105,7 +140,7 @@ class Watched(FakeClient):
 
 async def test_status_is_written_once_though_the_judging_is_over_by_then() -> None:
     client, cache = Watched(), Cache(lambda _key: None)
-    client.add({"kind": "MetricTemplate", "metadata": {"name": "gpu", "resourceVersion": "7"}})
+    client.add(stored())
     templates = Templates(client, cache, now=lambda: 100.0)
     cache.templates["MetricTemplate"].put(record())
     running = asyncio.create_task(templates.run())
@@ -125,14 +160,14 @@ async def test_what_goes_wrong_with_one_template_leaves_the_others_and_the_opera
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client, cache = Watched(), Cache(lambda _key: None)
-    client.add({"kind": "MetricTemplate", "metadata": {"name": "gpu", "resourceVersion": "7"}})
+    client.add(stored())
     templates = Templates(client, cache, now=lambda: 100.0)
     broken = replace(record(), meta=replace(record().meta, name="broken", uid="another"))
     monkeypatch.setattr(
         "canarium.templates.status.check_query",
-        lambda query, types: check_query(query, types) if query is GOOD.query else 1 // 0,
+        lambda query, types: check_query(query, types) if query == GOOD.query else 1 // 0,
     )
-    client.add({"kind": "MetricTemplate", "metadata": {"name": "broken", "resourceVersion": "7"}})
+    client.add(stored("broken", query="a"))
     broken = replace(broken, spec=TemplateSpec(PrometheusQuery("a")))
     client.awaited = 2
     for each in (broken, record()):
@@ -168,8 +203,7 @@ def test_a_namespaces_many_templates_keep_no_others_waiting() -> None:
         running = asyncio.create_task(templates.run())
 
         def put(namespace: str, name: str) -> None:
-            meta = {"name": name, "namespace": namespace, "resourceVersion": "7"}
-            client.add({"kind": "MetricTemplate", "metadata": meta})
+            client.add(stored(name, namespace))
             own = replace(record().meta, namespace=namespace, name=name, uid=name)
             cache.templates["MetricTemplate"].put(replace(record(), meta=own))
 
@@ -192,7 +226,7 @@ def test_a_template_that_changes_again_and_again_is_written_every_few_seconds() 
         async def send(self, request: ApiRequest) -> bytes:
             _, status = json.loads(request.body or b"")
             written.append(str(status["value"]["conditions"][-1]["message"]))
-            return b"{}"
+            return dump(stored())
 
     written: list[str] = []
 
@@ -204,7 +238,7 @@ def test_a_template_that_changes_again_and_again_is_written_every_few_seconds() 
         for number in range(100):
             templates.note_reading(FRAUD, FEED, f"problem {number}")
             await asyncio.sleep(0.1)
-        await asyncio.sleep(SECONDS_BETWEEN_WRITES)
+        await asyncio.sleep(PACE_SECONDS)
         running.cancel()
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

@@ -183,7 +183,7 @@ class Reconciler(Generic[R, O]):
             await self._refresh(key)
             raise StaleError("the object changed meanwhile") from error
         except NotFoundError as error:
-            self._tenant.store.drop(*key.own)
+            self._drop(key)
             raise StaleError("the object is gone") from error
         self._queue.forget(key)  # it has come further: what fails next is another matter
         written = self._take(key, raw)
@@ -197,9 +197,14 @@ class Reconciler(Generic[R, O]):
         try:
             raw = await self._client.get(self._tenant.resource, key.namespace or None, key.name)
         except NotFoundError:
-            self._tenant.store.drop(*key.own)
+            self._drop(key)
             return
         self._take(key, raw)
+
+    def _drop(self, key: ObjectKey) -> None:
+        """Take it for gone; of a kind that is only watched, 404 may be about its status alone."""
+        if self._tenant.reads_live:
+            self._tenant.store.drop(*key.own)
 
     def _take(self, key: ObjectKey, raw: bytes) -> R:
         """Take an answer in, unless the watch has brought the same already."""

@@ -39,12 +39,12 @@ class Tenant(ABC, Generic[R, O]):
 
     part: ClassVar[Part] = "Planning"
     "Under what name bugs with its objects are counted and logged."
-    prefix: ClassVar[str] = ""
-    "What stands before an object's name in log lines."
     reads_live: ClassVar[bool] = True
-    """Whether the operator has the right to get one object. Where it hasn't, what is known after a
-    conflict is as fresh as the watch."""
+    """Whether the operator has the right to get one object. Where it hasn't, the watch alone says
+    what is there: also after a conflict, and when the object seems to be gone."""
 
+    prefix: str = ""
+    "What stands before an object's name in log lines."
     resource: Resource
     "The kind itself, as the apiserver serves it."
     store: Store[R]
