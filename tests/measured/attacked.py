@@ -30,7 +30,8 @@ from canarium.core.plan import Measure
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.errors import CanariumError
 from canarium.judge import Metric
-from canarium.metrics.sessions.readers import MetricSources, make_reader
+from canarium.metrics.sessions.readers import make_reader
+from canarium.metrics.sources.asking import MetricSources
 from canarium.metrics.sources.gateway import Backend, GatewayMeter, GatewaySource
 from canarium.metrics.sources.pods import PodsMeter, PodsSource, PodTarget, make_session
 from canarium.outbound.credentials import Secrets

@@ -835,9 +835,9 @@ JUDGING = (
     Mutant(
         name="good-ones-taken-for-bad",
         wrong="Where good ones are counted, they are held against the canary",
-        file="metrics/sessions/readers.py",
-        old="    return flip(counts) if good and counts is not None else counts\n",
-        new="    return counts\n",
+        file="metrics/sources/asking.py",
+        old="        return flip(counts) if self.query.good and counts is not None else counts\n",
+        new="        return counts\n",
         test=_SESSIONS + "test_readers.py::test_good_ones_are_turned_into_bad_ones",
     ),
     Mutant(
@@ -1183,7 +1183,7 @@ SOURCES = (
     Mutant(
         name="source-prometheus-lent-whole",
         wrong="A namespace's own queries read all that the operator's Prometheus knows",
-        file="metrics/sessions/readers.py",
+        file="metrics/sources/prometheus.py",
         old="return confine(text, self.namespace) if self.lent else text\n",
         new="return text\n",
         test=_SESSIONS
@@ -1424,7 +1424,7 @@ SOURCES = (
     Mutant(
         name="source-unknown-name-is-none",
         wrong="A misspelt counter of refusals stands for no refusal",
-        file="metrics/sessions/readers.py",
+        file="metrics/sources/prometheus.py",
         old="        if total and not marked:\n",
         new="        if total and marked is None:\n",
         test="tests/unit/metrics/sessions/test_readers.py"
@@ -1937,7 +1937,7 @@ BESIDE_THE_WORK = (
     Mutant(
         name="dots-lead-up",
         wrong="An argument of two dots leads a URL's path up",
-        file="metrics/sessions/readers.py",
+        file="metrics/sources/web.py",
         old="    if leads_up(url):\n",
         new='    if leads_up(url) and "://" not in url:\n',
         test="tests/unit/metrics/sessions/test_readers.py::test_no_value_leads_a_urls_path_up",

@@ -16,6 +16,7 @@ from canarium.core.spec import (
     CustomMetric,
     Query,
     TemplateKind,
+    TemplateRef,
     TemplateSpec,
 )
 from canarium.judge.metrics import Metric
@@ -67,7 +68,7 @@ def resolve(
 ) -> MetricQuery | Unusable:
     """Find out what to ask for a metric, and what to test."""
     template = wanted.query
-    if isinstance(template, Query):
+    if not isinstance(template, TemplateRef):
         return _make_feed(wanted, TemplateSpec(template), None)
     key = template.kind, template.name
     known = templates.get(key)

@@ -187,20 +187,32 @@ def make_closing_step(holdback: int = 0) -> Step:
     return Step(name=CLOSING_NAME, weight=100 - holdback, replicas_percent=100)
 
 
-@dataclass(frozen=True, slots=True)
-class PrometheusQuery:
-    """PromQL with placeholders: either `query`, a gauge, or counters of bad (or good) and all.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is asked of a source: one figure, or counters of bad (or good) and all.
 
-    `address` is "" for the operator's own setting, `secret` names a Secret, "" for none.
+    A source adds how it says so, with a type of its own (`canarium.metrics.sources`). `secret`
+    names a Secret, "" for none.
     """
 
-    query: str = ""
     bad: str = ""
     good: str = ""
     total: str = ""
-    address: str = ""
     secret: str = ""
     timeout_seconds: float = 5.0
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its parts in PromQL."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusQuery(Query):
+    """PromQL with placeholders; `address` is "" for the operator's own setting."""
+
+    query: str = ""
+    address: str = ""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -209,24 +221,13 @@ class PrometheusQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class WebQuery:
-    """JSON to get, and the JSONPaths of a value, or of counters of bad (or good) and all."""
+class WebQuery(Query):
+    """JSON to get at `url`, and JSONPaths: `value` is that of one figure."""
 
     url: str
     value: str = ""
-    bad: str = ""
-    good: str = ""
-    total: str = ""
-    secret: str = ""
-    timeout_seconds: float = 5.0
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """What may hold placeholders."""
-        return (self.url,)
 
 
-Query = PrometheusQuery | WebQuery
 TemplateKind = Literal["MetricTemplate", "ClusterMetricTemplate"]
 ArgumentType = Literal["String", "Number", "Duration"]
 

@@ -34,9 +34,10 @@ from canarium.kube.queues.backoff import Backoff
 from canarium.metrics.counters import Counters
 from canarium.metrics.kept_counters import load_counters
 from canarium.metrics.profile_directory import OwnProfiles
-from canarium.metrics.sessions.readers import MetricReader, MetricSources, make_reader
+from canarium.metrics.sessions.readers import MetricReader, make_reader
 from canarium.metrics.sessions.results import COUNTERS, EXPERIMENT
 from canarium.metrics.sessions.session import Meter, Scrapers, Session, SessionDeps
+from canarium.metrics.sources.asking import MetricSources
 from canarium.metrics.sources.gateway import GatewayMeter, GatewaySource
 from canarium.metrics.sources.pods import PodsMeter, PodsSource, make_session
 from canarium.outbound.auth import Credentials

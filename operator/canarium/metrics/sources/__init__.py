@@ -1,1 +1,22 @@
-"""Where measurements come from: one module a source, each giving readings to the judge."""
+"""Where readings come from: a file a source.
+
+Sources that are asked by queries are listed here by the type of their queries. Pods and gateways,
+whose counters are read, are asked by the session itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from canarium.core.spec import Query
+from canarium.metrics.sources.asking import Asker
+from canarium.metrics.sources.prometheus import PrometheusAsker
+from canarium.metrics.sources.web import WebAsker
+
+SOURCES: dict[type[Query], type[Asker[Any]]] = {
+    source.query_type: source
+    for source in (
+        PrometheusAsker,
+        WebAsker,
+    )
+}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import isfinite
 from typing import TypeVar
@@ -11,12 +13,16 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
+from canarium.core.spec import PrometheusQuery
 from canarium.metrics.counting import Labels
+from canarium.metrics.sources.asking import Asker, Figure
 from canarium.outbound.auth import NOBODY, Credentials
 from canarium.outbound.errors import SourceError, attempt
 from canarium.outbound.fetching import Answer, Limits, OutboundRequest, fetching
 from canarium.outbound.forbidden_addresses import check_address
 from canarium.outbound.sharing import Shares
+from canarium.queries.promql import ArgumentType, Template, check_counters, find_metrics
+from canarium.queries.promql_selectors import confine
 
 logger = logging.getLogger(__name__)
 
@@ -242,3 +248,106 @@ def _sort(labels: Mapping[str, str]) -> Labels:
     if sum(len(name) + len(value) for name, value in labels.items()) > MAX_LABELS:
         raise SourceError(f"a series whose labels are longer than {MAX_LABELS} characters")
     return tuple(sorted(labels.items()))
+
+
+@dataclass(slots=True)
+class PrometheusAsker(Asker[PrometheusQuery]):
+    """One revision, asked about by PromQL; where that is `lent`, in its own namespace alone."""
+
+    query_type = PrometheusQuery
+
+    knows_names: bool = False
+    rendered: dict[str, str] = field(default_factory=dict)
+    "Each text of the query as it is sent: it is the same each time."
+
+    @staticmethod
+    def get_address(query: PrometheusQuery) -> str:
+        """As the query names it."""
+        return query.address
+
+    @staticmethod
+    def describe(query: PrometheusQuery) -> str:
+        """By its address, if the query has one."""
+        return f"Prometheus {query.address}".strip()
+
+    @staticmethod
+    def check(query: PrometheusQuery, arguments: Mapping[str, ArgumentType]) -> tuple[str, ...]:
+        """Placeholders that are unknown, and counters that are none."""
+        counters = (query.bad, query.good, query.total)
+        problems = (_check(text, arguments, counts=text in counters) for text in query.texts)
+        return tuple(filter(None, problems))
+
+    async def ask(self) -> Figure:
+        """Ask for one figure, or for both counters at one moment."""
+        source = await self._connect()
+        if not self.query.total:
+            return await source.query_gauge(self._render(self.query.query))
+        at = self.sources.now()  # both at one moment, or there might be more bad ones than all
+        texts = [self._render(self.query.bad or self.query.good), self._render(self.query.total)]
+        marked, total = await asyncio.gather(*(source.query_counters(text, at) for text in texts))
+        if total and not marked:
+            await self._check_names(source, at)
+        return self.count(marked, total)
+
+    async def _check_names(self, source: PrometheusSource, at: float) -> None:
+        """No bad (or good) one is none only of a counter that there is, under whatever labels.
+
+        That of `total` is there; another may be misspelt. Raises SourceError that names it.
+        """
+        asked = find_metrics(self.query.bad or self.query.good)
+        names = sorted(asked - find_metrics(self.query.total))
+        if self.knows_names or not names:
+            return
+        text = f'group({{__name__=~"{"|".join(names)}"}})'
+        known = await source.query_series(self._confine(text), at)
+        if not known:
+            words = " or ".join(names) + (f" of namespace {self.namespace}" if self.lent else "")
+            raise SourceError(f"Prometheus has no {words}: is it counted under another name?")
+        self.knows_names = True
+
+    async def _connect(self) -> PrometheusSource:
+        address = self.query.address or self.sources.prometheus_url
+        if not address:
+            raise SourceError("no Prometheus: give an address, or run with --prometheus-url")
+        credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
+        dial = await self._find(self.query.address)
+        limits = Limits(timeout_seconds=self.query.timeout_seconds)
+        try:
+            return PrometheusSource(
+                self.sources.session,
+                address,
+                credentials,
+                limits,
+                shares=self.sources.shares,
+                owner=self.namespace,
+                dial=dial,
+            )
+        except ValueError as error:
+            raise SourceError(str(error)) from error
+
+    async def _find(self, address: str) -> tuple[str, ...]:
+        """What is dialled for an address of the query's own; the operator's needs no finding."""
+        try:
+            return await self.find(check_address(address)) if address else ()
+        except ValueError as error:
+            raise SourceError(str(error)) from error
+
+    def _render(self, text: str) -> str:
+        if text not in self.rendered:
+            try:
+                self.rendered[text] = self._confine(Template(text).render(self.values))
+            except ValueError as error:
+                raise SourceError(str(error)) from error
+        return self.rendered[text]
+
+    def _confine(self, text: str) -> str:
+        return confine(text, self.namespace) if self.lent else text
+
+
+def _check(text: str, arguments: Mapping[str, ArgumentType], *, counts: bool) -> str:
+    try:
+        found = Template(text).check(arguments)
+        objection = check_counters(text) if counts else None
+    except ValueError as error:
+        return str(error)
+    return "; ".join((*found, *([objection] if objection else [])))

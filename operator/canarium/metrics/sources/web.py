@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from math import isfinite
 from typing import Any
+from urllib.parse import quote, unquote
 
 import msgspec
 
-from canarium.outbound.errors import SourceError
-from canarium.outbound.fetching import Answer, Limits
+from canarium.core.spec import WebQuery
+from canarium.metrics.sources.asking import Asker, Figure
+from canarium.outbound.errors import SourceError, attempt
+from canarium.outbound.fetching import Answer, Limits, OutboundRequest, fetching
+from canarium.outbound.forbidden_addresses import check_address
+from canarium.queries.promql import ArgumentType, Pattern
 
 MAX_PATH = 200
+_PLACEHOLDER = "{{"
 WEB_LIMITS = Limits(max_bytes=128 * 1024)
 MAX_LOOKS = 100_000
 """How often a path looks at a value of the answer, at most: about 0.2 s of a processor."""
@@ -144,3 +153,110 @@ def _compile(path: str) -> Any:
         known = isinstance(error, JSONPathError) and getattr(error, "message", None)
         words = known or type(error).__name__
         raise ValueError(f"not a JSONPath ({words}); write one such as $.data.score") from error
+
+
+@dataclass(slots=True)
+class WebAsker(Asker[WebQuery]):
+    """One revision, asked about by a URL."""
+
+    query_type = WebQuery
+
+    @staticmethod
+    def get_address(query: WebQuery) -> str:
+        """All of it: placeholders stand where they lead nowhere else."""
+        return query.url
+
+    @staticmethod
+    def describe(query: WebQuery) -> str:
+        """By its URL without what may be secret in it."""
+        return f"Web {query.url.partition('?')[0]}"
+
+    @staticmethod
+    def check(query: WebQuery, _arguments: Mapping[str, ArgumentType]) -> tuple[str, ...]:
+        """Paths that are none."""
+        return tuple(filter(None, (_object_to(path) for path in _paths(query))))
+
+    async def ask(self) -> Figure:
+        """Get the answer once, and read all paths of it."""
+        if self.lent:  # a query in a URL would be kept to nothing
+            raise SourceError(
+                "that is the operator's own Prometheus: ask it by prometheus, not web"
+            )
+        try:
+            url = check_address(fill_url(self.query.url, self.values))
+            for path in _paths(self.query):
+                check_path(path)
+        except ValueError as error:
+            raise SourceError(str(error)) from error
+        credentials = await self.sources.secrets.get(self.namespace, self.query.secret)
+        dial = await self.find(url)
+        request = OutboundRequest(
+            "GET", url, "application/json", credentials=credentials, owner=self.namespace, dial=dial
+        )
+        limits = Limits(self.query.timeout_seconds, WEB_LIMITS.max_bytes)
+        found = await self._read(request, limits)
+        failed = next((each for each in found if isinstance(each, SourceError)), None)
+        if failed is not None:
+            raise failed
+        return self._make_figure([each for each in found if not isinstance(each, SourceError)])
+
+    async def _read(
+        self, request: OutboundRequest, limits: Limits
+    ) -> list[float | SourceError | None]:
+        """The numbers at the paths, in order.
+
+        Beside the loop, for that may take a while, and one at a time: threads share a processor.
+        """
+        session, shares = self.sources.session, self.sources.shares
+        found = []
+        async with fetching(session, request, limits, shares) as answer:
+            for path in _wanted_paths(self.query):
+                read = partial(read_number, answer, path)
+                async with shares.threads.take(self.namespace):
+                    found.append(await asyncio.to_thread(attempt, read))
+        return found
+
+    def _make_figure(self, found: list[float | None]) -> Figure:
+        if not self.query.total:
+            return found[0]
+        marked, total = found
+        if marked is None or total is None:
+            return None
+        return self.count({(): marked}, {(): total})
+
+
+def _object_to(path: str) -> str:
+    try:
+        check_path(path)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _paths(query: WebQuery) -> tuple[str, ...]:
+    return tuple(filter(None, (query.value, query.bad, query.good, query.total)))
+
+
+def _wanted_paths(query: WebQuery) -> tuple[str, ...]:
+    return (query.bad or query.good, query.total) if query.total else (query.value,)
+
+
+def fill_url(url: str, values: Mapping[str, str]) -> str:
+    """Replace placeholders, percent-encoded. Raises ValueError for one that is unknown."""
+    texts = {name: value for name, value in values.items() if not isinstance(value, Pattern)}
+    for name, value in texts.items():
+        url = url.replace("{{" + name + "}}", quote(value, safe=""))
+    if _PLACEHOLDER in url:
+        raise ValueError(f"the URL has an unknown placeholder; there are: {', '.join(texts)}")
+    if leads_up(url):
+        raise ValueError("a URL whose path has a part . or .., which leads elsewhere: leave it out")
+    return url
+
+
+def leads_up(url: str) -> bool:
+    """Whether a part of the path is a dot or two, as somebody on the way may read it.
+
+    A slash or a dot that is percent-encoded counts, for there are servers that decode them first.
+    """
+    path = re.split(r"[?#]", url, maxsplit=1)[0].partition("://")[2]
+    return any(part in (".", "..") for part in re.split(r"[/\\]", unquote(path)))

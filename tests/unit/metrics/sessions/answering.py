@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from aiohttp import web
-from canarium.metrics.sessions.readers import MetricSources
+from canarium.metrics.sources.asking import MetricSources
 from canarium.outbound.credentials import Secrets
 from canarium.outbound.forbidden_addresses import make_guarded_session
 

@@ -17,16 +17,16 @@ from canarium.core.plan import Measure
 from canarium.core.spec import PrometheusQuery, Query, WebQuery
 from canarium.errors import ApiError
 from canarium.judge import Counts, Metric
-from canarium.metrics.sessions import readers
 from canarium.metrics.sessions.readers import (
     MetricAnswers,
     MetricReader,
-    MetricSources,
     check_query,
     describe_source,
-    fill_url,
     make_reader,
 )
+from canarium.metrics.sources import web as web_source
+from canarium.metrics.sources.asking import MetricSources
+from canarium.metrics.sources.web import fill_url
 from canarium.outbound.credentials import Secrets
 from canarium.outbound.errors import SourceError
 from canarium.outbound.fetching import Answer
@@ -317,7 +317,7 @@ async def test_a_big_answer_is_read_beside_everything_else(monkeypatch: pytest.M
         threads.append(threading.get_ident())
         return 1.0
 
-    monkeypatch.setattr(readers, "read_number", read)
+    monkeypatch.setattr(web_source, "read_number", read)
     async with serving(lambda _: {}) as server, asking(secrets()) as sources:
         wanted = metric_query(WebQuery(server.url, value="$..*"))
         assert await reader(sources, wanted).ask() == MetricAnswers(1.0, 1.0)
