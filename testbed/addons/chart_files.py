@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from canarium.routing import ROUTERS
 
 from testbed.addons.helm import CHART, NAMESPACE, render_chart, run_helm
 from testbed.programs.processes import ClusterError
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "chart"
+ROUTERS_FILE = CHART / "files" / "routers.yaml"
 OPERATOR = ROOT / "deploy" / "operator.yaml"
 PLACEHOLDER = "set-your-registry.invalid/canarium"
 "In deploy/: a name that no registry can have, since nobody may register `.invalid` (RFC 2606)."
@@ -22,6 +24,7 @@ HEAD = """\
 # Generated from charts/canarium with its default values: make chart
 # The image is a placeholder: kustomization.yaml says how to name yours.
 """
+HEAD_OF_ROUTERS = "# Generated from operator/canarium/routing: make chart\n"
 OF_HELM = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 Object = dict[str, Any]
 
@@ -69,10 +72,27 @@ def make_files() -> dict[Path, str]:
     definitions = sorted((ROOT / "crds").glob("*.yaml"))
     manifests = HEAD + yaml.safe_dump_all(make_manifests(), sort_keys=False, width=100)
     return {
+        ROUTERS_FILE: make_routers(),
         OPERATOR: manifests,
         **{GOLDEN / name / "rendered.yaml": render_case(name) for name in list_cases()},
         **{CHART / "files" / "crds" / path.name: path.read_text() for path in definitions},
     }
+
+
+def make_routers() -> str:
+    """What the chart has to know of each router with a switch, by the operator's own registry."""
+    known = [
+        {
+            "name": router.name,
+            "setting": router.setting,
+            "group": router.routes[0].api_version.partition("/")[0],
+            "resource": router.routes[0].plural,
+            "entrance": router.entrance,
+        }
+        for router in ROUTERS.values()
+        if router.setting
+    ]
+    return HEAD_OF_ROUTERS + yaml.safe_dump(known, sort_keys=False, width=200)
 
 
 def find_stale() -> list[str]:
@@ -92,6 +112,7 @@ def main(arguments: list[str]) -> int:
         for path in stale:
             print(f"{path} is not what the chart generates: make chart", file=sys.stderr)
         return 1 if stale else 0
+    ROUTERS_FILE.write_text(make_routers())  # before what is rendered from it
     for written, text in make_files().items():
         written.write_text(text)
     return 0

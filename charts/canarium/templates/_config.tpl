@@ -24,9 +24,11 @@
 {{/* What is switched off is not looked for, so that no request is made that would be refused. */}}
 {{- define "canarium.disabled" -}}
 {{- $on := dict
-  "GatewayAPI" .Values.routers.gatewayAPI "Traefik" .Values.routers.traefik
-  "Istio" .Values.routers.istio "HPA" .Values.autoscalers.hpa "KEDA" .Values.autoscalers.keda
+  "HPA" .Values.autoscalers.hpa "KEDA" .Values.autoscalers.keda
   "Jobs" .Values.jobs.enabled "Usage" .Values.usage.enabled }}
+{{- range .Files.Get "files/routers.yaml" | fromYamlArray }}
+{{- $_ := set $on .name (index $.Values.routers .setting) }}
+{{- end }}
 {{- range $feature := keys $on | sortAlpha }}
 {{- if not (index $on $feature) }}
 - --disable={{ $feature }}

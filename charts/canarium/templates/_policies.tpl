@@ -24,7 +24,7 @@ spec:
      can where the operator has no right to make one. */}}
 {{- define "canarium.routesSetting" -}}
 {{- $policies := .Values.admissionPolicies -}}
-{{- $routers := or .Values.routers.gatewayAPI .Values.routers.traefik .Values.routers.istio -}}
+{{- $routers := include "canarium.routers" . -}}
 {{- if and $policies.enabled $routers $policies.routes (ne (toString $policies.routes) "Off") -}}
 {{- $policies.routes -}}
 {{- end -}}
@@ -35,13 +35,4 @@ spec:
 {{- define "canarium.hostnameEntry" -}}
 {{- $label := "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?" -}}
 {{- printf "^([*]|([*][.])?%s([.]%s)*(/[^/*?# ,]+)*/?)$" $label $label -}}
-{{- end -}}
-
-{{/* The routers that are on and share something, by their names. */}}
-{{- define "canarium.routers" -}}
-{{- $names := list -}}
-{{- if .Values.routers.gatewayAPI }}{{ $names = append $names "GatewayAPI" }}{{ end -}}
-{{- if .Values.routers.traefik }}{{ $names = append $names "Traefik" }}{{ end -}}
-{{- if .Values.routers.istio }}{{ $names = append $names "Istio" }}{{ end -}}
-{{- join "," $names -}}
 {{- end -}}

@@ -129,6 +129,10 @@ class Router(ABC):
     "Reasons of its verification by which nothing that it leads is answered."
     counters: ClassVar[GatewayCounters | None] = None
     "How its gateway counts; None where that isn't known, or has to be asked of GatewayClasses."
+    entrance: ClassVar[str] = ""
+    """Of one with a switch, for the chart's policy on host names: CEL that ends in a colon, which
+    gives the resource that such a model is routed by where other namespaces' are, too.
+    `is_shared` is its twin."""
     attaches: ClassVar[bool] = False
     "Whether its routes attach where those of others do, so that these may get its requests."
     settle_seconds: ClassVar[float] = 0.0

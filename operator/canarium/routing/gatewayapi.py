@@ -110,6 +110,13 @@ class GatewayAPI(Router):
         ),
     )
     unanswered = frozenset({"GatewayAPINotInstalled", "GatewayNotFound", "GatewayNotProgrammed"})
+    entrance = (
+        "variables.router == 'GatewayAPI'"
+        " || (variables.router == 'Auto' && variables.parents.size() > 0)\n"
+        "? (!variables.foreign ? ''\n"
+        ": object.spec.?traffic.?protocol.orValue('HTTP') == 'GRPC'"
+        " ? 'grpcroutes' : 'httproutes') :"
+    )
     attaches = True
     settle_seconds = 2.5
 

@@ -127,6 +127,7 @@ class Istio(Router):
     )
     unanswered = frozenset({"IstioNotInstalled"})
     counters = GatewayCounters("istio.io/gateway-controller", PROFILE, _narrow)
+    entrance = "variables.router == 'Istio' && variables.parents.size() > 0 ? 'virtualservices' :"
     # istiod collects changes for at most PILOT_DEBOUNCE_MAX, 10 s unless it is set.
     settle_seconds = 10.0
 

@@ -136,6 +136,11 @@ class Traefik(Router):
     counters = GatewayCounters(
         "traefik.io/gateway-controller", PROFILE, _narrow, {"GRPC": TRAEFIK_CANNOT_TELL_GRPC}
     )
+    entrance = (
+        "variables.router == 'Traefik'"
+        " || (variables.router == 'Auto' && variables.parents.size() == 0\n"
+        "&& variables.hostnames.size() + variables.paths.size() > 0) ? 'ingressroutes' :"
+    )
     settle_seconds = 2.5
 
     def make_routes(self, split: Split) -> tuple[Child, ...]:
