@@ -1469,6 +1469,23 @@ SOURCES = (
         "::test_of_istio_a_grpc_call_that_failed_is_an_error_though_its_answer_was_200[13-True]",
     ),
     Mutant(
+        name="auto-takes-who-knows-no-timeouts",
+        wrong="Where timeouts are asked for, Auto takes a router that leaves them out",
+        file="routing/__init__.py",
+        old='    patient = "timeouts" in router.features or not traffic.request_timeout\n',
+        new="    patient = True\n",
+        test="tests/unit/routing/test_choice.py"
+        "::test_auto_takes_what_is_asked_for_and_installed[timeouts, which Traefik lacks]",
+    ),
+    Mutant(
+        name="source-is-asked-unchecked",
+        wrong="A query that its source has something against is sent all the same",
+        file="metrics/sessions/readers.py",
+        old="    return SOURCES[type(query)].check(query, {**BUILT_IN, **types})\n",
+        new="    return () if BUILT_IN else SOURCES[type(query)].check(query, types)\n",
+        test="tests/unit/metrics/sessions/test_readers.py::test_what_makes_no_sense_is_never_sent",
+    ),
+    Mutant(
         name="source-traefik-grpc-is-told",
         wrong="Calls by gRPC are judged by Traefik's code, which calls good ones UNKNOWN",
         file="routing/gateway_counters.py",
