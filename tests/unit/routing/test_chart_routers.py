@@ -8,7 +8,8 @@ import pytest
 import yaml
 from canarium.routing import ROUTERS, Router
 
-from testbed.addons.chart_files import CHART, ROUTERS_FILE, make_routers
+from testbed.addons.chart_files import ROUTERS_FILE, make_routers
+from testbed.addons.helm import CHART
 
 SWITCHES = [router.setting for router in ROUTERS.values() if router.routes]
 
