@@ -84,7 +84,8 @@ class Reconciler(Generic[R, O]):
 
     def _name(self, key: ObjectKey) -> str:
         """What the object is called in the log."""
-        return f"{self._tenant.prefix}{key.namespace}/{key.name}"
+        own = "/".join(key.own)
+        return f"{key.kind} {own}" if self._tenant.names_kind else own
 
     def _note_error(self, key: ObjectKey, error: Exception) -> float:
         """Count it and have the object looked at again; in how many seconds."""

@@ -43,8 +43,9 @@ class Tenant(ABC, Generic[R, O]):
     """Whether the operator has the right to get one object. Where it hasn't, the watch alone says
     what is there: also after a conflict, and when the object seems to be gone."""
 
-    prefix: str = ""
-    "What stands before an object's name in log lines."
+    names_kind: ClassVar[bool] = True
+    "Whether log lines have the kind before an object's name."
+
     resource: Resource
     "The kind itself, as the apiserver serves it."
     store: Store[R]

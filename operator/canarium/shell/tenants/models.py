@@ -112,8 +112,9 @@ class _Answers:
 
 
 class ModelTenant(Tenant[ModelObject, Observed]):
-    """Model deployments; `plan` is the core's, or a wrong one."""
+    """ModelDeployments; `plan` is the core's, or a wrong one."""
 
+    names_kind = False
     resource = MODEL_DEPLOYMENTS
 
     def __init__(

@@ -27,7 +27,6 @@ class TemplateTenant(Tenant[TemplateRecord, ObservedTemplate]):
     def __init__(self, kind: TemplateKind, cache: Cache, readings: Readings) -> None:
         self.resource = TEMPLATES[kind]
         self.store = cache.templates[kind]
-        self.prefix = f"{kind} "
         self._kind = kind
         self._readings = readings
         self._project = make_template_projection(kind, cache.boundary)
