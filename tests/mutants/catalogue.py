@@ -32,6 +32,7 @@ _SOURCING = "tests/unit/rollout/situation/test_metric_sources.py::"
 _USE = "tests/unit/cost/test_usage.py::"
 _FAULTS = "tests/unit/rollout/situation/pods/test_faults.py::"
 _SHELL = "tests/unit/shell/test_controller.py::"
+_TEMPLATES = "tests/unit/templates/test_templates.py::"
 _STRANGERS = "tests/simulated/test_strangers.py::"
 _TRAFFIC = "tests/unit/rollout/decide/test_traffic_in_force.py::"
 _EMERGENCY = "tests/unit/rollout/decide/test_emergency.py::"
@@ -1116,6 +1117,24 @@ ORDER_OF_WRITES = (
         old="        return refusal is not None and now < refusal.retry_at\n",
         new="        return False\n",
         test=_SHELL + "test_news_make_no_retry_storm_of_a_refused_write",
+    ),
+    Mutant(
+        name="a-template-is-written-with-every-reading",
+        wrong="What a template says of itself is written as often as a model is read by it",
+        file="shell/tenants/templates.py",
+        old="        return Cause.PACED\n",
+        new="        return Cause.ORDINARY\n",
+        test=_TEMPLATES
+        + "test_a_template_that_changes_again_and_again_is_written_every_few_seconds",
+    ),
+    Mutant(
+        name="what-is-only-watched-is-read-live",
+        wrong="After a conflict an object is read that the operator has no right to get",
+        file="shell/controller/reconciler.py",
+        old="        if not self._tenant.reads_live:\n            return\n",
+        new="",
+        test=_TEMPLATES
+        + "test_what_may_only_be_watched_is_not_read_live_and_stays_known[it changed]",
     ),
     Mutant(
         name="own-child-written-over-unseen",

@@ -221,6 +221,29 @@ def test_a_namespaces_many_templates_keep_no_others_waiting() -> None:
     assert requests[-1].endswith(" gpu")
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["it changed", "it seems to be gone"])
+def test_what_may_only_be_watched_is_not_read_live_and_stays_known(there: bool) -> None:
+    """The operator may list and watch templates: the watch has the last word."""
+
+    async def play() -> tuple[list[str], bool]:
+        client, cache = FakeClient(), Cache(lambda _key: None)
+        if there:
+            newer = stored()
+            newer["metadata"]["resourceVersion"] = "8"
+            client.add(newer)
+        templates = Templates(client, cache, now=lambda: 100.0)
+        running = asyncio.create_task(templates.run())
+        cache.templates["MetricTemplate"].put(record())
+        await asyncio.sleep(11.0)
+        running.cancel()
+        return client.requests, cache.templates["MetricTemplate"].get("risk", "gpu") is not None
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        requests, is_known = runner.run(play())
+    assert requests == ["status MetricTemplate gpu"] * 3
+    assert is_known
+
+
 def test_a_template_that_changes_again_and_again_is_written_every_few_seconds() -> None:
     class Taking(FakeClient):
         async def send(self, request: ApiRequest) -> bytes:
