@@ -187,19 +187,20 @@ def make_closing_step(holdback: int = 0) -> Step:
     return Step(name=CLOSING_NAME, weight=100 - holdback, replicas_percent=100)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What is asked of a source: one figure, or counters of bad (or good) and all.
 
     A source adds how it says so, with a type of its own (`canarium.metrics.sources`). `secret`
-    names a Secret, "" for none.
+    names a Secret, "" for none. No fields, only what all have: the order of a type's own fields is
+    in the key that evidence is stored under.
     """
 
-    bad: str = ""
-    good: str = ""
-    total: str = ""
-    secret: str = ""
-    timeout_seconds: float = 5.0
+    __slots__ = ()
+    bad: str
+    good: str
+    total: str
+    secret: str
+    timeout_seconds: float
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -212,7 +213,12 @@ class PrometheusQuery(Query):
     """PromQL with placeholders; `address` is "" for the operator's own setting."""
 
     query: str = ""
+    bad: str = ""
+    good: str = ""
+    total: str = ""
     address: str = ""
+    secret: str = ""
+    timeout_seconds: float = 5.0
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -226,6 +232,11 @@ class WebQuery(Query):
 
     url: str
     value: str = ""
+    bad: str = ""
+    good: str = ""
+    total: str = ""
+    secret: str = ""
+    timeout_seconds: float = 5.0
 
 
 TemplateKind = Literal["MetricTemplate", "ClusterMetricTemplate"]

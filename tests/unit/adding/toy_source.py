@@ -16,6 +16,11 @@ class ToyQuery(Query):
     """Figures by the version that they are of."""
 
     figures: tuple[tuple[str, float], ...]
+    bad: str = ""
+    good: str = ""
+    total: str = ""
+    secret: str = ""
+    timeout_seconds: float = 5.0
 
 
 @dataclass(slots=True)
