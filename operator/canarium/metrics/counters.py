@@ -39,13 +39,16 @@ MAX_VALUE = 256
 """How much of a label's value is looked at; a server's own templates of paths are shorter."""
 
 # Possessive throughout (`*+`), so that no line takes longer than its length to be refused.
-_LABEL = re.compile(rb"([a-zA-Z_][a-zA-Z0-9_]*+)=\"((?:[^\"\\]|\\.)*+)\"")
+_LABEL = re.compile(rb"([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+\"((?:[^\"\\]|\\.)*+)\"")
 _SERIES = re.compile(
     rb"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*+)"
-    rb"(?:\{[ \t]*+(?P<labels>(?:" + _LABEL.pattern + rb"[ \t]*+(?:,[ \t]*+)?)*+)\})?+"
+    rb"(?:[ \t]*+\{[ \t]*+(?P<labels>(?:" + _LABEL.pattern + rb"[ \t]*+(?:,[ \t]*+)?)*+)\})?+"
 )
 _SAMPLE = re.compile(rb"(" + _SERIES.pattern + rb")[ \t]*+(?<=[ \t}])(?P<value>\S++)")
 _ESCAPED = re.compile(rb"\\(.)")
+_INDENT = re.compile(rb"^[ \t]++", re.MULTILINE)
+_UNUSUAL = re.compile(rb"\n[ \t{]")
+"What hardly any page has: a line that begins with a blank or a brace."
 _LINES_TO_KNOW_BY = 5
 _STEP = 16 * 1024
 """Bytes that are looked through until others may have a turn."""
@@ -108,6 +111,7 @@ class _Family:
     def __init__(self, name: str) -> None:
         self.name = name
         self.prefixes = tuple(name.encode() + end for end in (b"{", b" ", b"\t"))
+        self.quoted = b'{"%s"' % name.encode()
         self.announced = _compile_announcement(name)
         # A part of a histogram is announced by its name, and by OpenMetrics a counter is, too.
         plain = re.sub(r"_(?:total|count|bucket)$", "", name)
@@ -163,6 +167,7 @@ class Parser:
         self.durations = tuple(_Family(name) for name in (buckets,) if name)
         families = (*self.answers, *self.durations)
         self.prefixes = tuple(prefix for each in families for prefix in each.prefixes)
+        self.quoted = tuple(each.quoted for each in families)
         self._buckets = (buckets or "").encode()
         self._failures = (profile.failures or "").encode()
         self._successes = (profile.successes or "").encode()
@@ -370,12 +375,16 @@ class MetricsPage:
             yield
 
     def _read_lines(self, text: bytes) -> Iterator[None]:
+        is_unusual = text.startswith((b" ", b"\t", b"{")) or _UNUSUAL.search(text) is not None
+        text = _INDENT.sub(b"", text) if is_unusual else text
         lines = text.split(b"\n")
         if _may_have_long_lines(text) and max(map(len, lines)) > MAX_LINE:
             raise _make_too_long()
         if len(self._first) < _LINES_TO_KNOW_BY:
             self._check_format(lines)
         found = [line for line in lines if line.startswith(self._first_parser.prefixes)]
+        if is_unusual:  # A plain name needs no quotes: it is refused, not passed over.
+            found += [line for line in lines if line.startswith(self._first_parser.quoted)]
         del lines  # whoever waits for a turn holds no more than it needs
         for _, presence in (*self._answers, *self._durations):
             presence.look(text, found)
@@ -545,6 +554,9 @@ def _read_count(value: bytes) -> int:
     try:
         number = float(value if len(value) <= MAX_FIGURE else b"")
     except ValueError as error:
+        figure, tab, _ = value.lstrip().partition(b"\t")
+        if tab:  # a timestamp follows
+            return _read_count(figure)
         raise UnreadableMetricsError("a value that isn't a number") from error
     if not 0.0 <= number < 2.0**62:
         raise UnreadableMetricsError("a counter that isn't a count (NaN, infinite or negative)")

@@ -79,6 +79,10 @@ def test_a_plain_servers_answers_are_told_apart_by_their_labels(
         b'http_requests_total{code="500"}\t3e0',
         b'http_requests_total{ code="500" , } 3',
         b'http_requests_total{code="500"} 3 # {trace_id="} 7 "} 0.67',
+        b'http_requests_total{code = "500"\t,handler="/"} 3',
+        b'http_requests_total {code="500"} 3',
+        b'http_requests_total{code="500"} 3\t1700000000000',
+        b'\t  http_requests_total{code="500"} 3',
     ],
 )
 def test_every_way_of_writing_a_sample_is_understood(line: bytes) -> None:
@@ -100,6 +104,7 @@ def test_every_way_of_writing_a_sample_is_understood(line: bytes) -> None:
         (b"http_requests_total 5", "has no label code or status"),
         (b'# x\nhttp_requests_total{code="200} 5', "isn't metrics"),
         (b'a 1\nb 1\nc 1\nd 1\ne 1\nhttp_requests_total{code="200} 5', "cannot be read"),
+        (b'a 1\nb 1\nc 1\nd 1\ne 1\n{"http_requests_total",code="500"} 5', "cannot be read"),
         (b'http_request_duration_seconds_bucket{le="1"} 5', "without a bucket for infinity"),
         (b'http_request_duration_seconds_bucket{le="fast"} 5', "a bucket without a bound"),
         (b"http_request_duration_seconds_bucket 5", "a bucket without a bound"),
@@ -117,6 +122,21 @@ def test_every_way_of_writing_a_sample_is_understood(line: bytes) -> None:
 def test_what_makes_no_sense_is_refused_in_a_few_words(text: bytes, message: str) -> None:
     with pytest.raises(UnreadableMetricsError, match=message):
         parse(text)
+
+
+def test_a_page_that_is_indented_is_read_as_if_it_were_not() -> None:
+    text = b"""
+        # TYPE http_requests_total counter
+        up 1
+        up 1
+        up 1
+        up 1
+        http_requests_total{code="200"} 3
+\thttp_requests_total{code="500"} 2
+http_requests_total{code="503"} 1
+"""
+    assert parse(text) == Counters(6, 3)
+    assert parse(b"  # TYPE http_requests_total counter\n  up 1\n") == Counters(0, 0)
 
 
 def test_buckets_that_only_some_series_have_are_left_out() -> None:
