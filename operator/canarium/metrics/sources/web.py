@@ -72,9 +72,11 @@ def _find(path: str, data: object) -> list[Any]:
     if isinstance(data, str):  # which the library would take for JSON once more
         return [data] if path.strip() == "$" else []
     try:
-        return _compile(path).findall(data)  # type: ignore[no-any-return]
+        found = list(_compile(path).finditer(data))
     except Exception as error:
         raise SourceError(f"{path} can't be followed: {type(error).__name__}") from error
+    # The library takes slices of texts, too: by RFC 9535 only arrays have any.
+    return [each.obj for each in found if not (each.parent and isinstance(each.parent.obj, str))]
 
 
 def _check_costs(path: str, data: object) -> None:

@@ -39,6 +39,12 @@ def test_the_number_at_the_path_is_read(answer: str, path: str, value: float | N
     assert read(answer, path) == value
 
 
+@pytest.mark.parametrize("path", ["$.score[-1:]", "$.score[0:1]", "$..[::-1]", "$.*[:1][:1]"])
+def test_a_text_has_no_slices(path: str) -> None:
+    assert read('{"score": "97.3"}', path) is None
+    assert read('{"score": ["9"]}', path.removesuffix("[:1]")) == 9.0
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "message"),
     [
