@@ -26,6 +26,8 @@ from canarium.core.quantities import QUANTITY_PATTERN, is_quantity
 LABEL_PATTERN = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN_PATTERN = rf"{LABEL_PATTERN}(\.{LABEL_PATTERN})*"
 LABEL_VALUE_PATTERN = "([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
+PORT_NAME_PATTERN = "([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*"
+"A letter at least, and no two dashes side by side: a number in quotes is no name."
 QUALIFIED_NAME_PATTERN = rf"({SUBDOMAIN_PATTERN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?"
 
 _DURATION_MESSAGE = "write a duration such as 90s, 5m or 1h30m (units h, m, s, ms)"
@@ -146,14 +148,14 @@ class _PortReference(IntOrText):
     def __init__(self) -> None:
         super().__init__(
             cel="type(self) == int ? self >= 1 && self <= 65535"
-            f" : self.size() <= 15 && self.matches(r'^({LABEL_PATTERN})$')",
-            message="write a port from 1 to 65535 or the name of one",
+            f" : self.size() <= 15 && self.matches(r'^({PORT_NAME_PATTERN})$')",
+            message="write a port from 1 to 65535, without quotes, or the name of one",
         )
 
     def holds(self, value: int | str) -> bool:
         if isinstance(value, int):
             return 1 <= value <= 65535
-        return len(value) <= 15 and matching(LABEL_PATTERN, "").holds(value)
+        return len(value) <= 15 and matching(PORT_NAME_PATTERN, "").holds(value)
 
 
 QUALIFIED_KEYS = Rule(

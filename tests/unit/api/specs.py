@@ -514,7 +514,8 @@ LABEL_VALUE = "write letters, digits, dashes, underscores and dots, as in label 
 SUBDOMAIN = "write lower-case letters, digits, dashes and dots, as in names of objects"
 URL_PATH = "write a path that begins with /"
 INNER_PATH = "write a path inside the volume: relative, and without .. in it"
-PORT_REFERENCE = "write a port from 1 to 65535 or the name of one"
+PORT_REFERENCE = "write a port from 1 to 65535, without quotes, or the name of one"
+PORT_NAME = "write lower-case letters, digits and single dashes, beginning with a letter"
 KEYS = "write keys such as team or example.com/team"
 OWN_KEYS = "keys under canarium.dev/ are Canarium's own: choose others"
 ONE_CHECK = "set exactly one of httpGet, tcpSocket, grpc, exec"
@@ -755,6 +756,16 @@ BAD_SPECS = [
         PORT_REFERENCE,
     ),
     bad(
+        {"server.readinessProbe": {"httpGet": {"port": "8080"}}},
+        "server.readinessProbe.httpGet.port",
+        PORT_REFERENCE,
+    ),
+    bad(
+        {"server.startupProbe": {"tcpSocket": {"port": "0--a"}}},
+        "server.startupProbe.tcpSocket.port",
+        PORT_REFERENCE,
+    ),
+    bad(
         {"server.readinessProbe": {"httpGet": {"port": 1, "path": "ready"}}},
         "server.readinessProbe.httpGet.path",
         URL_PATH,
@@ -932,7 +943,12 @@ BAD_SPECS = [
     bad(
         _sidecar(ports=[{"name": "8080", "containerPort": 8080}]),
         "pod.sidecars[0].ports[0].name",
-        "write lower-case letters, digits and dashes, beginning with a letter",
+        PORT_NAME,
+    ),
+    bad(
+        _sidecar(ports=[{"name": "a--b", "containerPort": 8080}]),
+        "pod.sidecars[0].ports[0].name",
+        PORT_NAME,
     ),
     # Scaling
     bad(

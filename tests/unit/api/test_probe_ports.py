@@ -25,7 +25,6 @@ def ask(port: int | str) -> dict[str, Any]:
     [
         {"readinessProbe": ask("http")},
         {"readinessProbe": ask(9999)},
-        {"readinessProbe": ask("9999")},
         {"livenessProbe": {"tcpSocket": {"port": "grpc"}}, "grpcPort": 9000},
         {"startupProbe": ask("metrics"), "metrics": {"port": 8082}},
         {"readinessProbe": {"exec": {"command": ["true"]}}},
@@ -33,6 +32,12 @@ def ask(port: int | str) -> dict[str, Any]:
 )
 def test_a_port_that_is_there_is_fine(server: dict[str, Any]) -> None:
     parse_deployment(make_body(server))
+
+
+@pytest.mark.parametrize("port", ["9999", "http--1", "0-1", "-http", "HTTP", "sixteen-letters-"])
+def test_what_kubernetes_takes_for_no_port_is_refused_before_it_refuses_the_pods(port: str) -> None:
+    with pytest.raises(SpecError, match="without quotes"):
+        parse_deployment(make_body({"readinessProbe": ask(port)}))
 
 
 @pytest.mark.parametrize(

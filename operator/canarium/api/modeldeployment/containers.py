@@ -416,8 +416,8 @@ class SidecarPort(Model):
         str,
         Field(max_length=15),
         matching(
-            "[a-z]([-a-z0-9]*[a-z0-9])?",
-            "write lower-case letters, digits and dashes, beginning with a letter",
+            "[a-z][a-z0-9]*(-[a-z0-9]+)*",
+            "write lower-case letters, digits and single dashes, beginning with a letter",
         ),
     ]
     "Its name, for probes."

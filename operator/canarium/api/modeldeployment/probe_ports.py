@@ -39,7 +39,7 @@ def _check(container: Container, names: tuple[str, ...], path: str) -> Iterator[
         ("startupProbe", container.startup_probe),
     ):
         for way, port in _list_ports(probe):
-            if isinstance(port, str) and not port.isdecimal() and port not in names:
+            if isinstance(port, str) and port not in names:
                 ports = " or ".join((*names, "a number"))
                 yield Problem(
                     f"{path}.{name}.{way}.port",
