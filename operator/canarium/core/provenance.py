@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from canarium.core.names import PREFIX
+from canarium.core.status import read_time
 from canarium.core.text import sanitize_text
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -84,25 +84,9 @@ def make_origin(
         written_at=writer.at or None,
         change_cause=sanitize_text(annotations.get(CHANGE_CAUSE, "")),
         git_revision=sanitize_text(annotations.get(GIT_REVISION, "")),
-        committed_at=_read_time(annotations.get(COMMIT_TIME, "")),
+        committed_at=read_time(annotations.get(COMMIT_TIME, "")),
         source=find_source(labels, annotations, identity),
     )
-
-
-def _read_time(text: str) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time; anything else, or one without a zone, is none.
-
-    For want of a time that can be read no rollout is to fail. One that cannot be written again
-    (the last millisecond of the year 9999 is rounded to another year) is none either.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-        seconds = moment.astimezone(UTC).timestamp() if moment.tzinfo is not None else None
-        if seconds is not None:
-            datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return seconds
 
 
 def find_source(

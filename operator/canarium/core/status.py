@@ -268,6 +268,22 @@ def parse_time(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+def read_time(text: str) -> float | None:
+    """The same of a time that others wrote; None for what isn't one, or has no zone.
+
+    The apiserver keeps years of which Python has none, before 1 and after 9999. One that cannot be
+    written again (the last millisecond of the year 9999 is rounded to another year) is none either.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        seconds = moment.astimezone(UTC).timestamp() if moment.tzinfo is not None else None
+        if seconds is not None:
+            datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return seconds
+
+
 def _dump_times(value: Any) -> Any:
     """One time, or those of a list."""
     return list(map(format_time, value)) if isinstance(value, tuple) else format_time(value)

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from canarium.core.status import format_time, parse_time
+from canarium.core.status import format_time, read_time
 from canarium.errors import CanariumError, ConflictError, NotFoundError
 from canarium.kube.client import Client
 from canarium.kube.clock import ClusterClock
@@ -175,8 +175,9 @@ class Lease:
         if lease is None:
             return await self._create()
         self._note(lease)
-        if lease.spec.renew_time:
-            self._renewed_before = parse_time(lease.spec.renew_time)
+        renewed = read_time(lease.spec.renew_time)
+        if renewed is not None:
+            self._renewed_before = renewed
         holder = lease.spec.holder_identity
         if holder not in ("", self._identity) and not self._is_expired():
             return False
@@ -243,16 +244,17 @@ class Lease:
         looked_at, self._looked_at = self._looked_at, self._clock()
         if self._seen is None or self._seen.spec != lease.spec:
             self._seen_at = self._looked_at
-            if self._seen is not None and self._is_renewed_by_another(lease):
-                written = parse_time(lease.spec.renew_time)
+            written = read_time(lease.spec.renew_time)
+            if written is not None and self._is_anothers(lease):
                 self._renewal = (written, looked_at, self._looked_at)
         self._seen = lease
 
-    def _is_renewed_by_another(self, lease: _Lease) -> bool:
+    def _is_anothers(self, lease: _Lease) -> bool:
         """Whether somebody else wrote it since the last look; of a release, who gave it back."""
-        before = self._seen.spec.holder_identity if self._seen else ""
-        holder = lease.spec.holder_identity or before
-        return bool(lease.spec.renew_time) and holder not in ("", self._identity)
+        if self._seen is None:
+            return False
+        holder = lease.spec.holder_identity or self._seen.spec.holder_identity
+        return holder not in ("", self._identity)
 
     def _is_expired(self) -> bool:
         return self._clock() - self._seen_at >= self._timing.duration

@@ -217,3 +217,20 @@ def test_a_standby_looks_when_the_lease_expires_and_not_a_period_later() -> None
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         assert runner.run(stand_by()) == pytest.approx(15.0)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["0000-01-01T00:00:00.000000Z", "10000-01-01T00:00:00.000000Z", "0001-01-01T00:00:00"],
+)
+async def test_a_lease_of_a_year_that_python_has_not_is_taken_all_the_same(written: str) -> None:
+    stage = Stage()
+    await stage.a.acquire()
+    await stage.a.release()
+    lease = stage.client.objects["Lease", "operator"]
+    lease["spec"]["renewTime"] = written
+    await stage.b.acquire()
+    assert (stage.holder(), stage.b.gap_seconds) == ("b", 0.0)
+    lease = stage.client.objects["Lease", "operator"]
+    lease["spec"] |= {"holderIdentity": "a", "renewTime": written}
+    assert await waits(stage.make("c"))

@@ -494,6 +494,34 @@ def test_a_model_tells_who_wrote_what_makes_its_revision() -> None:
     )
 
 
+YEARS_BEYOND_PYTHONS = ["0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z"]
+"The apiserver keeps both in managedFields, which whoever may update an object may write."
+
+
+@pytest.mark.parametrize("written", YEARS_BEYOND_PYTHONS)
+def test_a_model_whose_writer_gives_no_year_of_ours_has_a_writer_without_a_time(
+    written: str,
+) -> None:
+    fields = [entry("kubectl-edit", written, {"f:spec": {"f:server": {}}})]
+    boundary = Boundary(Metrics())
+
+    model = project_model(make_model(metadata={"managedFields": fields}), None, boundary=boundary)
+
+    assert model.origin == Origin(1, "kubectl-edit", "Update", None)
+
+
+@pytest.mark.parametrize("written", YEARS_BEYOND_PYTHONS)
+@pytest.mark.parametrize(
+    "project", [project_deployment, project_service, make_route_projection("HTTPRoute")]
+)
+def test_no_writer_can_hide_an_object_by_the_year_that_it_gives(
+    project: Callable[[bytes], Any], written: str
+) -> None:
+    body = make_object("Deployment", "fraud", spec={"template": {}})
+    body["metadata"]["managedFields"] = [managed("kubectl", 1) | {"time": written}]
+    assert project(dump(body)).meta.name == "fraud"
+
+
 def test_an_origin_is_read_again_only_for_a_new_generation() -> None:
     server: Json = {"f:spec": {"f:server": {}}}
     first = project_model(make_model())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -14,7 +13,7 @@ from msgspec import Raw
 from canarium.core.observed import Addition
 from canarium.core.plan import CAPACITY_MANAGER, OWNER_MANAGER
 from canarium.core.text import sanitize_text
-from canarium.kube.informers.projections.meta import Metadata, Wire, seconds
+from canarium.kube.informers.projections.meta import Metadata, Wire
 
 OURS = (OWNER_MANAGER, CAPACITY_MANAGER)
 
@@ -37,7 +36,8 @@ MOST_OF_A_NAME = 63
 class _ManagedFields(Wire):
     manager: str = ""
     subresource: str = ""
-    time: datetime | None = None
+    time: str | None = None
+    "As it is written, which sorts: who writes managedFields may write years that Python hasn't."
     fields_v1: Raw = Raw(b"{}")
 
 
@@ -59,7 +59,7 @@ def find_writers(entries: list[_ManagedFields] | None) -> tuple[str, ...]:
         and not entry.subresource
         and OF_A_SPEC in bytes(entry.fields_v1)
     ]
-    others.sort(key=lambda entry: seconds(entry.time) or 0.0, reverse=True)
+    others.sort(key=lambda entry: entry.time or "", reverse=True)
     names = dict.fromkeys(sanitize_text(entry.manager)[:MOST_OF_A_NAME] for entry in others)
     return tuple(sys.intern(name) for name in tuple(names)[:MOST_WRITERS] if name)
 

@@ -15,7 +15,7 @@ from canarium.core.names import PREFIX
 from canarium.core.observed import Meta, ModelObject
 from canarium.core.provenance import FieldOwner, Origin, make_origin
 from canarium.core.spec import Spec, Traffic
-from canarium.core.status import Status, parse, parse_time
+from canarium.core.status import Status, parse, read_time
 from canarium.errors import Problem, SpecError
 from canarium.kube.boundary import Boundary
 from canarium.kube.informers.projections.meta import Metadata, make_meta
@@ -109,7 +109,7 @@ def _owns_a_revision(entry: Mapping[str, Any]) -> bool:
 
 
 def _make_writer(entry: Mapping[str, Any]) -> FieldOwner:
-    at = parse_time(entry["time"]) if entry.get("time") else 0.0
+    at = read_time(entry.get("time") or "") or 0.0
     return FieldOwner(sys.intern(entry.get("manager", "")), entry.get("operation", ""), at)
 
 
