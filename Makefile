@@ -118,10 +118,13 @@ formats-newest: $(STAMP) ## What is written for others, against the newest relea
 record: $(STAMP) ## Record anew what docs/gitops is tested on (tests/golden/gitops)
 	@$(BIN)/python -m testbed.scenario.record
 
+record-referees: $(STAMP) ## Ask others' readers anew what they make of tests/unit/referees
+	@$(BIN)/python -m tests.unit.referees.record
+
 lock: $(STAMP) ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements-dev.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra stats -o requirements-stats.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group image -o requirements-image.lock
 
-.PHONY: fuzz e2e-argocd image sbom chart help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-use bench-takeback bench-reaction bench-scaling record lock
+.PHONY: fuzz e2e-argocd image sbom chart help venv format lint check test mutants crash demo cluster-up cluster-down e2e bench bench-judge bench-judging bench-use bench-takeback bench-reaction bench-scaling record record-referees lock

@@ -82,6 +82,7 @@ KWOK_PROGRAM = GoProgram(
 )
 PAUSE = GoProgram("pause", ".", "the pause program")
 GITOPS = GoProgram("gitops", ".", "Flux's and Argo CD's view of objects")
+REFEREES = GoProgram("referees", ".", "others' readers of what Canarium reads too")
 FLUX = {
     name: GoProgram(
         name,
