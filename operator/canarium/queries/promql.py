@@ -159,7 +159,7 @@ def check_counters(text: str) -> str | None:
     cure = "write the counter's series themselves; their increases are added up here"
     tokens = [token for token in _tokenize(text) if token.kind not in ("Space", "Comment")]
     for token, following in pairwise([*tokens, _Token("Other", "")]):
-        called = following.text in ("(", "by", "without")
+        called = following.text.lower() in ("(", "by", "without")
         if token.kind == "Word" and called and _NOT_COUNTERS.fullmatch(token.text.lower()):
             return f"{token.text} doesn't give counters: {cure}"
         if token.kind == "Other" and token.text in "+-*/%^":
@@ -184,7 +184,7 @@ def find_metrics(text: str) -> frozenset[str]:
         lists = token.text.lower() in _LISTING and following.text == "("
         listing = (listing and token.text != ")") or lists
         is_name = token.kind == "Word" and not depth and not listing and following.text != "("
-        if is_name and token.text.lower() not in _KEYWORDS and not token.text[0].isdigit():
+        if is_name and token.text.lower() not in _KEYWORDS and token.text[0] not in "0123456789.":
             names.add(token.text)
     return frozenset(names)
 

@@ -251,6 +251,8 @@ def test_an_arguments_value_has_to_be_of_its_type(
         ("max_over_time(a[5m])", "max_over_time"),
         ("a_total / b_total", "/"),
         ("a_total{x='a-b/c'} unless b_total > 0", None),
+        ("sum BY (pod) (x_total)", "sum"),
+        ("SUM\tWithout (pod) (x_total)", "SUM"),
     ],
 )
 def test_what_gives_no_counters_is_told(query: str, culprit: str | None) -> None:
@@ -279,6 +281,7 @@ def test_a_long_template_takes_no_longer_than_its_length(piece: str) -> None:
         ),
         ("a_total and on (pod, instance) b_total offset 5m", {"a_total", "b_total"}),
         ('label_replace(a_total, "x", "$1", "y", "(.*)")', {"a_total"}),
+        ("a_total > .5", {"a_total"}),
         ('{__name__="a_total"}', set()),
         ("a_total[5m:1m] unless ignoring(code) group_left b", {"a_total", "b"}),
         ("a_total > bool 0", {"a_total"}),
