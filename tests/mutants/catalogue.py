@@ -1058,8 +1058,8 @@ ORDER_OF_WRITES = (
         name="deletes-whatever-lives",
         wrong="A delete does not say which version of the object it means",
         file="kube/writer.py",
-        old="CHILDREN[ref.kind], namespace, ref.name, write.uid, write.resource_version\n",
-        new='CHILDREN[ref.kind], namespace, ref.name, write.uid, ""\n',
+        old="self._find_resource(ref), namespace, ref.name, write.uid, write.resource_version\n",
+        new='self._find_resource(ref), namespace, ref.name, write.uid, ""\n',
         test=_SHELL + "test_a_changed_object_is_looked_at_before_it_is_deleted",
     ),
     Mutant(
@@ -2493,6 +2493,24 @@ WHAT_IS_OURS = (
         test="tests/unit/kube/test_writer.py::"
         "test_what_has_everything_of_ours_but_the_uid_is_made_anew"
         "[Deployment-unlabelled-we made none]",
+    ),
+    Mutant(
+        name="anybodys-child-counts",
+        wrong="A child of a new kind counts as ours by its labels, whoever owns it",
+        file="kube/informers/cache.py",
+        old=" if r.meta.owner and r.meta.owner.uid == model.meta.uid)",
+        new=" if r.meta.name or model)",
+        test="tests/unit/kube/test_adding_a_kind.py::"
+        "test_what_was_there_before_is_listed_and_only_what_is_ours_is_a_child",
+    ),
+    Mutant(
+        name="more-is-asked-than-given",
+        wrong="ReplicaSets are asked for one by one, for which the chart gives no right",
+        file="core/kinds.py",
+        old='"replicasets",\n        SEEN,\n',
+        new='"replicasets",\n        READ,\n',
+        test="tests/unit/kube/test_kinds.py::"
+        "test_the_chart_gives_the_rights_that_the_table_asks_for_and_no_others[default]",
     ),
     Mutant(
         name="webhooks-are-fought-with",

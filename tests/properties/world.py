@@ -19,7 +19,7 @@ from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.normalise import normalise_source
 from canarium.core.observed import (
     AnalysisResult,
-    BudgetRecord,
+    ChildRecord,
     ContainerState,
     DeploymentRecord,
     EndpointsRecord,
@@ -208,7 +208,7 @@ class World:
     outcomes: dict[str, ExperimentVerdict] = field(default_factory=dict)
     "What an experiment with a revision says; Undecided when it isn't named."
     scalers: dict[str, ScalerRecord] = field(default_factory=dict)
-    budgets: dict[str, BudgetRecord] = field(default_factory=dict)
+    budgets: dict[str, ChildRecord] = field(default_factory=dict)
     scaler_kinds: frozenset[ScalerKind] = frozenset(("HorizontalPodAutoscaler", "ScaledObject"))
     loads: dict[str, int] = field(default_factory=dict)
     "How many pods the load of a version asks for; its autoscaler goes there, within its bounds."
@@ -648,7 +648,7 @@ class World:
                 meta, kind, target["kind"], target["name"], json.dumps(spec).encode()
             )
         elif kind == "PodDisruptionBudget":
-            self.budgets[name] = BudgetRecord(meta, json.dumps(spec).encode())
+            self.budgets[name] = ChildRecord(meta, json.dumps(spec).encode())
         else:
             assert kind in self.observe().installed, "the kind is not installed"
             self._store(kind)[name] = RouteRecord(meta, json.dumps(spec).encode(), kind=kind)

@@ -339,8 +339,8 @@ class ScalerRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetRecord:
-    """A PodDisruptionBudget of ours; `spec` is its spec as JSON bytes."""
+class ChildRecord:
+    """A child of which only the spec matters; `spec` is that as JSON bytes."""
 
     meta: Meta
     spec: bytes
@@ -447,8 +447,10 @@ class Observed:
     "Ours, and those of others that aim at this model or its revisions."
     scaler_kinds: frozenset[ScalerKind] = frozenset()
     "The kinds of autoscalers that the cluster serves and the operator may see."
-    budgets: tuple[BudgetRecord, ...] | None = ()
+    budgets: tuple[ChildRecord, ...] | None = ()
     "Disruption budgets; None when the operator may not see them."
+    others: Mapping[str, tuple[ChildRecord, ...] | None] = field(default_factory=dict)
+    "Our children of kinds without a field here, by kind; None when the operator may not see them."
     rivals: tuple[Rival, ...] = ()
     "Whose routes get requests that this one asks for, at the same parent."
     prometheus_url: str = ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from canarium.core.kinds import KINDS
 from canarium.core.metrics import MetricQuery
 from canarium.core.receivers import FIRST, Notice
 from canarium.core.spec import MetricsEndpoint, Protocol
@@ -19,7 +20,7 @@ ScalerKind = Literal["HorizontalPodAutoscaler", "ScaledObject"]
 Kind: TypeAlias = str
 "A kind of children: what every model has, a route or what counts pods."
 
-SIZING_KINDS = ("HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget")
+SIZING_KINDS = tuple(row.kind for row in KINDS if row.role in ("Scaler", "Budget"))
 "What is refused of these is said in a condition of its own; rollouts go on."
 OWNER_MANAGER = "canarium"
 CAPACITY_MANAGER = "canarium-capacity"

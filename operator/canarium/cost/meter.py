@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import aiohttp
 import msgspec
 
+from canarium.core.kinds import OURS
 from canarium.core.observed import DeploymentRecord, PodRecord, RevisionRecord
 from canarium.core.spec import Protocol
 from canarium.cost.consumption import Question, read_prometheus
@@ -37,7 +38,6 @@ from canarium.errors import ApiError, CanariumError
 from canarium.kube.client import Client
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.store import Key
-from canarium.kube.informers.watched import OURS
 from canarium.kube.kinds import POD_METRICS
 from canarium.memo import remember
 from canarium.metrics.profile_directory import OwnProfiles

@@ -1,14 +1,16 @@
-"""The kinds that the operator reads or writes, and the URL path of each of their objects."""
+"""The table of kinds with those of the routers, and the URL path of each of their objects."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 from urllib.parse import quote
 
+from canarium.core.kinds import AROUND, KEPT, OF_A_MODEL, OTHER_SWITCHES, OURS, Row
 from canarium.core.plan import RouteKind, ScalerKind
 from canarium.core.spec import TemplateKind
 from canarium.errors import ApiError
-from canarium.routing import ROUTE_TYPES
+from canarium.routing import ROUTE_TYPES, ROUTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,11 @@ class Resource:
     plural: str
     only: str = ""
     'The one object of the kind that is listed and watched, by its name; "" for all.'
+
+    @classmethod
+    def of(cls, row: Row) -> Resource:
+        """The kind of a row of the table."""
+        return cls(row.kind, row.api_version, row.plural)
 
     @property
     def root(self) -> str:
@@ -49,35 +56,57 @@ def _escape(segment: str) -> str:
     return quote(segment, safe="")
 
 
-MODEL_DEPLOYMENTS = Resource("ModelDeployment", "canarium.dev/v1alpha1", "modeldeployments")
-MODEL_REVISIONS = Resource("ModelRevision", "canarium.dev/v1alpha1", "modelrevisions")
-DEPLOYMENTS = Resource("Deployment", "apps/v1", "deployments")
-REPLICA_SETS = Resource("ReplicaSet", "apps/v1", "replicasets")
-JOBS = Resource("Job", "batch/v1", "jobs")
-PODS = Resource("Pod", "v1", "pods")
-POD_METRICS = Resource("PodMetrics", "metrics.k8s.io/v1beta1", "pods")
-SERVICES = Resource("Service", "v1", "services")
-HORIZONTAL_POD_AUTOSCALERS = Resource(
-    "HorizontalPodAutoscaler", "autoscaling/v2", "horizontalpodautoscalers"
+_ROUTES = tuple(
+    Row(
+        route.kind,
+        route.api_version,
+        route.plural,
+        KEPT,
+        selector=OURS,
+        observed="routes",
+        written="Applied",
+        role="Route",
+        feature=router.name,
+        rare=not route.common,
+        neighbours=router.attaches,
+    )
+    for router in ROUTERS.values()
+    for route in router.routes
 )
-SCALED_OBJECTS = Resource("ScaledObject", "keda.sh/v1alpha1", "scaledobjects")
-POD_DISRUPTION_BUDGETS = Resource("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets")
-ENDPOINT_SLICES = Resource("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
-GATEWAY_CLASSES = Resource("GatewayClass", "gateway.networking.k8s.io/v1", "gatewayclasses")
-GATEWAYS = Resource("Gateway", "gateway.networking.k8s.io/v1", "gateways")
-METRIC_TEMPLATES = Resource("MetricTemplate", "canarium.dev/v1alpha1", "metrictemplates")
-CLUSTER_METRIC_TEMPLATES = Resource(
-    "ClusterMetricTemplate", "canarium.dev/v1alpha1", "clustermetrictemplates"
-)
-SECRETS = Resource("Secret", "v1", "secrets")
-LEASES = Resource("Lease", "coordination.k8s.io/v1", "leases")
-EVENTS = Resource("Event", "events.k8s.io/v1", "events")
-CORE_EVENTS = Resource("Event", "v1", "events")
-"The same objects; by this version they can be selected by what they are about."
-TOKEN_REVIEWS = Resource("TokenReview", "authentication.k8s.io/v1", "tokenreviews")
-SUBJECT_ACCESS_REVIEWS = Resource(
-    "SubjectAccessReview", "authorization.k8s.io/v1", "subjectaccessreviews"
-)
+_READ_FOR = {kind: router.name for router in ROUTERS.values() for kind in router.reads}
+_VARYING = {
+    row.kind: f"{row.plural}.{row.group}" for row in _ROUTES if ROUTE_TYPES[row.kind].varies
+}
+
+
+def _add_readers(row: Row) -> Row:
+    """What the routers say of a kind that isn't theirs: for whose sake it is read, and of what."""
+    only = tuple(_VARYING.values()) if row.kind == "CustomResourceDefinition" else ()
+    return replace(row, feature=_READ_FOR.get(row.kind, row.feature), only=only)
+
+
+TABLE = (*OF_A_MODEL, *_ROUTES, *map(_add_readers, AROUND))
+"Every kind; here those of the routers enter."
+SWITCHES = {
+    router.name: f"routers.{router.setting}" for router in ROUTERS.values() if router.routes
+}
+SWITCHES |= OTHER_SWITCHES
+FEATURES = {name: frozenset(row.kind for row in TABLE if row.feature == name) for name in SWITCHES}
+"What can be switched off, and the kinds that the operator then neither reads nor writes."
+_RESOURCES = {row.kind: Resource.of(row) for row in TABLE}
+MODEL_DEPLOYMENTS = _RESOURCES["ModelDeployment"]
+MODEL_REVISIONS = _RESOURCES["ModelRevision"]
+DEPLOYMENTS = _RESOURCES["Deployment"]
+PODS = _RESOURCES["Pod"]
+POD_METRICS = _RESOURCES["PodMetrics"]
+SERVICES = _RESOURCES["Service"]
+ENDPOINT_SLICES = _RESOURCES["EndpointSlice"]
+GATEWAYS = _RESOURCES["Gateway"]
+SECRETS = _RESOURCES["Secret"]
+LEASES = _RESOURCES["Lease"]
+EVENTS, CORE_EVENTS = (Resource.of(row) for row in TABLE if row.kind == "Event")
+TOKEN_REVIEWS = _RESOURCES["TokenReview"]
+SUBJECT_ACCESS_REVIEWS = _RESOURCES["SubjectAccessReview"]
 QUESTIONS = (TOKEN_REVIEWS, SUBJECT_ACCESS_REVIEWS)
 "Created, and never there: the answer is in what comes back."
 VERSION = Resource("Info", "v1", "version")
@@ -85,30 +114,13 @@ VERSION = Resource("Info", "v1", "version")
 API = Resource("APIVersions", "v1", "api")
 "No object, either: at /api."
 
-_CRDS = Resource("CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions")
-ROUTES: dict[RouteKind, Resource] = {
-    kind: Resource(kind, route.api_version, route.plural) for kind, route in ROUTE_TYPES.items()
+ROUTES: dict[RouteKind, Resource] = {row.kind: Resource.of(row) for row in _ROUTES}
+SCALERS = {cast("ScalerKind", row.kind): Resource.of(row) for row in AROUND if row.role == "Scaler"}
+TEMPLATES = {
+    cast("TemplateKind", row.kind): Resource.of(row) for row in AROUND if row.role == "Template"
 }
 DEFINITIONS: dict[RouteKind, Resource] = {
-    kind: replace(_CRDS, only=f"{route.plural}.{route.api_version.partition('/')[0]}")
-    for kind, route in ROUTE_TYPES.items()
-    if route.varies
+    kind: replace(_RESOURCES["CustomResourceDefinition"], only=name)
+    for kind, name in _VARYING.items()
 }
 "Of the kinds of routes whose fields differ from one installed version to another."
-SCALERS: dict[ScalerKind, Resource] = {
-    "HorizontalPodAutoscaler": HORIZONTAL_POD_AUTOSCALERS,
-    "ScaledObject": SCALED_OBJECTS,
-}
-TEMPLATES: dict[TemplateKind, Resource] = {
-    "MetricTemplate": METRIC_TEMPLATES,
-    "ClusterMetricTemplate": CLUSTER_METRIC_TEMPLATES,
-}
-CHILDREN: dict[str, Resource] = {
-    MODEL_REVISIONS.kind: MODEL_REVISIONS,
-    DEPLOYMENTS.kind: DEPLOYMENTS,
-    SERVICES.kind: SERVICES,
-    JOBS.kind: JOBS,
-    POD_DISRUPTION_BUDGETS.kind: POD_DISRUPTION_BUDGETS,
-    **dict(ROUTES.items()),
-    **dict(SCALERS.items()),
-}

@@ -9,11 +9,12 @@ kept of uids, that is one that chooses other pods than ours for good.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
+from canarium.core.kinds import Row
 from canarium.core.names import REVISION_LABEL
 from canarium.core.observed import Meta
 from canarium.core.plan import (
@@ -29,17 +30,10 @@ from canarium.errors import BugError, CanariumError, ConflictError, NotFoundErro
 from canarium.kube.client import Client
 from canarium.kube.informers.projections.meta import project_meta
 from canarium.kube.informers.store import Record, Store, model_key, own_key
-from canarium.kube.kinds import CHILDREN, MODEL_DEPLOYMENTS
+from canarium.kube.kinds import MODEL_DEPLOYMENTS, TABLE, Resource
 
-POSTED = ("ModelRevision", "Deployment", "Service", "Job", "PodDisruptionBudget")
-"""Kinds of which we never take a field away again: they are created by POST, which the apiserver
-refuses when the name is taken. What POST wrote, a later apply without it would leave standing, so
-routes and autoscalers are looked up and applied instead."""
-
-
-CHOOSING = ("Deployment", "Job")
-"""Kinds that choose pods by a selector that nobody can change. Ours is of labels that the chart's
-policies let nobody else give pods, so what has another one was made by somebody else."""
+CHOOSING = frozenset(row.kind for row in TABLE if row.chooses_pods)
+"Kinds of which only what we made ourselves counts."
 
 
 class RefusedError(CanariumError):
@@ -99,14 +93,22 @@ NO_CHILDREN: Children = _NoChildren()
 
 
 class Writer:
-    """Writes children of one object after the other; `owner` is the kind of those objects."""
+    """Writes children of one object after the other; `owner` is the kind of those objects.
+
+    `kinds` is the table of kinds, for how children are written.
+    """
 
     def __init__(
-        self, client: Client, cache: Children, owner: str = MODEL_DEPLOYMENTS.kind
+        self,
+        client: Client,
+        cache: Children,
+        owner: str = MODEL_DEPLOYMENTS.kind,
+        kinds: Iterable[Row] = TABLE,
     ) -> None:
         self._client = client
         self._cache = cache
         self._owner = owner
+        self._rows = {row.kind: row for row in kinds if row.written}
 
     async def refresh(self, namespace: str, ref: Ref) -> None:
         """Read one child live into the cache."""
@@ -141,7 +143,7 @@ class Writer:
         found = project_meta(raw)
         self._check_owner(model, ref, found)
         is_labelled = model_key(_Bare(found)) == own_key(model)
-        if _is_forged(write, raw, found, is_labelled=is_labelled):
+        if _is_forged(self._rows[ref.kind], write, raw, found, is_labelled=is_labelled):
             return await self._replace(namespace, write, found)
         if is_labelled:
             await self.refresh(namespace, ref)
@@ -156,7 +158,7 @@ class Writer:
         ref = write.ref
         with contextlib.suppress(NotFoundError):
             # By its uid alone: whatever else of it changes, it doesn't become ours.
-            await self._client.delete(CHILDREN[ref.kind], namespace, ref.name, found.uid, "")
+            await self._client.delete(self._find_resource(ref), namespace, ref.name, found.uid, "")
         made, raw = await self._post(namespace, write)
         if raw is not None:
             raise RefusedError(
@@ -170,7 +172,7 @@ class Writer:
     async def _create_new(self, namespace: str, write: Create) -> tuple[str, bytes | None]:
         """Create the child: its uid; when the name is taken, what has it."""
         ref = write.ref
-        if ref.kind in POSTED:
+        if self._rows[ref.kind].written == "Posted":
             return await self._post(namespace, write)
         raw = await self._fetch(namespace, ref)
         if raw is not None:
@@ -178,7 +180,7 @@ class Writer:
         return await self._put(namespace, ref, write.body, OWNER_MANAGER, force=False), None
 
     async def _post(self, namespace: str, write: Create) -> tuple[str, bytes | None]:
-        resource = CHILDREN[write.ref.kind]
+        resource = self._find_resource(write.ref)
         try:
             answer = await self._client.create(resource, namespace, write.body, OWNER_MANAGER)
         except ConflictError as error:
@@ -217,7 +219,7 @@ class Writer:
             part[path[-1]] = None
         body = _precondition({"spec": spec}, write.resource_version)
         answer = await self._client.merge(
-            CHILDREN[write.ref.kind], namespace, write.ref.name, body, manager=write.manager
+            self._find_resource(write.ref), namespace, write.ref.name, body, manager=write.manager
         )
         self._take(write.ref, answer)
         return project_meta(answer).resource_version
@@ -226,7 +228,7 @@ class Writer:
         ref, store = write.ref, self._cache.children(write.ref.kind)
         try:
             answer = await self._client.delete(
-                CHILDREN[ref.kind], namespace, ref.name, write.uid, write.resource_version
+                self._find_resource(ref), namespace, ref.name, write.uid, write.resource_version
             )
         except NotFoundError:
             store.drop(namespace, ref.name)
@@ -240,7 +242,7 @@ class Writer:
     async def _record(self, namespace: str, write: RecordOutcome) -> None:
         ref, body = write.ref, _precondition({"status": write.status}, write.resource_version)
         answer = await self._client.merge(
-            CHILDREN[ref.kind],
+            self._find_resource(ref),
             namespace,
             ref.name,
             body,
@@ -253,24 +255,27 @@ class Writer:
         self, namespace: str, ref: Ref, body: Mapping[str, Any], manager: str, *, force: bool
     ) -> str:
         answer = await self._client.apply(
-            CHILDREN[ref.kind], namespace, ref.name, body, manager, force=force
+            self._find_resource(ref), namespace, ref.name, body, manager, force=force
         )
         return self._take(ref, answer)
 
     async def _fetch(self, namespace: str, ref: Ref) -> bytes | None:
-        if ref.kind == "Job":
+        if "get" not in self._rows[ref.kind].verbs:
             return await self._find(namespace, ref)
         try:
-            return await self._client.get(CHILDREN[ref.kind], namespace, ref.name)
+            return await self._client.get(self._find_resource(ref), namespace, ref.name)
         except NotFoundError:
             return None
 
     async def _find(self, namespace: str, ref: Ref) -> bytes | None:
         """The same where the operator has no right to get one object, but to list them."""
         named = f"metadata.name={ref.name}"
-        pages = self._client.list_pages(CHILDREN[ref.kind], namespace, fields=named)
+        pages = self._client.list_pages(self._find_resource(ref), namespace, fields=named)
         found = [item async for page in pages for item in page.items or ()]
         return bytes(found[0]) if found else None
+
+    def _find_resource(self, ref: Ref) -> Resource:
+        return Resource.of(self._rows[ref.kind])
 
     def _take(self, ref: Ref, raw: bytes) -> str:
         """Take what the apiserver answered into the cache; its uid."""
@@ -294,16 +299,15 @@ def _describe_conflict(ref: Ref, found: Meta, ours: str) -> str:
     return f"{taken} {of} {ours} {owner.name} and is left alone: rename one of the two"
 
 
-def _is_forged(write: Create, raw: bytes, found: Meta, *, is_labelled: bool) -> bool:
+def _is_forged(row: Row, write: Create, raw: bytes, found: Meta, *, is_labelled: bool) -> bool:
     """Whether what claims a child's name is none of ours, whatever its ownerReferences say.
 
     A Job is never changed, so one without our labels wasn't made by us either; a Deployment may
     have lost them, and gets them again.
     """
-    kind = write.ref.kind
-    if kind not in CHOOSING:
+    if not row.chooses_pods:
         return False
-    if kind == "Job" and not is_labelled:
+    if "patch" not in row.verbs and not is_labelled:
         return True
     if write.uid is not None:
         return found.uid != write.uid

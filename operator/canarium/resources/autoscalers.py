@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from canarium.core.kinds import API_VERSIONS
 from canarium.core.names import child_name, revision_selector
 from canarium.core.observed import ModelObject
 from canarium.core.plan import ScalerKind
@@ -21,10 +22,6 @@ from canarium.resources.pod_template import SERVER_NAME
 
 POLLING_SECONDS = 5
 "How often KEDA looks whether a model at zero pods is wanted; its own 30 s would be a long wait."
-_API_VERSIONS: Mapping[ScalerKind, str] = {
-    "HorizontalPodAutoscaler": "autoscaling/v2",
-    "ScaledObject": "keda.sh/v1alpha1",
-}
 KINDS: Mapping[ScalerKind, str] = {"HorizontalPodAutoscaler": "HPA", "ScaledObject": "KEDA"}
 "What each is called in reasons and by people."
 RESOURCES: Mapping[str, str] = {"CPU": "cpu", "Memory": "memory"}
@@ -68,7 +65,11 @@ def make_scaler(
     `triggers` has, by the metric's name, what KEDA is to ask: serverAddress and query.
     """
     frame = make_frame(kind, model, bounds.revision)
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": frame["metadata"]["name"]}
+    target = {
+        "apiVersion": API_VERSIONS["Deployment"],
+        "kind": "Deployment",
+        "name": frame["metadata"]["name"],
+    }
     spec = (
         _make_hpa(bounds, scaling)
         if kind == "HorizontalPodAutoscaler"
@@ -81,7 +82,7 @@ def make_frame(kind: ScalerKind, model: ModelObject, revision: str) -> dict[str,
     """An autoscaler without its spec."""
     name = child_name(model.meta.name, revision)
     return {
-        "apiVersion": _API_VERSIONS[kind],
+        "apiVersion": API_VERSIONS[kind],
         "kind": kind,
         "metadata": make_meta(model, name, revision_selector(model.meta.name, revision)),
     }

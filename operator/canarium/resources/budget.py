@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from canarium.core.kinds import API_VERSIONS
 from canarium.core.names import MODEL_LABEL
 from canarium.core.observed import ModelObject
 from canarium.resources.objects import make_meta
@@ -19,7 +20,7 @@ def make_budget(model: ModelObject, max_unavailable: str) -> dict[str, Any]:
     own = {MODEL_LABEL: model.meta.name}
     most = int(max_unavailable) if max_unavailable.isdecimal() else max_unavailable
     return {
-        "apiVersion": "policy/v1",
+        "apiVersion": API_VERSIONS["PodDisruptionBudget"],
         "kind": "PodDisruptionBudget",
         "metadata": make_meta(model, model.meta.name, own),
         "spec": {

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from canarium.core.kinds import API_VERSIONS
 from canarium.core.names import (
     GIVEN_PREFIX,
     JOB_NAME_LABEL,
@@ -54,7 +55,7 @@ def make_job(model: ModelObject, name: str, spec: JobSpec, judged: Judged) -> di
     labels = {**revision_selector(model.meta.name, judged.revision), METRIC_LABEL: spec.name}
     selector = {JUDGED_MODEL_LABEL: model.meta.name, JOB_NAME_LABEL: name}
     return {
-        "apiVersion": "batch/v1",
+        "apiVersion": API_VERSIONS["Job"],
         "kind": "Job",
         "metadata": make_meta(model, name, labels),
         "spec": {

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from canarium.core.kinds import API_VERSIONS
 from canarium.core.names import (
     API_VERSION,
     MODEL_LABEL,
@@ -44,7 +45,7 @@ def make_model_revision(model: ModelObject, spec: Spec, revision: str) -> dict[s
     template = render_template(model.meta.name, revision, spec)
     labels = revision_selector(model.meta.name, revision)
     return {
-        "apiVersion": API_VERSION,
+        "apiVersion": API_VERSIONS["ModelRevision"],
         "kind": "ModelRevision",
         "metadata": make_meta(model, child_name(model.meta.name, revision), labels),
         "spec": {
@@ -75,7 +76,7 @@ def make_deployment(
         meta = template["metadata"]
         meta["annotations"] = {**meta.get("annotations", {}), RESTART_ANNOTATION: restarted_at}
     return {
-        "apiVersion": "apps/v1",
+        "apiVersion": API_VERSIONS["Deployment"],
         "kind": "Deployment",
         "metadata": make_meta(model, record.meta.name, selector),
         "spec": {
@@ -90,7 +91,7 @@ def make_deployment(
 def make_capacity(name: str, namespace: str, replicas: int) -> dict[str, Any]:
     """What the capacity manager applies: a Deployment's replicas and nothing else."""
     return {
-        "apiVersion": "apps/v1",
+        "apiVersion": API_VERSIONS["Deployment"],
         "kind": "Deployment",
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"replicas": replicas},
@@ -103,7 +104,7 @@ def make_service(
     """A Service; `revision` is "" for the one that leads to the model."""
     labels = {MODEL_LABEL: model.meta.name, **({REVISION_LABEL: revision} if revision else {})}
     return {
-        "apiVersion": "v1",
+        "apiVersion": API_VERSIONS["Service"],
         "kind": "Service",
         "metadata": make_meta(model, name, labels),
         "spec": dict(spec),

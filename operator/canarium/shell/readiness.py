@@ -31,7 +31,7 @@ def find_problems(reflectors: Iterable[Reflector], barred: Collection[str]) -> l
             found.append(f"{name}: not listed yet ({why})")
         elif reflector.age > STALE_SECONDS:
             found.append(f"{name}: nothing heard for {reflector.age:.0f} s ({why})")
-        elif reflector.state == "absent" and reflector.resource is MODEL_REVISIONS:
+        elif reflector.state == "absent" and reflector.resource == MODEL_REVISIONS:
             found.append(f"{name}: not served, so nothing can be rolled out: {CURE}")
     return found
 

@@ -48,8 +48,8 @@ from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections.meta import project_meta
 from canarium.kube.informers.reflector import Reflector
 from canarium.kube.informers.store import Key, is_newer
-from canarium.kube.informers.watched import FEATURES, make_reflectors
-from canarium.kube.kinds import MODEL_DEPLOYMENTS, TEMPLATES
+from canarium.kube.informers.watched import make_reflectors
+from canarium.kube.kinds import FEATURES, MODEL_DEPLOYMENTS, TEMPLATES
 from canarium.kube.lease import Lease
 from canarium.kube.pod_events import AT_ONCE, PodEvents
 from canarium.kube.queues.backoff import Backoff
@@ -109,7 +109,7 @@ class Options:
     workers: int = WORKERS
     resync_seconds: float = RESYNC_SECONDS
     disabled: tuple[str, ...] = ()
-    "Names of `watched.FEATURES`."
+    "Names of `kube.kinds.FEATURES`."
     measuring: Settings = field(default_factory=Settings)
     prices: PriceList | None = None
     defaults: Defaults = NO_DEFAULTS

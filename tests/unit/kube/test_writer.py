@@ -210,10 +210,10 @@ async def test_a_name_that_was_taken_and_is_free_again_is_looked_at_anew(kind: s
 async def test_a_job_is_read_by_the_right_to_list_them() -> None:
     shell = Shell(make_choosing("Job", SELECTORS["Job"], LABELS))
     await shell.writer.refresh("risk", Ref("Job", NAME))
-    (found,) = shell.cache.jobs.of(("risk", "fraud"))
+    (found,) = shell.cache.children("Job").of(("risk", "fraud"))
     del shell.client.objects["Job", NAME]
     await shell.writer.refresh("risk", Ref("Job", NAME))
-    assert (found.meta.name, shell.cache.jobs.of(("risk", "fraud"))) == (NAME, ())
+    assert (found.meta.name, shell.cache.children("Job").of(("risk", "fraud"))) == (NAME, ())
     assert shell.client.requests == [f"list Job {NAME}"] * 2
 
 

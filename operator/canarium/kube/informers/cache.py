@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -12,17 +13,16 @@ from msgspec import Raw
 
 from canarium.api.modeldeployment.defaults import NO_DEFAULTS, Defaults
 from canarium.core.allowed_addresses import EVERYTHING, Allowed
+from canarium.core.kinds import Row
 from canarium.core.lending import TenantQueries
 from canarium.core.made import pick_pods
 from canarium.core.observed import (
     AnalysisResult,
-    BudgetRecord,
+    ChildRecord,
     DefinitionRecord,
     DeploymentRecord,
-    EndpointsRecord,
     GatewayClassRecord,
     GatewayRecord,
-    JobRecord,
     ModelObject,
     NeighbourRecord,
     Observed,
@@ -41,41 +41,14 @@ from canarium.core.spec import ParentRef, TemplateKind, TemplateRef
 from canarium.kube.boundary import Boundary
 from canarium.kube.informers.claims import Claims
 from canarium.kube.informers.neighbours import Neighbours
-from canarium.kube.informers.projections.autoscalers import (
-    make_scaler_projection,
-    project_budget,
-    scaler_key,
-)
-from canarium.kube.informers.projections.jobs import project_job
+from canarium.kube.informers.projections import NEIGHBOURS, make_projections
+from canarium.kube.informers.projections.autoscalers import scaler_key
+from canarium.kube.informers.projections.children import project_child
 from canarium.kube.informers.projections.meta import Projection
 from canarium.kube.informers.projections.models import project_model
-from canarium.kube.informers.projections.neighbours import (
-    project_grpc_neighbour,
-    project_http_neighbour,
-)
-from canarium.kube.informers.projections.revisions import project_revision
-from canarium.kube.informers.projections.routes import make_route_projection
-from canarium.kube.informers.projections.services import project_service
-from canarium.kube.informers.projections.workloads import project_deployment
-from canarium.kube.informers.store import Key, Store, own_key
-from canarium.kube.kinds import DEFINITIONS, ROUTES, SCALERS
+from canarium.kube.informers.store import Key, Store, model_key, own_key
+from canarium.kube.kinds import DEFINITIONS, ROUTES, SCALERS, TABLE, TEMPLATES
 from canarium.rollout.plan import canary_fails
-
-PROJECTIONS: dict[str, Projection] = {
-    "ModelRevision": project_revision,
-    "Deployment": project_deployment,
-    "Service": project_service,
-    "Job": project_job,
-    "PodDisruptionBudget": project_budget,
-    **{kind: make_route_projection(kind) for kind in ROUTES},
-    **{kind: make_scaler_projection(kind) for kind in SCALERS},
-}
-"How the kinds that we write become records."
-NEIGHBOURS: dict[RouteKind, Projection] = {
-    "HTTPRoute": project_http_neighbour,
-    "GRPCRoute": project_grpc_neighbour,
-}
-"The same of routes that anybody writes, of which models learn what they don't get."
 
 
 class Cache:
@@ -87,7 +60,8 @@ class Cache:
     `tenant_queries` what queries of its objects may read there, `addresses` what else may be asked
     for them;
     `defaults` are what its objects leave out of spec.rollout. `boundary` notes what is raised about
-    single objects.
+    single objects. `kinds` are the table, and `projections` how kinds become records that have more
+    than metadata and a spec, beside those that have a projection already.
     """
 
     def __init__(
@@ -101,6 +75,8 @@ class Cache:
         addresses: Allowed = EVERYTHING,
         defaults: Defaults = NO_DEFAULTS,
         boundary: Boundary | None = None,
+        kinds: Iterable[Row] = TABLE,
+        projections: Mapping[str, Projection] = MappingProxyType({}),
     ) -> None:
         self.boundary = boundary or Boundary()
         self._wake = wake
@@ -120,48 +96,59 @@ class Cache:
             kind: Store(own_key, partial(self._take_neighbour, kind)) for kind in NEIGHBOURS
         }
         "Routes whoever made them, ours among them."
-        self.revisions: Store[RevisionRecord] = Store(on_change=soon)
-        self.deployments: Store[DeploymentRecord] = Store(on_change=soon)
-        self.pods: Store[PodRecord] = Store(on_change=self._wake_for_pods)
-        self.replica_sets: Store[ReplicaSetRecord] = Store(on_change=soon)
-        self.services: Store[ServiceRecord] = Store(on_change=soon)
-        self.jobs: Store[JobRecord] = Store(on_change=soon)
-        self.budgets: Store[BudgetRecord] = Store(on_change=soon)
+        self.kinds = tuple(row for row in kinds if row.selector is not None)
+        self.projections: dict[str, Projection] = {
+            **{row.kind: project_child for row in self.kinds},
+            **make_projections(self.boundary),
+            **projections,
+        }
+        wakers = self._list_wakers()
+        self.stores: dict[str, Store[Any]] = {
+            row.kind: Store(*wakers.get(row.kind, (model_key, soon)))
+            for row in self.kinds
+            if not row.only
+        }
+        self._optional = frozenset(row.kind for row in self.kinds if row.granted)
+        self._inputs = _group_inputs(self.kinds)
+        self._others = [row.kind for row in self.kinds if row.written and not row.observed]
+        self.revisions: Store[RevisionRecord] = self.stores["ModelRevision"]
+        self.deployments: Store[DeploymentRecord] = self.stores["Deployment"]
+        self.pods: Store[PodRecord] = self.stores["Pod"]
+        self.replica_sets: Store[ReplicaSetRecord] = self.stores["ReplicaSet"]
+        self.services: Store[ServiceRecord] = self.stores["Service"]
         self.scalers: dict[ScalerKind, Store[ScalerRecord]] = {
-            kind: Store(scaler_key, soon) for kind in SCALERS
+            kind: self.stores[kind] for kind in SCALERS
         }
-        self.seen: Mapping[str, frozenset[str | None]] = {}
-        "Of the kinds that one can do without, the namespaces (None for all) where each is seen."
-        self.endpoints: Store[EndpointsRecord] = Store(on_change=soon)
         self.routes: dict[RouteKind, Store[RouteRecord]] = {
-            kind: Store(on_change=self._wake_for_route) for kind in ROUTES
+            kind: self.stores[kind] for kind in ROUTES
         }
-        self.gateways: Store[GatewayRecord] = Store(own_key, self._wake_attached)
-        self.gateway_classes: Store[GatewayClassRecord] = Store(own_key, self._wake_class)
+        self.templates: dict[TemplateKind, Store[TemplateRecord]] = {
+            kind: self.stores[kind] for kind in TEMPLATES
+        }
+        self.gateways: Store[GatewayRecord] = self.stores["Gateway"]
+        self.gateway_classes: Store[GatewayClassRecord] = self.stores["GatewayClass"]
         self.definitions: dict[RouteKind, Store[DefinitionRecord]] = {
             kind: Store(own_key, lambda _key: self.wake_all()) for kind in DEFINITIONS
         }
-        self.templates: dict[TemplateKind, Store[TemplateRecord]] = {
-            "MetricTemplate": Store(own_key, lambda key: self._wake_users("MetricTemplate", key)),
-            "ClusterMetricTemplate": Store(
-                own_key, lambda key: self._wake_users("ClusterMetricTemplate", key)
-            ),
-        }
+        self.seen: Mapping[str, frozenset[str | None]] = {}
+        "Of the kinds that one can do without, the namespaces (None for all) where each is seen."
         self.on_template: Callable[[TemplateKind, Key], None] = lambda _kind, _key: None
         "Who else wants to hear of a template that changed."
 
+    def _list_wakers(self) -> dict[str, tuple[Callable[[Any], Key | None], Callable[[Key], None]]]:
+        """Of the kinds that aren't just a model's children: whose each is, and who hears of it."""
+        return {
+            "Pod": (model_key, self._wake_for_pods),
+            "Gateway": (own_key, self._wake_attached),
+            "GatewayClass": (own_key, self._wake_class),
+            **dict.fromkeys(SCALERS, (scaler_key, self._wake_soon)),
+            **dict.fromkeys(ROUTES, (model_key, self._wake_for_route)),
+            **{kind: (own_key, partial(self._wake_users, kind)) for kind in TEMPLATES},
+        }
+
     def children(self, kind: str) -> Store[Any]:
         """The store of a kind that we write."""
-        stores: dict[str, Store[Any]] = {
-            "ModelRevision": self.revisions,
-            "Deployment": self.deployments,
-            "Service": self.services,
-            "Job": self.jobs,
-            "PodDisruptionBudget": self.budgets,
-            **dict(self.routes.items()),
-            **dict(self.scalers.items()),
-        }
-        return stores[kind]
+        return self.stores[kind]
 
     def observe(
         self,
@@ -175,22 +162,14 @@ class Cache:
         key, gateways = own_key(model), self._find_gateways(model)
         return Observed(
             model=model,
-            revisions=self.revisions.of(key),
-            deployments=self.deployments.of(key),
-            pods=self.pods.of(key),
-            replica_sets=self._list_replica_sets(key),
-            services=self.services.of(key),
-            endpoints=self.endpoints.of(key),
-            routes=tuple(chain.from_iterable(store.of(key) for store in self.routes.values())),
+            **self._gather(key),
+            others={kind: self._list_own(kind, model) for kind in self._others},
             gateways=gateways,
             gateway_classes=self._find_classes(gateways),
             definitions=self._find_definitions(),
             installed=self.installed,
             templates=self._find_templates(model),
-            jobs=self.jobs.of(key) if self._sees("Job", key) else None,
-            scalers=tuple(chain.from_iterable(store.of(key) for store in self.scalers.values())),
             scaler_kinds=frozenset(kind for kind in SCALERS if self._sees(kind, key)),
-            budgets=self.budgets.of(key) if self._sees("PodDisruptionBudget", key) else None,
             rivals=(
                 *self._claims.rivals(key),
                 *self._neighbours.find(key, self._claims.rank(key)),
@@ -205,20 +184,34 @@ class Cache:
             failures=failures,
         )
 
+    def _gather(self, key: Key) -> dict[str, Any]:
+        """The records that belong to a model, by the field of `Observed` that has them."""
+        return {field: self._find_records(kinds, key) for field, kinds in self._inputs.items()}
+
+    def _find_records(self, kinds: tuple[str, ...], key: Key) -> tuple[Any, ...] | None:
+        """None where the one kind may not be seen; which of several may is told by itself."""
+        if len(kinds) == 1:
+            return self.stores[kinds[0]].of(key) if self._sees(kinds[0], key) else None
+        return tuple(chain.from_iterable(self.stores[kind].of(key) for kind in kinds))
+
+    def _list_own(self, kind: str, model: ModelObject) -> tuple[ChildRecord, ...] | None:
+        key = own_key(model)
+        if not self._sees(kind, key):
+            return None
+        records: tuple[ChildRecord, ...] = self.stores[kind].of(key)
+        return tuple(r for r in records if r.meta.owner and r.meta.owner.uid == model.meta.uid)
+
     def counted_pods(self, key: Key) -> tuple[PodRecord, ...]:
         """The pods that are measured: those of Deployments that we made, by what status says."""
         model, pods = self.models.get(*key), self.pods.of(key)
         made = model.status.made if model is not None else None
-        return pods if made is None else pick_pods(pods, self._list_replica_sets(key), made)
-
-    def _list_replica_sets(self, key: Key) -> tuple[ReplicaSetRecord, ...] | None:
-        return self.replica_sets.of(key) if self._sees("ReplicaSet", key) else None
+        if made is None:
+            return pods
+        return pick_pods(pods, self._find_records(("ReplicaSet",), key), made)
 
     def project(self, kind: str, raw: bytes | Raw) -> Any:
         """The record of an object of a kind that we write."""
-        if kind == "ModelRevision":
-            return project_revision(raw, self.boundary)
-        return PROJECTIONS[kind](raw)
+        return self.projections[kind](raw)
 
     def project_model(
         self, raw: bytes | Raw | Mapping[str, Any], known: ModelObject | None
@@ -240,7 +233,10 @@ class Cache:
             self.wake_all()
 
     def _sees(self, kind: str, key: Key) -> bool:
-        return not self.seen.get(kind, frozenset()).isdisjoint((None, key[0]))
+        """Whether objects of a kind can be seen there: of what nobody can do without, always."""
+        return kind not in self._optional or not self.seen.get(kind, frozenset()).isdisjoint(
+            (None, key[0])
+        )
 
     def wake_all(self) -> None:
         """Have every object looked at."""
@@ -327,6 +323,15 @@ class Cache:
             model = self.models.get(*key)
             if model is not None and gateway in _gateway_keys(model):
                 self._wake(key)
+
+
+def _group_inputs(kinds: Iterable[Row]) -> dict[str, tuple[str, ...]]:
+    """The kinds of each field of `Observed`."""
+    inputs: dict[str, tuple[str, ...]] = {}
+    for row in kinds:
+        if row.observed:
+            inputs[row.observed] = (*inputs.get(row.observed, ()), row.kind)
+    return inputs
 
 
 def _home(kind: TemplateKind, namespace: str) -> str:

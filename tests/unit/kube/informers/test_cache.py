@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from canarium.core.observed import Observed, ReplicaSetRecord
 from canarium.kube.informers.cache import Cache
-from canarium.kube.informers.projections.autoscalers import make_scaler_projection, project_budget
+from canarium.kube.informers.projections.autoscalers import make_scaler_projection
+from canarium.kube.informers.projections.children import project_child
 from canarium.kube.informers.projections.models import project_model
 from canarium.kube.informers.projections.pods import project_pod
 from canarium.kube.informers.projections.workloads import project_replica_set
@@ -45,7 +46,7 @@ def test_a_model_is_observed_with_the_autoscalers_of_every_kind_and_its_budget()
     cache = make_cache(prometheus_url="http://prometheus.monitoring:9090")
     cache.set_seen({HPA: EVERYWHERE, SCALED_OBJECT: EVERYWHERE, BUDGET: EVERYWHERE})
     scalers = [make_scaler_projection(kind)(dump(make_scaler(kind))) for kind in cache.scalers]
-    budget = project_budget(dump(make_object(BUDGET, "fraud", spec={})))
+    budget = project_child(dump(make_object(BUDGET, "fraud", spec={})))
     for scaler in scalers:
         cache.children(scaler.kind).put(scaler)
     cache.children(BUDGET).put(budget)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from canarium.core.observed import Rival
-from canarium.kube.informers.cache import PROJECTIONS, Cache
+from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections.models import project_model
+from canarium.kube.informers.projections.routes import make_route_projection
 from canarium.kube.informers.store import Key
 
 from tests.unit.kube.wire import Json, dump, make_object
@@ -42,7 +43,7 @@ class Estate:
 
     def route(self, name: str, created: str) -> None:
         self.cache.routes["HTTPRoute"].put(
-            PROJECTIONS["HTTPRoute"](dump(make_route(name, created)))
+            make_route_projection("HTTPRoute")(dump(make_route(name, created)))
         )
 
     def rivals(self, name: str) -> tuple[Rival, ...]:
@@ -132,7 +133,7 @@ def test_a_change_of_a_route_that_decides_nothing_wakes_nobody_else() -> None:
     moved = make_route("old", "2026-01-01T00:00:00Z")
     moved["metadata"]["resourceVersion"] = "7"
     moved["spec"] = {"rules": []}
-    estate.cache.routes["HTTPRoute"].put(PROJECTIONS["HTTPRoute"](dump(moved)))
+    estate.cache.routes["HTTPRoute"].put(make_route_projection("HTTPRoute")(dump(moved)))
     assert estate.woken == [("risk", "old")]
 
 
@@ -153,5 +154,5 @@ def test_routes_of_other_makers_take_nothing_from_gateway_apis() -> None:
     estate = crowd()
     estate.put(make_model("mesh"))
     route = make_route("mesh", "2025-01-01T00:00:00Z", "VirtualService")
-    estate.cache.routes["VirtualService"].put(PROJECTIONS["VirtualService"](dump(route)))
+    estate.cache.routes["VirtualService"].put(make_route_projection("VirtualService")(dump(route)))
     assert estate.rivals("old") == ()

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from canarium.core.observed import Rival
 from canarium.kube.informers import neighbours
-from canarium.kube.informers.cache import NEIGHBOURS, PROJECTIONS, Cache
+from canarium.kube.informers.cache import Cache
+from canarium.kube.informers.projections import NEIGHBOURS
 from canarium.kube.informers.projections.models import project_model
 from canarium.kube.informers.projections.neighbours import MOST_DEMANDS, MOST_OF_A_PATH
+from canarium.kube.informers.projections.routes import make_route_projection
 from canarium.kube.informers.store import Key
 
 from tests.unit.kube.wire import Json, dump, make_object
@@ -65,7 +67,7 @@ class Estate:
         about = {"labels": labels, "creationTimestamp": OURS, "namespace": namespace}
         route = make_object("HTTPRoute", name, metadata=about, spec={})
         route["metadata"] |= about
-        self.cache.routes["HTTPRoute"].put(PROJECTIONS["HTTPRoute"](dump(route)))
+        self.cache.routes["HTTPRoute"].put(make_route_projection("HTTPRoute")(dump(route)))
         self.woken.clear()
 
     def see(self, *routes: Json) -> None:

@@ -2,14 +2,14 @@ import json
 from typing import Any, get_args
 
 import pytest
-from canarium.core.observed import BudgetRecord, Meta, Owner, ScalerCondition, ScalerRecord
+from canarium.core.observed import ChildRecord, Meta, Owner, ScalerCondition, ScalerRecord
 from canarium.core.plan import ScalerKind
 from canarium.kube.informers.cache import Cache
 from canarium.kube.informers.projections.autoscalers import (
     make_scaler_projection,
-    project_budget,
     scaler_key,
 )
+from canarium.kube.informers.projections.children import project_child
 from canarium.kube.informers.store import Key
 from canarium.kube.kinds import SCALERS
 
@@ -62,7 +62,7 @@ def test_a_scaled_object_that_names_no_kind_aims_at_a_deployment() -> None:
 def test_a_budget_keeps_its_spec_as_the_apiserver_wrote_it() -> None:
     spec = {"maxUnavailable": "10%", "selector": {"matchLabels": LABELS}}
     body = make_object("PodDisruptionBudget", "fraud", spec=spec)
-    assert project_budget(dump(body)) == BudgetRecord(
+    assert project_child(dump(body)) == ChildRecord(
         Meta("risk", "fraud", "uid-of-fraud", "1", labels=LABELS), json.dumps(spec).encode()
     )
 

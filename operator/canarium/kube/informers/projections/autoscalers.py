@@ -1,4 +1,4 @@
-"""Autoscalers and disruption budgets as records, and whose concern an autoscaler is.
+"""Autoscalers as records, and whose concern one is.
 
 All autoscalers of a namespace are looked at, since somebody's own may aim at what is ours; those
 that concern no ModelDeployment are not kept.
@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from canarium.core.names import API_VERSION, MODEL_LABEL, REVISION_ID_LENGTH
-from canarium.core.observed import BudgetRecord, ScalerCondition, ScalerRecord
+from canarium.core.observed import ScalerCondition, ScalerRecord
 from canarium.core.plan import ScalerKind
-from canarium.kube.informers.projections.meta import project_meta
+from canarium.kube.informers.projections.meta import Condition, Wire, project_meta
 from canarium.kube.informers.store import Key
 
 OF_A_REVISION = re.compile(rf"(?P<model>.+)-[0-9a-f]{{{REVISION_ID_LENGTH}}}")
@@ -24,11 +24,7 @@ TARGETS = {"ModelDeployment": API_VERSION.partition("/")[0], "Deployment": "apps
 "The kinds that an autoscaler of our concern aims at, and their API groups."
 
 
-class _Wire(Struct, rename="camel", gc=False):
-    """Camel case outside, and no cycles for the collector."""
-
-
-class _Target(_Wire):
+class _Target(Wire):
     """A scaleTargetRef; only ScaledObjects may leave the kind out."""
 
     api_version: str = ""
@@ -36,35 +32,23 @@ class _Target(_Wire):
     name: str = ""
 
 
-class _Aim(_Wire):
+class _Aim(Wire):
     """Somebody else's autoscaler may lack even this; then it aims at nothing."""
 
     scale_target_ref: _Target | None = None
 
 
-class _Condition(_Wire):
-    type: str = ""
-    status: str = ""
-    reason: str = ""
-    message: str = ""
+class _Status(Wire):
+    conditions: list[Condition] | None = None
 
 
-class _Status(_Wire):
-    conditions: list[_Condition] | None = None
-
-
-class _Scaler(_Wire):
+class _Scaler(Wire):
     spec: Raw
     status: _Status | None = None
 
 
-class _Budget(_Wire):
-    spec: Raw
-
-
 _decode_scaler = msgspec.json.Decoder(_Scaler).decode
 _decode_aim = msgspec.json.Decoder(_Aim).decode
-_decode_budget = msgspec.json.Decoder(_Budget).decode
 
 
 def make_scaler_projection(kind: ScalerKind) -> Callable[[bytes | Raw], ScalerRecord]:
@@ -90,11 +74,6 @@ def make_scaler_projection(kind: ScalerKind) -> Callable[[bytes | Raw], ScalerRe
         )
 
     return project
-
-
-def project_budget(raw: bytes | Raw) -> BudgetRecord:
-    """A PodDisruptionBudget; its spec stays the apiserver's own JSON."""
-    return BudgetRecord(meta=project_meta(raw), spec=bytes(_decode_budget(raw).spec))
 
 
 def scaler_key(record: ScalerRecord) -> Key | None:
