@@ -38,6 +38,7 @@ lint: $(STAMP) ## Format and lint, types, layers, generated files
 	@$(BIN)/canarium crds --check crds
 	@$(BIN)/canarium operator metrics --check docs/reference/metrics.md
 	@$(BIN)/python -m observability --check
+	@$(BIN)/python -m testbed.addons.chart_rules --check
 
 check: lint ## The quick one, no root: lint, types, layers, unit and property tests
 	@$(BIN)/pytest -q -n 2 $(FAST_TESTS)
@@ -81,6 +82,7 @@ sbom: $(STAMP) ## What is in the operator's image: its bill of materials (Cyclon
 
 chart: $(STAMP) ## Write anew what is generated from the chart: deploy/operator.yaml, golden renders
 	@$(BIN)/canarium crds --output crds
+	@$(BIN)/python -m testbed.addons.chart_rules
 	@$(BIN)/python -m testbed.addons.chart_files
 
 bench: $(STAMP) ## N rollouts side by side against the targets (N=200)

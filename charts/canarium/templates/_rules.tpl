@@ -1,4 +1,6 @@
-{{/* The operator's rights: what it uses with the given values and no more. It cannot write a
+{{/* Generated from the table of kinds (operator/canarium/core/kinds.py): make chart
+
+     The operator's rights: what it uses with the given values and no more. It cannot write a
      ModelDeployment, only its status, and reads no Secret. */}}
 
 {{/* In the namespaces that it serves. */}}

@@ -23,6 +23,7 @@ from canarium.kube.kinds import (
 )
 from canarium.routing import ROUTERS
 
+from testbed.addons.chart_rules import RULES, render_rules
 from tests.unit.kube.rights import Right, list_given, list_needed
 from tests.unit.kube.wire import Json
 
@@ -79,6 +80,10 @@ def read_given(case: str) -> set[Right]:
     objects = [item for item in yaml.safe_load_all(text) if item]
     bound = {item["roleRef"]["name"] for item in objects if item["kind"] in BINDINGS}
     return list_given(objects, bound)
+
+
+def test_the_rules_of_the_chart_are_those_that_the_table_makes() -> None:
+    assert RULES.read_text() == render_rules()
 
 
 @pytest.mark.parametrize("case", CASES)
