@@ -24,7 +24,7 @@ from canarium.core.plan import Plan
 from canarium.core.spec import ExperimentSpec, HeaderMatch, Spec, Step
 from canarium.core.status import RevisionStatus, Rollout, Status
 from canarium.rollout.plan import plan
-from canarium.rollout.situation.view import ROLLING
+from canarium.rollout.situation.stages import ROLLING
 
 from tests.properties.world import NAME, NAMESPACE, World, make_rollout, make_spec
 

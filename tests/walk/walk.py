@@ -19,7 +19,7 @@ from canarium.core.plan import Plan
 from canarium.core.status import Status
 from canarium.rollout.decide.states import STATES
 from canarium.rollout.plan import plan
-from canarium.rollout.situation.view import View, rollout_of
+from canarium.rollout.situation.situation import Situation
 
 from tests.walk.circumstances import (
     Circumstances,
@@ -40,7 +40,7 @@ MOST_PASSES = 12
 PASS_SECONDS = 0.02
 "How long a pass takes; with time standing still two that undo each other would seem at rest."
 Edge = tuple[str, str]
-Decide = Callable[[View, Status], Status]
+Decide = Callable[[Situation], Situation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +185,9 @@ def _noting(noted: list[Edge]) -> Iterator[None]:
 
 
 def _note(decide: Decide, noted: list[Edge]) -> Decide:
-    def decide_noted(view: View, status: Status) -> Status:
-        after = decide(view, status)
-        noted.append((rollout_of(status).state, rollout_of(after).state))
+    def decide_noted(situation: Situation) -> Situation:
+        after = decide(situation)
+        noted.append((situation.rollout.state, after.rollout.state))
         return after
 
     return decide_noted

@@ -29,15 +29,9 @@ from canarium.rollout.situation.pace import record_begun, waits_until
 from canarium.rollout.situation.pods.faults import find_fault
 from canarium.rollout.situation.pods.unready import find_inspected, inspected_at
 from canarium.rollout.situation.revision import record_trusted
+from canarium.rollout.situation.situation import Situation, look_again, make_situation
+from canarium.rollout.situation.stages import ROLLING
 from canarium.rollout.situation.undecided import rewords_at
-from canarium.rollout.situation.view import (
-    ROLLING,
-    View,
-    look_again,
-    make_view,
-    parts_of,
-    rollout_of,
-)
 from canarium.rollout.writes.children import (
     Writes,
     drained_at,
@@ -58,24 +52,27 @@ def plan(observed: Observed, now: float) -> Plan:
     """
     if observed.model.meta.deleting:
         return Plan()
-    view, before = make_view(observed, now), observed.model.status
-    decided = record_begun(view, record_trusted(observed, decide(view)))
-    decided = record_made(view.made, decided)
-    view = look_again(view, decided)
-    moved = _intent(decided) != _intent(_as_kept(before, decided))
-    writes_routes = not moved and bool(list_route_writes(view, decided))
-    decided = record_routes(view, decided, writes=writes_routes)
-    after = report(view, decided)
-    writes = Writes(confirm=_before_decision(view, before)) if moved else make_writes(view, after)
+    stored = make_situation(observed, now)
+    before = stored.status
+    decided = decide(stored)
+    decided = record_begun(decided.with_status(record_trusted(observed, decided.status)))
+    decided = look_again(decided.with_status(record_made(decided.seen.made, decided.status)))
+    moved = _intent(decided.status) != _intent(_as_kept(before, decided.status))
+    decided = record_routes(decided, writes=not moved and bool(list_route_writes(decided)))
+    after = report(decided)
+    writes = Writes(confirm=_before_decision(stored)) if moved else make_writes(after)
     return Plan(
-        status=dump(after) if after != before else None,
+        status=dump(after.status) if after.status != before else None,
         writes=writes.writes,
         confirm=writes.confirm,
-        events=(*make_events(view, before, after), *tell_services(view, writes.writes)),
-        measure=make_measure(view, after),
-        inspect=find_inspected(view, after),
-        wake_at=now if moved else _wake_at(view, after),
-        urgent=rollout_of(after).state == "Reverting",
+        events=(
+            *make_events(after.with_status(before), after),
+            *tell_services(after, writes.writes),
+        ),
+        measure=make_measure(after),
+        inspect=find_inspected(after),
+        wake_at=now if moved else _wake_at(after),
+        urgent=after.rollout.state == "Reverting",
     )
 
 
@@ -141,43 +138,43 @@ def _decisions(rollout: Rollout | None) -> tuple[object, ...] | None:
     )
 
 
-def _before_decision(view: View, before: Status) -> tuple[Ref, ...]:
+def _before_decision(stored: Situation) -> tuple[Ref, ...]:
     """What is read live before anything is decided while stable counts as dead."""
-    followed = follow_stable(view, before)
-    if not view.stable_has_no_ready_pods(followed):
+    followed = follow_stable(stored)
+    if not followed.health.stable_has_no_ready_pods:
         return ()
-    return tuple(Ref("Deployment", child_name(view.model, p.revision)) for p in parts_of(followed))
+    return tuple(Ref("Deployment", child_name(stored.model, p.revision)) for p in followed.parts)
 
 
-def _wake_at(view: View, status: Status) -> float | None:
+def _wake_at(situation: Situation) -> float | None:
     """The next moment at which time alone changes something."""
-    moments = [moment for moment in _moments(view, status) if moment is not None]
-    return min((moment for moment in moments if view.now < moment < math.inf), default=None)
+    moments = [moment for moment in _moments(situation) if moment is not None]
+    return min((moment for moment in moments if situation.now < moment < math.inf), default=None)
 
 
-def _moments(view: View, status: Status) -> list[float | None]:
-    rollout = rollout_of(status)
+def _moments(situation: Situation) -> list[float | None]:
+    rollout, terms, stable = situation.rollout, situation.terms, situation.stable
     state = rollout.state
     holds = {
-        "Holding": view.step(status).hold_seconds,
-        "Guarding": view.rollout.guard_seconds,
+        "Holding": situation.steps.current.hold_seconds,
+        "Guarding": terms.guard_seconds,
         "Reverting": 0.0,
         "Shifting": 0.0,
     }
     moments = [ends_at(rollout, holds[state]), rollout.verified_at] if state in holds else []
-    if state == "Holding" and (experiment := view.experiment(status)):
+    if state == "Holding" and (experiment := situation.steps.experiment):
         moments.append(ends_at(rollout, experiment.max_seconds))
     if rollout.progress_at is not None and state in ("Starting", *ROLLING):
-        moments.append(rollout.progress_at + view.rollout.progress_deadline_seconds)
-        tried = status.canary or status.stable
-        since = view.oldest_stuck_at(tried.revision) if tried else None
-        moments.append(None if since is None else since + view.rollout.progress_deadline_seconds)
-    moments += [left_until(view, status), turned_at(view, status), rewords_at(view, status)]
+        moments.append(rollout.progress_at + terms.progress_deadline_seconds)
+        tried = situation.canary or stable
+        since = situation.seen.oldest_stuck_at(tried.revision) if tried else None
+        moments.append(None if since is None else since + terms.progress_deadline_seconds)
+    moments += [left_until(situation), turned_at(situation), rewords_at(situation)]
     moments += [resumes_at(rollout), returns_at(rollout)]
-    moments += list_moments(view, status)
-    if status.stable is not None and status.stable.unavailable_since is not None:
-        moments.append(status.stable.unavailable_since + view.rollout.emergency_seconds)
-    if view.rollout.capacity == "InPlace":
-        moments.append(taken_from(view, status))
-    moments += [drained_at(view, status), inspected_at(view, status), waits_until(view, status)]
+    moments += list_moments(situation)
+    if stable is not None and stable.unavailable_since is not None:
+        moments.append(stable.unavailable_since + terms.emergency_seconds)
+    if terms.capacity == "InPlace":
+        moments.append(taken_from(situation))
+    moments += [drained_at(situation), inspected_at(situation), waits_until(situation)]
     return moments

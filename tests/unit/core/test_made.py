@@ -28,7 +28,7 @@ from canarium.core.plan import Create, Delete, Ref
 from canarium.core.status import Condition, parse
 from canarium.resources.diff import fingerprint
 from canarium.rollout.plan import plan
-from canarium.rollout.situation.view import make_view
+from canarium.rollout.situation.situation import make_situation
 
 from tests.properties.world import UID, World, make_rollout, make_spec, serving
 from tests.unit.rollout.situation.test_step_jobs import ALONE, JobWorld, holding, terms
@@ -424,10 +424,10 @@ def test_a_pod_that_is_not_of_ours_is_no_capacity(owner: Owner) -> None:
     world.add_stranger("2", owner)
     name = next(n for n, d in world.deployments.items() if d.revision == world.revision("2"))
     world.deployments[name] = replace(world.deployments[name], ready_replicas=1)
-    view = make_view(world.observe(), world.clock)
-    assert view.ready(world.revision("2"), world.status) == 0
-    assert not view.pods(world.revision("2")) or not any(
-        pod.ready for pod in view.pods(world.revision("2"))
+    situation = make_situation(world.observe(), world.clock)
+    assert situation.with_status(world.status).capacity.ready(world.revision("2")) == 0
+    assert not situation.seen.pods(world.revision("2")) or not any(
+        pod.ready for pod in situation.seen.pods(world.revision("2"))
     )
 
 
@@ -443,7 +443,8 @@ def test_pods_of_a_replicaset_that_our_deployment_adopted_count() -> None:
     world.run(30.0)
     assert (world.state, world.stable) == ("Idle", "1")
     revision = world.revision("1")
-    assert make_view(world.observe(), world.clock).ready(revision, world.status) == 2
+    situation = make_situation(world.observe(), world.clock).with_status(world.status)
+    assert situation.capacity.ready(revision) == 2
 
 
 def test_where_no_replicasets_can_be_seen_pods_are_known_by_their_labels() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from canarium.core.status import RevisionStatus, Status
+from canarium.core.status import RevisionStatus
 from canarium.rollout.decide.in_place import ask_for_less, give_back_in_step, use_dead_places
 from canarium.rollout.decide.transitions import (
     describe,
@@ -23,31 +23,31 @@ from canarium.rollout.decide.transitions import (
     set_weights,
 )
 from canarium.rollout.situation.clock import returns_at
-from canarium.rollout.situation.view import ALL, View, began_unsettled, parts_of, rollout_of
+from canarium.rollout.situation.situation import Situation
+from canarium.rollout.situation.stages import ALL, began_unsettled
 
 
-def follow_stable(view: View, status: Status) -> Status:
+def follow_stable(situation: Situation) -> Situation:
     """Note since when stable has no ready pod; a first revision that gets ready is no stable yet.
 
     A clock that went back starts it anew, so that it is never too long.
     """
-    stable = status.stable
+    stable = situation.stable
     if stable is None:
-        return status
+        return situation
     since, noted = stable.unavailable_since, None
-    if view.stable_is_away(status) and not _is_first(status):
-        noted = view.now if since is None else min(since, view.now)
-    return replace(
-        status,
+    if situation.health.stable_is_away and not _is_first(situation):
+        noted = situation.now if since is None else min(since, situation.now)
+    return situation.replace(
         stable=replace(stable, unavailable_since=noted) if noted != since else stable,
-        canary=_forget(status.canary),
-        previous=_forget(status.previous),
+        canary=_forget(situation.canary),
+        previous=_forget(situation.previous),
     )
 
 
-def _is_first(status: Status) -> bool:
-    state = rollout_of(status).state
-    return state in ("Starting", "Broken") or (state == "Shifting" and status.canary is None)
+def _is_first(situation: Situation) -> bool:
+    state = situation.rollout.state
+    return state in ("Starting", "Broken") or (state == "Shifting" and situation.canary is None)
 
 
 def _forget(part: RevisionStatus | None) -> RevisionStatus | None:
@@ -57,94 +57,94 @@ def _forget(part: RevisionStatus | None) -> RevisionStatus | None:
     return replace(part, unavailable_since=None)
 
 
-def rescue(view: View, status: Status) -> Status | None:
+def rescue(situation: Situation) -> Situation | None:
     """What an emergency changes of the traffic in a step; None when nothing.
 
     Asked after everything that takes a canary back: one that is at fault never gets here.
     """
-    canary = status.canary
+    canary = situation.canary
     if canary is None:
         return None
-    if rollout_of(status).emergency and not view.stable_is_away(status):
-        return _give_back(view, status, canary)
+    if situation.rollout.emergency and not situation.health.stable_is_away:
+        return _give_back(situation, canary)
     if (
-        not view.stable_has_no_ready_pods(status)
-        or view.paused
-        or not view.ready(canary.revision, status)
+        not situation.health.stable_has_no_ready_pods
+        or situation.paused
+        or not situation.capacity.ready(canary.revision)
     ):
         return None
-    return None if _has_all(status, canary) else _take_over(view, status)
+    return None if _has_all(situation, canary) else _take_over(situation)
 
 
-def _has_all(status: Status, canary: RevisionStatus) -> bool:
-    return rollout_of(status).emergency_at is not None and canary.weight == ALL
+def _has_all(situation: Situation, canary: RevisionStatus) -> bool:
+    return situation.rollout.emergency_at is not None and canary.weight == ALL
 
 
-def _take_over(view: View, status: Status) -> Status:
+def _take_over(situation: Situation) -> Situation:
     """All traffic to the canary, which gets the pods for that as they come."""
-    rollout = rollout_of(status)
-    grown = grow_canary(set_weights(status, ALL), rollout.peak_replicas)
+    rollout = situation.rollout
+    grown = grow_canary(set_weights(situation, ALL), rollout.peak_replicas)
     return enter(
-        view,
         grown,
         "Shifting",
         verified_at=None,
         emergency=rollout.emergency or "Canary",
-        emergency_at=view.now,
+        emergency_at=situation.now,
         emergencies=(rollout.emergencies or 0) + 1,
-        earned_weight=earned_weight(status),
+        earned_weight=earned_weight(situation),
     )
 
 
-def _give_back(view: View, status: Status, canary: RevisionStatus) -> Status | None:
+def _give_back(situation: Situation, canary: RevisionStatus) -> Situation | None:
     """Stable is back: it gets what its pods carry, until the step's traffic counts again.
 
     One that comes and goes is believed ever later.
     """
-    if rollout_of(status).emergency_at is None:
-        return _resume_going_back(view, status) or end_emergency(status)
-    if view.now < returns_at(rollout_of(status)):
+    if situation.rollout.emergency_at is None:
+        return _resume_going_back(situation) or end_emergency(situation)
+    if situation.now < returns_at(situation.rollout):
         return None
-    due = min(earned_weight(status), view.carried(canary, status))
-    weight = max(due, ALL - view.carried_by_stable(status))
+    due = min(earned_weight(situation), situation.capacity.carried(canary))
+    carried = situation.capacity.carried(situation.stable) if situation.stable else 0
+    weight = max(due, ALL - carried)
     if weight <= due:
-        return _end(view, status, canary, due)
+        return _end(situation, canary, due)
     if weight >= canary.weight:
         return None
-    return enter(view, set_weights(status, weight), "Shifting", verified_at=None)
+    return enter(set_weights(situation, weight), "Shifting", verified_at=None)
 
 
-def _resume_going_back(view: View, status: Status) -> Status | None:
+def _resume_going_back(situation: Situation) -> Situation | None:
     """In place: go on with what a fix had interrupted, as stable is back before it had anything.
 
     Whoever has traffic still holds the places that stable needs to take it back.
     """
-    if view.rollout.capacity != "InPlace" or not began_unsettled(status):
+    if situation.terms.capacity != "InPlace" or not began_unsettled(situation.status):
         return None
-    ours, live = {part.revision for part in parts_of(status)}, view.live_weights(status)
-    left = (d for d in view.observed.deployments if live.get(d.revision))
+    ours, live = {part.revision for part in situation.parts}, situation.traffic.live_weights
+    left = (d for d in situation.observed.deployments if live.get(d.revision))
     other = next((d for d in left if d.revision not in ours), None)
     if other is None:
         return None
-    found = replace(status, canary=describe(view, other))
-    back = set_weights(found, view.live_share(other.revision, found))
-    return revert(view, back, "Superseded", "Superseded", "another version is wanted now")
+    found = situation.replace(canary=describe(situation, other))
+    back = set_weights(found, found.traffic.live_share(other.revision))
+    return revert(back, "Superseded", "Superseded", "another version is wanted now")
 
 
-def _end(view: View, status: Status, canary: RevisionStatus, due: int) -> Status:
+def _end(situation: Situation, canary: RevisionStatus, due: int) -> Situation:
     """The step goes on; where the canary has more than is due, its traffic comes first."""
-    over = end_emergency(status)
+    over = end_emergency(situation)
     if canary.weight <= due:
         return over
-    return reenter(view, set_weights(over, due))
+    return reenter(set_weights(over, due))
 
 
-def share_places(view: View, status: Status) -> Status:
+def share_places(situation: Situation) -> Situation:
     """In an emergency in place: dead pods make room for those that serve, and get it back."""
-    if view.rollout.capacity != "InPlace":
-        return status
-    if not rollout_of(status).emergency:
-        return ask_for_less(view, status)
-    if view.stable_is_away(status):
-        return use_dead_places(view, status)
-    return give_back_in_step(view, status)
+    if situation.terms.capacity != "InPlace":
+        return situation
+    if not situation.rollout.emergency:
+        return ask_for_less(situation)
+    if situation.health.stable_is_away:
+        return use_dead_places(situation)
+    return give_back_in_step(situation)

@@ -10,112 +10,113 @@ import math
 from dataclasses import replace
 
 from canarium.core.capacity import needed_replicas
-from canarium.core.status import RevisionStatus, Status
+from canarium.core.status import RevisionStatus
 from canarium.rollout.decide.transitions import enter, set_weights
-from canarium.rollout.situation.view import ALL, View, rollout_of
+from canarium.rollout.situation.situation import Situation
+from canarium.rollout.situation.stages import ALL
 
 
-def make_room(view: View, status: Status) -> Status:
+def make_room(situation: Situation) -> Situation:
     """In Scaling: let traffic follow the canary's ready pods, or take one of stable's.
 
     Nothing while there is room for the canary's pods, or the one that was made room for starts.
     """
-    stable, canary = status.stable, status.canary
-    if stable is None or canary is None or not view.lacks_room(canary):
-        return status
-    ready = view.ready(canary.revision, status)
-    carried = min(view.carried(canary, status), view.step(status).weight)
+    stable, canary = situation.stable, situation.canary
+    if stable is None or canary is None or not situation.seen.lacks_room(canary):
+        return situation
+    ready = situation.capacity.ready(canary.revision)
+    carried = min(situation.capacity.carried(canary), situation.steps.current.weight)
     if carried > canary.weight:
-        return enter(view, set_weights(status, carried), "Shifting", verified_at=None)
-    left = rollout_of(status).peak_replicas - ready - 1
-    return replace(status, stable=_take(view, status, stable, left))
+        return enter(set_weights(situation, carried), "Shifting", verified_at=None)
+    left = situation.rollout.peak_replicas - ready - 1
+    return situation.replace(stable=_take(situation, stable, left))
 
 
-def use_dead_places(view: View, status: Status) -> Status:
+def use_dead_places(situation: Situation) -> Situation:
     """In an emergency: pods of a dead stable go for the canary's; by one it is seen to be back."""
-    stable, canary = status.stable, status.canary
-    if stable is None or canary is None or not view.lacks_room(canary):
-        return status
-    left = rollout_of(status).peak_replicas - view.ready(canary.revision, status) - 1
-    return replace(status, stable=_take(view, status, stable, max(1, left)))
+    stable, canary = situation.stable, situation.canary
+    if stable is None or canary is None or not situation.seen.lacks_room(canary):
+        return situation
+    left = situation.rollout.peak_replicas - situation.capacity.ready(canary.revision) - 1
+    return situation.replace(stable=_take(situation, stable, max(1, left)))
 
 
-def give_back_in_step(view: View, status: Status) -> Status:
+def give_back_in_step(situation: Situation) -> Situation:
     """The same in a step, where the canary keeps what the step needs."""
-    after, needed = give_back(view, status), view.needed_by_step(status)
+    after, needed = give_back(situation), situation.capacity.needed_by_step
     canary = after.canary
-    return replace(after, canary=canary and replace(canary, replicas=max(needed, canary.replicas)))
+    return after.replace(canary=canary and replace(canary, replicas=max(needed, canary.replicas)))
 
 
-def give_back(view: View, status: Status) -> Status:
+def give_back(situation: Situation) -> Situation:
     """Going back: stable gets its size again, and takes the canary's pods one by one for it."""
-    stable, canary, size = status.stable, status.canary, rollout_of(status).peak_replicas
-    if stable is None or canary is None or view.rollout.capacity != "InPlace":
-        return status
-    status = replace(status, stable=replace(stable, replicas=max(size, stable.replicas)))
-    if not view.lacks_room(stable):
-        return status
-    left = size - view.ready(stable.revision, status) - 1
-    return replace(status, canary=_take(view, status, canary, left))
+    stable, canary, size = situation.stable, situation.canary, situation.rollout.peak_replicas
+    if stable is None or canary is None or situation.terms.capacity != "InPlace":
+        return situation
+    situation = situation.replace(stable=replace(stable, replicas=max(size, stable.replicas)))
+    if not situation.seen.lacks_room(stable):
+        return situation
+    left = size - situation.capacity.ready(stable.revision) - 1
+    return situation.replace(canary=_take(situation, canary, left))
 
 
-def ask_for_less(view: View, status: Status) -> Status:
+def ask_for_less(situation: Situation) -> Situation:
     """After an emergency the canary asks for no more places than its step needs."""
-    canary = status.canary
-    if canary is None or not view.lacks_room(canary) or not _may_take(view, status):
-        return status
-    needed = max(view.needed_by_step(status), view.needed(canary, status))
-    return replace(status, canary=replace(canary, replicas=min(needed, canary.replicas)))
+    canary = situation.canary
+    if canary is None or not situation.seen.lacks_room(canary) or not _may_take(situation):
+        return situation
+    needed = max(situation.capacity.needed_by_step, situation.capacity.needed(canary))
+    return situation.replace(canary=replace(canary, replicas=min(needed, canary.replicas)))
 
 
-def _take(view: View, status: Status, part: RevisionStatus, left: int) -> RevisionStatus:
+def _take(situation: Situation, part: RevisionStatus, left: int) -> RevisionStatus:
     """A revision with `left` pods: at most one fewer than its traffic needs, and one at least.
 
     Weights are whole percents of what `size` pods carry, so one more percent is theirs as well.
     """
-    size = rollout_of(status).peak_replicas
+    size = situation.rollout.peak_replicas
     too_few = left < 1 or part.weight * size > ALL * (left + 1) + size
-    protects = view.ready(part.revision, status) > 0
-    if (protects and too_few) or left < 0 or left >= part.replicas or not _may_take(view, status):
+    protects = situation.capacity.ready(part.revision) > 0
+    if (protects and too_few) or left < 0 or left >= part.replicas or not _may_take(situation):
         return part
     return replace(part, replicas=left)
 
 
-def taken_from(view: View, status: Status) -> float:
+def taken_from(situation: Situation) -> float:
     """When requests that were under way at the last change of weights are over (epoch seconds).
 
     Infinity until the router has taken them: a step may begin before, as when a person promotes.
     """
-    verified_at = rollout_of(status).verified_at
-    return math.inf if verified_at is None else verified_at + view.router(status).drain_seconds
+    verified_at = situation.rollout.verified_at
+    return math.inf if verified_at is None else verified_at + situation.traffic.router.drain_seconds
 
 
-def _may_take(view: View, status: Status) -> bool:
-    return view.verify(status).accepted and view.now >= taken_from(view, status)
+def _may_take(situation: Situation) -> bool:
+    return situation.traffic.verification.accepted and situation.now >= taken_from(situation)
 
 
-def beyond_stable(view: View, status: Status) -> int:
+def beyond_stable(situation: Situation) -> int:
     """In Guarding: the percentage that the new stable's pods can't carry, for want of places."""
-    stable = status.stable
-    if stable is None or not view.lacks_room(stable):
+    stable = situation.stable
+    if stable is None or not situation.seen.lacks_room(stable):
         return 0
-    return ALL - view.carried(stable, status)
+    return ALL - situation.capacity.carried(stable)
 
 
-def release_previous(view: View, status: Status, *, shrinks: bool) -> Status:
+def release_previous(situation: Situation, *, shrinks: bool) -> Situation:
     """In Guarding: where the new stable lacks room, the previous one keeps what it serves.
 
     One fewer, if less is to be held back (`shrinks`): the new stable has to get ready for that.
     """
-    stable, previous = status.stable, status.previous
-    if stable is None or previous is None or not view.lacks_room(stable):
-        return status
-    if not _may_take(view, status):
-        return status
-    size = rollout_of(status).peak_replicas
+    stable, previous = situation.stable, situation.previous
+    if stable is None or previous is None or not situation.seen.lacks_room(stable):
+        return situation
+    if not _may_take(situation):
+        return situation
+    size = situation.rollout.peak_replicas
     kept = needed_replicas(previous.weight, size)
     fewer = replace(previous, replicas=min(kept, previous.replicas))
     if shrinks:
-        left = size - view.ready(stable.revision, status) - 1
-        fewer = _take(view, status, fewer, left)
-    return replace(status, previous=fewer)
+        left = size - situation.capacity.ready(stable.revision) - 1
+        fewer = _take(situation, fewer, left)
+    return situation.replace(previous=fewer)

@@ -6,45 +6,48 @@ spec says takes its place at rest, and waits while something is under way.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from canarium.core.spec import Traffic
-from canarium.core.status import Status
-from canarium.rollout.situation.view import View, is_at_rest
+from canarium.rollout.situation.situation import Situation
+from canarium.rollout.situation.stages import is_at_rest
 from canarium.routing import choose_router
 
 
-def follow_traffic(view: View, status: Status) -> Status:
+def follow_traffic(situation: Situation) -> Situation:
     """Have in force what should be, with the router for it.
 
     Nothing is known of an object that an older operator left with a spec of which not even this
     much can be read: its routes stay as they are.
     """
-    traffic, kept = _find_traffic(view, status), status.traffic
+    traffic, kept = _find_traffic(situation), situation.status.traffic
     if traffic is None:
-        return status
-    router = view.router_name(status)
-    if view.spec is not None and (is_at_rest(status) or kept is None):
-        router = choose_router(view.spec.traffic, view.observed, status.router).name
-    return replace(status, traffic=traffic, router=router)
+        return situation
+    router = situation.traffic.choice.name
+    if situation.spec is not None and (is_at_rest(situation.status) or kept is None):
+        router = choose_router(
+            situation.spec.traffic, situation.observed, situation.status.router
+        ).name
+    return situation.replace(traffic=traffic, router=router)
 
 
-def _find_traffic(view: View, status: Status) -> Traffic | None:
-    kept, stated = status.traffic, view.stated_traffic
-    if kept is None or (view.spec is not None and is_at_rest(status)):
+def _find_traffic(situation: Situation) -> Traffic | None:
+    kept, stated = situation.status.traffic, situation.seen.stated_traffic
+    if kept is None or (situation.spec is not None and is_at_rest(situation.status)):
         return stated
-    if view.spec is not None and stated is not None and _has_lost_parents(view, status, kept):
-        return stated if _is_reached_elsewhere(view, status, stated) else kept
+    if situation.spec is not None and stated is not None and _has_lost_parents(situation, kept):
+        return stated if _is_reached_elsewhere(situation, stated) else kept
     return kept
 
 
-def _has_lost_parents(view: View, status: Status, kept: Traffic) -> bool:
-    return not view.router(status).has_parents(kept, view.observed)
+def _has_lost_parents(situation: Situation, kept: Traffic) -> bool:
+    return not situation.traffic.router.has_parents(kept, situation.observed)
 
 
-def _is_reached_elsewhere(view: View, status: Status, stated: Traffic) -> bool:
+def _is_reached_elsewhere(situation: Situation, stated: Traffic) -> bool:
     """Whether the spec names other gateways for the router in use: those need not wait."""
-    kept = status.traffic
+    kept = situation.status.traffic
     if kept is None or stated.parent_refs == kept.parent_refs:
         return False
-    return choose_router(stated, view.observed, status.router).name == status.router
+    return (
+        choose_router(stated, situation.observed, situation.status.router).name
+        == situation.status.router
+    )

@@ -1,6 +1,6 @@
-"""The moves of a rollout: each makes the next status out of the present one.
+"""The transitions of a rollout: each makes the next situation out of the present one.
 
-What a move says about weights and replicas is an intent; it is stored first and written to the
+What one says about weights and replicas is an intent; it is stored first and written to the
 cluster in the pass after.
 """
 
@@ -21,27 +21,25 @@ from canarium.core.status import (
     RevisionStatus,
     Rollout,
     State,
-    Status,
 )
 from canarium.core.text import sanitize_text
 from canarium.rollout.situation.clock import held_seconds, stop_clock
 from canarium.rollout.situation.revision import Wanted
-from canarium.rollout.situation.view import View, rollout_of
+from canarium.rollout.situation.situation import Situation
 
 REJECTIONS_KEPT = 20
 FRESH_SECONDS = 10.0
 "A hold of at most so long has just begun."
 
 
-def enter(view: View, status: Status, state: State, **changes: Any) -> Status:
+def enter(situation: Situation, state: State, **changes: Any) -> Situation:
     """Go to another state, which is progress."""
-    rollout = replace(rollout_of(status), state=state, progress_at=view.now, **changes)
-    return replace(status, rollout=rollout)
+    return situation.with_rollout(state=state, progress_at=situation.now, **changes)
 
 
-def describe(view: View, deployment: DeploymentRecord) -> RevisionStatus:
+def describe(situation: Situation, deployment: DeploymentRecord) -> RevisionStatus:
     """The place in status of a revision that has none, by its Deployment and ModelRevision."""
-    records = {record.revision: record for record in view.observed.revisions}
+    records = {record.revision: record for record in situation.observed.revisions}
     record = records.get(deployment.revision)
     return RevisionStatus(
         revision=deployment.revision,
@@ -52,106 +50,107 @@ def describe(view: View, deployment: DeploymentRecord) -> RevisionStatus:
     )
 
 
-def begin_first(view: View, status: Status, wanted: Wanted) -> Status:
+def begin_first(situation: Situation, wanted: Wanted) -> Situation:
     """Serve the first revision ever, or the one that replaces a broken first one."""
-    size = view.spec.replicas if view.spec else 1
-    first = replace(status, stable=wanted.status(replicas=size), canary=None, previous=None)
+    size = situation.spec.replicas if situation.spec else 1
+    first = situation.replace(stable=wanted.status(replicas=size), canary=None, previous=None)
     rollout = Rollout(
-        state="Starting", progress_at=view.now, step_started_at=view.now, peak_replicas=size
+        state="Starting",
+        progress_at=situation.now,
+        step_started_at=situation.now,
+        peak_replicas=size,
     )
-    return replace(first, rollout=rollout)
+    return first.replace(rollout=rollout)
 
 
-def begin(view: View, status: Status, wanted: Wanted) -> Status:
+def begin(situation: Situation, wanted: Wanted) -> Situation:
     """Start to roll a revision out.
 
     One that was stable before goes straight to the closing step. One that is begun while stable has
     no ready pod is a fix, unless stable comes back: it gets all as soon as stable counts as dead.
     """
-    size = max(1, status.stable.replicas if status.stable else 1)
+    size = max(1, situation.stable.replicas if situation.stable else 1)
     known = wanted.record is not None and wanted.record.stable_at is not None
-    number = len(view.steps) if known else 1
-    fix = view.stable_is_away(status)
-    needed = step_replicas(view.steps[number - 1], size)
-    canary = wanted.status(replicas=size if view.stable_has_no_ready_pods(status) else needed)
-    before = rollout_of(status)
+    number = len(situation.steps.all) if known else 1
+    fix = situation.health.stable_is_away
+    needed = step_replicas(situation.steps.all[number - 1], size)
+    canary = wanted.status(replicas=size if situation.health.stable_has_no_ready_pods else needed)
+    before = situation.rollout
     returns = before.returns if before.returned == wanted.revision else 0
     emergency: Emergency = "Fix" if fix else ""
     fresh = Rollout(peak_replicas=size, returns=returns, emergency=emergency)
-    tried = replace(status, canary=canary, previous=None, rollout=fresh)
-    return _enter_step(view, set_weights(tried, 0), number)
+    tried = situation.replace(canary=canary, previous=None, rollout=fresh)
+    return _enter_step(set_weights(tried, 0), number)
 
 
-def begin_unsettled(view: View, status: Status, wanted: Wanted) -> Status:
+def begin_unsettled(situation: Situation, wanted: Wanted) -> Situation:
     """The same while traffic has not gone back yet; `ending` says so.
 
     Whoever has it keeps its pods until the new canary's own traffic has settled.
     """
-    begun = begin(view, status, wanted)
-    return replace(begun, rollout=replace(rollout_of(begun), ending="Superseded"))
+    return begin(situation, wanted).with_rollout(ending="Superseded")
 
 
-def advance(view: View, status: Status) -> Status:
+def advance(situation: Situation) -> Situation:
     """Go to the next step; a fix for a dead stable to the next that asks for approval."""
-    rollout = rollout_of(status)
-    fresh = replace(status, rollout=replace(rollout, retreats=0))
+    rollout = situation.rollout
     number = rollout.step + 1
     if rollout.emergency == "Fix":
-        later = enumerate(view.steps[number - 1 :], number)
-        number = next((n for n, step in later if step.approval), len(view.steps))
-    return _enter_step(view, fresh, number)
+        later = enumerate(situation.steps.all[number - 1 :], number)
+        number = next((n for n, step in later if step.approval), len(situation.steps.all))
+    return _enter_step(situation.with_rollout(retreats=0), number)
 
 
-def jump_to_closing(view: View, status: Status) -> Status:
+def jump_to_closing(situation: Situation) -> Situation:
     """Go to 100, since a person says so."""
-    return _enter_step(view, status, len(view.steps))
+    return _enter_step(situation, len(situation.steps.all))
 
 
-def reenter(view: View, status: Status) -> Status:
+def reenter(situation: Situation) -> Situation:
     """Begin the step anew that the rollout is in."""
-    return _enter_step(view, status, rollout_of(status).step)
+    return _enter_step(situation, situation.rollout.step)
 
 
-def reenter_step(view: View, status: Status, number: int) -> Status:
+def reenter_step(situation: Situation, number: int) -> Situation:
     """Be in this step of edited steps: go on holding where its traffic is the same.
 
     The closing step is never held. With a holdback its traffic may be what a step had, and what
     follows a hold is the next step, which there is none of.
     """
-    rollout, step = rollout_of(status), view.step_at(number, status)
-    held_at_the_end = rollout.state == "Holding" and number == len(view.steps)
-    if rollout.state != "Scaling" and _has_traffic(status.canary, step) and not held_at_the_end:
-        return replace(status, rollout=replace(rollout, step=number, step_name=step.name))
-    if rollout.state in ("Shifting", "Holding") and _has_more(status, step):
-        return _hold_anew(view, status, number, step)
+    rollout, step = situation.rollout, situation.steps.at(number)
+    held_at_the_end = rollout.state == "Holding" and number == len(situation.steps.all)
+    if rollout.state != "Scaling" and _has_traffic(situation.canary, step) and not held_at_the_end:
+        return situation.with_rollout(step=number, step_name=step.name)
+    if rollout.state in ("Shifting", "Holding") and _has_more(situation, step):
+        return _hold_anew(situation, number, step)
     if (rollout.state, rollout.step, rollout.step_name) == ("Scaling", number, step.name):
-        return status
-    return _enter_step(view, status, number)
+        return situation
+    return _enter_step(situation, number)
 
 
-def _has_more(status: Status, step: Step) -> bool:
+def _has_more(situation: Situation, step: Step) -> bool:
     """Whether the canary has more weight than its edited step, and nothing else."""
-    canary = status.canary
+    canary = situation.canary
     if canary is None or canary.weight <= step.weight:
         return False
     return _has_traffic(canary, replace(step, weight=canary.weight))
 
 
-def _hold_anew(view: View, status: Status, number: int, step: Step) -> Status:
+def _hold_anew(situation: Situation, number: int, step: Step) -> Situation:
     """Hold an edited step from its beginning, with the share that the canary has.
 
     Once: until the edit is copied it is seen in each pass, and a hold that has just begun is anew.
     """
-    rollout = rollout_of(status)
+    rollout = situation.rollout
     named = replace(rollout, step=number, step_name=step.name)
     if rollout.emergency_at is not None:
-        named = replace(named, earned_weight=max(step.weight, earned_weight(status)))
-    begun = named == rollout and held_seconds(rollout, view.now) < FRESH_SECONDS
+        named = replace(named, earned_weight=max(step.weight, earned_weight(situation)))
+    begun = named == rollout and held_seconds(rollout, situation.now) < FRESH_SECONDS
     if rollout.state == "Shifting" or begun:
-        return replace(status, rollout=named)
-    verified_at = None if rollout.verified_at is None else view.now
-    fresh = replace(named, held_seconds=0, verified_at=verified_at, step_started_at=view.now)
-    return replace(status, rollout=fresh)
+        return situation.replace(rollout=named)
+    verified_at = None if rollout.verified_at is None else situation.now
+    fresh = replace(named, held_seconds=0, verified_at=verified_at, step_started_at=situation.now)
+    return situation.replace(rollout=fresh)
 
 
 def _has_traffic(canary: RevisionStatus | None, step: Step) -> bool:
@@ -161,216 +160,202 @@ def _has_traffic(canary: RevisionStatus | None, step: Step) -> bool:
     return has == (step.weight, step.mirror, step.headers, step.sticky)
 
 
-def _enter_step(view: View, status: Status, number: int) -> Status:
+def _enter_step(situation: Situation, number: int) -> Situation:
     """Have the canary get its pods; in place those come from stable, once traffic is settled."""
-    step, stable, rollout = view.steps[number - 1], status.stable, rollout_of(status)
+    step, stable, rollout = situation.steps.all[number - 1], situation.stable, situation.rollout
     size = max(rollout.peak_replicas, stable.replicas if stable else 1)
     moved = enter(
-        view,
-        status,
+        situation,
         "Scaling",
         step=number,
         step_name=step.name,
-        step_started_at=view.now,
-        verified_at=rollout.verified_at if view.rollout.capacity == "InPlace" else None,
+        step_started_at=situation.now,
+        verified_at=rollout.verified_at if situation.terms.capacity == "InPlace" else None,
         held_seconds=0,
         peak_replicas=size,
-        most_ready=rollout.most_ready if rollout.step == number else _count_ready(view, status),
+        most_ready=rollout.most_ready if rollout.step == number else _count_ready(situation),
         tests="",
         tests_key="",
     )
-    return grow_canary(moved, view.needed_by_step(moved))
+    return grow_canary(moved, moved.capacity.needed_by_step)
 
 
-def _count_ready(view: View, status: Status) -> int:
-    return view.ready(status.canary.revision, status) if status.canary else 0
+def _count_ready(situation: Situation) -> int:
+    return situation.capacity.ready(situation.canary.revision) if situation.canary else 0
 
 
-def grow_canary(status: Status, replicas: int) -> Status:
+def grow_canary(situation: Situation, replicas: int) -> Situation:
     """Give the canary at least so many pods; it never shrinks while it is tried."""
-    canary = status.canary
-    return replace(
-        status, canary=canary and replace(canary, replicas=max(canary.replicas, replicas))
+    canary = situation.canary
+    return situation.replace(
+        canary=canary and replace(canary, replicas=max(canary.replicas, replicas))
     )
 
 
-def shift(view: View, status: Status) -> Status:
+def shift(situation: Situation) -> Situation:
     """Intend the traffic of the step; the canary keeps what it has got in an emergency.
 
     It does so too where edited steps are all below that: an edit takes no weight from it.
     """
-    step = view.step(status)
-    moved = enter(view, status, "Shifting", verified_at=None, step_started_at=view.now)
-    moved = _keep_progress(moved, rollout_of(status))
-    had = status.canary.weight if status.canary else 0
-    if rollout_of(status).emergency_at is not None:
-        earned_now = max(step.weight, earned_weight(status))
-        earned = replace(rollout_of(moved), earned_weight=earned_now)
-        return set_weights(replace(moved, rollout=earned), max(step.weight, had))
+    step = situation.steps.current
+    moved = enter(situation, "Shifting", verified_at=None, step_started_at=situation.now)
+    moved = _keep_progress(moved, situation.rollout)
+    had = situation.canary.weight if situation.canary else 0
+    if situation.rollout.emergency_at is not None:
+        earned_now = max(step.weight, earned_weight(situation))
+        return set_weights(moved.with_rollout(earned_weight=earned_now), max(step.weight, had))
     shared = set_weights(moved, max(step.weight, had))
     canary = shared.canary
     extras: dict[str, Any] = {"headers": step.headers, "sticky": step.sticky}
     beside = canary and replace(canary, mirror=step.mirror or None, **extras)
-    return replace(shared, canary=beside)
+    return shared.replace(canary=beside)
 
 
-def _keep_progress(status: Status, before: Rollout) -> Status:
+def _keep_progress(situation: Situation, before: Rollout) -> Situation:
     """What is only meant, or is taken back, is no progress."""
-    return replace(status, rollout=replace(rollout_of(status), progress_at=before.progress_at))
+    return situation.with_rollout(progress_at=before.progress_at)
 
 
-def set_weights(status: Status, canary_weight: int) -> Status:
+def set_weights(situation: Situation, canary_weight: int) -> Situation:
     """Share 100 percent between stable and canary, which gets nothing else."""
-    stable, canary = status.stable, status.canary
+    stable, canary = situation.stable, situation.canary
     bare: dict[str, Any] = {"mirror": None, "headers": (), "sticky": None}
-    return replace(
-        status,
+    return situation.replace(
         stable=stable and replace(stable, weight=100 - canary_weight),
         canary=canary and replace(canary, weight=canary_weight, **bare),
     )
 
 
-def back_off(view: View, status: Status, returns: int) -> Status:
+def back_off(situation: Situation, returns: int) -> Situation:
     """Take the canary's traffic back because it has no pod left; it may try the step again."""
-    rollout = rollout_of(status)
-    back = reenter(view, set_weights(end_emergency(status), 0))
-    retreats = rollout.retreats + 1
-    counted = replace(rollout_of(back), verified_at=None, retreats=retreats, returns=returns)
-    return replace(back, rollout=counted)
+    back = reenter(set_weights(end_emergency(situation), 0))
+    retreats = situation.rollout.retreats + 1
+    return back.with_rollout(verified_at=None, retreats=retreats, returns=returns)
 
 
-def cancel_unwritten(view: View, status: Status) -> Status:
+def cancel_unwritten(situation: Situation) -> Situation:
     """Take back an intent that was not written yet: its pods went away meanwhile."""
-    canary = status.canary
-    live = view.written_share(canary, status) if canary else 0
-    back = reenter(view, set_weights(status, live))
-    back = _keep_progress(back, rollout_of(status))
-    return replace(back, rollout=replace(rollout_of(back), verified_at=None))
+    canary = situation.canary
+    live = situation.traffic.written_share(canary) if canary else 0
+    back = _keep_progress(reenter(set_weights(situation, live)), situation.rollout)
+    return back.with_rollout(verified_at=None)
 
 
-def promote(view: View, status: Status) -> Status:
+def promote(situation: Situation) -> Situation:
     """The canary is stable now; the one before stays warm, with what is held back on it."""
-    stable = status.stable
+    stable = situation.stable
     moved = enter(
-        view, end_emergency(status), "Guarding", step=0, step_name="", step_started_at=view.now
+        end_emergency(situation), "Guarding", step=0, step_name="", step_started_at=situation.now
     )
     previous = stable and replace(stable, analysis=())
-    return replace(moved, stable=status.canary, canary=None, previous=previous)
+    return moved.replace(stable=situation.canary, canary=None, previous=previous)
 
 
-def end_emergency(status: Status) -> Status:
+def end_emergency(situation: Situation) -> Situation:
     """Stable is back, or there is a new one."""
-    rollout = rollout_of(status)
-    over = replace(rollout, emergency="", emergency_at=None, earned_weight=None)
-    return replace(status, rollout=over)
+    return situation.with_rollout(emergency="", emergency_at=None, earned_weight=None)
 
 
-def earned_weight(status: Status) -> int:
+def earned_weight(situation: Situation) -> int:
     """What the canary has by its step: in an emergency it has more, and has not earned that."""
-    earned = rollout_of(status).earned_weight
+    earned = situation.rollout.earned_weight
     if earned is not None:
         return earned
-    return status.canary.weight if status.canary else 0
+    return situation.canary.weight if situation.canary else 0
 
 
-def lower_holdback(view: View, status: Status, percent: int) -> Status:
+def lower_holdback(situation: Situation, percent: int) -> Situation:
     """Leave the previous revision less of the traffic; the guard's clock waits for the router."""
-    stable, previous = status.stable, status.previous
-    stopped = stop_clock(rollout_of(status), view.now)
-    return replace(
-        status,
+    stable, previous = situation.stable, situation.previous
+    stopped = stop_clock(situation.rollout, situation.now)
+    return situation.replace(
         stable=stable and replace(stable, weight=100 - percent),
         previous=previous and replace(previous, weight=percent),
-        rollout=replace(stopped, progress_at=view.now),
+        rollout=replace(stopped, progress_at=situation.now),
     )
 
 
-def rest(view: View, status: Status) -> Status:
+def rest(situation: Situation) -> Situation:
     """Nothing is under way any more; stable serves all."""
-    was = rollout_of(status)
-    settled = Rollout(state="Idle", progress_at=view.now, peak_replicas=was.peak_replicas)
+    was = situation.rollout
+    settled = Rollout(state="Idle", progress_at=situation.now, peak_replicas=was.peak_replicas)
     if was.returned:  # it is wanted still, and begins anew
         settled = replace(settled, returns=was.returns, returned=was.returned)
-    return replace(status, canary=None, previous=None, rollout=settled)
+    return situation.replace(canary=None, previous=None, rollout=settled)
 
 
-def refuse(view: View, status: Status) -> Status:
+def refuse(situation: Situation) -> Situation:
     """Stable serves all, and why the other was taken back is remembered."""
-    was, idle = rollout_of(status), rest(view, status)
-    settled = replace(rollout_of(idle), state="Rejected", reason=was.reason, message=was.message)
-    return replace(idle, rollout=settled)
+    was = situation.rollout
+    return rest(situation).with_rollout(state="Rejected", reason=was.reason, message=was.message)
 
 
-def revert(view: View, status: Status, ending: Ending, reason: str, message: str) -> Status:
+def revert(situation: Situation, ending: Ending, reason: str, message: str) -> Situation:
     """Go back to stable; a rejected revision is remembered at once."""
-    over, words = end_emergency(status), sanitize_text(message)
+    over, words = end_emergency(situation), sanitize_text(message)
     moved = enter(
-        view, over, "Reverting", ending=ending, reason=reason, message=words,
+        over, "Reverting", ending=ending, reason=reason, message=words,
         verified_at=None, held_seconds=0,
     )  # fmt: skip
-    if ending != "Rejected" or status.canary is None:
+    if ending != "Rejected" or situation.canary is None:
         return moved
-    return replace(moved, rejected=_reject(view, status, status.canary, reason, message))
+    return moved.replace(rejected=_reject(situation, situation.canary, reason, message))
 
 
-def lose_guard(view: View, status: Status, returns: int, message: str) -> Status:
+def lose_guard(situation: Situation, returns: int, message: str) -> Situation:
     """Go back because the new stable has no ready pod; it begins anew, and what it lost counts."""
-    revision = status.stable.revision if status.stable else ""
-    rollout = replace(rollout_of(status), returns=returns, returned=revision)
-    counted = replace(status, rollout=rollout)
-    return revert_guard(view, counted, "Canceled", "NoReadyPods", message)
+    revision = situation.stable.revision if situation.stable else ""
+    counted = situation.with_rollout(returns=returns, returned=revision)
+    return revert_guard(counted, "Canceled", "NoReadyPods", message)
 
 
-def revert_guard(view: View, status: Status, ending: Ending, reason: str, message: str) -> Status:
+def revert_guard(situation: Situation, ending: Ending, reason: str, message: str) -> Situation:
     """Go back to the previous revision, which is still warm."""
-    swapped = replace(
-        status,
-        stable=status.previous,
-        canary=status.stable,
-        previous=None,
-    )
-    return revert(view, swapped, ending, reason, message)
+    swapped = situation.replace(stable=situation.previous, canary=situation.stable, previous=None)
+    return revert(swapped, ending, reason, message)
 
 
 def _reject(
-    view: View, status: Status, canary: RevisionStatus, reason: str, message: str
+    situation: Situation, canary: RevisionStatus, reason: str, message: str
 ) -> tuple[Rejection, ...]:
-    others = tuple(r for r in status.rejected if r.revision != canary.revision)
+    others = tuple(r for r in situation.status.rejected if r.revision != canary.revision)
     words = sanitize_text(message)
-    rejection = Rejection(canary.revision, canary.version, reason, words, view.now)
+    rejection = Rejection(canary.revision, canary.version, reason, words, situation.now)
     return (*others, rejection)[-REJECTIONS_KEPT:]
 
 
-def clear_rejection(status: Status, revision: str) -> Status:
+def clear_rejection(situation: Situation, revision: str) -> Situation:
     """Let a rejected revision be tried again."""
-    left = tuple(r for r in status.rejected if r.revision != revision)
-    return replace(status, rejected=left)
+    left = tuple(r for r in situation.status.rejected if r.revision != revision)
+    return situation.replace(rejected=left)
 
 
-def record_command(status: Status, command: Command, ignored: str = "") -> Status:
+def record_command(situation: Situation, command: Command, ignored: str = "") -> Situation:
     """Remember that a command was handled; goes with its effect in one write.
 
     `ignored` says why it had none.
     """
-    handled = {**status.last_handled_commands, command.verb: command.text}
-    others = {verb: why for verb, why in status.ignored_commands.items() if verb != command.verb}
+    handled = {**situation.status.last_handled_commands, command.verb: command.text}
+    others = {
+        verb: why for verb, why in situation.status.ignored_commands.items() if verb != command.verb
+    }
     reasons = {**others, command.verb: sanitize_text(ignored)} if ignored else others
-    return replace(status, last_handled_commands=handled, ignored_commands=reasons)
+    return situation.replace(last_handled_commands=handled, ignored_commands=reasons)
 
 
-def go_back(view: View, status: Status, revision: str) -> Status:
+def go_back(situation: Situation, revision: str) -> Situation:
     """Have a revision of the history instead of the one that the spec names, until that changes."""
-    named = view.named.revision if view.named else ""
-    override = Override(revision, named, view.now) if revision != named else None
-    return replace(clear_rejection(status, revision), override=override)
+    named = situation.named.revision if situation.named else ""
+    override = Override(revision, named, situation.now) if revision != named else None
+    return clear_rejection(situation, revision).replace(override=override)
 
 
-def lift_override(status: Status) -> Status:
+def lift_override(situation: Situation) -> Situation:
     """Have again what the spec names."""
-    return replace(status, override=None)
+    return situation.replace(override=None)
 
 
-def restart(view: View, status: Status) -> Status:
+def restart(situation: Situation) -> Situation:
     """Have stable's pods replaced, one by one."""
-    stable = status.stable
-    return replace(status, stable=stable and replace(stable, restarted_at=view.now))
+    stable = situation.stable
+    return situation.replace(stable=stable and replace(stable, restarted_at=situation.now))

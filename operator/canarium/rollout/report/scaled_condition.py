@@ -7,7 +7,6 @@ from typing import Literal
 
 from canarium.core.observed import ScalerCondition, ScalerRecord
 from canarium.core.plan import SIZING_KINDS
-from canarium.core.status import Status
 from canarium.resources.autoscalers import KINDS
 from canarium.rollout.situation.scaling import (
     choose_engine,
@@ -16,7 +15,7 @@ from canarium.rollout.situation.scaling import (
     foreign_scalers,
     own_scalers,
 )
-from canarium.rollout.situation.view import View
+from canarium.rollout.situation.situation import Situation
 
 Truth = Literal["True", "False", "Unknown"]
 Said = tuple[Truth, str, str]
@@ -38,28 +37,28 @@ _RESTING = ("ScalingDisabled",)
 "Reasons that are none to worry: at zero pods Kubernetes' own autoscaler stands still."
 
 
-def say_scaled(view: View, status: Status) -> Said | None:
+def say_scaled(situation: Situation) -> Said | None:
     """The condition; None where the size is fixed and nobody else wants to set it."""
-    spec = view.spec
-    scaled = any(own_scalers(view)) if spec is None else spec.scaling.is_automatic
+    spec = situation.spec
+    scaled = any(own_scalers(situation)) if spec is None else spec.scaling.is_automatic
     told = (
-        _tell_refusals(view)
-        or _tell_conflict(view)
-        or (_tell_engine(view, status) if scaled else None)
+        _tell_refusals(situation)
+        or _tell_conflict(situation)
+        or (_tell_engine(situation) if scaled else None)
     )
-    return told or _tell_owner(view)
+    return told or _tell_owner(situation)
 
 
-def _tell_refusals(view: View) -> Said | None:
-    for failure in view.observed.failures:
+def _tell_refusals(situation: Situation) -> Said | None:
+    for failure in situation.observed.failures:
         if failure.kind in SIZING_KINDS:
             words = f"{failure.kind} {failure.name}: {failure.message}"
             return "False", failure.reason, words
     return None
 
 
-def _tell_conflict(view: View) -> Said | None:
-    others = list(foreign_scalers(view))
+def _tell_conflict(situation: Situation) -> Said | None:
+    others = list(foreign_scalers(situation))
     if not others:
         return None
     names = ", ".join(f"{each.kind} {each.meta.name}" for each in others)
@@ -72,14 +71,14 @@ def _tell_conflict(view: View) -> Said | None:
     return "False", "ScalerConflict", words
 
 
-def _tell_engine(view: View, status: Status) -> Said:
-    engine = choose_engine(view)
-    if engine.kind is None or (engine.stays and view.spec is not None):
+def _tell_engine(situation: Situation) -> Said:
+    engine = choose_engine(situation)
+    if engine.kind is None or (engine.stays and situation.spec is not None):
         return "False", engine.reason, engine.message
-    if status.stable is not None and (problem := find_unaskable(view, status.stable)):
-        return "False", "NoQuery", f"revision {status.stable.revision} is not scaled: {problem}"
-    revision = status.stable.revision if status.stable else ""
-    scaler = next((s for s in find_scalers(view, revision) if s.kind == engine.kind), None)
+    if situation.stable is not None and (problem := find_unaskable(situation, situation.stable)):
+        return "False", "NoQuery", f"revision {situation.stable.revision} is not scaled: {problem}"
+    revision = situation.stable.revision if situation.stable else ""
+    scaler = next((s for s in find_scalers(situation, revision) if s.kind == engine.kind), None)
     if scaler is None or not scaler.conditions:
         return "Unknown", "Waiting", f"{engine.kind} of revision {revision} has said nothing yet"
     trouble = next(_find_trouble(scaler), None)
@@ -105,10 +104,10 @@ def _cure(scaler: ScalerRecord, trouble: ScalerCondition) -> str:
     return f"; see kubectl describe {scaler.kind.lower()} {scaler.meta.name}"
 
 
-def _tell_owner(view: View) -> Said | None:
+def _tell_owner(situation: Situation) -> Said | None:
     """Somebody's own autoscaler on the ModelDeployment, which sets spec.scaling.replicas."""
-    for scaler in view.observed.scalers:
-        if (scaler.target_kind, scaler.target_name) == ("ModelDeployment", view.model):
+    for scaler in situation.observed.scalers:
+        if (scaler.target_kind, scaler.target_name) == ("ModelDeployment", situation.model):
             words = f"{scaler.kind} {scaler.meta.name} sets spec.scaling.replicas"
             return "True", "ScaleSubresource", words
     return None

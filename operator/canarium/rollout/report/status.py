@@ -11,7 +11,7 @@ from typing import Any
 
 from canarium.core.names import MODEL_LABEL, REVISION_LABEL
 from canarium.core.observed import AnalysisResult, ModelObject
-from canarium.core.status import Condition, RevisionStatus, Rollout, Status, dump
+from canarium.core.status import Condition, RevisionStatus, Rollout, dump
 from canarium.core.text import sanitize_text
 from canarium.rollout.report.conditions import make_conditions, make_headline
 from canarium.rollout.report.phases import compute_phase
@@ -22,27 +22,27 @@ from canarium.rollout.situation.judging import (
     judged_revision,
     last_result,
 )
+from canarium.rollout.situation.situation import Situation
+from canarium.rollout.situation.stages import rollout_of
 from canarium.rollout.situation.undecided import told_at
-from canarium.rollout.situation.view import View, rollout_of
 
 BUG = "InternalError"
 "The reason where the operator itself failed."
 
 
-def report(view: View, decided: Status) -> Status:
+def report(situation: Situation) -> Situation:
     """Add to a decided status what is seen."""
-    counted = _count(view, _save_analysis(view, decided))
-    phase = compute_phase(view, counted)
-    headline = make_headline(view, counted, phase)
-    return replace(
-        counted,
-        observed_generation=view.observed.model.meta.generation,
+    counted = _count(_save_analysis(situation))
+    phase = compute_phase(counted)
+    headline = make_headline(counted, phase)
+    return counted.replace(
+        observed_generation=situation.observed.model.meta.generation,
         phase=phase,
         reason=headline.reason,
         message=headline.message,
-        conditions=make_conditions(view, counted, phase, headline),
-        router=view.router_name(counted),
-        url=_make_url(view, counted),
+        conditions=make_conditions(counted, phase, headline),
+        router=counted.traffic.choice.name,
+        url=_make_url(counted),
     )
 
 
@@ -81,29 +81,30 @@ def _say(model: ModelObject, kind: str, truth: Truth, message: str, now: float) 
     return Condition(kind, truth, BUG, message, model.meta.generation, at)
 
 
-def _count(view: View, status: Status) -> Status:
-    split = view.split(status)
-    flowing = split is not None and rollout_of(status).state != "Shifting"
-    shares = view.router(status).shares(split, view.observed) if split and flowing else None
-    stable = status.stable
-    deployment = view.deployment(stable.revision) if stable else None
+def _count(situation: Situation) -> Situation:
+    split = situation.traffic.split
+    flowing = split is not None and situation.rollout.state != "Shifting"
+    shares = (
+        situation.traffic.router.shares(split, situation.observed) if split and flowing else None
+    )
+    stable = situation.stable
+    deployment = situation.seen.deployment(stable.revision) if stable else None
 
     def count(part: RevisionStatus | None) -> RevisionStatus | None:
         if part is None:
             return None
         share = shares.get(part.revision) if shares and len(shares) > 1 else None
-        ready = view.ready(part.revision, status)
+        ready = situation.capacity.ready(part.revision)
         if (part.ready_replicas, part.share) == (ready, share):
             return part
         return replace(part, ready_replicas=ready, share=share)
 
-    return replace(
-        status,
+    return situation.replace(
         stable=count(stable),
-        canary=count(status.canary),
-        previous=count(status.previous),
+        canary=count(situation.canary),
+        previous=count(situation.previous),
         replicas=deployment.current_replicas if deployment else 0,
-        selector=_make_selector(view.model, stable),
+        selector=_make_selector(situation.model, stable),
     )
 
 
@@ -113,25 +114,25 @@ def _make_selector(model: str, stable: RevisionStatus | None) -> str:
     return f"{MODEL_LABEL}={model},{REVISION_LABEL}={stable.revision}"
 
 
-def _save_analysis(view: View, status: Status) -> Status:
+def _save_analysis(situation: Situation) -> Situation:
     """Save the running tests at transitions, at a new verdict, and every so often."""
-    judged, result = _on_trial(status), last_result(view, status)
+    judged, result = _on_trial(situation), last_result(situation)
     if judged is None or result is None:
-        return status
-    if not _is_worth_saving(view, status, judged, result):
-        return status
-    before = rollout_of(status)
+        return situation
+    if not _is_worth_saving(situation, judged, result):
+        return situation
+    before = situation.rollout
     same = before if before.tests_key == result.key else replace(before, tests="")
     rollout = replace(
         same,
         tests=result.state or same.tests,
         tests_key=result.key,
-        tests_saved_at=view.now,
+        tests_saved_at=situation.now,
     )
     shown = replace(judged, analysis=_make_rows(before, judged, result))
-    if status.canary is judged:
-        return replace(status, canary=shown, rollout=rollout)
-    return replace(status, stable=shown, rollout=rollout)
+    if situation.canary is judged:
+        return situation.replace(canary=shown, rollout=rollout)
+    return situation.replace(stable=shown, rollout=rollout)
 
 
 def _make_rows(
@@ -148,37 +149,35 @@ def _of_jobs(rows: tuple[Mapping[str, Any], ...]) -> list[Mapping[str, Any]]:
     return [row for row in rows if row.get("check") == JOB]
 
 
-def _is_worth_saving(
-    view: View, status: Status, judged: RevisionStatus, result: AnalysisResult
-) -> bool:
-    rollout = rollout_of(status)
+def _is_worth_saving(situation: Situation, judged: RevisionStatus, result: AnalysisResult) -> bool:
+    rollout = situation.rollout
     if _of_jobs(judged.analysis) != _of_jobs(result.rows):
         return True
     if not result.state or rollout.tests == result.state:
         return False
-    if rollout.state != _state_before(view) or rollout.tests_key != result.key:
+    if rollout.state != _state_before(situation) or rollout.tests_key != result.key:
         return True
     if _verdicts(judged.analysis) != _verdicts(result.rows):
         return True
-    saved_at, told = rollout.tests_saved_at, told_at(view, status)
+    saved_at, told = rollout.tests_saved_at, told_at(situation)
     if saved_at is not None and told is not None and saved_at < told:
         return True
-    return saved_at is None or view.now - saved_at >= SAVE_SECONDS
+    return saved_at is None or situation.now - saved_at >= SAVE_SECONDS
 
 
-def _state_before(view: View) -> str:
-    return rollout_of(view.observed.model.status).state
+def _state_before(situation: Situation) -> str:
+    return rollout_of(situation.observed.model.status).state
 
 
 def _verdicts(rows: tuple[Mapping[str, Any], ...]) -> list[Any]:
     return [row.get("verdict") for row in rows]
 
 
-def _on_trial(status: Status) -> RevisionStatus | None:
-    return judged_revision(status) or status.canary
+def _on_trial(situation: Situation) -> RevisionStatus | None:
+    return judged_revision(situation) or situation.canary
 
 
-def _make_url(view: View, status: Status) -> str:
-    meta, traffic = view.observed.model.meta, view.traffic(status)
-    outside = view.router(status).make_url(traffic) if traffic else ""
+def _make_url(situation: Situation) -> str:
+    meta, traffic = situation.observed.model.meta, situation.traffic.in_force
+    outside = situation.traffic.router.make_url(traffic) if traffic else ""
     return outside or f"http://{meta.name}.{meta.namespace}.svc"

@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from canarium.core.status import RoutesStatus, Status
+from canarium.core.status import RoutesStatus
 from canarium.core.text import sanitize_text
 from canarium.memo import remember
-from canarium.rollout.situation.view import View, rollout_of
+from canarium.rollout.situation.situation import Situation
 from canarium.routing import ROUTERS, Split
 from canarium.routing.base import Child, find_route, find_service, is_current
 from canarium.routing.diff import digest
@@ -30,57 +30,59 @@ MOST_MANAGERS = 3
 MOST_CHARACTERS = 63
 
 
-def record_routes(view: View, status: Status, *, writes: bool) -> Status:
+def record_routes(situation: Situation, *, writes: bool) -> Situation:
     """Note that the routes are in place, or that they are put right now (if `writes`)."""
-    split, routes = view.split(status), status.routes or RoutesStatus()
+    split, routes = situation.traffic.split, situation.status.routes or RoutesStatus()
     if split is None:
-        return status
-    wanted = _digest(view.router_name(status), split)
-    if view.is_written(status):
-        over = routes.reverts and not _lasts(view, routes)
+        return situation
+    wanted = _digest(situation.traffic.choice.name, split)
+    if situation.traffic.is_written:
+        over = routes.reverts and not _lasts(situation, routes)
         kept = RoutesStatus() if over else routes
-        return replace(status, routes=replace(kept, written=wanted))
-    if not routes.written and _was_placed(view, status, split):
-        return replace(status, routes=replace(routes, written=wanted))
+        return situation.replace(routes=replace(kept, written=wanted))
+    if not routes.written and _was_placed(situation, split):
+        return situation.replace(routes=replace(routes, written=wanted))
     if routes.written not in ("", wanted):
         # Before it is written: what undoes it may be decided before it was seen in place.
-        return replace(status, routes=replace(routes, written=""))
-    if not writes or not is_changed(view, status) or view.failures:
-        return status
+        return situation.replace(routes=replace(routes, written=""))
+    if not writes or not is_changed(situation) or situation.seen.failures:
+        return situation
     reverted = replace(
         routes,
         reverts=routes.reverts + 1,
-        reverted_at=view.now,
-        managers=_add_managers(view, status, routes.managers),
+        reverted_at=situation.now,
+        managers=_add_managers(situation, routes.managers),
     )
-    return replace(status, routes=reverted)
+    return situation.replace(routes=reverted)
 
 
-def _was_placed(view: View, status: Status, split: Split) -> bool:
+def _was_placed(situation: Situation, split: Split) -> bool:
     """Whether all of it was in place by what the apiserver answered, and was undone since.
 
     By the watches alone a quick writer would never be seen to undo anything.
     """
-    placed = view.observed.placed
-    children = view.router(status).make_routes(split) if placed else ()
-    found = [is_current(view.observed, c) or (c.ref, digest(c.text)) in placed for c in children]
+    placed = situation.observed.placed
+    children = situation.traffic.router.make_routes(split) if placed else ()
+    found = [
+        is_current(situation.observed, c) or (c.ref, digest(c.text)) in placed for c in children
+    ]
     return bool(found) and all(found)
 
 
-def is_reverted(before: Status, after: Status) -> bool:
+def is_reverted(before: Situation, after: Situation) -> bool:
     """Whether what others wrote is put right between these two statuses."""
     return _count(after) > _count(before)
 
 
-def is_contested(view: View, status: Status) -> bool:
+def is_contested(situation: Situation) -> bool:
     """Whether somebody keeps writing what is put right."""
-    routes = status.routes
-    return routes is not None and routes.reverts >= AT_ONCE and _lasts(view, routes)
+    routes = situation.status.routes
+    return routes is not None and routes.reverts >= AT_ONCE and _lasts(situation, routes)
 
 
-def describe_contest(status: Status) -> str:
+def describe_contest(situation: Situation) -> str:
     """Who writes what, and what to do about it."""
-    routes, model = status.routes or RoutesStatus(), "the route objects of this model"
+    routes, model = situation.status.routes or RoutesStatus(), "the route objects of this model"
     who = f"field manager {', '.join(routes.managers)}" if routes.managers else "somebody"
     return (
         f"{who} keeps changing {model}; they are put right, at longer and longer intervals up to "
@@ -88,28 +90,28 @@ def describe_contest(status: Status) -> str:
     )
 
 
-def waits_until(view: View, status: Status) -> float:
+def waits_until(situation: Situation) -> float:
     """When changed routes may be put right (epoch seconds); in the past as a rule.
 
     Only what was in place and was changed waits; what is decided anew is written at once.
     """
-    routes = view.observed.model.status.routes
+    routes = situation.observed.model.status.routes
     if routes is None or routes.reverted_at is None or routes.reverts < AT_ONCE:
         return -math.inf
-    if not is_changed(view, status):
+    if not is_changed(situation):
         return -math.inf
     wait = min(LONGEST_SECONDS, 2.0 ** (routes.reverts - AT_ONCE))
-    if _goes_back(view, status):
+    if _goes_back(situation):
         wait = min(wait, LONGEST_TO_STABLE_SECONDS)
     at = routes.reverted_at
-    return at + wait if at <= view.now else -math.inf  # in the future: a clock was set back
+    return at + wait if at <= situation.now else -math.inf  # in the future: a clock was set back
 
 
-def list_moments(view: View, status: Status) -> Iterator[float]:
+def list_moments(situation: Situation) -> Iterator[float]:
     """When time alone changes something here."""
-    yield waits_until(view, status)
-    if status.routes is not None and status.routes.reverts:
-        yield quiet_at(status.routes)
+    yield waits_until(situation)
+    if situation.status.routes is not None and situation.status.routes.reverts:
+        yield quiet_at(situation.status.routes)
 
 
 def quiet_at(routes: RoutesStatus) -> float:
@@ -117,50 +119,52 @@ def quiet_at(routes: RoutesStatus) -> float:
     return (routes.reverted_at or 0.0) + QUIET_SECONDS
 
 
-def find_changed(view: View, status: Status) -> list[Child]:
+def find_changed(situation: Situation) -> list[Child]:
     """The objects that don't say what they should."""
-    split = view.split(status)
-    children = view.router(status).make_routes(split) if split else ()
-    return [child for child in children if not is_current(view.observed, child)]
+    split = situation.traffic.split
+    children = situation.traffic.router.make_routes(split) if split else ()
+    return [child for child in children if not is_current(situation.observed, child)]
 
 
-def find_writers(view: View, child: Child) -> tuple[str, ...]:
+def find_writers(situation: Situation, child: Child) -> tuple[str, ...]:
     """The field managers other than ours that a live object names, the latest first."""
     by_service = child.ref.kind == "Service"
     found = (
-        find_service(view.observed, child.ref.name)
+        find_service(situation.observed, child.ref.name)
         if by_service
-        else find_route(view.observed, child.ref)
+        else find_route(situation.observed, child.ref)
     )
     return tuple(sanitize_text(name)[:MOST_CHARACTERS] for name in found.writers) if found else ()
 
 
-def is_changed(view: View, status: Status) -> bool:
+def is_changed(situation: Situation) -> bool:
     """Whether routes that were in place as they are meant now say something else."""
-    split, routes = view.split(status), view.observed.model.status.routes
-    if split is None or routes is None or view.is_written(status):
+    split, routes = situation.traffic.split, situation.observed.model.status.routes
+    if split is None or routes is None or situation.traffic.is_written:
         return False
-    return routes.written == _digest(view.router_name(status), split)
+    return routes.written == _digest(situation.traffic.choice.name, split)
 
 
-def _lasts(view: View, routes: RoutesStatus) -> bool:
+def _lasts(situation: Situation, routes: RoutesStatus) -> bool:
     """Whether somebody wrote not long ago; a time in the future is one of a clock set back."""
-    return (routes.reverted_at or 0.0) <= view.now < quiet_at(routes)
+    return (routes.reverted_at or 0.0) <= situation.now < quiet_at(routes)
 
 
-def _goes_back(view: View, status: Status) -> bool:
-    canary = status.canary
-    if rollout_of(status).state == "Reverting":
+def _goes_back(situation: Situation) -> bool:
+    canary = situation.canary
+    if situation.rollout.state == "Reverting":
         return True
-    return canary is not None and view.live_share(canary.revision, status) > canary.weight
+    return canary is not None and situation.traffic.live_share(canary.revision) > canary.weight
 
 
-def _count(status: Status) -> int:
-    return status.routes.reverts if status.routes else 0
+def _count(situation: Situation) -> int:
+    return situation.status.routes.reverts if situation.status.routes else 0
 
 
-def _add_managers(view: View, status: Status, known: tuple[str, ...]) -> tuple[str, ...]:
-    found = [name for child in find_changed(view, status) for name in find_writers(view, child)[:1]]
+def _add_managers(situation: Situation, known: tuple[str, ...]) -> tuple[str, ...]:
+    found = [
+        name for child in find_changed(situation) for name in find_writers(situation, child)[:1]
+    ]
     return tuple(dict.fromkeys((*found, *known)))[:MOST_MANAGERS]
 
 

@@ -15,10 +15,10 @@ from canarium.core.names import SERVICE_PORT, child_name, job_name
 from canarium.core.observed import AnalysisResult, JobRecord
 from canarium.core.plan import Create, Delete, Ref, Write
 from canarium.core.spec import JobSpec
-from canarium.core.status import RevisionStatus, Status
+from canarium.core.status import RevisionStatus
 from canarium.judge.rows import WORST_FIRST, Verdict
 from canarium.resources.job import Judged, make_job
-from canarium.rollout.situation.view import View, rollout_of
+from canarium.rollout.situation.situation import Situation
 
 CHECK = "job"
 "What the rows of Jobs say that was checked."
@@ -58,62 +58,62 @@ class StepJob:
         }
 
 
-def find_jobs(view: View, status: Status, wanted: tuple[JobSpec, ...]) -> tuple[StepJob, ...]:
+def find_jobs(situation: Situation, wanted: tuple[JobSpec, ...]) -> tuple[StepJob, ...]:
     """The Jobs of the present step, each with its verdict.
 
     While the canary goes back, only those that were made: they are part of the evidence.
     """
-    found = tuple(_find_job(view, status, spec) for spec in wanted)
-    if rollout_of(status).state != "Reverting":
+    found = tuple(_find_job(situation, spec) for spec in wanted)
+    if situation.rollout.state != "Reverting":
         return found
     return tuple(job for job in found if job.record is not None or job.verdict in _FINAL)
 
 
-def _find_job(view: View, status: Status, spec: JobSpec) -> StepJob:
-    name = _name(view, status, spec)
-    record = next((job for job in view.observed.jobs or () if job.meta.name == name), None)
+def _find_job(situation: Situation, spec: JobSpec) -> StepJob:
+    name = _name(situation, spec)
+    record = next((job for job in situation.observed.jobs or () if job.meta.name == name), None)
     if record is not None and record.outcome:
         return _judge(spec, name, record)
-    if (saved := _find_saved(status, name)) is not None:
+    if (saved := _find_saved(situation, name)) is not None:
         words = str(saved.get("reason", "")), str(saved.get("message", ""))
         return StepJob(spec, name, record, saved["verdict"], *words)
-    if record is None and (refused := _find_refusal(view, name)) is not None:
+    if record is None and (refused := _find_refusal(situation, name)) is not None:
         verdict: Verdict = "Inconclusive" if refused[0] == PASSING else "NoData"
         return StepJob(spec, name, None, verdict, *refused)
     return StepJob(spec, name, record, "Inconclusive", RUNNING, f"Job {name} has not finished")
 
 
-def count_past(view: View, status: Status, jobs: tuple[StepJob, ...]) -> Status:
+def count_past(situation: Situation, jobs: tuple[StepJob, ...]) -> Situation:
     """Go on to the next name of each Job whose name somebody else has taken.
 
     It stands in status before anything is written under it. Somebody who takes those, too, is
     quicker than we are on purpose: the last name is waited for.
     """
-    names = {job.name: _list_names(view, status, job.spec) for job in jobs}
+    names = {job.name: _list_names(situation, job.spec) for job in jobs}
     taken = [job.name for job in jobs if job.reason == CONFLICT and job.name != names[job.name][-1]]
     if not taken:
-        return status
-    rollout, known = rollout_of(status), {name for each in names.values() for name in each}
+        return situation
+    rollout, known = situation.rollout, {name for each in names.values() for name in each}
     kept = (name for name in rollout.taken_names if name in known)
-    return replace(status, rollout=replace(rollout, taken_names=(*kept, *taken)))
+    return situation.replace(rollout=replace(rollout, taken_names=(*kept, *taken)))
 
 
-def _name(view: View, status: Status, spec: JobSpec) -> str:
-    names, taken = _list_names(view, status, spec), rollout_of(status).taken_names
+def _name(situation: Situation, spec: JobSpec) -> str:
+    names, taken = _list_names(situation, spec), situation.rollout.taken_names
     return next((name for name in names if name not in taken), names[-1])
 
 
-def _list_names(view: View, status: Status, spec: JobSpec) -> tuple[str, ...]:
+def _list_names(situation: Situation, spec: JobSpec) -> tuple[str, ...]:
     """One for each step as it began: one that is tried anew, or another Job, has another name.
 
     And some more, for where somebody else has taken it.
     """
-    canary, rollout = status.canary, rollout_of(status)
+    canary, rollout = situation.canary, situation.rollout
     revision = canary.revision if canary else ""
     terms = f"{spec.container}/{spec.service_account}/{spec.timeout_seconds:g}"
     step = f"{revision}/{rollout.step_name}/{rollout.step_started_at or 0:.3f}"
     salts = ("", *(f"#{count}" for count in range(1, 1 + MOST_TAKEN)))
-    return tuple(job_name(view.model, spec.name, f"{step}/{terms}{salt}") for salt in salts)
+    return tuple(job_name(situation.model, spec.name, f"{step}/{terms}{salt}") for salt in salts)
 
 
 def _judge(spec: JobSpec, name: str, record: JobRecord) -> StepJob:
@@ -125,21 +125,21 @@ def _judge(spec: JobSpec, name: str, record: JobRecord) -> StepJob:
     return StepJob(spec, name, record, "Fail", "JobFailed", words)
 
 
-def _find_saved(status: Status, name: str) -> Mapping[str, Any] | None:
+def _find_saved(situation: Situation, name: str) -> Mapping[str, Any] | None:
     """What status says of a Job that has finished; it may have been tidied away since."""
-    rows = status.canary.analysis if status.canary else ()
+    rows = situation.canary.analysis if situation.canary else ()
     ours = (row for row in rows if row.get("source") == _source(name))
     return next((row for row in ours if row.get("verdict") in _FINAL), None)
 
 
-def _find_refusal(view: View, name: str) -> tuple[str, str] | None:
+def _find_refusal(situation: Situation, name: str) -> tuple[str, str] | None:
     """Why there is no Job, and cannot be for now: reason and words."""
-    if view.observed.jobs is None:
+    if situation.observed.jobs is None:
         return (
             "JobsNotVisible",
             "the operator may not list and watch Jobs (batch/v1): grant it",
         )
-    failures = (f for f in view.observed.failures if (f.kind, f.name) == ("Job", name))
+    failures = (f for f in situation.observed.failures if (f.kind, f.name) == ("Job", name))
     failure = next(failures, None)
     return (failure.reason, f"Job {name}: {failure.message}") if failure else None
 
@@ -166,20 +166,20 @@ def join(
     return replace(joined, verdict=worst.verdict, reason=worst.reason, message=words)
 
 
-def make_job_writes(view: View, status: Status, jobs: tuple[StepJob, ...]) -> Iterator[Write]:
+def make_job_writes(situation: Situation, jobs: tuple[StepJob, ...]) -> Iterator[Write]:
     """Make the step's Jobs once its traffic flows; take those that nobody goes by any more.
 
     One that never had a pod goes, too, and is made anew: there may be room by now.
     """
     kept = {job.name for job in jobs if job.reason != NOT_RUN}
-    if _flows(view, status):
+    if _flows(situation):
         for job in jobs:
-            yield from _make(view, status, job)
+            yield from _make(situation, job)
     wanted = {job.name for job in jobs}
-    for record in view.observed.jobs or ():
-        if not _stays(status, record, kept):
+    for record in situation.observed.jobs or ():
+        if not _stays(situation, record, kept):
             yield from _dismiss(record)
-    for stray in view.strays:  # under a name that is wanted it is replaced (`Create.uid`)
+    for stray in situation.seen.strays:  # under a name that is wanted it is replaced (`Create.uid`)
         if isinstance(stray, JobRecord) and stray.meta.name not in wanted:
             yield from _dismiss(stray)
 
@@ -190,35 +190,35 @@ def _dismiss(record: JobRecord) -> Iterator[Delete]:
         yield Delete(ref, record.meta.uid, record.meta.resource_version)
 
 
-def _stays(status: Status, record: JobRecord, kept: set[str]) -> bool:
+def _stays(situation: Situation, record: JobRecord, kept: set[str]) -> bool:
     """A failed one stays while what it judged is refused: people read its logs."""
-    refused = rollout_of(status).state == "Rejected" and record.outcome == "Failed"
+    refused = situation.rollout.state == "Rejected" and record.outcome == "Failed"
     return record.meta.name in kept or refused
 
 
-def _flows(view: View, status: Status) -> bool:
+def _flows(situation: Situation) -> bool:
     """Whether the step holds, and its traffic is what it should be."""
-    rollout = rollout_of(status)
-    settled = rollout.verified_at is not None and view.now >= rollout.verified_at
+    rollout = situation.rollout
+    settled = rollout.verified_at is not None and situation.now >= rollout.verified_at
     return rollout.state == "Holding" and settled
 
 
-def _make(view: View, status: Status, job: StepJob) -> Iterator[Create]:
-    canary = status.canary
-    record = view.record(canary) if canary else None
-    if job.record is not None or job.verdict in _FINAL or view.observed.jobs is None:
+def _make(situation: Situation, job: StepJob) -> Iterator[Create]:
+    canary = situation.canary
+    record = situation.seen.record(canary) if canary else None
+    if job.record is not None or job.verdict in _FINAL or situation.observed.jobs is None:
         return
     if canary is None or record is None:
         return
-    url = _make_url(view, status, canary)
+    url = _make_url(situation, canary)
     judged = Judged(canary.revision, canary.version, url, record.template)
-    body = make_job(view.observed.model, job.name, job.spec, judged)
+    body = make_job(situation.observed.model, job.name, job.spec, judged)
     ref = Ref("Job", job.name)
-    yield Create(ref, body, view.uid(ref))
+    yield Create(ref, body, situation.seen.uid(ref))
 
 
-def _make_url(view: View, status: Status, canary: RevisionStatus) -> str:
+def _make_url(situation: Situation, canary: RevisionStatus) -> str:
     """The canary's own Service, or where revisions have none the model's, which leads to all."""
-    own = view.router(status).revision_services
-    service = child_name(view.model, canary.revision) if own else view.model
-    return f"http://{service}.{view.observed.model.meta.namespace}.svc:{SERVICE_PORT}"
+    own = situation.traffic.router.revision_services
+    service = child_name(situation.model, canary.revision) if own else situation.model
+    return f"http://{service}.{situation.observed.model.meta.namespace}.svc:{SERVICE_PORT}"

@@ -8,47 +8,46 @@ from __future__ import annotations
 from canarium.core.metrics import KnownTemplate, MetricQuery, Unusable, resolve
 from canarium.core.plan import GatewayEndpoint
 from canarium.core.spec import AnalysisSpec
-from canarium.core.status import Status
-from canarium.rollout.situation.view import View
+from canarium.rollout.situation.situation import Situation
 from canarium.routing.gateway_counters import explain_uncounted, find_gateway_kind
 
 
-def find_feeds(view: View, analysis: AnalysisSpec) -> tuple[MetricQuery, ...]:
+def find_feeds(situation: Situation, analysis: AnalysisSpec) -> tuple[MetricQuery, ...]:
     """What is asked for, one metric at a time."""
-    return tuple(found for found in _resolve(view, analysis) if isinstance(found, MetricQuery))
+    return tuple(found for found in _resolve(situation, analysis) if isinstance(found, MetricQuery))
 
 
-def find_unusable(view: View, status: Status, analysis: AnalysisSpec) -> tuple[Unusable, ...]:
+def find_unusable(situation: Situation, analysis: AnalysisSpec) -> tuple[Unusable, ...]:
     """The metrics of an analysis that nothing can be asked for, each with why."""
-    asked = (found for found in _resolve(view, analysis) if isinstance(found, Unusable))
-    return (*asked, *_find_uncounted(view, status, analysis))
+    asked = (found for found in _resolve(situation, analysis) if isinstance(found, Unusable))
+    return (*asked, *_find_uncounted(situation, analysis))
 
 
-def find_gateway(view: View, status: Status, analysis: AnalysisSpec) -> GatewayEndpoint | None:
+def find_gateway(situation: Situation, analysis: AnalysisSpec) -> GatewayEndpoint | None:
     """Where the gateway's counters are read; None where nothing is judged by them."""
-    kind = find_gateway_kind(view.router_name(status), view.observed)
+    kind = find_gateway_kind(situation.traffic.choice.name, situation.observed)
     wanted = any(metric.source == "Gateway" for metric in analysis.metrics)
-    if not wanted or kind is None or explain_uncounted(kind, view.protocol(status)):
+    if not wanted or kind is None or explain_uncounted(kind, situation.traffic.protocol):
         return None
     return GatewayEndpoint(kind, analysis.gateway, analysis.gateway_secret)
 
 
-def _find_uncounted(view: View, status: Status, analysis: AnalysisSpec) -> tuple[Unusable, ...]:
+def _find_uncounted(situation: Situation, analysis: AnalysisSpec) -> tuple[Unusable, ...]:
     asked = [metric.name for metric in analysis.metrics if metric.source == "Gateway"]
     if not asked:
         return ()
-    kind = find_gateway_kind(view.router_name(status), view.observed)
-    words = explain_uncounted(kind, view.protocol(status))
+    kind = find_gateway_kind(situation.traffic.choice.name, situation.observed)
+    words = explain_uncounted(kind, situation.traffic.protocol)
     return tuple(Unusable(name, "GatewayCannotTell", words) for name in asked if words)
 
 
-def _resolve(view: View, analysis: AnalysisSpec) -> list[MetricQuery | Unusable]:
+def _resolve(situation: Situation, analysis: AnalysisSpec) -> list[MetricQuery | Unusable]:
     templates = {
         (record.kind, record.meta.name): KnownTemplate(record.spec, record.problem)
-        for record in view.observed.templates
+        for record in situation.observed.templates
     }
     found = [resolve(metric, templates) for metric in analysis.custom]
-    experiment = view.rollout.experiment.metric if view.rollout.experiment else ""
+    experiment = situation.terms.experiment.metric if situation.terms.experiment else ""
     return [_must_count(each) if _name_of(each) == experiment else each for each in found]
 
 

@@ -16,12 +16,13 @@ from canarium.core.names import child_name
 from canarium.core.observed import DeploymentRecord, ScalerRecord
 from canarium.core.plan import ScalerKind
 from canarium.core.spec import Scaling
-from canarium.core.status import RevisionStatus, Status
+from canarium.core.status import RevisionStatus
 from canarium.memo import remember
 from canarium.queries.promql_selectors import confine
 from canarium.queries.scaling import make_query
 from canarium.resources.autoscalers import KINDS, RESOURCES, find_kind
-from canarium.rollout.situation.view import AT_REST, ROLLING, View, rollout_of
+from canarium.rollout.situation.situation import Situation
+from canarium.rollout.situation.stages import AT_REST, ROLLING
 
 BY_LOAD = ("Idle", "Rejected")
 "The states in which nothing but the load says how many pods stable has."
@@ -50,39 +51,39 @@ class Engine:
     stays: bool = False
 
 
-def choose_engine(view: View) -> Engine:
+def choose_engine(situation: Situation) -> Engine:
     """Which autoscaler serves what was asked for; with a spec of no use, the one that is there."""
-    spec = view.spec
+    spec = situation.spec
     if spec is None:
-        kinds = {scaler.kind for scaler in own_scalers(view)}
+        kinds = {scaler.kind for scaler in own_scalers(situation)}
         return Engine(min(kinds, default=None), "InvalidSpec", "stays as it is", stays=True)
     if not spec.scaling.is_automatic:
         return Engine(None, "Fixed", "spec.scaling.replicas says how many pods there are")
     if spec.scaling.engine == "None":
         return Engine(None, "NoEngine", "spec.scaling.engine is None: nothing is scaled")
-    return _choose(view, spec.scaling)
+    return _choose(situation, spec.scaling)
 
 
-def _choose(view: View, scaling: Scaling) -> Engine:
+def _choose(situation: Situation, scaling: Scaling) -> Engine:
     kind = find_kind(scaling)
-    if kind not in view.observed.scaler_kinds:
+    if kind not in situation.observed.scaler_kinds:
         return _explain_missing(scaling, kind)
     asked = [metric.name for metric in scaling.metrics if metric.type not in RESOURCES]
-    if asked and not prometheus_url(view):
+    if asked and not prometheus_url(situation):
         words = f"{', '.join(asked)}: nobody to ask; set spec.scaling.prometheus.address"
         return Engine(None, "NoPrometheus", f"{words}, or start the operator with --prometheus-url")
-    if asked and (problem := _find_refusal(view)):
-        return _refuse(view, kind, f"{', '.join(asked)}: {problem}")
+    if asked and (problem := _find_refusal(situation)):
+        return _refuse(situation, kind, f"{', '.join(asked)}: {problem}")
     return Engine(kind, KINDS[kind], f"{kind}, {_range(scaling)}")
 
 
-def _refuse(view: View, kind: ScalerKind, words: str) -> Engine:
+def _refuse(situation: Situation, kind: ScalerKind, words: str) -> Engine:
     """What was made while the address was not refused goes on, or an upgrade would end scaling.
 
     But not what asks a Service that has become another one's name.
     """
-    left = any(scaler.kind == kind for scaler in own_scalers(view))
-    if left and not view.observed.scaling_service:
+    left = any(scaler.kind == kind for scaler in own_scalers(situation))
+    if left and not situation.observed.scaling_service:
         words += "; what scales already goes on, and is made for no other revision"
         return Engine(kind, "AddressRefused", words, stays=True)
     return Engine(None, "AddressRefused", words)
@@ -104,20 +105,26 @@ def _explain_missing(scaling: Scaling, kind: ScalerKind) -> Engine:
     return Engine(None, "KEDANotInstalled", f"{words}: install it, or scale by CPU and Memory")
 
 
-def prometheus_url(view: View) -> str:
+def prometheus_url(situation: Situation) -> str:
     """Whom autoscalers ask for what Kubernetes doesn't measure; "" for nobody.
 
     A Service of the own namespace is written in full, for KEDA runs in another one.
     """
-    address, observed = view.spec.scaling.prometheus_url if view.spec else "", view.observed
+    address, observed = (
+        situation.spec.scaling.prometheus_url if situation.spec else "",
+        situation.observed,
+    )
     if not address:
         return observed.prometheus_url
     return spell_out(address, observed.model.meta.namespace, observed.addresses)
 
 
-def _find_refusal(view: View) -> str:
+def _find_refusal(situation: Situation) -> str:
     """Why an address that the object writes is not given to KEDA, which connects by itself."""
-    address, observed = view.spec.scaling.prometheus_url if view.spec else "", view.observed
+    address, observed = (
+        situation.spec.scaling.prometheus_url if situation.spec else "",
+        situation.observed,
+    )
     if not address or find_place(address) == find_place(observed.prometheus_url):
         return ""
     namespace = observed.model.meta.namespace
@@ -127,21 +134,22 @@ def _find_refusal(view: View) -> str:
     return find_unlisted(address, namespace, observed.addresses)
 
 
-def make_queries(view: View, part: RevisionStatus) -> dict[str, str]:
+def make_queries(situation: Situation, part: RevisionStatus) -> dict[str, str]:
     """What is asked of Prometheus for a revision, by the metric's name.
 
     Raises ValueError, with what to write instead, for what its server doesn't count.
     """
-    record, meta = view.record(part), view.observed.model.meta
+    record, meta = situation.seen.record(part), situation.observed.model.meta
     profile = record.metrics.profile if record and record.metrics else ""
     where = {"namespace": meta.namespace, "model": meta.name, "revision": part.revision}
-    protocol = view.protocol(view.observed.model.status)
-    metrics = view.spec.scaling.metrics if view.spec else ()
+    stored = situation.with_status(situation.observed.model.status)
+    protocol = stored.traffic.protocol
+    metrics = situation.spec.scaling.metrics if situation.spec else ()
     asked = (metric for metric in metrics if metric.type not in RESOURCES)
     queries = {
         metric.name: make_query(metric, profile, protocol=protocol, **where) for metric in asked
     }
-    if not _is_lent(view):
+    if not _is_lent(situation):
         return queries
     theirs = {metric.name for metric in metrics if metric.type == "External"}
     return {
@@ -154,21 +162,21 @@ _confine = remember()(confine)
 "It is asked for in each pass."
 
 
-def _is_lent(view: View) -> bool:
+def _is_lent(situation: Situation) -> bool:
     """Whether queries of the object's own are put to the operator's Prometheus, by KEDA."""
-    shared = view.observed.prometheus_url
-    if not shared or view.observed.tenant_queries == "Any":
+    shared = situation.observed.prometheus_url
+    if not shared or situation.observed.tenant_queries == "Any":
         return False
-    return may_be_same_server(prometheus_url(view), shared)
+    return may_be_same_server(prometheus_url(situation), shared)
 
 
-def find_unaskable(view: View, part: RevisionStatus) -> str:
+def find_unaskable(situation: Situation, part: RevisionStatus) -> str:
     """Why a revision's load cannot be asked for; "" when it can.
 
     The spec is checked as it comes in, but what serves may be another server.
     """
     try:
-        make_queries(view, part)
+        make_queries(situation, part)
     except ValueError as error:
         return str(error)
     return ""
@@ -177,29 +185,29 @@ def find_unaskable(view: View, part: RevisionStatus) -> str:
 # The autoscalers that are there
 
 
-def own_scalers(view: View) -> Iterator[ScalerRecord]:
+def own_scalers(situation: Situation) -> Iterator[ScalerRecord]:
     """Those that we made."""
-    uid = view.observed.model.meta.uid
-    for scaler in view.observed.scalers:
+    uid = situation.observed.model.meta.uid
+    for scaler in situation.observed.scalers:
         if scaler.meta.owner is not None and scaler.meta.owner.uid == uid:
             yield scaler
 
 
-def find_scalers(view: View, revision: str) -> list[ScalerRecord]:
+def find_scalers(situation: Situation, revision: str) -> list[ScalerRecord]:
     """A revision's own: one, and for moments two while another engine takes over."""
-    name = child_name(view.model, revision)
-    return [scaler for scaler in own_scalers(view) if scaler.meta.name == name]
+    name = child_name(situation.model, revision)
+    return [scaler for scaler in own_scalers(situation) if scaler.meta.name == name]
 
 
-def foreign_scalers(view: View) -> Iterator[ScalerRecord]:
+def foreign_scalers(situation: Situation) -> Iterator[ScalerRecord]:
     """Those that somebody else made, and that want to size what we do.
 
     KEDA's own HorizontalPodAutoscaler of a ScaledObject of ours is none of them.
     """
-    ours = {scaler.meta.uid for scaler in own_scalers(view)}
-    names = {deployment.meta.name for deployment in view.observed.deployments}
-    automatic = view.spec is not None and view.spec.scaling.is_automatic
-    for scaler in view.observed.scalers:
+    ours = {scaler.meta.uid for scaler in own_scalers(situation)}
+    names = {deployment.meta.name for deployment in situation.observed.deployments}
+    automatic = situation.spec is not None and situation.spec.scaling.is_automatic
+    for scaler in situation.observed.scalers:
         owner = scaler.meta.owner.uid if scaler.meta.owner else ""
         if scaler.meta.uid in ours or owner in ours or scaler.meta.deleting:
             continue
@@ -218,69 +226,69 @@ def read_floor(scaler: ScalerRecord) -> int:
 # Sizes
 
 
-def compute_floor(view: View, status: Status, part: RevisionStatus) -> int:
+def compute_floor(situation: Situation, part: RevisionStatus) -> int:
     """The size that a revision's autoscaler may not go below.
 
     What the load says counts only at rest; else what was fixed on entering the step, and for what
     one would go back to its peak.
     """
-    if rollout_of(status).state not in BY_LOAD:
+    if situation.rollout.state not in BY_LOAD:
         return part.replicas
-    return view.spec.scaling.min_replicas if view.spec else 0
+    return situation.spec.scaling.min_replicas if situation.spec else 0
 
 
-def compute_size(view: View, status: Status, part: RevisionStatus) -> int:
+def compute_size(situation: Situation, part: RevisionStatus) -> int:
     """How many pods a revision should be given by us; what its autoscaler adds stays.
 
     Also while one is still to be made, or to go: whoever takes over finds the size as it is. In a
     rollout nothing is taken even where there is none: it may have been there a moment ago.
     """
-    deployment = view.deployment(part.revision)
-    if deployment is None or is_pinned(view, status):
+    deployment = situation.seen.deployment(part.revision)
+    if deployment is None or is_pinned(situation):
         return part.replicas
-    if not _is_shared(view, part):
-        exact = rollout_of(status).state in AT_REST or view.rollout.capacity == "InPlace"
+    if not _is_shared(situation, part):
+        exact = situation.rollout.state in AT_REST or situation.terms.capacity == "InPlace"
         return part.replicas if exact else max(part.replicas, deployment.replicas)
-    return max(compute_floor(view, status, part), deployment.replicas)
+    return max(compute_floor(situation, part), deployment.replicas)
 
 
-def is_pinned(view: View, status: Status) -> bool:
+def is_pinned(situation: Situation) -> bool:
     """Whether pods are being replaced in place: what one revision gets, another has to give."""
-    state = rollout_of(status).state
-    return view.rollout.capacity == "InPlace" and state in (*ROLLING, "Reverting")
+    state = situation.rollout.state
+    return situation.terms.capacity == "InPlace" and state in (*ROLLING, "Reverting")
 
 
-def _is_shared(view: View, part: RevisionStatus) -> bool:
+def _is_shared(situation: Situation, part: RevisionStatus) -> bool:
     """Whether an autoscaler has a say in a revision's size."""
-    return choose_engine(view).kind is not None or bool(find_scalers(view, part.revision))
+    return choose_engine(situation).kind is not None or bool(find_scalers(situation, part.revision))
 
 
-def stable_size(view: View, status: Status, stable: RevisionStatus, *, rests: bool) -> int:
+def stable_size(situation: Situation, stable: RevisionStatus, *, rests: bool) -> int:
     """The size that stable has by the spec, or by its load.
 
     At rest it follows; while a rollout is under way it only grows. Without an autoscaler to serve
     what was asked it stays as it is, but for the smallest size.
     """
-    spec, seen = view.spec, _seen(view.deployment(stable.revision))
-    if spec is None or is_pinned(view, status):
+    spec, seen = situation.spec, _seen(situation.seen.deployment(stable.revision))
+    if spec is None or is_pinned(situation):
         return stable.replicas
     if not spec.scaling.is_automatic:
         return spec.replicas if rests else max(spec.replicas, stable.replicas)
-    if rollout_of(status).state in BY_LOAD:
-        least = spec.scaling.min_replicas if choose_engine(view).kind else spec.replicas
+    if situation.rollout.state in BY_LOAD:
+        least = spec.scaling.min_replicas if choose_engine(situation).kind else spec.replicas
         return max(least, stable.replicas if seen is None else seen)
-    least = spec.replicas if rests else max(stable.replicas, _size_of_load(view, status))
+    least = spec.replicas if rests else max(stable.replicas, _size_of_load(situation))
     return max(least, seen or 0)
 
 
-def _size_of_load(view: View, status: Status) -> int:
+def _size_of_load(situation: Situation) -> int:
     """The size that all of the load needs by what the canary's autoscaler has made of its share.
 
     Reckoned only where the canary has half of it or more, and was taken above its floor: of less
     stable's own autoscaler sees enough. So one can go back to stable under a load that has grown.
     """
-    canary, scaling = status.canary, view.spec.scaling if view.spec else Scaling()
-    seen = _seen(view.deployment(canary.revision)) if canary else None
+    canary, scaling = situation.canary, situation.spec.scaling if situation.spec else Scaling()
+    seen = _seen(situation.seen.deployment(canary.revision)) if canary else None
     if canary is None or seen is None or canary.weight < HALF or seen <= canary.replicas:
         return 0
     return min(scaling.max_replicas, -(-seen * 100 // canary.weight))
@@ -293,11 +301,11 @@ def _seen(deployment: DeploymentRecord | None) -> int | None:
     return deployment.replicas
 
 
-def is_idle(view: View, status: Status) -> bool:
+def is_idle(situation: Situation) -> bool:
     """Whether stable has no pods for want of work, and a step would share what nobody sends.
 
     The closing step is for whoever promotes all the way, or goes back to what was stable before.
     """
-    stable = status.stable
-    idle = view.may_idle and stable is not None and stable.replicas == 0
-    return idle and not view.is_closing(status)
+    stable = situation.stable
+    idle = situation.seen.may_idle and stable is not None and stable.replicas == 0
+    return idle and not situation.steps.is_closing

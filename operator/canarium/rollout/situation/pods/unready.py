@@ -8,33 +8,33 @@ from __future__ import annotations
 
 from canarium.core.observed import PodRecord
 from canarium.core.plan import Inspect
-from canarium.core.status import RevisionStatus, Status
+from canarium.core.status import RevisionStatus
 from canarium.core.text import quote
 from canarium.rollout.situation.pods.faults import ENDED, describe_restarts
-from canarium.rollout.situation.view import View
+from canarium.rollout.situation.situation import Situation
 
 PATIENCE_SECONDS = 10.0
 "A pod that isn't ready by then is asked about; most are."
 
 
-def find_inspected(view: View, status: Status) -> Inspect | None:
+def find_inspected(situation: Situation) -> Inspect | None:
     """The pod whose events are worth a request: of what is tried, the one that waits longest."""
-    tried = status.canary or status.stable
-    stuck = _list_stuck(view, tried)
-    if not stuck or stuck[0].meta.created_at + PATIENCE_SECONDS > view.now:
+    tried = situation.canary or situation.stable
+    stuck = _list_stuck(situation, tried)
+    if not stuck or stuck[0].meta.created_at + PATIENCE_SECONDS > situation.now:
         return None
     return Inspect(stuck[0].meta.name, stuck[0].meta.uid)
 
 
-def inspected_at(view: View, status: Status) -> float | None:
+def inspected_at(situation: Situation) -> float | None:
     """When there will be a pod to ask about, if it isn't ready by then (epoch seconds)."""
-    stuck = _list_stuck(view, status.canary or status.stable)
+    stuck = _list_stuck(situation, situation.canary or situation.stable)
     return stuck[0].meta.created_at + PATIENCE_SECONDS if stuck else None
 
 
-def describe_unready(view: View, part: RevisionStatus | None) -> str:
+def describe_unready(situation: Situation, part: RevisionStatus | None) -> str:
     """What is known of the pods that aren't ready, to follow a sentence; or nothing."""
-    stuck, event = _list_stuck(view, part), view.observed.pod_event
+    stuck, event = _list_stuck(situation, part), situation.observed.pod_event
     restarts = next(filter(None, map(describe_restarts, stuck)), "")
     if restarts:
         return f"; {restarts}"
@@ -43,8 +43,8 @@ def describe_unready(view: View, part: RevisionStatus | None) -> str:
     return f"; pod {event.pod}: {event.reason}: {quote(event.message)}"
 
 
-def _list_stuck(view: View, part: RevisionStatus | None) -> list[PodRecord]:
+def _list_stuck(situation: Situation, part: RevisionStatus | None) -> list[PodRecord]:
     """The pods of a revision that have a node and aren't ready, the oldest first."""
-    pods = view.pods(part.revision) if part else []
+    pods = situation.seen.pods(part.revision) if part else []
     stuck = [p for p in pods if p.scheduled and not p.ready and p.phase not in ENDED]
     return sorted(stuck, key=lambda pod: (pod.meta.created_at, pod.meta.name))
