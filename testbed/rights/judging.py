@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from canarium.kube.kinds import TABLE
+
 from testbed.rights.ledger import Page
 from testbed.rights.requests import Refusal, Right
 
-OF_PEOPLE = frozenset({Right("", "secrets", "get")})
+OF_PEOPLE = frozenset(
+    Right(row.group, row.plural, verb)
+    for row in TABLE
+    if row.scope == "Opened"
+    for verb in row.verbs
+)
 """Not the chart's: whoever has a Secret for a metric or a notification opens that one to the
 operator, by a Role of one's own."""
 
