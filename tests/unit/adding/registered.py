@@ -8,6 +8,6 @@ register(Toy())
 
 from canarium.metrics.sources import SOURCES  # noqa: E402 - this reads what the routers say
 
-from tests.unit.adding.toy_source import ToyAsker  # noqa: E402
+from tests.unit.adding.toy_source import ToyReader  # noqa: E402
 
-SOURCES[ToyAsker.query_type] = ToyAsker
+SOURCES[ToyReader.query_type] = ToyReader

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from canarium.core.spec import Query
-from canarium.metrics.sources.asking import Asker, Figure
+from canarium.metrics.sources.asking import Figure, RevisionReader
 from canarium.outbound.errors import SourceError
 from canarium.queries.promql import ArgumentType
 
@@ -24,7 +24,7 @@ class ToyQuery(Query):
 
 
 @dataclass(slots=True)
-class ToyAsker(Asker[ToyQuery]):
+class ToyReader(RevisionReader[ToyQuery]):
     """Looks one revision's figure up."""
 
     query_type = ToyQuery

@@ -19,7 +19,7 @@ from canarium.core.spec import Query
 from canarium.kube.informers.store import Key
 from canarium.metrics.counting import CountsTracker
 from canarium.metrics.sources import SOURCES
-from canarium.metrics.sources.asking import Asker, Figure, MetricSources
+from canarium.metrics.sources.asking import Figure, MetricSources, RevisionReader
 from canarium.outbound.errors import SourceError
 from canarium.queries.promql import BUILT_IN, ArgumentType, Pattern, check_value
 
@@ -85,8 +85,8 @@ class _Refused:
 
 @dataclass(frozen=True, slots=True)
 class _BothSides:
-    stable: Asker[Any] | None
-    canary: Asker[Any]
+    stable: RevisionReader[Any] | None
+    canary: RevisionReader[Any]
     forget: Callable[[], None]
 
     async def ask(self) -> MetricAnswers:
@@ -113,7 +113,7 @@ def _unless_failed(found: Figure | BaseException) -> Figure:
 
 def _make_side(
     sources: MetricSources, key: Key, metric_query: MetricQuery, revision: str, version: str
-) -> Asker[Any]:
+) -> RevisionReader[Any]:
     values = _make_values(key, metric_query, revision, version)
     tracker = CountsTracker(sources.shares.series, key[0])
     find = partial(sources.find, metric_query=metric_query, namespace=key[0])

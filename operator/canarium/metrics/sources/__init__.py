@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from canarium.core.spec import Query
-from canarium.metrics.sources.asking import Asker
-from canarium.metrics.sources.prometheus import PrometheusAsker
-from canarium.metrics.sources.web import WebAsker
+from canarium.metrics.sources.asking import RevisionReader
+from canarium.metrics.sources.prometheus import PrometheusReader
+from canarium.metrics.sources.web import WebReader
 
-SOURCES: dict[type[Query], type[Asker[Any]]] = {
+SOURCES: dict[type[Query], type[RevisionReader[Any]]] = {
     source.query_type: source
     for source in (
-        PrometheusAsker,
-        WebAsker,
+        PrometheusReader,
+        WebReader,
     )
 }

@@ -74,7 +74,7 @@ def is_tenants(metric_query: MetricQuery) -> bool:
 
 
 @dataclass(slots=True)
-class Asker(ABC, Generic[Q]):
+class RevisionReader(ABC, Generic[Q]):
     """Asks about one revision, by the queries of one type; a source is a class like this.
 
     `values` are what stands for placeholders, and `find` says what is dialled for an address.

@@ -15,7 +15,7 @@ import msgspec
 
 from canarium.core.spec import PrometheusQuery
 from canarium.metrics.counting import Labels
-from canarium.metrics.sources.asking import Asker, Figure
+from canarium.metrics.sources.asking import Figure, RevisionReader
 from canarium.outbound.auth import NOBODY, Credentials
 from canarium.outbound.errors import SourceError, attempt
 from canarium.outbound.fetching import Answer, Limits, OutboundRequest, fetching
@@ -251,7 +251,7 @@ def _sort(labels: Mapping[str, str]) -> Labels:
 
 
 @dataclass(slots=True)
-class PrometheusAsker(Asker[PrometheusQuery]):
+class PrometheusReader(RevisionReader[PrometheusQuery]):
     """One revision, asked about by PromQL; where that is `lent`, in its own namespace alone."""
 
     query_type = PrometheusQuery

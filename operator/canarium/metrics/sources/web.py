@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from canarium.core.spec import WebQuery
-from canarium.metrics.sources.asking import Asker, Figure
+from canarium.metrics.sources.asking import Figure, RevisionReader
 from canarium.outbound.errors import SourceError, attempt
 from canarium.outbound.fetching import Answer, Limits, OutboundRequest, fetching
 from canarium.outbound.forbidden_addresses import check_address
@@ -158,7 +158,7 @@ def _compile(path: str) -> Any:
 
 
 @dataclass(slots=True)
-class WebAsker(Asker[WebQuery]):
+class WebReader(RevisionReader[WebQuery]):
     """One revision, asked about by a URL."""
 
     query_type = WebQuery
