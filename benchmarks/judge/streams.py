@@ -58,6 +58,31 @@ class Jump:
 
 
 @dataclass(frozen=True, slots=True)
+class Steps:
+    """One rate after the other: (from which reading on, rate), rising from reading 0."""
+
+    rates: tuple[tuple[int, float], ...]
+
+    def at(self, numbers: Numbers) -> Rates:
+        begins = np.array([begin for begin, _ in self.rates])
+        rates = np.array([rate for _, rate in self.rates])
+        found: Rates = rates[np.searchsorted(begins, numbers, side="right") - 1]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Swing:
+    """A low and a high rate that take turns, each for half of `period` readings."""
+
+    low: float
+    high: float
+    period: int
+
+    def at(self, numbers: Numbers) -> Rates:
+        return np.where(numbers % self.period < self.period // 2, self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """A rate that rises evenly over so many readings."""
 
@@ -107,21 +132,30 @@ class Steady:
 
 @dataclass(frozen=True, slots=True)
 class Bursts:
-    """BLOCK requests a reading with errors that come `length` at a time, on a side by itself."""
+    """BLOCK requests a reading with errors that come `length` at a time, on a side by itself.
+
+    Those of one burst are spread evenly over so many `readings`, of which `length` is a multiple.
+    """
 
     share: float
     rate: float
     length: int
+    readings: int = 1
 
     def answer(self, rng: Rng) -> Iterator[Reading]:
         on_stable, on_canary = split(self.share)
-        while True:
-            stable, canary = self._draw(rng, on_stable), self._draw(rng, on_canary)
+        sides = zip(self._draw(rng, on_stable), self._draw(rng, on_canary), strict=True)
+        for stable, canary in sides:
             yield from _make_readings(on_stable, stable, on_canary, canary)
 
-    def _draw(self, rng: Rng, requests: int) -> Numbers:
-        bursts = rng.poisson(requests * self.rate / self.length, DRAWN)
-        return np.minimum(bursts * self.length, requests)
+    def _draw(self, rng: Rng, requests: int) -> Iterator[Numbers]:
+        going_on = np.zeros(self.readings - 1, np.int64)
+        while True:
+            bursts = rng.poisson(requests * self.rate / self.length, DRAWN)
+            errors = np.convolve(bursts, np.full(self.readings, self.length // self.readings))
+            errors[: self.readings - 1] += going_on
+            going_on = errors[DRAWN:]
+            yield np.minimum(errors[:DRAWN], requests)
 
 
 def _make_readings(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from math import ceil
 
 import numpy as np
 from canarium.judge import Metric
@@ -26,7 +27,9 @@ from benchmarks.judge.streams import (
     First,
     Jump,
     Steady,
+    Steps,
     Stream,
+    Swing,
 )
 
 SPLITS = {"5/95": 0.05, "50/50": 0.5}
@@ -107,6 +110,8 @@ def list_dependent(share: float) -> dict[str, Stream]:
     return {
         "three at a time, on either side by itself": Bursts(share, 0.01, 3),
         "five at a time, on either side by itself": Bursts(share, 0.01, 5),
+        "twenty at a time, on either side by itself": Bursts(share, 0.01, 20),
+        "twenty over five readings, on either side by itself": Bursts(share, 0.01, 20, 5),
         "from 0.2 to 1.8 % for both": Steady(share, drift, drift),
         "5 % in a fifth of the time for both, as from one bad node": Steady(share, node, node),
     }
@@ -145,7 +150,7 @@ def allow_increase(increase: float) -> tuple[Metric, ...]:
 
 def compute_regressions(simulator: Simulator, rollouts: int) -> Table:
     rows = [
-        make_regression_row(simulator, rate, split, share, rollouts)
+        make_regression_row(simulator, (0.01, rate), split, share, rollouts)
         for rate in (0.02, 0.03, 0.05, 0.2)
         for split, share in SPLITS.items()
     ]
@@ -167,23 +172,105 @@ def compute_regressions(simulator: Simulator, rollouts: int) -> Table:
     )
 
 
-def make_regression_row(
-    simulator: Simulator, rate: float, split: str, share: float, rollouts: int
-) -> Row:
-    bound = compute_information_bound(0.01, rate, share)
-    case = Case(f"{100 * rate:g} %, {split}", Steady(share, Constant(0.01), Constant(rate)), USUAL)
-    outcomes = simulator.run(case, rollouts)
-    median, usual = (compute_requests(each, 0.5) for each in (outcomes.ours, outcomes.usual))
-    cells = (
-        case.name,
-        str(median),
-        str(compute_requests(outcomes.ours, 0.9)),
-        f"{bound:.0f}",
-        f"{median / bound:.2f}",
-        str(usual),
+def compute_small(simulator: Simulator, rollouts: int) -> Table:
+    rows = [
+        make_small_row(simulator, rates, split, share, rollouts)
+        for rates in ((0.1, 0.13), (0.5, 0.55))
+        for split, share in SPLITS.items()
+    ]
+    title = "The same for a canary that is worse by a small part of a high rate"
+    return Table(
+        f"{title} ({rollouts:,} rollouts a row)",
+        (
+            "from, to, split",
+            "median",
+            "nine of ten within",
+            "information bound",
+            "median / bound",
+            "not found within 8 times the bound",
+        ),
+        tuple(rows),
     )
+
+
+def make_regression_row(
+    simulator: Simulator, rates: tuple[float, float], split: str, share: float, rollouts: int
+) -> Row:
+    bound = compute_information_bound(*rates, share)
+    stream = Steady(share, *map(Constant, rates))
+    outcomes = simulator.run(Case(f"{100 * rates[1]:g} %, {split}", stream, USUAL), rollouts)
+    cells, median = describe_requests(outcomes, bound)
+    usual = compute_requests(outcomes.usual, 0.5)
     kept = median <= (1.8 * bound if bound >= 100 else 2 * bound + BLOCK * share)
-    return Row(cells, kept, {"bound": bound, "median": median, "usual": usual})
+    name = f"{100 * rates[1]:g} %, {split}"
+    return Row((name, *cells, str(usual)), kept, {"bound": bound, "median": median, "usual": usual})
+
+
+def make_small_row(
+    simulator: Simulator, rates: tuple[float, float], split: str, share: float, rollouts: int
+) -> Row:
+    bound = compute_information_bound(*rates, share)
+    name = f"{100 * rates[0]:g} %, {100 * rates[1]:g} %, {split}"
+    stream = First(ceil(8 * bound / (BLOCK * share)), Steady(share, *map(Constant, rates)))
+    outcomes = simulator.run(Case(name, stream, USUAL), rollouts)
+    cells, median = describe_requests(outcomes, bound)
+    missed = 1.0 - compute_share(outcomes.ours).value
+    return Row((name, *cells, f"{missed:.2%}"), median <= 1.8 * bound and not missed)
+
+
+def describe_requests(outcomes: Outcomes, bound: float) -> tuple[tuple[str, ...], int]:
+    """Say how many canary requests our rollbacks took, beside the bound; and the median."""
+    median, most = (compute_requests(outcomes.ours, quantile) for quantile in (0.5, 0.9))
+    return (str(median), str(most), f"{bound:.0f}", f"{median / bound:.2f}"), median
+
+
+def compute_shared(simulator: Simulator, rollouts: int) -> Table:
+    rows = [
+        make_shared_row(simulator, f"{name}, {split}", streams, rollouts)
+        for split, share in SPLITS.items()
+        for name, streams in list_shared(share).items()
+    ]
+    title = "Readings to rollback of a bad version beside what befalls both sides alike"
+    return Table(
+        f"{title} ({rollouts:,} rollouts a row)",
+        ("what, split", "median", "nine of ten within", "without it", "not found"),
+        tuple(rows),
+        "A reading is 100 requests. An outage lasts 60 readings, and 210 later 1 % becomes 5 %.\n"
+        "A swing is up for 30 readings and down for 30; the canary has three times as many errors.",
+    )
+
+
+def list_shared(share: float) -> dict[str, tuple[Stream, Stream, int]]:
+    """What befalls both, the same without it, and at which reading the canary becomes bad."""
+    quiet, bad_from = Steady(share, Constant(0.01), Steps(((0, 0.01), (270, 0.05)))), 270
+    outage = Steady(
+        share,
+        Steps(((0, 0.5), (60, 0.01))),
+        Steps(((0, 0.5), (60, 0.01), (bad_from, 0.05))),
+    )
+    swing = Steady(share, Swing(0.002, 0.03, 60), Swing(0.006, 0.09, 60))
+    even = Steady(share, Constant(0.016), Constant(0.048))
+    return {
+        "an outage before it, half of all answers": (outage, quiet, bad_from),
+        "a rate that swings from 0.2 to 3 %": (swing, even, 0),
+    }
+
+
+def make_shared_row(
+    simulator: Simulator, name: str, streams: tuple[Stream, Stream, int], rollouts: int
+) -> Row:
+    beside, without, bad_from = streams
+    ours, even = (
+        simulator.run(Case(f"{name}{kind}", First(bad_from + 600, each), USUAL), rollouts).ours
+        for each, kind in ((beside, ""), (without, ", without"))
+    )
+    late = [outcome.readings - bad_from for outcome in ours if outcome.readings > bad_from]
+    usual = [outcome.readings - bad_from for outcome in even if outcome.readings > bad_from]
+    median, most = (compute_quantile(late, quantile) for quantile in (0.5, 0.9))
+    missed = 1.0 - compute_share(ours).value
+    limit = 1.25 * compute_quantile(usual, 0.5) if bad_from else 150
+    cells = (name, str(median), str(most), str(compute_quantile(usual, 0.5)), f"{missed:.2%}")
+    return Row(cells, median <= limit and not missed)
 
 
 def compute_late(simulator: Simulator, rollouts: int) -> Table:
@@ -309,7 +396,9 @@ class Part:
 PARTS = {
     "equal": Part(compute_equal, 1.0),
     "regressions": Part(compute_regressions, 0.1),
+    "small": Part(compute_small, 0.1),
     "late": Part(compute_late, 0.1),
+    "shared": Part(compute_shared, 0.1),
     "dependent": Part(compute_dependent, 1.0),
     "margins": Part(compute_margins, 0.1),
     "example": Part(compute_example, 0.1, 500),

@@ -15,6 +15,8 @@ from benchmarks.judge.tables import (
     compute_example,
     compute_late,
     compute_regressions,
+    compute_shared,
+    compute_small,
 )
 
 SEED = 20261121
@@ -26,7 +28,9 @@ SEED = 20261121
     [
         pytest.param(compute_equal, 2000, id="equal versions"),
         pytest.param(compute_regressions, 2000, id="regressions"),
+        pytest.param(compute_small, 100, id="small differences"),
         pytest.param(compute_late, 200, id="late regressions"),  # 4,400 readings each
+        pytest.param(compute_shared, 100, id="what befalls both sides"),
         pytest.param(compute_example, 500, id="the example"),
     ],
 )

@@ -1484,6 +1484,41 @@ SOURCES = (
         "::test_a_side_that_counts_no_answers_is_no_hang",
     ),
     Mutant(
+        name="judge-passes-beyond",
+        wrong="A canary whose interval leaves no room for the bound passes meanwhile",
+        file="judge/verdicts.py",
+        old='("Inconclusive", "BeyondBound") if _is_beyond(check) else ("Pass", "WithinBounds")',
+        new='("Pass", "WithinBounds")',
+        test="tests/unit/judge/test_analysis.py"
+        "::test_a_canary_that_is_beyond_its_bound_is_not_passed_while_the_evidence_grows",
+    ),
+    Mutant(
+        name="judge-never-forgets",
+        wrong="What was learned of stable in an outage of both counts as long as the rollout",
+        file="judge/single.py",
+        old="max(FADING, 1.0 - stable.total / memory)",
+        new="1.0",
+        test="tests/unit/judge/test_judge_bursts.py"
+        "::test_what_was_learned_in_an_outage_of_both_is_soon_forgotten",
+    ),
+    Mutant(
+        name="judge-swings-are-bursts",
+        wrong="A rate that swings for both sides is taken for bursts of stable, and tones all down",
+        file="judge/bursts.py",
+        old="    return canary.bad / canary.total - stable.bad / stable.total\n",
+        new="    return stable.bad / stable.total\n",
+        test="tests/unit/judge/test_judge_bursts.py::test_a_swing_that_both_share_is_no_burst",
+    ),
+    Mutant(
+        name="judge-small-reading-decides",
+        wrong="A reading of a handful of answers takes a version back by itself",
+        file="judge/bursts.py",
+        old="    return log(fails_at) + answers / ENOUGH_TO_DECIDE - 1.0\n",
+        new="    return log(fails_at) + 5.0 + answers / ENOUGH_TO_DECIDE\n",
+        test="tests/unit/judge/test_judge_bursts.py"
+        "::test_no_small_reading_decides_alone_however_many_checks_share_alpha",
+    ),
+    Mutant(
         name="source-grpc-by-http",
         wrong="Calls by gRPC are read from the counters of requests by HTTP",
         file="queries/profiles.py",

@@ -12,12 +12,14 @@ from canarium.judge import gauges, latency, traffic_share
 from canarium.judge.gauges import GaugeCheck
 from canarium.judge.metrics import Buckets, Metric, Reading, Sample
 from canarium.judge.sequential import (
+    LESSER_EFFECTS,
     NOTHING,
     Counts,
     Evidence,
     Margin,
     Rate,
     begin,
+    check_alpha,
     compute_e_value,
 )
 from canarium.judge.single import Progress, advance, enter_step
@@ -104,11 +106,10 @@ def start(
     """Start to judge; with `traffic_share` a canary that doesn't answer its share fails, too.
 
     With decide Early, evidence is gathered that the canary keeps its bounds (see `is_proven`).
-    Raises ValueError when alpha isn't between 0 and 1.
+    Raises ValueError when alpha isn't between LEAST_ALPHA and 1.
     """
-    if not 0.0 < alpha < 1.0:
-        raise ValueError("alpha has to be between 0 and 1")
-    progress = Progress(proof=begin()) if decide == "Early" else Progress()
+    check_alpha(alpha)
+    progress = Progress(proof=begin(LESSER_EFFECTS)) if decide == "Early" else Progress()
     found = [(metric, kind) for metric in metrics for kind in _list_kinds(metric)]
     checks = [Check(metric, kind, progress) for metric, kind in found]
     if traffic_share:
@@ -278,12 +279,15 @@ def _enter_step(check: Check) -> Check:
 
 def _observe(check: Check, reading: Reading, fails_at: float) -> Check:
     # Built in one go instead of by several replacements: this runs every second for every check.
+    if _has_lost_its_bucket(check, reading):
+        kept = latency.keep_bounds(check.history, reading.stable and reading.stable.latency)
+        check = replace(_enter_step(check), history=kept)
     metric, thresholds = check.metric, check.thresholds
     if thresholds is None and metric.kind == "Latency":
         thresholds = _choose_thresholds(check, check.history, reading)
     stable = _count(metric, reading.stable, thresholds and thresholds[0])
     canary = _count(metric, reading.canary, thresholds and thresholds[1])
-    progress = advance(check.progress, make_bound(check), stable, canary)
+    progress = advance(check.progress, make_bound(check), stable, canary, fails_at=fails_at)
     history = _remember(check, reading.stable)
     if thresholds is None and metric.kind == "Latency":
         # Not for this reading's answers: for the next ones'.
@@ -302,8 +306,24 @@ def _observe(check: Check, reading: Reading, fails_at: float) -> Check:
     )
 
 
+def _has_lost_its_bucket(check: Check, reading: Reading) -> bool:
+    """Tell whether a histogram has other bounds than when the thresholds were chosen.
+
+    Answers can't be counted by them any more, so others have to be chosen and counting begins anew.
+    """
+    if check.thresholds is None:
+        return False
+    sides = zip((reading.stable, reading.canary), check.thresholds, strict=True)
+    return any(
+        sample is not None
+        and sample.latency is not None
+        and all(bound != threshold for bound, _ in sample.latency)
+        for sample, threshold in sides
+    )
+
+
 def _observe_counts(check: Check, stable: Counts, canary: Counts, fails_at: float) -> Check:
-    progress = advance(check.progress, make_bound(check), stable, canary)
+    progress = advance(check.progress, make_bound(check), stable, canary, fails_at=fails_at)
     return replace(
         check,
         progress=progress,

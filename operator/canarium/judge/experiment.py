@@ -6,6 +6,8 @@ either of two equal ones, is called better with a probability of at most alpha o
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
 from typing import Any, Literal
 
 from msgspec import Struct, ValidationError, convert, to_builtins
@@ -20,14 +22,21 @@ from canarium.judge.saved import (
     save_progress,
     unflatten,
 )
-from canarium.judge.sequential import NOTHING, Counts, Margin, compute_e_value
+from canarium.judge.sequential import (
+    NOTHING,
+    Counts,
+    Margin,
+    begin,
+    check_alpha,
+    compute_e_value,
+)
 from canarium.judge.single import Progress, advance
 
 Outcome = Literal["CanaryBetter", "CanaryWorse", "Undecided"]
 
 EFFECTS = (1.03, 1.1, 1.25, 1.6, 3.0)
 """How many times the odds of the other a version may have: business figures differ by little."""
-VERSION = 1
+VERSION = 2
 
 _SAME = Margin("Difference", 0.0)
 _VERDICTS: Mapping[Outcome, Verdict] = {
@@ -43,9 +52,9 @@ class Experiment:
 
     alpha: float
     higher_is_better: bool
-    more: Progress = field(default_factory=Progress)
+    more: Progress = field(default_factory=lambda: Progress(begin(EFFECTS)))
     """Against "the canary has no more of it than stable"."""
-    fewer: Progress = field(default_factory=Progress)
+    fewer: Progress = field(default_factory=lambda: Progress(begin(EFFECTS)))
     """Against "the canary has no less of it than stable"."""
     stable: Counts = NOTHING
     canary: Counts = NOTHING
@@ -58,9 +67,8 @@ class Experiment:
 
 
 def start_experiment(alpha: float = 0.05, *, higher_is_better: bool = True) -> Experiment:
-    """Start to compare. Raises ValueError when alpha isn't between 0 and 1."""
-    if not 0.0 < alpha < 1.0:
-        raise ValueError("alpha has to be between 0 and 1")
+    """Start to compare. Raises ValueError when alpha isn't between LEAST_ALPHA and 1."""
+    check_alpha(alpha)
     return Experiment(alpha, higher_is_better)
 
 
@@ -72,10 +80,12 @@ def observe_experiment(experiment: Experiment, stable: Counts, canary: Counts) -
     """
     if experiment.outcome != "Undecided":
         return experiment
+    # Small differences need a rate that is known well, so nothing that was learned fades.
+    look = partial(advance, fails_at=experiment.decided_at, effects=EFFECTS, memory=inf)
     seen = replace(
         experiment,
-        more=advance(experiment.more, _SAME, stable, canary, effects=EFFECTS),
-        fewer=advance(experiment.fewer, _SAME, canary, stable, effects=EFFECTS),
+        more=look(experiment.more, _SAME, stable, canary),
+        fewer=look(experiment.fewer, _SAME, canary, stable),
         stable=experiment.stable + stable,
         canary=experiment.canary + canary,
     )
@@ -183,15 +193,16 @@ def load_experiment(
     fresh = start_experiment(alpha, higher_is_better=higher_is_better)
     try:
         saved = convert(dumped, _Saved)
-    except ValidationError:
+        more, fewer = load_progress(saved.more, fresh.more), load_progress(saved.fewer, fresh.fewer)
+        stable, canary = unflatten(saved.counts)
+    except (ValidationError, ValueError):
         return fresh
     if (saved.version, saved.higher) != (VERSION, higher_is_better):
         return fresh
-    stable, canary = unflatten(saved.counts)
     return replace(
         fresh,
-        more=load_progress(saved.more),
-        fewer=load_progress(saved.fewer),
+        more=more,
+        fewer=fewer,
         stable=stable,
         canary=canary,
         outcome=saved.outcome,

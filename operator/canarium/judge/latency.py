@@ -35,6 +35,14 @@ def add(first: Buckets | None, second: Buckets | None) -> Buckets | None:
     return tuple((bound, count + counts[bound]) for bound, count in first if bound in counts)
 
 
+def keep_bounds(first: Buckets | None, second: Buckets | None) -> Buckets | None:
+    """Keep of a histogram the bounds that another one has, too; all where there is no other."""
+    if first is None or second is None:
+        return first
+    bounds = {bound for bound, _ in second}
+    return tuple(each for each in first if each[0] in bounds)
+
+
 def choose_thresholds(
     stable: Buckets, canary: Buckets, quantile: float, ratio: float
 ) -> tuple[float, float] | None:

@@ -4,8 +4,16 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from canarium.judge.bursts import Overdispersion
-from canarium.judge.sequential import BLOCKS_BETWEEN_STARTS, LOG_CEILING, Counts, Evidence
+from canarium.judge.bursts import SPANS, UNSCATTERED, Scatter, Span
+from canarium.judge.sequential import (
+    BLOCKS_BETWEEN_STARTS,
+    LESSER_EFFECTS,
+    LOG_CEILING,
+    Counts,
+    Evidence,
+    Learned,
+    begin,
+)
 from canarium.judge.single import Progress
 
 Whole = Annotated[int, Meta(ge=0, le=2**62)]
@@ -15,14 +23,26 @@ BothCounts = tuple[Whole, Whole, Whole, Whole]
 """Bad, total of stable and then of the canary."""
 
 _Log = Annotated[float, Meta(ge=-1e300, le=LOG_CEILING)]
+_Amount = Annotated[float, Meta(ge=0, le=1e300)]
 
 
 class SavedEvidence(Struct, frozen=True, forbid_unknown_fields=True):
-    """Evidence as it is kept; converting refuses what makes no sense."""
+    """Evidence as it is kept, a logarithm an effect; converting refuses what makes no sense."""
 
-    logs: tuple[_Log, _Log, _Log, _Log, _Log]
+    logs: Annotated[tuple[_Log, ...], Meta(min_length=1, max_length=16)]
     starts: Annotated[int, Meta(ge=1, le=2**53)]
     blocks: Annotated[int, Meta(ge=0, lt=BLOCKS_BETWEEN_STARTS)]
+
+
+_SavedSpan = tuple[BothCounts, Whole, BothCounts, Whole, _Amount, _Amount]
+"""The span that is open and its blocks; the last one; pairs, roughness, stable's part."""
+
+
+class SavedScatter(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """How answers scattered, as it is, for the next bets depend on it."""
+
+    counts: BothCounts
+    spans: tuple[_SavedSpan, ...]
 
 
 class SavedProgress(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -31,32 +51,35 @@ class SavedProgress(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     evidence: SavedEvidence
     proof: SavedEvidence | None = None
     open: BothCounts = (0, 0, 0, 0)
-    learned: SavedCounts = (0, 0)
-    scatter: tuple[Whole, Whole, Whole, Annotated[float, Meta(ge=0, le=1e300)]] = (0, 0, 0, 0.0)
-    """The last block's counts, pairs, roughness; as they are, for the next bets depend on them."""
+    learned: tuple[_Amount, _Amount] = (0.0, 0.0)
+    """Bad, total."""
+    scatter: SavedScatter | None = None
 
 
 def save_progress(progress: Progress) -> SavedProgress:
     """Write down the progress of a test."""
-    scatter = progress.scatter
+    learned, scatter = progress.learned, progress.scatter
     return SavedProgress(
         _save(progress.evidence),
         None if progress.proof is None else _save(progress.proof),
         flatten(progress.open_stable, progress.open_canary),
-        (progress.learned.bad, progress.learned.total),
-        (scatter.last.bad, scatter.last.total, scatter.pairs, scatter.roughness),
+        (learned.bad, learned.total),
+        None if scatter == UNSCATTERED else _save_scatter(scatter),
     )
 
 
-def load_progress(saved: SavedProgress) -> Progress:
-    """Take up what `save_progress` wrote."""
-    bad, total, pairs, roughness = saved.scatter
+def load_progress(saved: SavedProgress, fresh: Progress) -> Progress:
+    """Take up what `save_progress` wrote; `fresh` is how such a test begins.
+
+    Raises ValueError for what no such test can have written.
+    """
+    proof = None if saved.proof is None else _load(saved.proof, begin(LESSER_EFFECTS))
     return Progress(
-        _load(saved.evidence),
-        None if saved.proof is None else _load(saved.proof),
+        _load(saved.evidence, fresh.evidence),
+        proof,
         *unflatten(saved.open),
-        Counts(*saved.learned),
-        Overdispersion(Counts(bad, total), pairs, roughness),
+        Learned(*saved.learned),
+        UNSCATTERED if saved.scatter is None else _load_scatter(saved.scatter),
     )
 
 
@@ -71,8 +94,8 @@ def unflatten(saved: BothCounts) -> tuple[Counts, Counts]:
 
 
 def _save(evidence: Evidence) -> SavedEvidence:
-    first, second, third, fourth, fifth = map(_round_down, evidence.logs)
-    return SavedEvidence((first, second, third, fourth, fifth), evidence.starts, evidence.blocks)
+    logs = tuple(map(_round_down, evidence.logs))
+    return SavedEvidence(logs, evidence.starts, evidence.blocks)
 
 
 def _round_down(value: float) -> float:
@@ -81,5 +104,35 @@ def _round_down(value: float) -> float:
     return rounded if rounded <= value else round(rounded - 1e-4, 4)
 
 
-def _load(saved: SavedEvidence) -> Evidence:
+def _load(saved: SavedEvidence, fresh: Evidence) -> Evidence:
+    if len(saved.logs) != len(fresh.logs):
+        raise ValueError("the evidence is of other effects")
     return Evidence(saved.logs, saved.starts, saved.blocks)
+
+
+def _save_scatter(scatter: Scatter) -> SavedScatter:
+    return SavedScatter(
+        flatten(scatter.stable, scatter.canary),
+        tuple(
+            (
+                flatten(span.stable, span.canary),
+                span.blocks,
+                flatten(span.last_stable, span.last_canary),
+                span.pairs,
+                span.roughness,
+                span.stable_part,
+            )
+            for span in scatter.spans
+        ),
+    )
+
+
+def _load_scatter(saved: SavedScatter) -> Scatter:
+    if len(saved.spans) != len(SPANS):
+        raise ValueError("the scatter is of other spans")
+    return Scatter(*unflatten(saved.counts), tuple(map(_load_span, saved.spans)))
+
+
+def _load_span(saved: _SavedSpan) -> Span:
+    counts, blocks, last, pairs, roughness, part = saved
+    return Span(*unflatten(counts), blocks, *unflatten(last), pairs, roughness, part)

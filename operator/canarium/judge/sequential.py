@@ -14,16 +14,25 @@ from dataclasses import dataclass
 from math import exp, inf, log, log1p
 from typing import Literal
 
-EFFECTS = (2.0, 3.5, 8.0, 25.0, 150.0)
-"""How many times the odds that the bound allows a bad canary may have: what is bet on, evenly."""
+EFFECTS = (1.15, 1.4, 2.0, 3.5, 8.0, 25.0, 150.0)
+"""How many times the odds that the bound allows a bad canary may have: what is bet on, evenly.
+
+A bet on more than about twice the true effect loses, so without the small ones there is a zone
+beyond the bound in which evidence shrinks for ever.
+"""
 LESSER_EFFECTS = (0.8, 0.5, 0.25, 0.1, 0.01)
 """The same for a good canary, where it is to be proven that it keeps its bound."""
 
 BLOCKS_BETWEEN_STARTS = 20
 LOG_CEILING = 600.0
 """Far beyond every rejection, and its exponential is still a number that JSON can carry."""
+LEAST_ALPHA = 1e-100
+"""Evidence is never counted beyond the ceiling, so that a smaller one would never be reached."""
 
-_BEGINNING = log(0.5)
+FIRST_STAKE = 0.65
+"""What the process at the start of a rollout has; the rest is for those that start later."""
+
+_BEGINNING = log(FIRST_STAKE)
 _PRIOR_BAD, _PRIOR_TOTAL = 0.5, 50.0
 _LEAST_RATE = 1e-9
 _LEAST_RATE_BET_ON = 1e-3
@@ -32,16 +41,38 @@ _MOST_RATE = 0.999
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Answers of one revision: `bad` ones among `total`."""
+    """Answers of one revision: `bad` ones among `total`.
+
+    Raises ValueError for counts that cannot be.
+    """
 
     bad: int = 0
     total: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.bad <= self.total:
+            raise ValueError(f"{self.bad} bad answers among {self.total} cannot be")
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(self.bad + other.bad, self.total + other.total)
 
 
 NOTHING = Counts()
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Answers that were seen before, of which older ones count less."""
+
+    bad: float = 0.0
+    total: float = 0.0
+
+    def learn(self, block: Counts, kept: float) -> "Learned":
+        """Take a block in; of what was learned so far the part `kept`, 0 to 1, stays."""
+        return Learned(kept * self.bad + block.bad, kept * self.total + block.total)
+
+
+UNLEARNED = Learned()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +122,26 @@ class Evidence:
     blocks: int
 
 
+def check_alpha(alpha: float) -> None:
+    """Raise ValueError, with a sentence, for an alpha that means nothing or is never reached."""
+    if not 0.0 < alpha < 1.0:
+        raise ValueError("alpha has to be between 0 and 1")
+    if alpha < LEAST_ALPHA:
+        raise ValueError(f"alpha has to be at least {LEAST_ALPHA:g}")
+
+
 def compute_unstarted(starts: int) -> float:
-    """Compute the weight of the processes yet to start, after so many: 1, 1/2, then falling slowly.
+    """Compute the weight of the processes yet to start, after so many: 1, then falling slowly.
 
     The weights of the starts are the differences, so they sum to 1. The slow tail costs nothing at
     the beginning and finds late regressions sooner than 1/((j+1)(j+2)) does.
     """
-    return 1.0 if starts == 0 else 0.5 * float(starts) ** -0.25
+    return 1.0 if starts == 0 else (1.0 - FIRST_STAKE) * float(starts) ** -0.25
 
 
-def begin() -> Evidence:
-    """Start the first process: evidence of exactly 1, half of it at stake."""
-    return Evidence((_BEGINNING,) * len(EFFECTS), starts=1, blocks=0)
+def begin(effects: Sequence[float] = EFFECTS) -> Evidence:
+    """Start the first process for so many effects: evidence of exactly 1, most of it at stake."""
+    return Evidence((_BEGINNING,) * len(effects), starts=1, blocks=0)
 
 
 def start_another(evidence: Evidence) -> Evidence:
@@ -151,7 +190,7 @@ def bet_on_margin(
     stable: Counts,
     canary: Counts,
     margin: Margin,
-    learned: Counts,
+    learned: Counts | Learned,
     effects: tuple[float, ...] = EFFECTS,
 ) -> tuple[float, ...]:
     """Compute the log e-values of a block against "the canary's rate is within the margin".

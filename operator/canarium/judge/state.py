@@ -25,8 +25,9 @@ from canarium.judge.saved import (
     save_progress,
     unflatten,
 )
+from canarium.judge.single import Progress
 
-VERSION = 2
+VERSION = 3
 
 _Seconds = Annotated[float, Meta(gt=0, le=1e300)]
 _Reading = Annotated[float, Meta(ge=-1e300, le=1e300)]
@@ -174,13 +175,14 @@ def _load(dumped: object) -> Check | None:
         saved = convert(dumped, _Saved)
         bounds = (*saved.bounds, inf) if saved.history else saved.bounds
         history = tuple(zip(bounds, saved.history, strict=True))
+        progress = load_progress(saved.progress, Progress())
+        stable, canary = unflatten(saved.counts)
     except (ValidationError, ValueError):
         return None
-    stable, canary = unflatten(saved.counts)
     return Check(
         saved.metric,
         saved.check,
-        load_progress(saved.progress),
+        progress,
         failed=saved.failed,
         stable=stable,
         canary=canary,

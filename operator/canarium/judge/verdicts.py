@@ -11,7 +11,11 @@ from canarium.judge.analysis import (
     get_allowed_rate,
     make_bound,
 )
-from canarium.judge.intervals import compute_difference_interval, compute_rate_interval
+from canarium.judge.intervals import (
+    compute_difference_interval,
+    compute_rate_interval,
+    compute_ratio_interval,
+)
 from canarium.judge.latency import ANSWERS_TO_LEARN_FROM
 from canarium.judge.rows import (
     WORST_FIRST,
@@ -84,10 +88,27 @@ def _decide(check: Check, analysis: Analysis) -> tuple[Verdict, str]:
         (_lacks_threshold(check), "Inconclusive", "NoSuitableBucket"),
         (check.canary_seen < needed, "Inconclusive", "TooFewRequests"),
     )
-    return next(
-        ((outcome, reason) for holds, outcome, reason in decisions if holds),
-        ("Pass", "WithinBounds"),
-    )
+    found = next(((outcome, reason) for holds, outcome, reason in decisions if holds), None)
+    if found is not None:
+        return found
+    return ("Inconclusive", "BeyondBound") if _is_beyond(check) else ("Pass", "WithinBounds")
+
+
+def _is_beyond(check: Check) -> bool:
+    """Tell whether the interval that people are shown has no room left for the bound.
+
+    The evidence may still be short of its limit then. Nobody should be shown a pass beside it.
+    """
+    bound, stable, canary = make_bound(check), check.stable, check.canary
+    if not canary.total:
+        return False
+    rate = canary.bad / canary.total
+    if isinstance(bound, Rate):
+        return rate > bound.value and compute_rate_interval(canary)[0] > bound.value
+    if not stable.total or rate <= bound.allows(stable.bad / stable.total):
+        return False  # most of the time; an interval takes a while to compute
+    compare = compute_ratio_interval if bound.kind == "Ratio" else compute_difference_interval
+    return compare(stable, canary)[0] > bound.value
 
 
 def _decide_share(check: Check) -> tuple[Verdict, str]:

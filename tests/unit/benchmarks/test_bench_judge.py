@@ -14,7 +14,17 @@ from benchmarks.judge.figures import Share, compute_information_bound, compute_q
 from benchmarks.judge.judges import Outcome, Threshold
 from benchmarks.judge.report import BEGIN, END, draw, render_table, write_section
 from benchmarks.judge.rollouts import Case, Simulator, simulating
-from benchmarks.judge.streams import BadNode, Bursts, Constant, Drift, First, Jump, Steady
+from benchmarks.judge.streams import (
+    BadNode,
+    Bursts,
+    Constant,
+    Drift,
+    First,
+    Jump,
+    Steady,
+    Steps,
+    Swing,
+)
 from benchmarks.judge.tables import Row, Table
 
 CASE = Case("small", First(30, Steady(0.5, Constant(0.01), Constant(0.2))), Threshold(0.02))
@@ -50,6 +60,8 @@ def test_rates_change_when_they_should() -> None:
     numbers = np.arange(4)
     assert np.allclose(Jump(0.1, 0.5, 2).at(numbers), [0.1, 0.1, 0.5, 0.5])
     assert np.allclose(Drift(0.0, 0.4, 4).at(numbers), [0.0, 0.1, 0.2, 0.3])
+    assert np.allclose(Steps(((0, 0.1), (1, 0.2), (3, 0.4))).at(numbers), [0.1, 0.2, 0.2, 0.4])
+    assert np.allclose(Swing(0.1, 0.3, 2).at(numbers), [0.1, 0.3, 0.1, 0.3])
     assert np.allclose(BadNode(0.5, 1, 3).at(numbers), [0.5, 0.0, 0.0, 0.5])
 
 
@@ -67,6 +79,17 @@ def test_bursts_come_several_at_a_time() -> None:
     readings = islice(stream.answer(np.random.default_rng(3)), 200)
     errors = {each.canary.errors for each in readings if each.canary}
     assert {0, 3} < errors <= {0, 3, 6, 9, 12, 15, 18}
+
+
+def test_a_burst_may_last_for_several_readings() -> None:
+    stream = Bursts(0.5, 0.004, 20, 5)
+    readings = list(islice(stream.answer(np.random.default_rng(3)), 4000))
+    errors = [each.canary.errors or 0 for each in readings if each.canary]
+    assert set(errors) >= {0, 4, 8}
+    assert all(error % 4 == 0 for error in errors)
+    assert sum(errors) / (50 * len(errors)) == pytest.approx(0.004, rel=0.3)
+    begun = errors.index(4)
+    assert errors[begun : begun + 5] >= [4] * 5
 
 
 def test_the_same_seed_gives_the_same_outcomes_on_any_number_of_processes() -> None:

@@ -1,8 +1,22 @@
 """Analyses from the first reading to the verdict, as the controller runs them."""
 
+from math import inf
+
 import pytest
-from canarium.judge import Reading, Row, Verdict, next_step, observe, rows, start, verdict
-from canarium.judge.sequential import Counts, start_another
+from canarium.judge import (
+    Counts,
+    Margin,
+    Reading,
+    Row,
+    SequentialTest,
+    Verdict,
+    next_step,
+    observe,
+    rows,
+    start,
+    verdict,
+)
+from canarium.judge.sequential import UNLEARNED, start_another
 
 from tests.unit.judge.judging import (
     answers,
@@ -140,7 +154,9 @@ def test_each_step_begins_a_process_of_its_own() -> None:
 def test_what_was_learned_of_stable_outlives_a_step_unless_thresholds_change() -> None:
     metrics = [error_rate(max_increase=0.0), latency_p99(max_ratio=1.2)]
     entered = next_step(observe_all(start(metrics), [FAST] * 9))
-    assert [check.progress.learned for check in entered.checks] == [Counts(0, 9 * 16), Counts()]
+    kept, dropped = (check.progress.learned for check in entered.checks)
+    assert kept.total == pytest.approx(9 * 16, rel=0.05)
+    assert dropped == UNLEARNED
     assert [check.thresholds for check in entered.checks] == [None, None]
 
 
@@ -215,8 +231,73 @@ def test_a_server_without_histogram_gives_latency_no_data() -> None:
 
 
 def test_buckets_that_vanish_are_no_data_and_nothing_worse() -> None:
-    other = reading(lasting((16, 0.02), bounds=(0.3, float("inf"))), None)
+    other = reading(lasting((16, 0.02), bounds=(0.3, inf)), None)
     before = observe_all(start([latency_p99(max_ratio=1.2)]), [FAST] * 9)
     after = observe(before, other)
-    assert after.checks[0].evidence == before.checks[0].evidence
-    assert after.checks[0].stable == before.checks[0].stable
+    (row,), (unchanged,) = rows(after), rows(before)
+    assert evidence_of(row) == pytest.approx(evidence_of(unchanged))
+    assert (unchanged.verdict, row.verdict) == ("Pass", "NoData")
+
+
+COARSE = (0.005, 0.01, 0.05, 0.1, 0.5, inf)
+
+
+def test_a_histogram_that_changes_its_bounds_is_counted_by_others_and_never_passed_unseen() -> None:
+    metrics = [latency_p99(max_ratio=1.2)]
+    before = observe_all(start(metrics, min_requests=40), [FAST] * 20)
+    assert before.checks[0].thresholds == (0.025, 0.05)
+    assert verdict(before) == "Pass"
+    coarse = reading(*(lasting((n, 0.021), bounds=COARSE) for n in (16, 4)))
+    after = observe(before, coarse)
+    assert only_row(rows(after)).reason == "TooFewRequests"
+    assert after.checks[0].thresholds == (0.05, 0.1)
+    slow = reading(lasting((16, 0.021), bounds=COARSE), lasting((4, 0.2), bounds=COARSE))
+    assert verdict(observe_all(after, [coarse] * 10)) == "Pass"
+    assert verdict(observe_all(after, [slow] * 10)) == "Fail"
+
+
+def test_a_canary_that_is_beyond_its_bound_is_not_passed_while_the_evidence_grows() -> None:
+    """The pass and the interval that people are shown beside it never contradict each other."""
+    metrics, steady = [error_rate(max=0.05)], [reading(None, answers(100, 5))]
+    analysis = observe_all(start(metrics, 1e-9), steady * 20)
+    assert verdict(analysis) == "Pass"
+    seen = set[str]()
+    while verdict(analysis) != "Fail":
+        analysis = observe(analysis, reading(None, answers(100, 8)))
+        row = only_row(rows(analysis))
+        beyond = row.interval is not None and row.interval[0] > 0.05
+        assert row.verdict == "Fail" or (row.reason == "BeyondBound") == beyond
+        seen.add(row.reason)
+    assert seen == {"WithinBounds", "BeyondBound", "ErrorRateTooHigh"}
+
+
+@pytest.mark.parametrize("bound", [{"max_increase": 0.01}, {"max_ratio": 1.5}])
+def test_nor_beside_a_stable_that_is_better(bound: dict[str, float]) -> None:
+    metrics = [error_rate(**bound)]
+    analysis = observe_all(start(metrics, 1e-60), [reading(answers(900, 9), answers(100, 4))] * 40)
+    assert only_row(rows(analysis)).reason == "BeyondBound"
+
+
+def test_seven_in_a_hundred_where_five_are_allowed_are_taken_back() -> None:
+    analysis = observe_all(start([error_rate(max=0.05)]), [reading(None, answers(100, 7))] * 40)
+    assert verdict(analysis) == "Fail"
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -1.0, 1e-270])
+def test_an_alpha_that_is_never_reached_is_refused(alpha: float) -> None:
+    with pytest.raises(ValueError, match="alpha has to be"):
+        start([error_rate(max=0.05)], alpha)
+
+
+def test_so_many_answers_that_a_rate_is_one_by_rounding_are_still_judged() -> None:
+    nearly_all = Counts(2**54 - 1, 2**54)
+    test = SequentialTest(Margin("Difference", 0.0))
+    for _ in range(3):
+        test = test.update(stable=nearly_all, canary=nearly_all)
+    assert test.e_value <= 1.0
+
+
+@pytest.mark.parametrize("counts", [(5, 3), (-1, 10), (0, -1)])
+def test_counts_that_cannot_be_are_refused(counts: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="cannot be"):
+        Counts(*counts)

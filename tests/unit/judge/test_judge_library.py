@@ -17,7 +17,8 @@ from canarium.judge import (
     compute_ratio_interval,
     single,
 )
-from canarium.judge.sequential import LESSER_EFFECTS, bet_on_margin, bet_on_rate
+from canarium.judge.bursts import compute_most
+from canarium.judge.sequential import FIRST_STAKE, LESSER_EFFECTS, bet_on_margin, bet_on_rate
 
 DOCS = Path(__file__).parents[3] / "docs" / "analysis.md"
 
@@ -37,8 +38,10 @@ def test_the_example_of_the_class_says_what_it_prints() -> None:
 def test_a_test_alone_says_what_the_product_of_its_bets_is() -> None:
     margin, stable, canary = Margin("Difference", 0.005), Counts(3, 400), Counts(9, 100)
     test = SequentialTest(margin).update(stable=stable, canary=canary)
-    bets = bet_on_margin(stable, canary, margin, Counts())
-    assert test.e_value == pytest.approx(0.5 + 0.5 * sum(map(exp, bets)) / len(bets))
+    bets, most = bet_on_margin(stable, canary, margin, Counts()), exp(compute_most(100, 100.0))
+    assert test.e_value == pytest.approx(
+        1.0 - FIRST_STAKE + FIRST_STAKE * sum(min(exp(bet), most) for bet in bets) / len(bets)
+    )
     assert SequentialTest(margin).e_value == SequentialTest(margin).proof_value == 1.0
 
 
@@ -51,7 +54,7 @@ def test_answers_of_one_side_wait_for_the_other() -> None:
 
 def test_many_good_answers_prove_that_a_bound_is_kept_and_bad_ones_that_it_is_not() -> None:
     test = SequentialTest(Rate(0.05))
-    good, bad = test.update(canary=Counts(0, 400)), test.update(canary=Counts(80, 400))
+    good, bad = test.update(canary=Counts(0, 400)), test.update(canary=Counts(80, 900))
     assert good.proof_value > 1e4 > 1e4 * good.e_value
     assert bad.e_value > 1e4 > 1e4 * bad.proof_value
 

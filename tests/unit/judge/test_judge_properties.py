@@ -25,12 +25,13 @@ def samples(draw: st.DrawFn) -> Sample | None:
 READINGS = st.lists(st.builds(Reading, st.just(1.0), samples(), samples()), max_size=40)
 
 
-@given(readings=READINGS, worse=st.integers(0, 39), more=st.integers(1, 60))
-def test_more_errors_on_the_canary_never_make_the_verdict_better(
-    readings: list[Reading], worse: int, more: int
+@given(readings=READINGS, more=st.integers(1, 60))
+def test_more_errors_in_a_reading_never_make_its_verdict_better(
+    readings: list[Reading], more: int
 ) -> None:
+    """Of later ones this isn't promised: errors that come at once tone down what follows."""
     before = observe_all(start(METRICS), readings)
-    after = observe_all(start(METRICS), _add_errors(readings, worse, more))
+    after = observe_all(start(METRICS), _add_errors(readings, len(readings) - 1, more))
     assert WORST_FIRST.index(verdict(after)) <= WORST_FIRST.index(verdict(before))
     if verdict(after) != "Fail":
         gains = [(evidence_of(row), evidence_of(other)) for row, other in _pair(before, after)]

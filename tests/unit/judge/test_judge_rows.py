@@ -21,12 +21,12 @@ def test_a_row_about_errors_says_counts_rates_bound_evidence_and_interval() -> N
     absolute, compared = rows(analysis)
     assert absolute.message == (
         "canary: 12 of 40 failed (30%); allowed: 5%; its rate is 11.3% to 54.9%;"
-        " evidence against it 226, fails at 200"
+        " evidence against it 43.9, fails at 200"
     )
     assert compared.message == (
         "canary: 12 of 40 failed (30%); stable: 1 of 160 failed (0.625%);"
         " allowed: 0.5 points more; difference 4.5 points to 56.6 points;"
-        " evidence against it 280, fails at 200"
+        " evidence against it 54, fails at 200"
     )
     assert (compared.stable_bad, compared.stable_total) == (1, 160)
     assert (compared.canary_bad, compared.canary_total, compared.bound) == (12, 40, 0.005)

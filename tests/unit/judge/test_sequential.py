@@ -8,6 +8,7 @@ import pytest
 from canarium.judge import rows, start
 from canarium.judge.sequential import (
     EFFECTS,
+    FIRST_STAKE,
     Counts,
     Evidence,
     Margin,
@@ -129,7 +130,8 @@ def test_the_e_values_of_a_block_are_those_of_safestats(
     over that at the root of calculateDerivativeKLTwoProportionsLinear.
     """
     margin = Margin("Difference", difference)
-    bets = bet_on_margin(Counts(*stable), Counts(*canary), margin, Counts(*learned))
+    effects = (2.0, 3.5, 8.0, 25.0, 150.0)
+    bets = bet_on_margin(Counts(*stable), Counts(*canary), margin, Counts(*learned), effects)
     assert [exp(bet) for bet in bets] == pytest.approx(e_values, rel=1e-8)
 
 
@@ -204,7 +206,7 @@ def test_evidence_is_the_weighted_sum_of_processes_that_started_one_after_anothe
     bets = [
         tuple(0.1 * ((block * 7 + effect) % 5 - 1.8) for effect in range(5)) for block in range(50)
     ]
-    evidence = begin()
+    evidence = begin(range(5))
     for bet in bets:
         evidence = multiply(evidence, bet)
     starts = [0, 20, 40]
@@ -220,7 +222,7 @@ def test_evidence_is_the_weighted_sum_of_processes_that_started_one_after_anothe
 
 def test_the_weights_are_positive_and_never_sum_to_more_than_one() -> None:
     unstarted = [compute_unstarted(starts) for starts in range(5000)]
-    assert unstarted[:2] == [1.0, 0.5]
+    assert unstarted[:2] == [1.0, pytest.approx(1.0 - FIRST_STAKE)]
     assert all(later < earlier for earlier, later in pairwise(unstarted))
     assert unstarted[-1] > 0.0
 
