@@ -132,7 +132,8 @@ def _compare(span: Span, spread: tuple[float, float], rarer: int) -> float:
     if not expected:
         return 1.0
     found = span.roughness / expected - _DEVIATIONS * sqrt(_VARIANCE_OF_A_PAIR / span.pairs)
-    weight = min(float(rarer), _BAD_A_PAIR * span.pairs)
+    # A single jump is what a change for the worse looks like, too.
+    weight = min(float(rarer), _BAD_A_PAIR * (span.pairs - 1))
     return (found * weight + _PRIOR_BAD) / (weight + _PRIOR_BAD)
 
 

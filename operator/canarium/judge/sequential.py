@@ -51,7 +51,7 @@ class Counts:
 
     def __post_init__(self) -> None:
         if not 0 <= self.bad <= self.total:
-            raise ValueError(f"{self.bad} bad answers among {self.total} cannot be")
+            raise ValueError(f"{self.bad} bad ones of {self.total} cannot be")
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(self.bad + other.bad, self.total + other.total)

@@ -37,7 +37,7 @@ def parse_counts(text: str) -> Counts:
     bad, slash, total = text.partition("/")
     if not slash:
         raise ValueError(f"write bad ones of all answers, such as 12/4000, not {text[:_SHOWN]!r}")
-    return _check(Counts(_parse_count(bad), _parse_count(total)))
+    return Counts(_parse_count(bad), _parse_count(total))
 
 
 def read_blocks(file: str) -> list[Block]:
@@ -97,8 +97,8 @@ def _parse_line(cells: Sequence[str], places: Mapping[str, int], number: int) ->
     label = next(places[name] for name in LABELS if name in places)
     return Block(
         (flatten(cells[label].strip()) if label < len(cells) else "") or str(number),
-        _check(Counts(counted["stable_bad"], counted["stable_total"]), "stable"),
-        _check(Counts(counted["canary_bad"], counted["canary_total"]), "canary"),
+        _count(counted, "stable"),
+        _count(counted, "canary"),
     )
 
 
@@ -123,7 +123,8 @@ def _parse_count(text: str) -> int:
     return int(whole)
 
 
-def _check(counts: Counts, side: str = "") -> Counts:
-    if counts.bad > counts.total:
-        raise ValueError(f"{side} {counts.bad} bad ones of {counts.total} cannot be".strip())
-    return counts
+def _count(counted: Mapping[str, int], side: str) -> Counts:
+    try:
+        return Counts(counted[f"{side}_bad"], counted[f"{side}_total"])
+    except ValueError as error:
+        raise ValueError(f"{side} {error}") from error

@@ -107,10 +107,11 @@ def test_what_comes_after_a_fail_is_not_looked_at() -> None:
     assert trial.points[-1].e_values[0] >= trial.fails_at == 100.0
 
 
-def test_a_handful_of_bad_answers_needs_a_second_reading_and_a_hundred_do_not() -> None:
+def test_a_handful_of_bad_answers_needs_a_second_reading_and_hundreds_do_not() -> None:
     few = Block("few", Counts(1, 100), Counts(5, 10))
-    assert run_trial([BAD], NO_WORSE, 0.01, 0).failed_at == "bad"
-    assert run_trial([few], NO_WORSE, 0.01, 0).verdict == "Pass"
+    many = Block("many", Counts(2, 200), Counts(60, 200))
+    assert run_trial([many], NO_WORSE, 0.01, 0).failed_at == "many"
+    assert run_trial([few], NO_WORSE, 0.01, 0).verdict == "Inconclusive"
     assert run_trial([few, few], NO_WORSE, 0.01, 0).failed_at == "few"
 
 
@@ -215,7 +216,7 @@ def test_a_file_is_judged_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixtur
     file, svg = write_readings(tmp_path / "a.csv", GOOD, BAD, BAD, GOOD), tmp_path / "a.svg"
     assert main(["judge", file, "--svg", str(svg)]) == 1
     printed_text = capsys.readouterr().out
-    assert printed_text.startswith("Fail, ErrorRateTooHigh, after reading 2 of 4 (bad)\n")
+    assert printed_text.startswith("Fail, ErrorRateTooHigh, after reading 3 of 4 (bad)\n")
     assert "evidence against the canary, stable + 0%: fails at 100" in printed_text
     assert "\x1b" not in printed_text
     assert svg.read_text().startswith("<svg ")
@@ -261,6 +262,6 @@ def test_a_fail_says_at_which_reading(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (found["verdict"], found["readings"], found["readingsSeen"], found["failedAt"]) == (
         "Fail",
         4,
-        2,
+        3,
         "bad",
     )

@@ -150,7 +150,7 @@ async def test_a_failed_verdict_wakes_the_object_at_once_and_before_others() -> 
     async with stage(meter) as it:
         it.measurements.ensure(FRAUD, STEP)
         await played(meter)
-        assert it.woken == [(FRAUD, False), (FRAUD, True)]
+        assert it.woken == [(FRAUD, False), (FRAUD, False), (FRAUD, True)]
 
 
 async def test_figures_alone_wake_the_object_every_few_seconds_only() -> None:
