@@ -91,3 +91,17 @@ def test_what_nobody_watched_is_no_time_that_a_canary_had_or_was_held() -> None:
         play.server.ahead_seconds = play.machine_ahead_seconds = 2 * HOUR
         play.start_operator()
         assert play.run_until(lambda: play.is_in("Guarding"), 90.0) >= 28.0
+
+
+def test_that_nobody_watched_is_told_once_and_not_in_each_pass() -> None:
+    """Status has whole milliseconds, and the moment of a takeover is no whole one."""
+    with serving(steps=((20, "30s"),)) as play:
+        play.want("2")
+        play.until("Holding")
+        play.kill_operator()
+        play.server.ahead_seconds = play.machine_ahead_seconds = HOUR + 0.0007
+        play.unwatched = True
+        play.start_operator()
+        play.until("Idle", "2", most_seconds=240.0)
+        reasons = [event.reason for _, event in play.events]
+        assert reasons.count("Unwatched") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from canarium.core.status import Rollout
@@ -23,10 +24,12 @@ def bring_back(rollout: Rollout, now: float, watched_since: float, settle: float
     What was stored for the future was written by a clock that was set back since; a router that
     settles (`settle`, seconds) is a future that is meant. What nobody watched, for an outage or
     because a clock was set forward, is no time that a canary was held or had for its pods.
+    Status has whole milliseconds: compared with a finer `watched_since`, what was brought back
+    would be too early for ever.
     """
     latest, earliest = now + AHEAD_SECONDS, 0.0
     if rollout.state in WATCHED:
-        earliest = watched_since
+        earliest = math.floor(watched_since * 1000.0) / 1000.0
     return replace(
         rollout,
         step_started_at=_within(rollout.step_started_at, 0.0, latest, now),
