@@ -92,3 +92,25 @@ def test_a_child_that_is_contested_keeps_no_rollback_waiting() -> None:
         play.ask("abort", "2")
         play.run(3.0)
         assert play.weights == {"1": 100}
+
+
+def test_a_route_that_lost_its_owner_in_a_contest_says_what_helps_and_is_no_contest_for_ever() -> (
+    None
+):
+    """Our writes are refused then, so nobody undoes them."""
+    with serving() as play:
+        hosts = partial(put, path=("spec", "hostnames"), value=["theirs.example.com"])
+        for _ in range(3):
+            play.server.write("HTTPRoute", KEY, hosts, "kubectl")
+            play.run(2.0)
+        disown = partial(put, path=("metadata", "ownerReferences"), value=[])
+        play.server.write("HTTPRoute", KEY, disown, "kubectl")
+        play.run(120.0)
+        put_right = play.story().count("ExternalChangeReverted")
+        for _ in range(60):
+            play.run(2.0)
+            assert play.condition("Ready") == ("False", "NameConflict")
+        assert play.story().count("ExternalChangeReverted") == put_right
+        play.server.delete("HTTPRoute", KEY, "kubectl")
+        play.run(90.0)
+        assert play.condition("Ready") == ("True", "Serving")

@@ -100,6 +100,8 @@ def waits_until(situation: Situation) -> float:
         return -math.inf
     if not is_changed(situation):
         return -math.inf
+    if _is_refused(situation):
+        return -math.inf
     wait = min(LONGEST_SECONDS, 2.0 ** (routes.reverts - AT_ONCE))
     if _goes_back(situation):
         wait = min(wait, LONGEST_TO_STABLE_SECONDS)
@@ -148,6 +150,16 @@ def is_changed(situation: Situation) -> bool:
 def _lasts(situation: Situation, routes: RoutesStatus) -> bool:
     """Whether somebody wrote not long ago; a time in the future is one of a clock set back."""
     return (routes.reverted_at or 0.0) <= situation.now < quiet_at(routes)
+
+
+def _is_refused(situation: Situation) -> bool:
+    """Whether what would put them right is refused: then nobody undoes it, and the shell pauses.
+
+    A write that is held back for longer is one that nobody wants, whose refusal is forgotten.
+    """
+    refused = {(failure.kind, failure.name) for failure in situation.failures}
+    changed = {(child.ref.kind, child.ref.name) for child in find_changed(situation)}
+    return not refused.isdisjoint(changed)
 
 
 def _goes_back(situation: Situation) -> bool:
