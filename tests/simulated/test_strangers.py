@@ -114,3 +114,25 @@ def test_a_route_that_lost_its_owner_in_a_contest_says_what_helps_and_is_no_cont
         play.server.delete("HTTPRoute", KEY, "kubectl")
         play.run(90.0)
         assert play.condition("Ready") == ("True", "Serving")
+
+
+@pytest.mark.parametrize("whose", ["1", "2", ""])
+def test_a_protocol_that_somebody_gives_our_port_is_put_right(whose: str) -> None:
+    """Gateways would speak TLS to pods that don't: all requests would fail, and nobody say so."""
+    with serving(**ONE_STEP) as play:
+        play.want("2")
+        play.until("Holding")
+        name = f"fraud-{play.revision(whose)}" if whose else "fraud"
+
+        def find() -> Json:
+            service: Json = play.server.find("Service", (KEY[0], name)) or {}
+            return dict(service["spec"]["ports"][0])
+
+        wrong = [{**find(), "appProtocol": "https"}]
+        edit = partial(put, path=("spec", "ports"), value=wrong)
+        play.server.write("Service", (KEY[0], name), edit, "kubectl")
+        assert find()["appProtocol"] == "https"
+        play.run(3.0)
+        assert find().get("appProtocol", "http") == "http"
+        play.until("Idle", "2")
+        play.rest()

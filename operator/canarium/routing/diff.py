@@ -22,6 +22,8 @@ _SERVICE: Mapping[str, tuple[Any, ...]] = {
     "externalName": (),
     "publishNotReadyAddresses": (False,),
 }
+_PLAIN = (None, "", "http", "kubernetes.io/ws")
+"What a Service's port may say of its protocol where ours says nothing: gateways speak HTTP to it."
 
 
 @remember()
@@ -32,10 +34,29 @@ def says_same(kind: Kind, live: bytes, ours: str) -> bool:
     """
     found, rendered = json.loads(live), json.loads(ours)
     if kind == "Service":
-        if any(_list_added(found, rendered, _SERVICE)):
+        if any(_list_added(found, rendered, _SERVICE)) or _speaks_otherwise(found, rendered):
             return False
         return found.get("selector") == rendered["selector"] and contains(live, ours)
     return _says(found, rendered, ROUTE_TYPES[kind].deciding)
+
+
+def _speaks_otherwise(live: dict[str, Any], ours: dict[str, Any]) -> bool:
+    """Whether somebody added a protocol to a port of ours, which our pods don't speak."""
+    said = {port.get("port"): port.get("appProtocol") for port in live.get("ports") or ()}
+    return any(said.get(p["port"]) not in _PLAIN for p in ours["ports"] if "appProtocol" not in p)
+
+
+def speak_plainly(body: Mapping[str, Any], live: bytes) -> Mapping[str, Any]:
+    """A Service as it is to be written over one whose ports somebody gave a protocol.
+
+    Server-side apply leaves what one never wrote, and no port can have an empty one: so HTTP is
+    written out where it is meant.
+    """
+    spec = body["spec"]
+    if not _speaks_otherwise(json.loads(live), spec):
+        return body
+    ports = [{"appProtocol": "http", **port} for port in spec["ports"]]
+    return {**body, "spec": {**spec, "ports": ports}}
 
 
 def _says(live: Any, ours: Any, telling: Mapping[str, tuple[Any, ...]]) -> bool:

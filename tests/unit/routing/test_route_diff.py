@@ -80,6 +80,7 @@ SERVICE_EDITS: dict[str, Edit] = {
     "another port": lambda s: s["ports"][0].update(port=81),
     "no port": lambda s: s.update(ports=[]),
     "another host's name": lambda s: s.update(type="ExternalName", externalName="theirs.example"),
+    "another protocol": lambda s: s["ports"][0].update(appProtocol="https"),
     "pods that aren't ready": lambda s: s.update(publishNotReadyAddresses=True),
 }
 
@@ -111,6 +112,7 @@ def test_what_others_own_on_the_service_is_theirs() -> None:
     def open_it(spec: Json) -> None:
         spec["type"] = "NodePort"
         spec["ports"][0]["nodePort"] = 30123
+        spec["ports"][0]["appProtocol"] = "http"
         spec["ports"].append({"name": "debug", "port": 6060, "targetPort": 6060})
 
     assert stale_kinds(edit(LIVE, open_it, service=True)) == []

@@ -157,7 +157,7 @@ def _is_refused(situation: Situation) -> bool:
 
     A write that is held back for longer is one that nobody wants, whose refusal is forgotten.
     """
-    refused = {(failure.kind, failure.name) for failure in situation.failures}
+    refused = {(failure.kind, failure.name) for failure in situation.seen.failures}
     changed = {(child.ref.kind, child.ref.name) for child in find_changed(situation)}
     return not refused.isdisjoint(changed)
 

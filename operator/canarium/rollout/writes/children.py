@@ -52,7 +52,7 @@ from canarium.routing.base import (
     make_revision_service,
     make_route,
 )
-from canarium.routing.diff import find_added
+from canarium.routing.diff import find_added, speak_plainly
 
 SETTLED = ("Idle", "Rejected", "Scaling", "Holding", "Guarding", "Starting", "Broken")
 
@@ -242,6 +242,7 @@ def _put(situation: Situation, child: Child, body: Mapping[str, Any]) -> Write:
     if found is None:
         return Create(ref, body)
     version, removes = found.meta.resource_version, find_added(ref.kind, found.spec, child.text)
+    body = speak_plainly(body, found.spec)
     return Apply(ref, body, version, removes=removes)
 
 
