@@ -1519,6 +1519,33 @@ SOURCES = (
         "::test_no_small_reading_decides_alone_however_many_checks_share_alpha",
     ),
     Mutant(
+        name="watched-by-fractions",
+        wrong="Times are brought back to a moment that status cannot hold, in each pass anew",
+        file="rollout/situation/clock.py",
+        old="        earliest = math.floor(watched_since * 1000.0) / 1000.0\n",
+        new="        earliest = watched_since\n",
+        test="tests/unit/rollout/situation/test_clock.py"
+        "::test_what_was_brought_back_is_where_it_should_be_once_it_was_stored",
+    ),
+    Mutant(
+        name="port-speaks-otherwise",
+        wrong="A protocol that somebody gives a port of our Service stays, and nothing answers",
+        file="routing/diff.py",
+        old=" or _speaks_otherwise(found, rendered):\n",
+        new=":\n",
+        test="tests/simulated/test_strangers.py"
+        "::test_a_protocol_that_somebody_gives_our_port_is_put_right",
+    ),
+    Mutant(
+        name="contest-hides-refusal",
+        wrong="A route that cannot be written any more is told as one that somebody keeps changing",
+        file="rollout/situation/contest.py",
+        old="    if _is_refused(situation):\n        return -math.inf\n",
+        new="",
+        test="tests/simulated/test_strangers.py"
+        "::test_a_route_that_lost_its_owner_in_a_contest_says_what_helps_and_is_no_contest_for_ever",
+    ),
+    Mutant(
         name="source-grpc-by-http",
         wrong="Calls by gRPC are read from the counters of requests by HTTP",
         file="queries/profiles.py",

@@ -161,7 +161,8 @@ def _tell_emergency(before: Situation, after: Situation) -> Iterator[Event]:
         return
     was_there = before.stable is None or before.stable.unavailable_since is None
     if stable.unavailable_since is not None and was_there:
-        words = f"{_name(stable)} has no ready pod; {_name(other)} is there"
+        words = f"{_name(stable)} has no ready pod; {_name(other)} has"
+        words += " some" if after.capacity.ready(other.revision) else " none, either"
         yield _about(stable, "Warning", "StableUnavailable", "Wait", words)
     if new.emergency_at is not None and new.emergency_at != old.emergency_at:
         lasted = describe_duration(after.terms.emergency_seconds)
