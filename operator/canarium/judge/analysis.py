@@ -280,7 +280,8 @@ def _enter_step(check: Check) -> Check:
 def _observe(check: Check, reading: Reading, fails_at: float) -> Check:
     # Built in one go instead of by several replacements: this runs every second for every check.
     if _has_lost_its_bucket(check, reading):
-        kept = latency.keep_bounds(check.history, reading.stable and reading.stable.latency)
+        bounds = reading.stable.latency if reading.stable else None
+        kept = latency.keep_bounds(check.history, bounds)
         check = replace(_enter_step(check), history=kept)
     metric, thresholds = check.metric, check.thresholds
     if thresholds is None and metric.kind == "Latency":
