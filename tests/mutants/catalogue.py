@@ -1524,7 +1524,7 @@ SOURCES = (
         file="rollout/situation/clock.py",
         old="        earliest = math.floor(watched_since * 1000.0) / 1000.0\n",
         new="        earliest = watched_since\n",
-        test="tests/unit/rollout/situation/test_clock.py"
+        test="tests/unit/rollout/situation/test_bring_back.py"
         "::test_what_was_brought_back_is_where_it_should_be_once_it_was_stored",
     ),
     Mutant(

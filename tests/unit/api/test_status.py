@@ -202,7 +202,7 @@ def test_the_schema_names_every_type_of_condition() -> None:
     """Of what is made anywhere: each is in the words that people read with the field."""
     root = Path(canarium.__file__).parent
     code = "\n".join((root / name).read_text() for name in MAKERS_OF_CONDITIONS)
-    made = set(re.findall(r'_condition\((?:view|record), "(\w+)"', code))
+    made = set(re.findall(r'_condition\((?:situation|record), "(\w+)"', code))
     described = Condition.model_json_schema(by_alias=True)["properties"]["type"]["description"]
 
     assert {"Ready", "UpToDate", "Stalled", "Scaled", "Working"} <= made
