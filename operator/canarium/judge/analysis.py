@@ -6,6 +6,7 @@ is the chance that a good version is ever taken back, not the chance in each ste
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Literal
 
 from canarium.judge import gauges, latency, traffic_share
@@ -28,6 +29,8 @@ CountKind = Literal["max", "vsStable", "share"]
 Decide = Literal["HoldEnd", "Early"]
 
 _TRAFFIC_SHARE = traffic_share.METRIC
+ONE_BURST_SECONDS = 30.0
+"""What was answered in a longer time isn't one burst, however few answers there were."""
 LONGEST_MESSAGE = 300
 """Letters of a source's error that are kept."""
 
@@ -288,7 +291,8 @@ def _observe(check: Check, reading: Reading, fails_at: float) -> Check:
         thresholds = _choose_thresholds(check, check.history, reading)
     stable = _count(metric, reading.stable, thresholds and thresholds[0])
     canary = _count(metric, reading.canary, thresholds and thresholds[1])
-    progress = advance(check.progress, make_bound(check), stable, canary, fails_at=fails_at)
+    limit = fails_at if _may_be_one_burst(reading) else inf
+    progress = advance(check.progress, make_bound(check), stable, canary, fails_at=limit)
     history = _remember(check, reading.stable)
     if thresholds is None and metric.kind == "Latency":
         # Not for this reading's answers: for the next ones'.
@@ -305,6 +309,14 @@ def _observe(check: Check, reading: Reading, fails_at: float) -> Check:
         thresholds,
         history,
     )
+
+
+def _may_be_one_burst(reading: Reading) -> bool:
+    """Tell whether a reading's answers may all have come at once.
+
+    Those of a first reading (0 seconds) came while nobody read: since what was saved last.
+    """
+    return 0.0 < reading.seconds < ONE_BURST_SECONDS
 
 
 def _has_lost_its_bucket(check: Check, reading: Reading) -> bool:

@@ -82,7 +82,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Both revisions over the same `seconds`; None stands for no data, which isn't zero answers."""
+    """Both revisions over the same `seconds`; None stands for no data, which isn't zero answers.
+
+    `seconds` is 0 where it isn't known since when: of a first reading that has counts at all.
+    """
 
     seconds: float
     stable: Sample | None

@@ -70,7 +70,8 @@ def advance(
     """Take in what both sides have answered since the last time.
 
     `fails_at` is the e-value at which somebody acts: a small block alone never lifts the evidence
-    from nothing to there. `memory` is how many of stable's answers are remembered in any case.
+    from nothing to there. It is infinite where the block cannot be one burst. `memory` is how many
+    of stable's answers are remembered in any case.
 
     Against a Rate stable tells only whether errors come in bursts.
     """

@@ -27,7 +27,7 @@ class Option:
     """
 
     name: str
-    "As `make_options` knows it."
+    "As `Options.parse` of `shell.runtime` knows it."
     group: Group
     help: str
     default: Value = ""

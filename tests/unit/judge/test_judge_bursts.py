@@ -172,6 +172,12 @@ def test_no_small_reading_decides_alone_however_many_checks_share_alpha(
     assert verdict(observe(once, bad)) == "Fail"
 
 
+@pytest.mark.parametrize("seconds", [0.0, 30.0, 120.0])
+def test_what_came_while_nobody_read_is_no_burst(seconds: float) -> None:
+    missed = replace(reading(answers(190, 2), answers(48, 24)), seconds=seconds)
+    assert verdict(observe(start([error_rate(max_increase=0.01)]), missed)) == "Fail"
+
+
 def test_one_error_is_enough_where_none_is_allowed() -> None:
     assert verdict(observe(start([error_rate(max=0.0)]), reading(None, answers(4, 1)))) == "Fail"
 

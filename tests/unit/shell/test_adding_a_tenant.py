@@ -4,6 +4,7 @@ What the page shows is taken from the folder (`toy/`), so it works as it is writ
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -193,7 +194,8 @@ def test_a_plan_that_breaks_is_that_objects_and_model_deployments_are_served(
         deployments = list(town.server.all_of("Deployment"))
         assert (len(revisions), len(deployments)) == (1, 1)
 
-    play(use)
+    with caplog.at_level(logging.WARNING, "canarium"):
+        play(use)
     assert [record.__dict__["object"] for record in caplog.records] == ["Greeting risk/0morning"]
 
 
