@@ -215,7 +215,7 @@ def make_small_row(
     outcomes = simulator.run(Case(name, stream, USUAL), rollouts)
     cells, median = describe_requests(outcomes, bound)
     missed = 1.0 - compute_share(outcomes.ours).value
-    return Row((name, *cells, f"{missed:.2%}"), median <= 1.8 * bound and not missed)
+    return Row((name, *cells, f"{missed:.2%}"), median <= 2.0 * bound and not missed)
 
 
 def describe_requests(outcomes: Outcomes, bound: float) -> tuple[tuple[str, ...], int]:

@@ -28,7 +28,7 @@ SEED = 20261121
     [
         pytest.param(compute_equal, 2000, id="equal versions"),
         pytest.param(compute_regressions, 2000, id="regressions"),
-        pytest.param(compute_small, 100, id="small differences"),
+        pytest.param(compute_small, 300, id="small differences"),
         pytest.param(compute_late, 200, id="late regressions"),  # 4,400 readings each
         pytest.param(compute_shared, 100, id="what befalls both sides"),
         pytest.param(compute_example, 500, id="the example"),

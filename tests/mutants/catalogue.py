@@ -1513,8 +1513,8 @@ SOURCES = (
         name="judge-small-reading-decides",
         wrong="A reading of a handful of answers takes a version back by itself",
         file="judge/bursts.py",
-        old="    return log(fails_at) + answers / ENOUGH_TO_DECIDE - 1.0\n",
-        new="    return log(fails_at) + 5.0 + answers / ENOUGH_TO_DECIDE\n",
+        old="max(needed - 1.0, 0.5 * needed + _SHARE_OF_TWO)",
+        new="needed + 5.0",
         test="tests/unit/judge/test_judge_bursts.py"
         "::test_no_small_reading_decides_alone_however_many_checks_share_alpha",
     ),

@@ -326,7 +326,9 @@ def _has_lost_its_bucket(check: Check, reading: Reading) -> bool:
     """
     if check.thresholds is None:
         return False
-    sides = zip((reading.stable, reading.canary), check.thresholds, strict=True)
+    # Against `max` stable isn't counted, whatever bounds its histogram has.
+    counted = (None if check.kind == "max" else reading.stable, reading.canary)
+    sides = zip(counted, check.thresholds, strict=True)
     return any(
         sample is not None
         and sample.latency is not None

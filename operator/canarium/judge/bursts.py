@@ -23,6 +23,9 @@ SPANS = (1, 4, 16)
 ENOUGH_TO_DECIDE = 100
 """Answers of the canary from which on a block may decide by itself."""
 
+_SHARE_OF_TWO = 0.64
+"""For an alpha of some percent: with it two blocks come to what is needed, where three of the bets
+gain all that they may."""
 _PRIOR_BAD = 1.0
 """Bad answers that speak for independence before any has been seen."""
 _BAD_A_PAIR = 4.0
@@ -100,7 +103,8 @@ def compute_most(answers: int, fails_at: float) -> float:
     two in a row can, however many good ones were before. From about ENOUGH_TO_DECIDE answers on a
     block may decide by itself.
     """
-    return log(fails_at) + answers / ENOUGH_TO_DECIDE - 1.0
+    needed = log(fails_at)
+    return max(needed - 1.0, 0.5 * needed + _SHARE_OF_TWO) + answers / ENOUGH_TO_DECIDE
 
 
 def _add(span: Span, stable: Counts, canary: Counts, size: int) -> Span:

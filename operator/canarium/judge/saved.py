@@ -30,7 +30,8 @@ class SavedEvidence(Struct, frozen=True, forbid_unknown_fields=True):
     """Evidence as it is kept, a logarithm an effect; converting refuses what makes no sense."""
 
     logs: Annotated[tuple[_Log, ...], Meta(min_length=1, max_length=16)]
-    starts: Annotated[int, Meta(ge=1, le=2**53)]
+    starts: Annotated[int, Meta(ge=1, le=10**12)]
+    """Of more the weight of the next one would be lost in rounding."""
     blocks: Annotated[int, Meta(ge=0, lt=BLOCKS_BETWEEN_STARTS)]
 
 
@@ -135,4 +136,6 @@ def _load_scatter(saved: SavedScatter) -> Scatter:
 
 def _load_span(saved: _SavedSpan) -> Span:
     counts, blocks, last, pairs, roughness, part = saved
+    if (last[1] == 0) != (last[3] == 0) or part > pairs or (roughness and not pairs):
+        raise ValueError("no jumps can have come to that")
     return Span(*unflatten(counts), blocks, *unflatten(last), pairs, roughness, part)

@@ -42,8 +42,14 @@ def says_same(kind: Kind, live: bytes, ours: str) -> bool:
 
 def _speaks_otherwise(live: dict[str, Any], ours: dict[str, Any]) -> bool:
     """Whether somebody added a protocol to a port of ours, which our pods don't speak."""
-    said = {port.get("port"): port.get("appProtocol") for port in live.get("ports") or ()}
-    return any(said.get(p["port"]) not in _PLAIN for p in ours["ports"] if "appProtocol" not in p)
+    said = {_port_key(port): port.get("appProtocol") for port in live.get("ports") or ()}
+    plain = (_port_key(port) for port in ours["ports"] if "appProtocol" not in port)
+    return any(said.get(key) not in _PLAIN for key in plain)
+
+
+def _port_key(port: Mapping[str, Any]) -> tuple[Any, str]:
+    """What tells a Service's ports apart: others may have the number for UDP."""
+    return port.get("port"), port.get("protocol") or "TCP"
 
 
 def speak_plainly(body: Mapping[str, Any], live: bytes) -> Mapping[str, Any]:
@@ -55,8 +61,13 @@ def speak_plainly(body: Mapping[str, Any], live: bytes) -> Mapping[str, Any]:
     spec = body["spec"]
     if not _speaks_otherwise(json.loads(live), spec):
         return body
+    return {**body, "spec": spell_protocol(spec)}
+
+
+def spell_protocol(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A Service's spec with HTTP written out at the ports that say nothing."""
     ports = [{"appProtocol": "http", **port} for port in spec["ports"]]
-    return {**body, "spec": {**spec, "ports": ports}}
+    return {**spec, "ports": ports}
 
 
 def _says(live: Any, ours: Any, telling: Mapping[str, tuple[Any, ...]]) -> bool:

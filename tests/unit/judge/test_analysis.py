@@ -256,6 +256,16 @@ def test_a_histogram_that_changes_its_bounds_is_counted_by_others_and_never_pass
     assert verdict(observe_all(after, [slow] * 10)) == "Fail"
 
 
+def test_against_max_it_is_of_no_account_what_bounds_stables_histogram_has() -> None:
+    """A version that brings other buckets is judged by its own."""
+    stable = lasting((16, 0.021), bounds=(0.1, 0.6, inf))
+    both = reading(stable, lasting((4, 0.021), bounds=(0.25, 0.5, 1.0, inf)))
+    analysis = observe_all(start([latency_p99(max=0.5)], min_requests=100), [both] * 50)
+    row = only_row(rows(analysis))
+    assert (row.verdict, row.canary_total) == ("Pass", 200)
+    assert analysis.checks[0].evidence.starts == 3
+
+
 def test_a_canary_that_is_beyond_its_bound_is_not_passed_while_the_evidence_grows() -> None:
     """The pass and the interval that people are shown beside it never contradict each other."""
     metrics, steady = [error_rate(max=0.05)], [reading(None, answers(100, 5))]

@@ -5,7 +5,17 @@ from math import exp
 from random import Random
 
 import pytest
-from canarium.judge import Counts, Margin, SequentialTest, next_step, observe, rows, start, verdict
+from canarium.judge import (
+    Counts,
+    Margin,
+    Rate,
+    SequentialTest,
+    next_step,
+    observe,
+    rows,
+    start,
+    verdict,
+)
 from canarium.judge.bursts import (
     UNSCATTERED,
     Scatter,
@@ -180,6 +190,15 @@ def test_what_came_while_nobody_read_is_no_burst(seconds: float) -> None:
 
 def test_one_error_is_enough_where_none_is_allowed() -> None:
     assert verdict(observe(start([error_rate(max=0.0)]), reading(None, answers(4, 1)))) == "Fail"
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.05, 1e-6])
+def test_two_bad_blocks_are_enough_and_one_is_not_for_any_alpha_that_means_something(
+    alpha: float,
+) -> None:
+    test = SequentialTest(Rate(0.05), fails_at=1.0 / alpha)
+    once = test.update(canary=Counts(10, 10))
+    assert once.e_value < 1.0 / alpha <= once.update(canary=Counts(10, 10)).e_value
 
 
 def test_two_hundred_answers_may_decide_at_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 from canarium.judge import Analysis, dump, load, next_step, rows, start, verdict
 from canarium.judge.analysis import Check
 from canarium.judge.sequential import begin
+from canarium.judge.state import VERSION
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,18 @@ def test_an_edited_metric_starts_anew_and_the_others_go_on() -> None:
     assert [(check.evidence, check.canary.total) for check in latency] == [(begin(), 0)] * 2
 
 
+def damage_spans(span: list[Any]) -> dict[str, Any]:
+    evidence = {"logs": [0.0] * 7, "starts": 1, "blocks": 0}
+    return {"progress": {"evidence": evidence, "scatter": [[1, 9, 1, 9], [span] * 3]}}
+
+
+def test_a_check_that_is_not_damaged_like_that_is_taken_up() -> None:
+    metrics = [error_rate(max=0.05)]
+    dumped = dump(observe_all(start(metrics), [READING] * 9))
+    dumped["checks"][0].update(damage_spans([[0, 0, 0, 0], 0, [0, 5, 0, 5], 1, 0.5, 0.5]))
+    assert load(dumped, metrics) != start(metrics)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -78,6 +91,10 @@ def test_an_edited_metric_starts_anew_and_the_others_go_on() -> None:
         {"bounds": [1.0]},
         {"metric": {"name": "error-rate", "kind": "ErrorRate", "max": 7}},
         {"surprise": 1},
+        {"progress": {"evidence": {"logs": [0.0] * 7, "starts": 2**53, "blocks": 19}}},
+        damage_spans([[0, 0, 0, 0], 0, [0, 5, 0, 5], 0, 0.0, 1.0]),
+        damage_spans([[0, 0, 0, 0], 0, [0, 5, 0, 5], 0, 0.5, 0.0]),
+        damage_spans([[0, 0, 0, 0], 0, [0, 5, 0, 0], 1, 0.5, 0.5]),
     ],
 )
 def test_a_damaged_check_starts_anew(damage: dict[str, Any]) -> None:
@@ -100,7 +117,8 @@ JSON = st.recursive(
 
 
 @given(
-    dumped=JSON | st.fixed_dictionaries({"version": st.just(2), "checks": JSON | st.lists(JSON)})
+    dumped=JSON
+    | st.fixed_dictionaries({"version": st.just(VERSION), "checks": JSON | st.lists(JSON)})
 )
 def test_whatever_status_holds_loading_never_breaks(dumped: object) -> None:
     assert load(dumped, METRICS) == start(METRICS)

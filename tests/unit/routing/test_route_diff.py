@@ -143,3 +143,18 @@ def test_of_a_service_that_leads_out_of_the_cluster_the_type_goes_with_the_name(
     live = {**json.loads(child.text), "type": "ExternalName", "externalName": "theirs.example"}
     added = find_added("Service", json.dumps(live).encode(), child.text)
     assert added == (("externalName",), ("type",))
+
+
+UDP = {"name": "theirs", "port": 80, "protocol": "UDP", "targetPort": 80}
+
+
+def test_ports_are_told_apart_by_number_and_protocol() -> None:
+    """Somebody's port for UDP neither hides what was done to ours nor is taken for it."""
+    (found,) = LIVE.services
+    ports = json.loads(found.spec)["ports"]
+
+    def has(*given: Json) -> list[str]:
+        return stale_kinds(edit(LIVE, lambda s: s.update(ports=[*given]), service=True))
+
+    assert has(*ports, {**UDP, "appProtocol": "https"}) == []
+    assert has({**ports[0], "appProtocol": "https"}, *ports[1:], UDP) == ["Service"]

@@ -244,6 +244,25 @@ def test_what_may_only_be_watched_is_not_read_live_and_stays_known(there: bool) 
     assert is_known
 
 
+def test_a_template_whose_end_comes_before_the_answer_to_its_status_is_gone() -> None:
+    class Late(FakeClient):
+        async def send(self, request: ApiRequest) -> bytes:
+            cache.templates["MetricTemplate"].drop("risk", "gpu")
+            return dump(stored())
+
+    async def play() -> None:
+        templates = Templates(Late(), cache, now=lambda: 100.0)
+        running = asyncio.create_task(templates.run())
+        cache.templates["MetricTemplate"].put(record())
+        await asyncio.sleep(11.0)
+        running.cancel()
+
+    cache = Cache(lambda _key: None)
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(play())
+    assert cache.templates["MetricTemplate"].get("risk", "gpu") is None
+
+
 def test_a_template_that_changes_again_and_again_is_written_every_few_seconds() -> None:
     class Taking(FakeClient):
         async def send(self, request: ApiRequest) -> bytes:

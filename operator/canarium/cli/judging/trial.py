@@ -76,8 +76,9 @@ def run_trial(
 
 
 def _make_reading(block: Block) -> judge.Reading:
-    # A side without an answer in it has said nothing; that isn't the same as no errors.
-    return judge.Reading(0.0, _make_sample(block.stable), _make_sample(block.canary))
+    # A side without an answer in it has said nothing; that isn't the same as no errors. A line is
+    # taken for a second's reading, as a rollout's are: no handful of answers decides alone.
+    return judge.Reading(1.0, _make_sample(block.stable), _make_sample(block.canary))
 
 
 def _make_sample(counts: Counts) -> judge.Sample | None:

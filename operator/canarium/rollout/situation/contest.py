@@ -6,6 +6,7 @@ that a restart neither forgets a fight nor takes our own unwritten decisions for
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from canarium.memo import remember
 from canarium.rollout.situation.situation import Situation
 from canarium.routing import ROUTERS, Split
 from canarium.routing.base import Child, find_route, find_service, is_current
-from canarium.routing.diff import digest
+from canarium.routing.diff import digest, spell_protocol
 
 AT_ONCE = 3
 "So often what others write is put right without a pause; from then on it is a contest."
@@ -64,9 +65,18 @@ def _was_placed(situation: Situation, split: Split) -> bool:
     placed = situation.observed.placed
     children = situation.traffic.router.make_routes(split) if placed else ()
     found = [
-        is_current(situation.observed, c) or (c.ref, digest(c.text)) in placed for c in children
+        is_current(situation.observed, child)
+        or any((child.ref, digest(text)) in placed for text in _list_texts(child))
+        for child in children
     ]
     return bool(found) and all(found)
+
+
+def _list_texts(child: Child) -> Iterator[str]:
+    """What may have been written for it: a Service also with its protocol spelt out."""
+    yield child.text
+    if child.ref.kind == "Service":
+        yield json.dumps(spell_protocol(child.spec), separators=(",", ":"))
 
 
 def is_reverted(before: Situation, after: Situation) -> bool:
@@ -153,13 +163,13 @@ def _lasts(situation: Situation, routes: RoutesStatus) -> bool:
 
 
 def _is_refused(situation: Situation) -> bool:
-    """Whether what would put them right is refused: then nobody undoes it, and the shell pauses.
+    """Whether all that would put them right is refused: nobody undoes it, and the shell pauses.
 
     A write that is held back for longer is one that nobody wants, whose refusal is forgotten.
     """
     refused = {(failure.kind, failure.name) for failure in situation.seen.failures}
     changed = {(child.ref.kind, child.ref.name) for child in find_changed(situation)}
-    return not refused.isdisjoint(changed)
+    return bool(changed) and changed <= refused
 
 
 def _goes_back(situation: Situation) -> bool:

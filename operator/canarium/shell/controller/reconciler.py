@@ -210,6 +210,9 @@ class Reconciler(Generic[R, O]):
     def _take(self, key: ObjectKey, raw: bytes) -> R:
         """Take an answer in, unless the watch has brought the same already."""
         known = self._tenant.store.get(*key.own)
+        if known is None and not self._tenant.reads_live:
+            # Its end came by the watch meanwhile, and nothing else would take it away again.
+            return self._tenant.project(raw, None)
         if known is None or known.meta.resource_version != project_meta(raw).resource_version:
             known = self._tenant.project(raw, known)
             self._tenant.store.put(known)
