@@ -18,7 +18,7 @@ def routed_replicas(part: RevisionStatus, size: int) -> int:
     return max(by_share, 1 if part.headers else 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Capacity:
     """The facet `Situation.capacity`."""
 

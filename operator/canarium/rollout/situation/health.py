@@ -10,7 +10,7 @@ from canarium.rollout.situation.seen import Seen
 from canarium.rollout.situation.stages import parts_of, rollout_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Health:
     """The facet `Situation.health`."""
 

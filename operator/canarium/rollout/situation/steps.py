@@ -17,7 +17,7 @@ from canarium.rollout.situation.seen import Seen
 from canarium.rollout.situation.stages import rollout_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Steps:
     """The facet `Situation.steps`."""
 

@@ -27,7 +27,7 @@ from canarium.routing.definitions import find_fields
 _AS_BEGUN = "as when the rollout began"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class SharedTraffic:
     """The facet `Situation.traffic`."""
 
