@@ -206,9 +206,12 @@ def _say(check: Check, row: Row, analysis: Analysis) -> str:
 def _describe_share(check: Check) -> str:
     stable, total = check.canary.bad, check.canary.total
     rate = (total - stable) / total if total else 0.0
+    least = LEAST_PART * check.share
+    # The evidence is of the last readings, the counts are of the step: alone they would contradict.
+    late = ", but far fewer in the last readings" if check.failed and rate >= least else ""
     return (
-        f"canary gave {total - stable} of {total} answers ({say_rate(rate)}); its weight should"
-        f" bring {say_rate(check.share)}, expected: at least {say_rate(LEAST_PART * check.share)}"
+        f"canary gave {total - stable} of {total} answers in this step ({say_rate(rate)}){late};"
+        f" its weight should bring {say_rate(check.share)}, expected: at least {say_rate(least)}"
     )
 
 

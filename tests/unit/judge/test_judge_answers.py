@@ -187,11 +187,27 @@ def test_the_row_of_the_traffic_share_says_what_the_weight_should_bring() -> Non
     row = row_of_traffic_share(analysis)
     assert (row.check, row.verdict, row.reason) == ("share", "Fail", "NotAnswering")
     assert row.message.startswith(
-        "canary gave 0 of 144 answers (0%); its weight should bring 20%, expected: at least 5%;"
+        "canary gave 0 of 144 answers in this step (0%); its weight should bring 20%, expected: at"
+        " least 5%;"
         " evidence against it "
     )
     assert (row.canary_bad, row.canary_total, row.bound) == (144, 144, 0.95)
     assert verdict(analysis) == "Fail"
+
+
+def test_a_canary_that_falls_silent_late_is_told_so_beside_the_steps_counts() -> None:
+    analysis = start([error_rate(max=0.05)], traffic_share=True)
+    for _ in range(300):
+        analysis = observe(analysis, reading(answers(16), answers(4)), share=0.2)
+    silent = 0
+    while verdict(analysis) != "Fail":
+        analysis = observe(analysis, reading(answers(16), answers(0)), share=0.2)
+        silent += 1
+    assert silent < 60
+    assert row_of_traffic_share(analysis).message.startswith(
+        f"canary gave 1200 of {6000 + 16 * silent} answers in this step"
+    )
+    assert ", but far fewer in the last readings;" in row_of_traffic_share(analysis).message
 
 
 def test_the_traffic_share_is_one_more_of_the_tests_that_share_alpha() -> None:
