@@ -46,18 +46,6 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Jump:
-    """From one rate to another, at a reading."""
-
-    before: float
-    after: float
-    number: int
-
-    def at(self, numbers: Numbers) -> Rates:
-        return np.where(numbers < self.number, self.before, self.after)
-
-
-@dataclass(frozen=True, slots=True)
 class Steps:
     """One rate after the other: (from which reading on, rate), rising from reading 0."""
 

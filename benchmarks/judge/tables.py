@@ -25,7 +25,6 @@ from benchmarks.judge.streams import (
     Drift,
     Example,
     First,
-    Jump,
     Steady,
     Steps,
     Stream,
@@ -294,7 +293,7 @@ def compute_late(simulator: Simulator, rollouts: int) -> Table:
 
 def make_late_row(simulator: Simulator, split: str, share: float, rollouts: int) -> Row:
     good, bad = Constant(0.01), Constant(0.05)
-    jump = Jump(0.01, 0.05, round(GOOD_REQUESTS / (BLOCK * share)))
+    jump = Steps(((0, 0.01), (round(GOOD_REQUESTS / (BLOCK * share)), 0.05)))
     at_once = simulator.run(Case(f"at once, {split}", Steady(share, good, bad), USUAL), rollouts)
     late = simulator.run(Case(f"late, {split}", Steady(share, good, jump), USUAL), rollouts)
     early, after = compute_requests(at_once.ours, 0.5), compute_late_median(late.ours)

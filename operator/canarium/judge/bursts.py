@@ -21,7 +21,8 @@ from canarium.judge.sequential import NOTHING, Counts
 SPANS = (1, 4, 16)
 """Blocks that are taken together before they are compared with the next so many."""
 ENOUGH_TO_DECIDE = 100
-"""Answers of the canary from which on a block may decide by itself."""
+"""Answers of the canary with which a block comes near to deciding by itself; with twice as many it
+may."""
 
 _SHARE_OF_TWO = 0.64
 """For an alpha of some percent: with it two blocks come to what is needed, where three of the bets
@@ -100,8 +101,8 @@ def compute_most(answers: int, fails_at: float) -> float:
     """Compute the logarithm of the evidence that a block of so many answers may make of none.
 
     All answers of a small block may be one burst: one of them alone doesn't reach `fails_at`, and
-    two in a row can, however many good ones were before. From about ENOUGH_TO_DECIDE answers on a
-    block may decide by itself.
+    two in a row can, however many good ones were before. How much more a larger one may is set by
+    ENOUGH_TO_DECIDE.
     """
     needed = log(fails_at)
     return max(needed - 1.0, 0.5 * needed + _SHARE_OF_TWO) + answers / ENOUGH_TO_DECIDE

@@ -17,8 +17,6 @@ from canarium.judge.sequential import (
 from canarium.judge.single import Progress
 
 Whole = Annotated[int, Meta(ge=0, le=2**62)]
-SavedCounts = tuple[Whole, Whole]
-"""Bad, total."""
 BothCounts = tuple[Whole, Whole, Whole, Whole]
 """Bad, total of stable and then of the canary."""
 

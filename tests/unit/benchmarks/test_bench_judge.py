@@ -20,7 +20,6 @@ from benchmarks.judge.streams import (
     Constant,
     Drift,
     First,
-    Jump,
     Steady,
     Steps,
     Swing,
@@ -58,7 +57,6 @@ def test_the_usual_judge_fails_when_the_last_minute_is_too_bad_three_times(
 
 def test_rates_change_when_they_should() -> None:
     numbers = np.arange(4)
-    assert np.allclose(Jump(0.1, 0.5, 2).at(numbers), [0.1, 0.1, 0.5, 0.5])
     assert np.allclose(Drift(0.0, 0.4, 4).at(numbers), [0.0, 0.1, 0.2, 0.3])
     assert np.allclose(Steps(((0, 0.1), (1, 0.2), (3, 0.4))).at(numbers), [0.1, 0.2, 0.2, 0.4])
     assert np.allclose(Swing(0.1, 0.3, 2).at(numbers), [0.1, 0.3, 0.1, 0.3])
